@@ -1,0 +1,45 @@
+"""Jupyter runbooks that deploy Ballerina applications to virtual machines, and prove what they did.
+
+The names below are what runbooks use. They load when first used, so that importing balbook costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "BadInput": "balbook.errors",
+    "BalbookError": "balbook.errors",
+    "Failed": "balbook.errors",
+    "Inconclusive": "balbook.errors",
+    "Journal": "balbook.journal",
+    "Plan": "balbook.plan",
+    "Run": "balbook.run",
+    "Table": "balbook.table",
+    "latency_plot": "balbook.report",
+    "load_inventory": "balbook.inventory",
+    "open_run": "balbook.run",
+}
+
+__all__ = [
+    "BadInput",
+    "BalbookError",
+    "Failed",
+    "Inconclusive",
+    "Journal",
+    "Plan",
+    "Run",
+    "Table",
+    "latency_plot",
+    "load_inventory",
+    "open_run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'balbook' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

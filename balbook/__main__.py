@@ -1,0 +1,7 @@
+"""`python -m balbook`."""
+
+import sys
+
+from balbook.cli import main
+
+sys.exit(main())

@@ -1,0 +1,78 @@
+"""The command line. Each command lives in a module of its own group and is imported only when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from balbook import __version__
+from balbook.errors import BalbookError, nearest
+
+COMMANDS = {
+    "plan": ("deploy", "show what a runbook or pipeline would change; changes nothing"),
+    "apply": ("deploy", "run a runbook or pipeline"),
+    "resume": ("deploy", "go on with a run whose process died"),
+    "stop": ("deploy", "ask a run to end in a safe state"),
+    "status": ("watch", "what runs where, and who holds the lock"),
+    "logs": ("watch", "the last lines of an application's logs"),
+    "drain": ("service", "take one instance out of service, for maintenance"),
+    "readmit": ("service", "put a drained instance back into service"),
+    "unlock": ("service", "take an application's lock away from whoever holds it"),
+    "records": ("records", "list and show the records of runs"),
+    "lab": ("lab", "a disposable fleet for rehearsing"),
+    "init": ("project", "make a deployment repository"),
+    "check": ("project", "hold runbooks against the anatomy of a runbook"),
+    "doctor": ("project", "what this machine and the hosts have and lack"),
+    "schema": ("project", "the inventory's JSON Schema, for editors"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit status. An error of ours is a message and advice, never a traceback."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        parser = _parser(words)
+        args = parser.parse_args(words)
+        status: int = args.run(args)
+        return status
+    except BalbookError as exc:
+        print(f"balbook: {exc}", file=sys.stderr)
+        return exc.exit_status
+    except KeyboardInterrupt:
+        print("balbook: interrupted", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser that names the nearest command."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        self.print_usage(sys.stderr)
+        print(f"balbook: {message}\n  Help: {self.prog} --help", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser with only the called command's arguments, so that no other module is imported."""
+    parser = _Parser(
+        prog="balbook",
+        description="Deploys Ballerina applications to virtual machines with runbooks that prove what they did.",
+        epilog="example: balbook lab up && balbook plan hot_deploy -p application=hotel",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"balbook {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    called = next((word for word in words if not word.startswith("-")), None)
+    if called is not None and called not in COMMANDS:
+        parser.error(f"there is no command {called!r}. {nearest(called, COMMANDS)}")
+    for name, (module, summary) in COMMANDS.items():
+        is_called = name == called
+        command = commands.add_parser(name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
+        if is_called:
+            import_module(f"balbook.cli.{module}").add(name, command)
+    return parser

@@ -1,0 +1,161 @@
+"""`plan`, `apply`, `resume`, `stop`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from balbook.cli import options
+from balbook.errors import BadInput, ParameterError
+from balbook.inventory import Inventory
+from balbook.journal import Journal
+
+EXAMPLES = {
+    "plan": "balbook plan hot_deploy -p application=hotel -p release=2.0.0",
+    "apply": "balbook apply hot_deploy -p application=hotel -p release=2.0.0 -p reason='new prices'",
+    "resume": "balbook resume 3f2a90c1",
+    "stop": "balbook stop 3f2a90c1",
+}
+DRIFT = 4
+
+
+def add(name: str, parser: argparse.ArgumentParser) -> None:
+    """The arguments of one of these commands."""
+    parser.epilog = f"example: {EXAMPLES[name]}"
+    options.add_inventory(parser)
+    if name in ("resume", "stop"):
+        parser.add_argument("run_id", metavar="RUN_ID", help="id of the run (balbook records list)")
+        parser.set_defaults(run=resume if name == "resume" else stop)
+        if name == "resume":
+            options.add_json(parser)
+        return
+    parser.add_argument("name", nargs="?" if name == "apply" else None, metavar="NAME", help="a runbook")
+    parser.add_argument("-p", "--parameter", action="append", default=[], metavar="K=V", help="a parameter; may be repeated")
+    parser.add_argument("-f", "--parameters-file", type=Path, metavar="FILE", help="YAML file of parameters; -p wins over it")
+    options.add_json(parser)
+    if name == "plan":
+        parser.add_argument("--fail-on-changes", action="store_true", help="exit with 4 where there is something to change (drift)")
+    else:
+        parser.add_argument("--plan", metavar="RUN_ID", help="apply exactly the plan that this run showed")
+    parser.set_defaults(run=plan if name == "plan" else apply)
+
+
+def plan(args: argparse.Namespace) -> int:
+    """Shows what would change."""
+    parameters = _parameters(args) | {"mode": "plan"}
+    return _run(args, args.name, parameters, is_drift_failure=args.fail_on_changes)
+
+
+def apply(args: argparse.Namespace) -> int:
+    """Runs it; with `--plan` exactly what another run showed."""
+    if not args.plan:
+        if not args.name:
+            raise BadInput("no runbook is named", advice="Give its name, or --plan RUN_ID.")
+        return _run(args, args.name, _parameters(args) | {"mode": "apply"})
+    from balbook.run.folder import find_run
+
+    inventory = options.inventory_of(args)
+    opened, planned = _events(Journal(find_run(inventory, args.plan) / "journal.jsonl"), args.plan)
+    if args.name and args.name != opened["runbook"]:
+        raise BadInput(f"run {args.plan} is of the runbook {opened['runbook']}, not {args.name}", advice="Leave the name out.")
+    args.inventory = Path(opened["inventory"]["path"])
+    agreed = {k: v for k, v in opened["parameters"].items() if k != "inventory"}
+    if args.parameter or args.parameters_file:
+        _refuse_other_parameters(args, opened, agreed)
+    return _run(args, opened["runbook"], agreed | {"mode": "apply"}, expected_digest=str(planned["digest"]))
+
+
+def resume(args: argparse.Namespace) -> int:
+    """Goes on with a run whose process died: its own plan, the steps that are left."""
+    from balbook.direct import resume as go_on
+    from balbook.run.folder import find_run
+
+    inventory = options.inventory_of(args)
+    stated = go_on(find_run(inventory, args.run_id), options.say)
+    if args.json:
+        options.print_json({"run_id": args.run_id, "verdict": stated.verdict, "why": stated.why})
+    else:
+        print(f"{args.run_id}: {stated.verdict}" + (f": {stated.why}" if stated.why else ""))
+    return stated.exit_status
+
+
+def stop(args: argparse.Namespace) -> int:
+    """Asks the run's process to stop; it finishes or undoes the step in hand."""
+    from balbook.engine.process import ask_to_stop
+    from balbook.run.folder import find_run
+
+    run_dir = find_run(options.inventory_of(args), args.run_id)
+    ask_to_stop(run_dir)
+    print(f"{args.run_id}: asked to stop; it finishes the step in hand and reaches a safe state")
+    return 0
+
+
+def _parameters(args: argparse.Namespace) -> dict[str, Any]:
+    from balbook.parameters import parse_assignments, read_parameters_file
+    from balbook.runbook import read_runbook, runbook_path
+
+    declared = read_runbook(runbook_path(args.name)).parameters
+    given = read_parameters_file(args.parameters_file, declared) if args.parameters_file else {}
+    given |= parse_assignments(declared, args.parameter)
+    return given
+
+
+def _run(
+    args: argparse.Namespace, name: str, parameters: dict[str, Any], *, expected_digest: str = "", is_drift_failure: bool = False
+) -> int:
+    inventory = options.inventory_of(args, parameter=str(parameters.get("inventory", "")))
+    from balbook.runner import Outcome, execute
+
+    outcome: Outcome = execute(name, inventory, parameters, expected_digest=expected_digest, say=options.say)
+    data = {
+        "run_id": outcome.run_id,
+        "name": outcome.runbook,
+        "verdict": outcome.verdict,
+        "seconds": round(outcome.seconds, 1),
+        "record": str(outcome.record),
+        "runbooks": [outcome.data()],
+    }
+    if args.json:
+        options.print_json(data)
+    else:
+        _print(outcome, inventory)
+    is_drift = is_drift_failure and outcome.verdict == "planned" and outcome.changes > 0
+    return DRIFT if is_drift else outcome.exit_status
+
+
+def _print(outcome: Any, inventory: Inventory) -> None:
+    from balbook.plan import plan_from
+    from balbook.plan_view import diffs, plan_table, precondition_table
+
+    path = outcome.record / "plan.json"
+    if path.exists() and outcome.verdict == "planned":
+        shown = plan_from(json.loads(path.read_text(encoding="utf-8")))
+        parts = [str(precondition_table(shown)) if shown.unmet else "", str(plan_table(shown)), diffs(shown)]
+        print("\n\n".join(part for part in parts if part))
+    what = "would change" if outcome.verdict == "planned" else "changed"
+    print(
+        f"{outcome.runbook}: {outcome.verdict} in {outcome.seconds:.1f} s, {outcome.changes} steps {what} something (run {outcome.run_id})"
+    )
+    if outcome.why:
+        print(f"  {outcome.why}")
+    print(f"record: {outcome.record}")
+
+
+def _events(journal: Journal, run_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    opened, planned = journal.last("run_opened"), journal.last("planned")
+    if opened is None or planned is None:
+        raise BadInput(f"run {run_id} never showed a plan", advice="Make one: balbook plan NAME.")
+    return opened, planned
+
+
+def _refuse_other_parameters(args: argparse.Namespace, opened: dict[str, Any], agreed: dict[str, Any]) -> None:
+    from balbook.parameters import parse_assignments
+    from balbook.runbook import read_runbook, runbook_path
+
+    declared = read_runbook(runbook_path(opened["runbook"])).parameters
+    for key, value in parse_assignments(declared, args.parameter).items():
+        if agreed.get(key) != value and key not in ("reason", "ticket"):
+            raise ParameterError(f"parameter {key}: the plan was made with {agreed.get(key)!r}", advice="Leave it out, or make a new plan.")
+        agreed[key] = value

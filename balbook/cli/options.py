@@ -1,0 +1,44 @@
+"""Options that several commands share, and where their inventory comes from."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from balbook.inventory import Inventory, find_inventory, read_inventory
+from balbook.lab_place import running_inventory
+
+
+def add_inventory(parser: argparse.ArgumentParser) -> None:
+    """`-i`."""
+    parser.add_argument(
+        "-i", "--inventory", type=Path, metavar="FILE", help="inventory (else BALBOOK_INVENTORY, ./inventory.yaml, the running lab's)"
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """`--json`."""
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output and nothing else there")
+
+
+def inventory_of(args: argparse.Namespace, parameter: str = "") -> Inventory:
+    """The inventory by the documented order; which one is said on standard error."""
+    path, source = find_inventory(
+        args.inventory, parameter=parameter, environ=os.environ, cwd=Path.cwd(), lab_inventory=running_inventory(os.environ)
+    )
+    say(f"inventory: {path} ({source})")
+    return read_inventory(path)
+
+
+def say(line: str) -> None:
+    """Progress and messages go to standard error."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def print_json(data: Any) -> None:
+    """The result on standard output."""
+    print(json.dumps(data, indent=1, ensure_ascii=False))

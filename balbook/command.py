@@ -1,0 +1,110 @@
+"""Commands are data: an argv, what goes to its standard input, and what may come back.
+
+Nothing here runs anything. Quoting happens once, in `Command.line`, which only a transport calls. A value that a
+user wrote is an element of the argv or a part of standard input, never text pasted into a shell line. Where a host
+needs several commands in one go, the argv is `sh -c SCRIPT NAME ARG…`: SCRIPT is a constant of ours and reads its
+values from `$1`, `$2`, ….
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from balbook.errors import BadInput
+
+DEADLINE_S = 30.0
+
+
+@dataclass(frozen=True)
+class SecretRef:
+    """A secret by reference (`env:NAME`, `file:PATH`, …); the value is read at the transport's edge."""
+
+    reference: str
+
+
+Text = tuple[str | SecretRef, ...]
+"""Text with secrets left out: parts that are joined once the references are read."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command for one host. `is_privileged` runs it through the host's `become`."""
+
+    argv: tuple[str, ...]
+    stdin: Text = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    deadline_s: float = DEADLINE_S
+    expect: tuple[int, ...] = (0,)
+    is_privileged: bool = False
+
+    def line(self, become: str = "") -> str:
+        """The one shell line that a transport sends; every word quoted."""
+        words = list(self.argv)
+        if self.environment:
+            words = ["env", *(f"{key}={value}" for key, value in sorted(self.environment.items())), *words]
+        if self.is_privileged and become:
+            words = [become, "-n", "--", *words]
+        return shlex.join(words)
+
+    def data(self) -> dict[str, Any]:
+        """Plain data, for plans; the inverse of `command_from`."""
+        data: dict[str, Any] = {"argv": list(self.argv)}
+        if self.stdin:
+            data["stdin"] = [p if isinstance(p, str) else {"secret": p.reference} for p in self.stdin]
+        if self.environment:
+            data["environment"] = dict(sorted(self.environment.items()))
+        if self.deadline_s != DEADLINE_S:
+            data["deadline_s"] = self.deadline_s
+        if self.expect != (0,):
+            data["expect"] = list(self.expect)
+        if self.is_privileged:
+            data["privileged"] = True
+        return data
+
+
+def command_from(data: Mapping[str, Any]) -> Command:
+    """The command that `Command.data` wrote."""
+    return Command(
+        argv=tuple(data["argv"]),
+        stdin=tuple(p if isinstance(p, str) else SecretRef(p["secret"]) for p in data.get("stdin", ())),
+        environment=dict(data.get("environment", {})),
+        deadline_s=float(data.get("deadline_s", DEADLINE_S)),
+        expect=tuple(data.get("expect", (0,))),
+        is_privileged=bool(data.get("privileged", False)),
+    )
+
+
+def script(name: str, text: str, *args: str | int | float, **options: Any) -> Command:
+    """A constant shell script with its values as `$1`, `$2`, …; `name` is what `ps` and errors show."""
+    return Command(argv=("sh", "-c", text, name, *(str(a) for a in args)), **options)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came back: exit status, both streams as text, and how long it took."""
+
+    status: int
+    stdout: str = ""
+    stderr: str = ""
+    seconds: float = 0.0
+
+    def tail(self, lines: int = 12) -> str:
+        """The last lines of both streams, errors last."""
+        return "\n".join([*self.stdout.splitlines()[-lines:], *self.stderr.splitlines()[-lines:]])
+
+
+def require_word(value: str, what: str) -> str:
+    """`value` if it is safe as one word and one path component, else BadInput naming `what`.
+
+    Letters, digits and `._+-` only, no leading dash or dot: no separator, no quote, no `..`, no newline.
+    """
+    ok = value and len(value) <= 128 and value[0] not in "-." and all(c.isascii() and (c.isalnum() or c in "._+-") for c in value)
+    if not ok:
+        raise BadInput(
+            f"{what} {value!r} is not allowed",
+            advice="Use letters, digits and . _ + - only, starting with a letter or a digit.",
+        )
+    return value

@@ -1,0 +1,31 @@
+"""Instances under balbook's own supervision, where there is no systemd: start, stop, log."""
+
+from __future__ import annotations
+
+from balbook.command import Command, script
+from balbook.commands import host_script
+
+
+def start(instance_dir: str, port: int, nofile: int) -> Command:
+    """Starts the release that the instance points to; nothing where it runs already."""
+    return script("process-start", host_script("process_start"), instance_dir, port, nofile)
+
+
+def stop(instance_dir: str, within_s: int) -> Command:
+    """SIGTERM, and SIGKILL after `within_s` seconds; nothing where nothing runs."""
+    return script("process-stop", host_script("process_stop"), instance_dir, within_s, deadline_s=within_s + 30.0)
+
+
+def runs(instance_dir: str, release: str) -> Command:
+    """Exit 0 where the instance's process was started from this release; `-`: where nothing runs."""
+    return script("runs", host_script("runs"), instance_dir, release)
+
+
+def logs(instance_dir: str, lines: int) -> Command:
+    """The last lines of an instance's log."""
+    return script("logs", host_script("logs"), instance_dir, lines)
+
+
+def executed_ids(prefix: str, instance_dirs: list[str]) -> Command:
+    """How often each request id with this prefix was executed, from the instances' logs."""
+    return script("executed-ids", host_script("executed_ids"), prefix, *(f"{d}/log/current.log" for d in instance_dirs))

@@ -1,0 +1,30 @@
+# lease acquire|renew|release|show|break DIR ID STALE-S: a lock with a heartbeat. Standard input of `acquire`: the holder, one line.
+# mkdir makes one winner; the host's own clock judges the age, so that clocks need not agree.
+# Exit 0: done; 75: held by another (standard output: `AGE-S HOLDER`); 76: not ours any more.
+set -eu
+action=$1 dir=$2 id=$3 stale=$4
+age() { echo $(( $(date +%s) - $(stat -c %Y "$dir/heartbeat" 2>/dev/null || stat -c %Y "$dir") )); }
+holder() { cat "$dir/holder" 2>/dev/null || echo '{}'; }
+is_ours() { [ "$(cat "$dir/id" 2>/dev/null)" = "$id" ]; }
+take() { printf '%s\n' "$id" > "$dir/id"; printf '%s\n' "$1" > "$dir/holder"; : > "$dir/heartbeat"; }
+case "$action" in
+acquire)
+  read -r new
+  mkdir -p "$(dirname "$dir")"
+  if mkdir "$dir" 2>/dev/null; then take "$new"; exit 0; fi
+  if is_ours; then : > "$dir/heartbeat"; exit 0; fi
+  if [ "$(age)" -gt "$stale" ]; then
+    old=$(holder) was=$(age)
+    # Whoever moves the stale lease away has won; the others find a fresh one or none.
+    if mv -T "$dir" "$dir.stale.$id" 2>/dev/null; then
+      rm -rf "$dir.stale.$id"
+      if mkdir "$dir" 2>/dev/null; then take "$new"; echo "took over $was $old"; exit 0; fi
+    fi
+  fi
+  echo "$(age) $(holder)"
+  exit 75 ;;
+renew) is_ours || exit 76; : > "$dir/heartbeat" ;;
+release) is_ours || exit 76; rm -rf "$dir" ;;
+show) [ -d "$dir" ] || exit 1; echo "$(age) $(holder)" ;;
+break) [ -d "$dir" ] || exit 1; echo "$(age) $(holder)"; rm -rf "$dir" ;;
+esac

@@ -1,0 +1,36 @@
+# process_start INSTANCE PORT NOFILE: starts the release that INSTANCE/current points to, if nothing runs there.
+# INSTANCE/pid holds `PID START-TIME RELEASE`: the start time tells a reused PID from ours.
+set -eu
+cd "$1"
+born() { sed 's/^.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
+if [ -f pid ]; then
+  read -r pid start release < pid
+  if [ -n "$start" ] && [ "$(born "$pid")" = "$start" ]; then
+    echo "already runs as $pid"
+    exit 0
+  fi
+fi
+release=$(basename "$(readlink current)")
+release_dir=$(cd current && pwd -P)
+settings="$release_dir/$2"
+ulimit -n "$3" 2>/dev/null || ulimit -n "$(ulimit -Hn)"
+while IFS= read -r line || [ -n "$line" ]; do
+  [ -n "$line" ] && export "${line?}"
+done < "$settings/environment"
+export BAL_CONFIG_FILES="$settings/Config.toml"
+set --
+if [ -f "$release_dir/app.jar" ]; then
+  while IFS= read -r option || [ -n "$option" ]; do
+    [ -n "$option" ] && set -- "$@" "$option"
+  done < "$settings/java_options"
+  set -- java "$@" -jar "$release_dir/app.jar"
+else
+  set -- "$release_dir/app"
+fi
+mkdir -p log
+setsid=$(command -v setsid || echo nohup)
+$setsid "$@" >> log/current.log 2>&1 < /dev/null &
+pid=$!
+echo "$pid $(born "$pid") $release" > pid.new
+mv -f pid.new pid
+echo "started $release as $pid"

@@ -1,0 +1,32 @@
+"""What a host is, and its OS packages."""
+
+from __future__ import annotations
+
+from balbook.command import Command, script
+from balbook.commands import host_script
+
+
+def describe_system(root: str) -> Command:
+    """Prints CPUs, memory, disk, OS, clock, tools and listening ports; parsed by `facts.system`."""
+    return script("system", host_script("system"), root)
+
+
+def has_os_packages(names: list[str]) -> Command:
+    """Exit 0 where all are installed; else it names those that are missing."""
+    return script("os-packages", host_script("os_packages"), "check", *names)
+
+
+def install_os_packages(names: list[str]) -> Command:
+    """Installs those that are missing, with the host's package manager."""
+    return script("os-packages", host_script("os_packages"), "install", *names, is_privileged=True, deadline_s=900)
+
+
+def make_account(name: str) -> Command:
+    """A system account without a shell; nothing where it exists."""
+    text = 'id -u "$1" >/dev/null 2>&1 || useradd --system --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin "$1"'
+    return script("make-account", text, name, is_privileged=True)
+
+
+def has_account(name: str) -> Command:
+    """Exit 0 where the account exists."""
+    return script("has-account", 'id -u "$1" >/dev/null 2>&1', name)

@@ -1,0 +1,88 @@
+"""Plans without a notebook: applied by the same engine, kept in the same kind of record."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from balbook import procedures, progress
+from balbook import transport as transports
+from balbook.engine import process
+from balbook.errors import BadInput, Refused
+from balbook.inventory import Inventory, read_inventory
+from balbook.journal import Journal, utc_now
+from balbook.plan import Plan, plan_from
+from balbook.procedures.site import Site
+from balbook.run.folder import make_run_dir, new_run_id, opening, run_id_of
+from balbook.run.run import write_beside
+from balbook.verdict import EXIT_STATUS, Stated
+
+Say = Callable[[str], None]
+
+
+def apply_directly(inventory: Inventory, plan: Plan, parameters: Mapping[str, Any], say: Say) -> tuple[Stated, Path]:
+    """Applies a plan in a process and a record of its own; the verdict and the record."""
+    if plan.unmet:
+        raise Refused(f"{len(plan.unmet)} preconditions are not met: " + "; ".join(p["what"] for p in plan.unmet))
+    run_id = new_run_id()
+    run_dir = make_run_dir(inventory, plan.runbook, run_id, utc_now())
+    journal = Journal(run_dir / "journal.jsonl")
+    journal.append("run_opened", run_id=run_id, **opening(inventory, plan.runbook, "", {**parameters, "mode": "apply"}))
+    write_beside(run_dir / "plan.json", json.dumps(plan.data(), indent=1, sort_keys=True) + "\n")
+    journal.append("planned", digest=plan.digest, changes=len(plan.pending), steps=len(plan.steps), unmet=0)
+    return _to_its_end(run_dir, journal, say), run_dir
+
+
+def resume(run_dir: Path, say: Say) -> Stated:
+    """Goes on with a run whose process died: the same plan, less the steps that the journal has as finished."""
+    journal = Journal(run_dir / "journal.jsonl")
+    run_id = run_id_of(run_dir)
+    if pid := process.find(run_dir):
+        raise BadInput(f"run {run_id} is running, as process {pid}", advice=f"Watch it: balbook records show {run_id}")
+    started, finished = journal.last("apply_started"), journal.last("apply_finished")
+    if started is None:
+        raise BadInput(f"run {run_id} has applied nothing", advice=f"Apply its plan: balbook apply --plan {run_id}")
+    if finished and finished["seq"] > started["seq"]:
+        raise BadInput(f"run {run_id} has ended: {finished['verdict']}", advice="There is nothing to go on with; make a new plan.")
+    journal.append("resumed", by=os.getpid())
+    return _to_its_end(run_dir, journal, say)
+
+
+def _to_its_end(run_dir: Path, journal: Journal, say: Say) -> Stated:
+    position = journal.path.stat().st_size
+    running = process.start(run_dir)
+    process.follow(running, journal, position, lambda event: say(line) if (line := progress.line_of(event)) else None)
+    stated = _state(run_dir, journal, position)
+    journal.append("run_closed", verdict=stated.verdict, why=stated.why)
+    return stated
+
+
+def _state(run_dir: Path, journal: Journal, position: int) -> Stated:
+    events, _ = journal.follow(position)
+    finished = next((e for e in reversed(events) if e["event"] == "apply_finished"), None)
+    if finished is None:
+        return Stated("failed", f"the run's process was lost; see {run_dir / process.LOG_FILE}", 1)
+    status = int(finished.get("exit_status", EXIT_STATUS[str(finished["verdict"])]))
+    if finished["verdict"] != "succeeded":
+        return Stated(str(finished["verdict"]), str(finished["why"]), status)
+    wrong = _not_so(run_dir, journal)
+    return Stated("failed", "not so: " + "; ".join(wrong), 1) if wrong else Stated("succeeded", "", 0)
+
+
+def _not_so(run_dir: Path, journal: Journal) -> Sequence[str]:
+    """What the procedure's own checks find wrong now; plans without a procedure have their steps' checks alone."""
+    plan = plan_from(json.loads((run_dir / "plan.json").read_text(encoding="utf-8")))
+    opened = journal.last("run_opened") or {}
+    if plan.runbook not in procedures.NAMES:
+        return []
+    inventory = read_inventory(Path(opened["inventory"]["path"]))
+    site = Site(inventory, transports.connect(inventory), opened["parameters"])
+    try:
+        checks = procedures.procedure(plan.runbook).verify(site, plan)
+    finally:
+        site.transport.close()
+    journal.append("verified", checks=[{"what": c.what, "so": c.is_so, "found": c.found} for c in checks])
+    return [c.what for c in checks if not c.is_so]

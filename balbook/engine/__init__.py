@@ -1,0 +1,4 @@
+"""The one loop that changes hosts: check, act, verify, undo; and the run's own process that it lives in.
+
+`loop` applies a plan, `actions` carries out one action, `worker` is the process, `process` starts, watches and stops it.
+"""

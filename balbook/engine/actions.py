@@ -1,0 +1,58 @@
+"""Carrying out one action of a step on its host."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from balbook import transport as transports
+from balbook.command import Command, Result
+from balbook.errors import DeadlineExceeded
+from balbook.plan import Action, Guard, Run, Step, Upload, Wait
+from balbook.transport import Transport, describe, fan_out
+
+Progress = Callable[[str, int, int], None]
+
+
+def perform(transport: Transport, host: str, action: Action, progress: Progress | None = None) -> Result:
+    """Carries out one action; raises CommandFailed, DeadlineExceeded or HostError."""
+    match action:
+        case Run(command):
+            return transports.run(transport, host, command)
+        case Wait():
+            return _wait(transport, host, action)
+        case Upload(path=path):
+            report = (lambda sent, total: progress(path, sent, total)) if progress else None
+            is_new = transport.upload(host, action, report)
+            return Result(0, f"{'uploaded' if is_new else 'already there'}: {path}\n")
+
+
+def is_done(transport: Transport, step: Step) -> bool:
+    """Whether the step's own check says that there is nothing to do."""
+    return step.done is not None and transport.execute(step.host, step.done).status == 0
+
+
+def holding(transport: Transport, guards: tuple[Guard, ...]) -> list[str]:
+    """The hosts whose guard holds right now; a host that cannot be reached does not hold."""
+
+    def one(key: str) -> bool:
+        guard = guards[int(key)]
+        return transport.execute(guard.host, guard.command).status == 0
+
+    outcomes = fan_out([str(i) for i in range(len(guards))], one)
+    return [guards[int(key)].host for key, ok in outcomes.succeeded.items() if ok]
+
+
+def _wait(transport: Transport, host: str, wait: Wait) -> Result:
+    started = time.monotonic()
+    while True:
+        result = transport.execute(host, wait.command)
+        if result.status in wait.command.expect:
+            return result
+        if time.monotonic() - started + wait.every_s > wait.within_s:
+            raise DeadlineExceeded(f"{host}: {_waited_for(wait.command)} was not so within {wait.within_s:g} s\n{result.tail(4)}".rstrip())
+        time.sleep(wait.every_s)
+
+
+def _waited_for(command: Command) -> str:
+    return describe(command)

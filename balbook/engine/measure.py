@@ -1,0 +1,124 @@
+"""What a rollout costs those who use the application: requests sent from outside while it goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from balbook import transport as transports
+from balbook.commands import process
+from balbook.engine.loop import Applied
+from balbook.errors import BalbookError
+from balbook.inventory.models import ProbeRequest
+from balbook.journal import Journal
+from balbook.probe.client import ProbeProcess
+from balbook.probe.config import ProbeConfig, streams_from
+from balbook.probe.judge import acknowledged_posts, judge_posts
+from balbook.probe.samples import read_samples
+from balbook.transport import Transport, fan_out
+
+BASELINE_S = 2.0
+AFTER_S = 2.0
+MAX_S = 3600.0
+
+
+class Measurement:
+    """A probe beside the rollout; `nothing_measured()` stands in where there is nothing to ask."""
+
+    def __init__(self, probe: ProbeProcess | None, settings: Mapping[str, Any], journal: Journal | None) -> None:
+        self._probe, self._settings, self._journal = probe, settings, journal
+
+    @classmethod
+    @contextlib.contextmanager
+    def begun(cls, run_dir: Path, settings: Mapping[str, Any], run_id: str, journal: Journal) -> Iterator[Measurement]:
+        """Starts the probe and waits for a baseline; the probe ends in any case."""
+        with ProbeProcess(_config(run_dir, settings, run_id)) as probe:
+            journal.append("probe_started", rate=settings["rate"], target=f"{settings['host']}:{settings['port']}")
+            time.sleep(BASELINE_S)
+            probe.phase("during")
+            yield cls(probe, settings, journal)
+
+    def phase(self, name: str) -> None:
+        """What the rollout is doing now, for the picture."""
+        if self._probe and name:
+            self._probe.phase(name)
+
+    def is_spent(self) -> str:
+        """Why the rollout must end: more requests failed than it may cost; empty: it need not."""
+        if not self._probe:
+            return ""
+        failed, allowed = int(self._probe.progress().get("failed", 0)), int(self._settings["max_failed"])
+        return f"{failed} requests failed, {allowed} may" if failed > allowed else ""
+
+    def finish(self, applied: Applied, transport: Transport) -> None:
+        """Measures the time after, judges, and lets the findings decide on the verdict."""
+        if not self._probe or not self._journal:
+            return
+        self._probe.phase("after")
+        time.sleep(AFTER_S)
+        findings = self._probe.stop()
+        measured = findings.data()
+        measured |= self._posts(transport)
+        self._journal.append("measured", **measured)
+        if applied.verdict != "succeeded":
+            return
+        allowed = int(self._settings["max_failed"])
+        if findings.failed > allowed:
+            applied.verdict, applied.why = "failed", f"{findings.failed} requests failed, {allowed} may"
+        elif measured.get("duplicate_posts"):
+            applied.verdict, applied.why = "failed", f"{measured['duplicate_posts']} acknowledged POSTs were executed more than once"
+        elif measured.get("missing_posts"):
+            applied.verdict, applied.why = "failed", f"{measured['missing_posts']} acknowledged POSTs were never executed"
+        elif findings.trust:
+            applied.verdict, applied.why = "inconclusive", "; ".join(findings.trust)
+
+    def _posts(self, transport: Transport) -> dict[str, Any]:
+        """Acknowledged POSTs against what the instances' logs say was executed; only where they log ids."""
+        if not self._probe or not any(r["has_logged_id"] for r in self._settings["requests"]):
+            return {}
+        logs: Mapping[str, list[str]] = self._settings["logs"]
+        prefix = self._probe.config.run_id
+        try:
+            found = fan_out(logs, lambda h: transports.run(transport, h, process.executed_ids(prefix, list(logs[h]))).stdout).require()
+        except BalbookError as exc:
+            return {"posts": f"the logs could not be read: {exc.message}"}
+        executed: dict[str, int] = {}
+        for text in found.values():
+            for line in text.splitlines():
+                count, _, request_id = line.strip().partition(" ")
+                executed[request_id] = executed.get(request_id, 0) + int(count)
+        acknowledged = acknowledged_posts(read_samples(self._probe.out_dir), self._probe.config)
+        missing, duplicate = judge_posts(acknowledged, executed)
+        return {"acknowledged_posts": len(acknowledged), "missing_posts": len(missing), "duplicate_posts": len(duplicate)}
+
+
+def nothing_measured() -> Measurement:
+    """For runs that change nothing, or an application that nothing serves yet."""
+    return Measurement(None, {}, None)
+
+
+def _config(run_dir: Path, settings: Mapping[str, Any], run_id: str) -> ProbeConfig:
+    return ProbeConfig(
+        host=settings["host"],
+        port=settings["port"],
+        rate=settings["rate"],
+        timeout_s=settings["timeout_s"],
+        streams=streams_from([ProbeRequest.model_validate(r) for r in settings["requests"]], settings["health_path"]),
+        instances=settings["instances"],
+        run_id=run_id,
+        seed=int(run_id[:8], 16) if all(c in "0123456789abcdef" for c in run_id[:8]) else 1,
+        max_seconds=MAX_S,
+        out_dir=str(_fresh(run_dir)),
+    )
+
+
+def _fresh(run_dir: Path) -> Path:
+    """A folder for this probe; a run that is resumed measures again, beside what it measured before."""
+    for number in range(1, 1000):
+        place = run_dir / ("probe" if number == 1 else f"probe-{number}")
+        if not place.exists():
+            return place
+    raise AssertionError("a run is not resumed a thousand times")

@@ -1,0 +1,77 @@
+"""The run's own process: started by whoever applies, followed through the journal, asked to stop by a signal.
+
+It has a session of its own, so that the end of a kernel, a terminal or a scheduler does not end it. It learns from its
+standard input (a pipe that closes when its controller dies) that nobody is watching any more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from balbook.errors import BadInput
+from balbook.journal import Event, Journal
+from balbook.processes import identity
+
+PID_FILE = "run.pid"
+LOG_FILE = "engine.log"
+POLL_S = 0.05
+
+
+def start(run_dir: Path) -> subprocess.Popen[bytes]:
+    """Starts the process that applies `run_dir/plan.json`."""
+    with (run_dir / LOG_FILE).open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "balbook.engine.worker", str(run_dir)],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def follow(process: subprocess.Popen[bytes], journal: Journal, position: int, on_event: Callable[[Event], None]) -> None:
+    """Hands on every event until the process has ended. An interrupt asks the process to stop and goes on following."""
+    while True:
+        try:
+            has_ended = process.poll() is not None
+            events, position = journal.follow(position)
+            for event in events:
+                on_event(event)
+            if has_ended:
+                return
+            time.sleep(POLL_S)
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGTERM)
+
+
+def write_pid(run_dir: Path) -> None:
+    """Records this process with its identity, so that a reused PID is not taken for it."""
+    path = run_dir / PID_FILE
+    path.with_suffix(".new").write_text(json.dumps({"pid": os.getpid(), "identity": identity(os.getpid())}))
+    path.with_suffix(".new").replace(path)
+
+
+def find(run_dir: Path) -> int | None:
+    """The PID of the run's process, None where it does not run (any more)."""
+    try:
+        about = json.loads((run_dir / PID_FILE).read_text())
+        pid = int(about["pid"])
+        return pid if identity(pid) == about["identity"] else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def ask_to_stop(run_dir: Path) -> int:
+    """Asks the run's process to end in a safe state; returns its PID. BadInput where none runs."""
+    pid = find(run_dir)
+    if pid is None:
+        raise BadInput(f"{run_dir.name}: no process of this run is running", advice="Nothing to stop. Look: balbook records show.")
+    os.kill(pid, signal.SIGTERM)
+    return pid

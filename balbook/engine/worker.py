@@ -1,0 +1,142 @@
+"""The run's process: `python -m balbook.engine.worker RUN_DIR`.
+
+It takes the application's lease, measures from outside while it applies the plan, and writes everything to the journal.
+SIGTERM, SIGINT, and the end of its standard input (its controller is gone) are one and the same request to stop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from balbook import transport as transports
+from balbook.command import SecretRef
+from balbook.engine.loop import Applied, Loop, StopRequest
+from balbook.engine.measure import Measurement, nothing_measured
+from balbook.engine.process import write_pid
+from balbook.errors import BalbookError
+from balbook.inventory import Inventory, read_inventory
+from balbook.journal import Event, Journal
+from balbook.lock import LeasePlace, held
+from balbook.plan import Plan, plan_from
+from balbook.secrets import Scrubber
+from balbook.transport import Transport
+
+
+def main(argv: list[str]) -> int:
+    """Applies the plan of one run folder; what came of it stands in the journal."""
+    run_dir = Path(argv[0])
+    scrubber = Scrubber()
+    journal = Journal(run_dir / "journal.jsonl", clean=scrubber.data)
+    write_pid(run_dir)
+    stop = StopRequest()
+    _listen(stop, journal)
+    try:
+        applied = _apply(run_dir, journal, stop, scrubber)
+    except BalbookError as exc:
+        applied = Applied("failed", 0, str(exc))
+        applied_exit = exc.exit_status
+        journal.append("apply_finished", verdict="failed", changes=0, why=str(exc), exit_status=applied_exit)
+        return 0
+    except Exception as exc:
+        # A defect of ours must end in a stated verdict too; the traceback is for whoever mends it.
+        traceback.print_exc()
+        journal.append("apply_finished", verdict="failed", changes=0, why=f"defect in balbook: {type(exc).__name__}: {exc}", exit_status=1)
+        return 1
+    status = {"succeeded": 0, "inconclusive": 3}.get(applied.verdict, 1)
+    journal.append("apply_finished", verdict=applied.verdict, changes=applied.changes, why=applied.why, exit_status=status)
+    return 0
+
+
+def _apply(run_dir: Path, journal: Journal, stop: StopRequest, scrubber: Scrubber) -> Applied:
+    opened = journal.last("run_opened") or {}
+    plan = plan_from(json.loads((run_dir / "plan.json").read_text(encoding="utf-8")))
+    inventory = read_inventory(Path(opened["inventory"]["path"]))
+    transport = transports.connect(inventory, _reveal(scrubber, inventory))
+    try:
+        journal.append("apply_started", digest=plan.digest, pid=os.getpid(), steps=len(plan.steps))
+        with _leased(transport, plan, opened, journal, stop), _measured(run_dir, plan, journal, opened) as measurement:
+            loop = Loop(plan, transport, journal, stop, on_phase=measurement.phase, is_spent=measurement.is_spent)
+            applied = loop.apply()
+            measurement.finish(applied, transport)
+            return applied
+    finally:
+        transport.close()
+
+
+@contextlib.contextmanager
+def _leased(transport: Transport, plan: Plan, opened: Event, journal: Journal, stop: StopRequest) -> Iterator[None]:
+    """Holds the application's lease, where the plan is about one and has something to do."""
+    lease: Mapping[str, str] | None = plan.settings.get("lease")
+    if not lease or not plan.pending:
+        yield
+        return
+    who = opened.get("who", {})
+    holder = {
+        "run_id": str(opened.get("run_id", "")),
+        "who": f"{who.get('user', '?')}@{who.get('host', '?')}",
+        "since": str(opened.get("at", "")),
+        "reason": str(opened.get("reason", "")),
+    }
+    place = LeasePlace(plan.application, lease["host"], lease["directory"])
+    with held(transport, place, holder["run_id"], holder, on_lost=lambda why: _ask(stop, journal, why)) as taken_from:
+        if taken_from:
+            journal.append("lease_taken_over", **vars(taken_from))
+        yield
+
+
+@contextlib.contextmanager
+def _measured(run_dir: Path, plan: Plan, journal: Journal, opened: Event) -> Iterator[Measurement]:
+    """Requests go on meanwhile, where something serves already and something is to be changed."""
+    settings: Mapping[str, Any] | None = plan.settings.get("probe")
+    if not settings or not plan.pending:
+        yield nothing_measured()
+        return
+    with Measurement.begun(run_dir, settings, str(opened.get("run_id", "run")), journal) as measurement:
+        yield measurement
+
+
+def _listen(stop: StopRequest, journal: Journal) -> None:
+    """Signals, and the pipe to the controller."""
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        name = signal.Signals(number).name
+        # Not in the handler: the journal's lock may be held by the code that it interrupts.
+        threading.Thread(target=_ask, args=(stop, journal, f"asked by {name}"), daemon=True).start()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    threading.Thread(target=_watch_controller, args=(stop, journal), daemon=True).start()
+
+
+def _watch_controller(stop: StopRequest, journal: Journal) -> None:
+    while os.read(0, 4096):
+        pass
+    journal.append("controller_gone")
+    _ask(stop, journal, "the controller is gone")
+
+
+def _ask(stop: StopRequest, journal: Journal, why: str) -> None:
+    if stop.ask(why):
+        journal.append("stop_requested", by=why)
+
+
+def _reveal(scrubber: Scrubber, inventory: Inventory) -> transports.Reveal:
+    def reveal(reference: SecretRef) -> str:
+        return scrubber.resolve(reference.reference, os.environ, base=inventory.path.parent)
+
+    return reveal
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

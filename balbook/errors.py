@@ -1,0 +1,138 @@
+"""Every error that balbook raises on purpose, in one tree.
+
+    BalbookError                 base; carries `advice`: what the user does next
+    ├── BadInput                 the request is wrong; nothing was touched          exit 2
+    │   ├── InventoryError       the inventory cannot be used
+    │   ├── ParameterError       a runbook's parameter is unknown or of the wrong type
+    │   └── Refused              well-formed, but must not be done now (lock, capacity, changed facts)
+    ├── Failed                   something was tried and did not work              exit 1
+    │   ├── HostError            a host cannot be reached or trusted
+    │   │   ├── HostUnreachable
+    │   │   ├── HostKeyError
+    │   │   └── LoginRefused
+    │   ├── CommandFailed        a command ended with another status than expected
+    │   ├── DeadlineExceeded     a command or a wait did not end in time
+    │   ├── StepFailed           a step of a plan failed; says what was undone
+    │   ├── StoreError           an artifact is missing, differs, or cannot be stored
+    │   └── RecordError          a record cannot be sealed or read, or is not what was sealed
+    │       └── SignatureError   it cannot be signed, or its signature does not count
+    └── Inconclusive             it ran, but what it shows cannot be trusted        exit 3
+
+`exit_status` follows the interface: 1 failed, 2 bad input, 3 inconclusive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class BalbookError(Exception):
+    """Something a user can act on: a message, and `advice` on what to do next."""
+
+    exit_status = 1
+
+    def __init__(self, message: str, *, advice: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  {self.advice}" if self.advice else self.message
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows instead of a traceback: the message and the advice."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+class BadInput(BalbookError):
+    """The request is wrong; nothing was touched."""
+
+    exit_status = 2
+
+
+class InventoryError(BadInput):
+    """The inventory cannot be used as it stands."""
+
+
+class ParameterError(BadInput):
+    """A parameter is unknown, missing or of the wrong type."""
+
+
+class Refused(BadInput):
+    """The request is well-formed but must not be carried out now."""
+
+
+class Failed(BalbookError):
+    """Something was tried and did not work."""
+
+
+class HostError(Failed):
+    """A host cannot be used. `host` is its name in the inventory."""
+
+    def __init__(self, host: str, message: str, *, advice: str = "") -> None:
+        super().__init__(f"{host}: {message}", advice=advice)
+        self.host = host
+
+
+class HostUnreachable(HostError):
+    """No connection to the host."""
+
+
+class HostKeyError(HostError):
+    """The host's key is unknown or is not the one that `known_hosts` has."""
+
+
+class LoginRefused(HostError):
+    """The host does not accept this user's keys."""
+
+
+class CommandFailed(Failed):
+    """A command ended with a status that was not expected."""
+
+
+class DeadlineExceeded(Failed):
+    """A command or a wait did not end in time."""
+
+
+class StepFailed(Failed):
+    """A step of a plan failed."""
+
+
+class StoreError(Failed):
+    """An artifact is missing, differs from its digest, or cannot be stored."""
+
+
+class RecordError(Failed):
+    """A record cannot be sealed or read, or is not what was sealed."""
+
+
+class SignatureError(RecordError):
+    """Something cannot be signed, or its signature does not count.
+
+    `fault`: `missing`, `encrypted`, `not_in_agent`, `unusable` (signing); `altered`, `not_allowed`, `not_valid_then`,
+    `revoked` (checking).
+    """
+
+    def __init__(self, fault: str, message: str, *, advice: str = "") -> None:
+        super().__init__(message, advice=advice)
+        self.fault = fault
+
+
+class Inconclusive(BalbookError):
+    """It ran, but what it shows cannot be trusted."""
+
+    exit_status = 3
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A sentence that names the nearest known name, or all of them where none is near.
+
+    >>> nearest("hotle", ["hotel", "inn"])
+    "Did you mean 'hotel'?"
+    """
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f"Did you mean '{close[0]}'?"
+    return "Known: " + ", ".join(names) + "." if names else "None is known."

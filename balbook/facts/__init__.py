@@ -1,0 +1,19 @@
+"""Facts: a command that changes nothing, paired with a parser of its output; both pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from balbook.command import Command
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Fact(Generic[Value]):
+    """What to ask a host, and how to read the answer."""
+
+    command: Command
+    parse: Callable[[str], Value]

@@ -1,0 +1,78 @@
+"""What a host is: CPUs, memory, disk, OS, clock, tools, listening ports."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from balbook.commands.system import describe_system
+from balbook.facts import Fact
+
+
+@dataclass(frozen=True)
+class System:
+    """A host as it says it is. `java` is the major version of the runtime on the path, `epoch` its clock in seconds."""
+
+    cpus: int = 0
+    memory_mb: int = 0
+    disk_mb: int = 0
+    os: str = ""
+    epoch: int = 0
+    uid: int = -1
+    user: str = ""
+    java: int | None = None
+    nofile: int = 0
+    is_root_writable: bool = False
+    has_systemd: bool = False
+    tools: Mapping[str, str] = field(default_factory=dict)
+    listening: frozenset[int] = frozenset()
+
+    @property
+    def is_root(self) -> bool:
+        return self.uid == 0
+
+
+def system(root: str) -> Fact[System]:
+    """The fact of what the host is; disk is that of the file system below `root`."""
+    return Fact(describe_system(root), parse_system)
+
+
+def parse_system(output: str) -> System:
+    """Reads the `KEY VALUE` lines of `system`; unknown keys are passed over."""
+    values: dict[str, str] = {}
+    tools: dict[str, str] = {}
+    listening: set[int] = set()
+    for line in output.splitlines():
+        key, _, value = line.partition(" ")
+        if key == "listens":
+            listening.add(int(value, 16))
+        elif key.startswith("tool."):
+            tools[key.removeprefix("tool.")] = value
+        else:
+            values[key] = value.strip()
+    return System(
+        cpus=_integer(values.get("cpus")),
+        memory_mb=_integer(values.get("memory_mb")),
+        disk_mb=_integer(values.get("disk_mb")),
+        os=values.get("os", ""),
+        epoch=_integer(values.get("epoch")),
+        uid=_integer(values.get("uid"), -1),
+        user=values.get("user", ""),
+        java=java_major(values.get("java", "")),
+        nofile=_integer(values.get("nofile"), 1 << 20),
+        is_root_writable=values.get("root_writable") == "yes",
+        has_systemd=values.get("init") == "systemd",
+        tools=tools,
+        listening=frozenset(listening),
+    )
+
+
+def java_major(version: str) -> int | None:
+    """`17.0.15` → 17, `1.8.0_392` → 8, `21` → 21."""
+    found = re.match(r"(?:1\.)?(\d+)", version)
+    return int(found.group(1)) if found else None
+
+
+def _integer(word: str | None, otherwise: int = 0) -> int:
+    return int(word) if word and word.isdigit() else otherwise

@@ -1,0 +1,330 @@
+"""What a user writes in the inventory, as typed models; `version: 1`.
+
+Names become words of commands and parts of paths, so each is held to letters, digits and `. _ + -`. Relative paths are
+relative to the inventory file (`Inventory.resolve`).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, model_validator
+
+from balbook.inventory.words import (
+    PROBE_PATH,
+    AbsolutePath,
+    Address,
+    Line,
+    LocalPath,
+    Name,
+    PackageName,
+    Port,
+    Scalar,
+    SecretReference,
+    UrlPath,
+    VariableName,
+    WebAddress,
+)
+
+VERSION = 1
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, regex_engine="python-re")
+
+
+class Host(Model):
+    """A machine reached over SSH. `~/.ssh/config` fills in what is not said here."""
+
+    address: Address
+    """DNS name, IP address, or a Host of `~/.ssh/config`."""
+    port: Port | None = None
+    """SSH port; unset: `~/.ssh/config`, else 22."""
+    user: Name | None = None
+    """Login; unset: `~/.ssh/config`, else the local user."""
+    roles: list[Literal["build", "app", "balancer"]] = Field(min_length=1)
+    """What it is for."""
+    become: Literal["", "sudo"] = ""
+    """How privileged commands are run; empty: they are not."""
+    drill: Literal["forbidden", "allowed"] = "forbidden"
+    """Whether `failover_drill` may inject faults here."""
+    jump: Address | None = None
+    """A host of this inventory, or an address, to go through."""
+    identity: LocalPath | None = None
+    """Private key file; unset: the agent's and `~/.ssh/config`'s."""
+    known_hosts: LocalPath | None = None
+    """File of host keys; unset: `~/.ssh/known_hosts`."""
+    root: AbsolutePath = "/opt/balbook"
+    """Where balbook keeps applications, releases and locks on this host."""
+    supervisor: Literal["systemd", "process"] = "systemd"
+    """What keeps instances running; `process` needs no privilege."""
+
+
+class Instance(Model):
+    """One process of an application."""
+
+    host: Name
+    """A host of the inventory with the role `app`."""
+    port: Port
+    """The port that it listens on."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class Health(Model):
+    """How to see that an instance can serve."""
+
+    path: UrlPath = "/health"
+    """What is asked of the instance."""
+    expect: Annotated[int, Field(ge=100, le=599)] = 200
+    """HTTP status of a healthy instance."""
+    within_s: Annotated[float, Field(gt=0, le=3600)] = 60
+    """How long a start may take."""
+    passes: Annotated[int, Field(ge=1, le=100)] = 2
+    """Healthy answers in a row before an instance is readmitted."""
+
+
+class Route(Model):
+    """Settings of all paths that begin with the route's."""
+
+    timeout_s: Annotated[float, Field(gt=0, le=86400)] = 60
+    """How long the balancer waits for an answer."""
+
+
+class Hooks(Model):
+    """Commands (argument lists, run on the instance's host) around the change of an instance."""
+
+    before_rollout: list[Line] = []
+    """Once per rollout, on the first instance's host, before anything changes: database migrations."""
+    before_drain: list[Line] = []
+    """Before an instance leaves the balancer."""
+    after_ready: list[Line] = []
+    """After an instance is healthy, before it is readmitted."""
+
+
+class ProbeRequest(Model):
+    """One kind of request that the probe sends while a rollout goes on."""
+
+    method: Literal["GET", "POST"] = "GET"
+    """HTTP method of the request."""
+    path: Annotated[str, StringConstraints(pattern=PROBE_PATH)]
+    """Path and query of the request."""
+    body: Line = ""
+    """JSON body of a POST. `{id}` becomes the request's own id."""
+    has_logged_id: bool = False
+    """Whether the application logs the id (header `X-Request-Id`) of each POST that it executes."""
+
+
+class Probe(Model):
+    """The load that measures a rollout."""
+
+    rate: Annotated[int, Field(ge=1, le=5000)] = 50
+    """Requests per second, over all streams."""
+    timeout_s: Annotated[float, Field(gt=0, le=600)] = 10
+    """How long the probe waits for an answer."""
+    requests: list[ProbeRequest] = []
+    """Empty: GET of the health path."""
+    max_failed: Annotated[int, Field(ge=0)] = 0
+    """Failed requests that a rollout may cost."""
+
+
+class Requirements(Model):
+    """What `provision` checks of each app host."""
+
+    cpus: Annotated[int, Field(ge=1)] = 1
+    """Processors."""
+    memory_mb: Annotated[int, Field(ge=1)] = 512
+    """Memory of the host, in MB."""
+    disk_mb: Annotated[int, Field(ge=1)] = 1024
+    """Free space below the host's root, in MB."""
+    java: Annotated[int, Field(ge=8)] | None = None
+    """Major version of the Java runtime; unset: what the artifact needs."""
+    os_packages: list[Name] = []
+    """Packages of the operating system: database drivers, libraries."""
+
+
+class System(Model):
+    """Limits of an instance's process."""
+
+    nofile: Annotated[int, Field(ge=256)] = 8192
+    """Open files and sockets."""
+    memory_mb: Annotated[int, Field(ge=32)] | None = None
+    """Memory limit, in MB; unset: none."""
+
+
+class ConfigFile(Model):
+    """A `Config.toml` template of the user's own; balbook adds the listener's tables."""
+
+    file: LocalPath
+    """The template, relative to the inventory."""
+
+
+class Application(Model):
+    """What is deployed."""
+
+    packages: list[PackageName] = []
+    """Ballerina packages (`org/name`) that the application consists of."""
+    artifact: Literal["jar", "native"] = "jar"
+    """The executable that is built."""
+    balancer: Name | None = None
+    """A balancer of the inventory; unset: none stands in front."""
+    strategy: Literal["active_active", "active_active_checked", "active_passive"] = "active_active"
+    """All instances serve; the same with active health checks; or one serves and the others stand by."""
+    instances: list[Instance] = Field(min_length=1)
+    """Its processes, in the order in which a rollout changes them."""
+    health: Health = Health()
+    """How to see that an instance can serve."""
+    routes: dict[UrlPath, Route] = {"/": Route()}
+    """Settings for paths by their beginning."""
+    environment: dict[VariableName, Scalar] = {}
+    """Environment variables of the instances. No secrets."""
+    config: ConfigFile | None = None
+    """A `Config.toml` template of your own; unset: balbook's."""
+    hooks: Hooks = Hooks()
+    """Commands around the change of an instance."""
+    probe: Probe = Probe()
+    """The load that measures a rollout."""
+    requires: Requirements = Requirements()
+    """What each host must have."""
+    system: System = System()
+    """Limits of each process."""
+    account: Name | None = None
+    """Service account; unset: the application's name where there is privilege, else the login."""
+    java_options: list[Line] = []
+    """Options of the Java runtime, one an element."""
+    graceful_stop_s: Annotated[float, Field(ge=0, le=3600)] = 2
+    """`gracefulStopTimeout` of Ballerina's listener: how long a stopping instance finishes requests."""
+    drain: Literal["reload", "graceful_stop"] | None = None
+    """How an instance leaves the balancer; unset: what was measured as best for the balancer."""
+    capacity_floor: Annotated[int, Field(ge=0)] | None = None
+    """Instances that must serve at any time; unset: all but one, at least one."""
+    keep_releases: Annotated[int, Field(ge=2)] = 5
+    """Releases kept on each host."""
+    approvals: Annotated[int, Field(ge=0, le=10)] = 0
+    """How many people other than the applier must sign a plan before it is applied."""
+
+    @property
+    def floor(self) -> int:
+        """Instances that must serve at any time."""
+        return self.capacity_floor if self.capacity_floor is not None else max(1, len(self.instances) - 1)
+
+
+class Tls(Model):
+    """A TLS listener; the files are on the balancer's host."""
+
+    certificate: AbsolutePath
+    """Certificate chain, PEM."""
+    key: AbsolutePath
+    """Private key, PEM."""
+    listen: Port = 443
+    """Port for HTTPS."""
+
+
+class Balancer(Model):
+    """What stands in front of the instances."""
+
+    host: Name
+    """A host of the inventory with the role `balancer`."""
+    kind: Literal["nginx", "nginx_plus", "haproxy"] = "nginx"
+    """The program."""
+    listen: Port = 80
+    """Port for clients."""
+    address: Address | None = None
+    """Where clients (and the probe) reach it; unset: the host's address."""
+    method: Literal["least_conn", "round_robin", "ip_hash"] = "least_conn"
+    """How an instance is chosen."""
+    configuration: Literal["include", "own"] = "include"
+    """`include`: one file beside the distribution's configuration; `own`: an instance of balbook's own."""
+    directory: AbsolutePath | None = None
+    """Where the file goes; unset: `/etc/nginx/conf.d`, `/etc/haproxy`; for `own` below the host's root."""
+    generation_port: Port = 8099
+    """Port on 127.0.0.1 of the balancer's host that says which configuration is in force."""
+    max_fails: Annotated[int, Field(ge=1)] = 3
+    """Failures within `fail_timeout_s` after which an instance is left out."""
+    fail_timeout_s: Annotated[int, Field(ge=1)] = 10
+    """How long failures count, and how long an instance is left out."""
+    tls: Tls | None = None
+    """A TLS listener beside the plain one."""
+
+
+class Central(Model):
+    """Ballerina Central."""
+
+    token: SecretReference | None = None
+    """Reference to the access token: `env:NAME` or `file:PATH`; never the token."""
+    url: WebAddress | None = None
+    """Registry other than Ballerina's own."""
+
+
+class Anchor(Model):
+    """Where the ledger's head goes after every seal: out of the reach of whoever can edit the ledger."""
+
+    kind: Literal["git_tag", "command"]
+    """`git_tag`: a signed tag in the records' repository. `command`: a command of your own."""
+    remote: Name | None = None
+    """`git_tag`: the remote that tags are pushed to; unset: `origin` where there is one."""
+    command: list[Line] = []
+    """`command`: gets the head, one line of JSON, on standard input."""
+    read: list[Line] = []
+    """`command`: prints the heads that were anchored, one a line; unset: `records verify` is given them."""
+
+    @model_validator(mode="after")
+    def _has_what_its_kind_needs(self) -> Anchor:
+        if (self.kind == "command") != bool(self.command):
+            raise ValueError("command is needed where kind is command, and only there")
+        return self
+
+
+class Records(Model):
+    """Where records go."""
+
+    path: LocalPath = "records"
+    """Directory, relative to the inventory."""
+    sign_with: LocalPath | None = None
+    """Private SSH key, a public key whose private half the agent holds, or a certificate (`…-cert.pub`)."""
+    ledger: Line | None = None
+    """Directory, or `s3://bucket/prefix`; unset: `ledger` below `path`."""
+    allowed_signers: LocalPath | None = None
+    """OpenSSH's file of who may sign; unset: `allowed_signers` beside the inventory."""
+    revoked_keys: LocalPath | None = None
+    """Keys whose signatures no longer count: public keys, one a line, or a KRL of `ssh-keygen -k`."""
+    anchor: Anchor | None = None
+    """Where the ledger's head goes; unset: nowhere, and `records verify` cannot vouch for the ledger's end."""
+
+
+class Inventory(Model):
+    """Hosts, applications, balancers, stores, and where records go."""
+
+    version: Literal[1] = 1
+    """Version of this format."""
+    environment: Name = "staging"
+    """What the fleet is for; `production` asks for more."""
+    hosts: dict[Name, Host] = Field(min_length=1)
+    """Machines by name."""
+    applications: dict[Name, Application] = {}
+    """Applications by name."""
+    balancers: dict[Name, Balancer] = {}
+    """Balancers by name."""
+    central: Central = Central()
+    """Ballerina Central, or a registry like it."""
+    artifacts: LocalPath = "artifacts"
+    """Artifact store: a directory or `file:///…`."""
+    records: Records = Records()
+    """Where records go, and who signs them."""
+    lab: bool = False
+    """Set in a lab's own inventory; every record says so."""
+
+    _path: Path = PrivateAttr(default=Path("inventory.yaml"))
+
+    @property
+    def path(self) -> Path:
+        """The file that this was read from, absolute."""
+        return self._path
+
+    def resolve(self, path: str) -> Path:
+        """`path` with `~` expanded, relative to the inventory file, `file://` taken off."""
+        return (self._path.parent / Path(re.sub(r"^file://", "", path)).expanduser()).resolve()

@@ -1,0 +1,148 @@
+"""What no single value shows: names that must exist, ports that must not meet, strategies that a balancer cannot keep.
+
+The sources of the refusals are NGINX's and HAProxy's own documentation and trials of both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from typing import Any
+
+from balbook.errors import nearest
+from balbook.inventory.document import Document, Place, Problem
+from balbook.inventory.models import Application, Balancer, Host, Inventory
+
+NGINX = ("nginx", "nginx_plus")
+
+
+def reference_problems(inventory: Inventory, document: Document) -> list[Problem]:
+    """Every reference of the inventory that does not hold.
+
+    `inventory` may lack entries of `document` that have problems of their own; a reference to one of these is not a
+    problem. Reads the file system for files that the inventory names.
+    """
+    problems = [
+        *_jumps(inventory),
+        *_balancers(inventory, _names(document.data, "hosts")),
+        *_instances(inventory, _names(document.data, "hosts")),
+        *_ports(inventory),
+        *_files(inventory),
+    ]
+    for name, application in inventory.applications.items():
+        problems += _strategy(inventory, name, application, _names(document.data, "balancers"))
+    return problems
+
+
+def _names(data: Any, section: str) -> set[str]:
+    """The names as written, those of entries with problems too."""
+    entries = data.get(section)
+    return set(entries) if isinstance(entries, dict) else set()
+
+
+def _jumps(inventory: Inventory) -> Iterator[Problem]:
+    hosts = inventory.hosts
+    for name, host in hosts.items():
+        place: Place = ("hosts", name, "jump")
+        if host.jump in hosts:
+            chain = [name]
+            while (following := hosts[chain[-1]].jump) in hosts and following not in chain:
+                chain.append(str(following))
+            if following in chain:
+                yield Problem(place, f"found {host.jump!r}, which leads in a circle: {' -> '.join([*chain, str(following)])}")
+        elif host.jump and (meant := _misspelt(host.jump, hosts)):
+            yield Problem(
+                place, f"found {host.jump!r}, which is no host of this inventory. Did you mean '{meant}'? Write any other address in full."
+            )
+
+
+def _misspelt(word: str, names: Iterable[str]) -> str | None:
+    """The name that a bare word was meant to be. `bastion2` beside `bastion1` is an address of its own, from `~/.ssh/config`."""
+    if "." in word or ":" in word:
+        return None
+    near = get_close_matches(word, names, n=1, cutoff=0.8)
+    is_numbered = bool(near) and re.sub(r"\d", "", near[0]) == re.sub(r"\d", "", word)
+    return near[0] if near and not is_numbered else None
+
+
+def _balancers(inventory: Inventory, known: set[str]) -> Iterator[Problem]:
+    for name, balancer in inventory.balancers.items():
+        place: Place = ("balancers", name, "host")
+        yield from _host(inventory.hosts, known, place, balancer.host, "balancer")
+
+
+def _instances(inventory: Inventory, known: set[str]) -> Iterator[Problem]:
+    for name, application in inventory.applications.items():
+        for index, instance in enumerate(application.instances):
+            yield from _host(inventory.hosts, known, ("applications", name, "instances", index, "host"), instance.host, "app")
+
+
+def _host(hosts: dict[str, Host], known: set[str], place: Place, name: str, role: str) -> Iterator[Problem]:
+    if name not in known:
+        yield Problem(place, f"found {name!r}, which is no host of this inventory. {nearest(name, known)}")
+    elif name in hosts and role not in hosts[name].roles:
+        able = [other for other, host in hosts.items() if role in host.roles]
+        told = f"hosts with that role: {', '.join(able)}" if able else "no host has that role"
+        yield Problem(place, f"found {name!r}, which lacks the role {role!r}; add it to hosts.{name}.roles, or name another ({told})")
+
+
+def _ports(inventory: Inventory) -> Iterator[Problem]:
+    """Two listeners on one port of one host."""
+    taken: dict[tuple[str, int], Place] = {}
+    for host, port, place in _listeners(inventory):
+        other = taken.setdefault((host, port), place)
+        if other != place:
+            owner = Problem(other, "").field_name
+            yield Problem(place, f"found port {port} on host {host!r}, which {owner} has already; choose a free port")
+
+
+def _listeners(inventory: Inventory) -> Iterator[tuple[str, int, Place]]:
+    for name, balancer in inventory.balancers.items():
+        yield balancer.host, balancer.listen, ("balancers", name, "listen")
+        if balancer.tls:
+            yield balancer.host, balancer.tls.listen, ("balancers", name, "tls", "listen")
+    for name, application in inventory.applications.items():
+        for index, instance in enumerate(application.instances):
+            yield instance.host, instance.port, ("applications", name, "instances", index, "port")
+
+
+def _files(inventory: Inventory) -> Iterator[Problem]:
+    for name, application in inventory.applications.items():
+        if application.config and not (path := inventory.resolve(application.config.file)).is_file():
+            yield Problem(
+                ("applications", name, "config", "file"),
+                f"found {application.config.file!r}, but there is no file {path}; paths are relative to the inventory",
+            )
+
+
+def _strategy(inventory: Inventory, name: str, application: Application, known: set[str]) -> Iterator[Problem]:
+    """What the strategy asks of the instances and the balancer."""
+    place: Place = ("applications", name)
+    count, strategy, balancer = len(application.instances), application.strategy, application.balancer
+    if application.capacity_floor is not None and application.capacity_floor >= count:
+        text = f"found {application.capacity_floor} of {count}: no instance could ever be replaced; allowed: at most {count - 1}"
+        yield Problem((*place, "capacity_floor"), text)
+    if strategy == "active_passive" and count == 1:
+        yield Problem((*place, "strategy"), "found 'active_passive' with one instance; nothing could stand by: add an instance")
+    if balancer is None and strategy != "active_active":
+        yield Problem((*place, "strategy"), f"found {strategy!r} without a balancer; name one in `balancer`")
+    if balancer is not None and balancer not in known:
+        yield Problem((*place, "balancer"), f"found {balancer!r}, which is no balancer of this inventory. {nearest(balancer, known)}")
+    if balancer in inventory.balancers:
+        for reason in _refusals(application, inventory.balancers[balancer]):
+            yield Problem((*place, "strategy"), f"found {strategy!r}, which the balancer {balancer!r} cannot keep: {reason}")
+
+
+def _refusals(application: Application, balancer: Balancer) -> Iterator[str]:
+    """Why this kind of balancer cannot keep the strategy, and what to use instead."""
+    strategy = application.strategy
+    if strategy == "active_passive" and balancer.method == "ip_hash":
+        yield "`backup` cannot be combined with the method ip_hash; use least_conn or round_robin"
+    if strategy == "active_active_checked" and balancer.kind == "nginx":
+        yield "kind nginx has no active health checks (`health_check` is NGINX Plus's); use kind haproxy or nginx_plus"
+    if strategy == "active_passive" and balancer.kind in NGINX and len(application.instances) > 2:
+        yield (
+            f"kind {balancer.kind} spreads requests over all its backups instead of taking the first available;"
+            " use kind haproxy, or two instances"
+        )

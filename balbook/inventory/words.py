@@ -1,0 +1,36 @@
+"""The kinds of words that an inventory is made of: each a pattern, and a type that is held to it.
+
+`\\Z`, not `$`, ends a pattern: in Python `$` also matches before a newline at the end.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, StringConstraints
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}\Z"
+ADDRESS = r"^[A-Za-z0-9][A-Za-z0-9.:_-]{0,254}\Z"
+ABSOLUTE_PATH = r"^/(?!.*(^|/)\.\.(/|\Z))[A-Za-z0-9._+/-]*\Z"
+URL_PATH = r"^/(?!.*\.\.)[A-Za-z0-9._~/+-]*\Z"
+PROBE_PATH = r"^/[A-Za-z0-9._~/+?=&%-]*\Z"
+VARIABLE_NAME = r"^[A-Za-z_][A-Za-z0-9_]*\Z"
+LINE = r"^[^\x00-\x1f\x7f]*\Z"
+LOCAL_PATH = r"^[^\x00-\x1f\x7f]+\Z"
+SECRET_REFERENCE = r"^(env:[A-Za-z_][A-Za-z0-9_]*|(file|cmd|keyring):[^\x00-\x1f\x7f]+)\Z"
+WEB_ADDRESS = r"^https?://[A-Za-z0-9._~:/?#@!&=%+\[\]-]+\Z"
+PACKAGE = r"^[A-Za-z0-9_]{1,256}/(?!.*__)(?![0-9_.])[A-Za-z0-9_.]{1,256}(?<![_.])\Z"
+
+Name = Annotated[str, StringConstraints(pattern=NAME)]
+Address = Annotated[str, StringConstraints(pattern=ADDRESS)]
+AbsolutePath = Annotated[str, StringConstraints(pattern=ABSOLUTE_PATH)]
+UrlPath = Annotated[str, StringConstraints(pattern=URL_PATH)]
+VariableName = Annotated[str, StringConstraints(pattern=VARIABLE_NAME)]
+Line = Annotated[str, StringConstraints(pattern=LINE)]
+LocalPath = Annotated[str, StringConstraints(pattern=LOCAL_PATH)]
+SecretReference = Annotated[str, StringConstraints(pattern=SECRET_REFERENCE)]
+WebAddress = Annotated[str, StringConstraints(pattern=WEB_ADDRESS)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+PackageName = Annotated[str, StringConstraints(pattern=PACKAGE)]
+Scalar = Annotated[Line, BeforeValidator(lambda v: str(v).lower() if isinstance(v, bool) else str(v) if isinstance(v, int | float) else v)]

@@ -1,0 +1,1 @@
+"""A disposable fleet for rehearsing."""

@@ -1,0 +1,115 @@
+"""The lab's `bal`: `python -m balbook.lab.ballerina.bal ARGUMENTS`, what a host's launcher runs.
+
+It keeps to the real command in arguments, files, outputs, streams, exit statuses and traps, as far as balbook uses
+it. Environment: `BALLERINA_HOME_DIR`, `BALLERINA_CENTRAL_ACCESS_TOKEN`, `GRAALVM_HOME`; `BALBOOK_LAB_CENTRAL` is the base
+URL of the lab's Central, `BALBOOK_LAB_UPDATE` a version that is announced before each output, as the real one does at times.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from balbook.lab.ballerina import consolidate, new, tasks, tools
+from balbook.lab.ballerina.home import Home, current_home
+from balbook.lab.ballerina.said import Refusal, err, out
+
+STAND_IN = "lab stand-in"
+"""In the last line of `bal version`: what tells the stand-in from the real command."""
+_BANNER = """ballerina: Oh no, something really went wrong. Bad. Sad.
+
+We appreciate it if you can report the code that broke Ballerina in
+https://github.com/ballerina-platform/ballerina-lang/issues with the
+log you get below and your sample code."""
+
+Subcommand = Callable[[Sequence[str], Home], None]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; its exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    _wait_for_debugger()
+    if os.environ.get("BALBOOK_LAB_UPDATE"):
+        version = os.environ["BALBOOK_LAB_UPDATE"]
+        out(f"A new version of Ballerina is available: {version}")
+        out(f"Use 'bal dist pull {version}' to download and use the distribution")
+    home = current_home()
+    try:
+        _command(words, home)(words[1:], home)
+    except Refusal as refusal:
+        err(refusal.text)
+        return refusal.status
+    except RuntimeError as exc:
+        err(f"{_BANNER}\n\njava.lang.NullPointerException: {exc}")
+        return 1
+    return 0
+
+
+def write_launcher(path: Path, environment: Mapping[str, str], *, python: str = sys.executable) -> Path:
+    """Puts a `bal` at `path` that runs this module with these variables; the lab calls it for each build host."""
+    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(environment.items()))
+    source = Path(__file__).parents[3]
+    text = f"#!/bin/sh\n# {STAND_IN} for Ballerina's command\n{exports}PYTHONPATH={shlex.quote(str(source))}${{PYTHONPATH:+:$PYTHONPATH}}\n"
+    text += f'export PYTHONPATH\nexec {shlex.quote(python)} -m balbook.lab.ballerina.bal "$@"\n'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.part")
+    beside.write_text(text)
+    beside.chmod(0o755)
+    beside.replace(path)
+    return path
+
+
+def _command(words: Sequence[str], home: Home) -> Subcommand:
+    commands: dict[str, Subcommand] = {
+        "version": _version,
+        "help": _help,
+        "new": new.new,
+        "test": tasks.test,
+        "pack": tasks.pack,
+        "build": tasks.build,
+        "run": tasks.run,
+        "push": tasks.push,
+        "clean": tasks.clean,
+        "tool": tools.tool,
+        "dist": tools.dist,
+    }
+    name = words[0] if words else "help"
+    if name in ("-v", "--version"):
+        return _version
+    if name in ("-h", "--help"):
+        return _help
+    if name == "consolidate-packages" and home.has_tool(name):
+        return consolidate.run
+    if name not in commands:
+        raise Refusal(f"ballerina: unknown command '{name}'\nRun 'bal help' for usage.")
+    return commands[name]
+
+
+def _version(argv: Sequence[str], home: Home) -> None:
+    version = home.distribution()
+    update = version.split(".")[1]
+    out(f"Ballerina {version} (Swan Lake{f' Update {update}' if update != '0' else ''})")
+    out("Language specification 2024R1")
+    out("Update Tool 1.5.1")
+    out(f"{STAND_IN}: serves what the packages' sources define; not Ballerina")
+
+
+def _help(argv: Sequence[str], home: Home) -> None:
+    out("NAME\n       bal - The build system and package manager of Ballerina (lab stand-in)\n")
+    out("SYNOPSIS\n       bal <command> <args>\n")
+    out("COMMANDS\n       new  test  pack  build  run  push  clean  tool  dist  version")
+
+
+def _wait_for_debugger() -> None:
+    if os.environ.get("BAL_JAVA_DEBUG"):
+        out(f"Listening for transport dt_socket at address: {os.environ['BAL_JAVA_DEBUG']}")
+        while True:
+            time.sleep(3600)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""Ballerina packages: their names, their files, their `Ballerina.toml`."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from balbook.lab.ballerina.said import Refusal
+
+DISTRIBUTION = "2201.13.1"
+ORG = re.compile(r"[A-Za-z0-9_]{1,256}")
+NAME = re.compile(r"(?![0-9._])(?!.*__)(?!.*\.\.)[A-Za-z0-9_.]{1,256}(?<![_.])")
+SEMVER = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a package's archive holds: name, version, and the files of each module by module name."""
+
+    org: str
+    name: str
+    version: str
+    modules: Mapping[str, Mapping[str, str]]
+    dependencies: Mapping[str, str] = field(default_factory=dict)
+    """Versions that the archive was made with, by `org/name`."""
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.org}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package's directory and what its `Ballerina.toml` says."""
+
+    root: Path
+    org: str
+    name: str
+    version: str
+    manifest: Mapping[str, Any]
+
+    def sources(self) -> Sources:
+        """The files that are compiled, tests left out."""
+        modules = {self.name: _bal_files(self.root)}
+        generated = self.root / "generated"
+        modules[self.name] |= {f"generated/{name}": text for name, text in _bal_files(generated).items()}
+        for directory in sorted(p for p in (self.root / "modules").glob("*") if p.is_dir()):
+            modules[f"{self.name}.{directory.name}"] = {
+                f"modules/{directory.name}/{name}": text for name, text in _bal_files(directory).items()
+            }
+        return Sources(self.org, self.name, self.version, modules)
+
+    def tests(self) -> dict[str, dict[str, str]]:
+        """The test files of each module."""
+        found = {self.name: {f"tests/{name}": text for name, text in _bal_files(self.root / "tests").items()}}
+        for directory in sorted(p for p in (self.root / "modules").glob("*") if p.is_dir()):
+            files = _bal_files(directory / "tests")
+            found[f"{self.name}.{directory.name}"] = {f"modules/{directory.name}/tests/{name}": text for name, text in files.items()}
+        return found
+
+    def test_settings(self) -> dict[str, str]:
+        """Values of configurable variables that `tests/Config.toml` gives, by full name."""
+        path = self.root / "tests/Config.toml"
+        return flattened(tomllib.loads(path.read_text())) if path.is_file() else {}
+
+    @property
+    def local_dependencies(self) -> dict[str, str]:
+        """`[[dependency]]` tables with `repository = "local"`: version by `org/name`."""
+        tables = self.manifest.get("dependency", [])
+        return {f"{t['org']}/{t['name']}": str(t["version"]) for t in tables if t.get("repository") == "local"}
+
+
+def open_package(root: Path, refusal: str) -> Package:
+    """The package in a directory; Refusal with this text where there is none."""
+    path = root / "Ballerina.toml"
+    if not path.is_file():
+        raise Refusal(refusal)
+    try:
+        manifest = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as exc:
+        raise Refusal(f"error: invalid Ballerina.toml: {exc}") from exc
+    table = manifest.get("package", {})
+    name = str(table.get("name", package_name(root.resolve().name)))
+    package = Package(root, str(table.get("org", "user")), name, str(table.get("version", "0.1.0")), manifest)
+    _check_names(package)
+    return package
+
+
+def package_name(directory: str) -> str:
+    """A legal package name made from a directory's.
+
+    >>> package_name("hotel-app"), package_name("_my_package")
+    ('hotel_app', 'my_package')
+    """
+    name = re.sub(r"[^A-Za-z0-9_.]", "_", directory)
+    name = re.sub(r"_+", "_", name).strip("_.")
+    return name if name and not name[0].isdigit() else f"app{name}"
+
+
+def precedence(version: str) -> tuple[object, ...]:
+    """Orders semantic versions; a pre-release comes before its release."""
+    match = SEMVER.fullmatch(version)
+    if not match:
+        raise Refusal(f"error: invalid version: '{version}'")
+    major, minor, patch, pre = match.groups()
+    parts = [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in pre.split(".")] if pre else [(2, 0, "")]
+    return (int(major), int(minor), int(patch), *parts)
+
+
+def flattened(table: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """The values of nested tables as text, by dotted name."""
+    flat: dict[str, str] = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            flat |= flattened(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = str(value).lower() if isinstance(value, bool) else str(value)
+    return flat
+
+
+def _bal_files(directory: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in sorted(directory.glob("*.bal"))}
+
+
+def _check_names(package: Package) -> None:
+    where = "[Ballerina.toml:(1:1,1:1)]"
+    if not ORG.fullmatch(package.org):
+        wanted = "'org' can only contain alphanumerics and underscores"
+        raise Refusal(f"ERROR {where} invalid 'org' under [package]: {wanted}\nerror: package resolution contains errors")
+    if not NAME.fullmatch(package.name):
+        wanted = "'name' can only contain alphanumerics, underscores and periods"
+        raise Refusal(f"ERROR {where} invalid 'name' under [package]: {wanted}\nerror: package resolution contains errors")
+    if not SEMVER.fullmatch(package.version):
+        wanted = "'version' should be compatible with semver"
+        raise Refusal(f"ERROR {where} invalid 'version' under [package]: {wanted}\nerror: package resolution contains errors")

@@ -1,0 +1,90 @@
+"""The inventory of a lab: which hosts it has, what runs where, on which ports. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from balbook.command import require_word
+from balbook.errors import BadInput
+
+HOSTS = ("build1", "app1", "app2", "lb1")
+ROLES = {"build": "build", "app": "app", "lb": "balancer"}
+"""Role of a host by the word before the number in its name."""
+HEADING = "# The inventory of a lab on this machine. `balbook lab down` removes it.\n"
+
+
+def role(host: str) -> str:
+    """`build`, `app` or `balancer`. Raises BadInput for a name that says none of them."""
+    word = require_word(host, "the lab host's name").rstrip("0123456789")
+    if word not in ROLES or word == host:
+        raise BadInput(f"lab host {host!r} has no role", advice="Call hosts build1, app1, app2, …, lb1.")
+    return ROLES[word]
+
+
+def ports_wanted(hosts: Sequence[str]) -> list[str]:
+    """What needs a port: each host's SSH, each application host's instance, the balancer's listener and generation port.
+
+    Raises BadInput where hosts are named twice or have no role, or where there are two balancers.
+    """
+    roles = [role(host) for host in hosts]
+    if len(set(hosts)) != len(hosts) or not hosts:
+        raise BadInput(f"a lab's hosts need names, each its own: {', '.join(hosts)}", advice="Leave them out for the usual four.")
+    if roles.count("balancer") > 1:
+        raise BadInput("a lab has one balancer at most", advice="Leave all but lb1 out.")
+    names = [f"{host}.ssh" for host in hosts]
+    names += [f"{host}.instance" for host in hosts if role(host) == "app"]
+    return names + [f"{host}.{what}" for host in hosts if role(host) == "balancer" for what in ("listen", "generation")]
+
+
+def inventory_text(lab: Path, hosts: Sequence[str], ports: Mapping[str, int], user: str) -> str:
+    """The lab's `inventory.yaml`: all hosts share 127.0.0.1, so every port is another one."""
+    data: dict[str, Any] = {"version": 1, "environment": "lab", "lab": True}
+    data["hosts"] = {host: _host(lab, host, ports[f"{host}.ssh"], user) for host in hosts}
+    balancers = [host for host in hosts if role(host) == "balancer"]
+    instances = [{"host": host, "port": ports[f"{host}.instance"]} for host in hosts if role(host) == "app"]
+    if instances:
+        data["applications"] = {"hotel": _hotel(instances, has_balancer=bool(balancers))}
+    if balancers:
+        data["balancers"] = {"public": _balancer(balancers[0], ports)}
+    data["artifacts"] = f"file://{lab}/artifacts"
+    data["records"] = {"path": f"{lab}/records"}
+    return HEADING + yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+
+
+def _host(lab: Path, host: str, port: int, user: str) -> dict[str, Any]:
+    return {
+        "address": "127.0.0.1",
+        "port": port,
+        "user": user,
+        "roles": [role(host)],
+        "identity": f"{lab}/client_key",
+        "known_hosts": f"{lab}/known_hosts",
+        "root": f"{lab}/hosts/{host}/home/balbook",
+        "supervisor": "process",
+        "drill": "allowed",
+    }
+
+
+def _hotel(instances: list[dict[str, Any]], *, has_balancer: bool) -> dict[str, Any]:
+    return {
+        "packages": ["acme/rooms", "acme/bookings", "acme/payments"],
+        **({"balancer": "public"} if has_balancer else {}),
+        "instances": instances,
+        "health": {"path": "/health", "expect": 200},
+        "probe": {
+            "rate": 200,
+            "requests": [
+                {"method": "GET", "path": "/rooms"},
+                {"method": "POST", "path": "/bookings", "body": '{"id":"{id}"}', "has_logged_id": True},
+            ],
+        },
+    }
+
+
+def _balancer(host: str, ports: Mapping[str, int]) -> dict[str, Any]:
+    own = {"host": host, "kind": "nginx", "configuration": "own"}
+    return {**own, "listen": ports[f"{host}.listen"], "generation_port": ports[f"{host}.generation"]}

@@ -1,0 +1,148 @@
+"""What the lab and the tests need of the operating system, and how to get it.
+
+    python -m balbook.lab.needs [--balancers] [--install]
+
+Only the standard library and `balbook.errors`, so that it runs before anything else is installed. Exit statuses: 0 all is
+there, 1 an installation failed, 2 something is missing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from balbook.errors import BadInput, BalbookError
+
+JAVA = 17
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Need:
+    """A program and the packages that have it; of `apt`, the first one that the distribution knows.
+
+    `group` is empty for what every lab needs. `units` are the services that the package of Debian enables.
+    """
+
+    program: str
+    why: str
+    apt: tuple[str, ...]
+    brew: str
+    conda: str
+    group: str = ""
+    units: tuple[str, ...] = ()
+
+
+NEEDS = (
+    Need("sshd", "each host of the lab is an SSH server", ("openssh-server",), "openssh", "openssh", units=("ssh.service", "ssh.socket")),
+    Need("ssh", "proves that a host can be logged in to", ("openssh-client",), "openssh", "openssh"),
+    Need("ssh-keygen", "makes the lab's keys, signs records", ("openssh-client",), "openssh", "openssh"),
+    Need("sftp-server", "file transfer to the lab's hosts", ("openssh-sftp-server",), "openssh", "openssh"),
+    Need("nginx", "the lab's balancer", ("nginx",), "nginx", "nginx", units=("nginx.service",)),
+    Need(
+        "javac",
+        f"a JDK, {JAVA} or newer, runs the instances",
+        ("openjdk-17-jdk-headless", "openjdk-21-jdk-headless", "default-jdk-headless"),
+        "openjdk",
+        "openjdk>=17",
+    ),
+    Need("curl", "health checks on the hosts", ("curl",), "curl", "curl"),
+    Need("flock", "locks on the hosts", ("util-linux",), "flock", "util-linux"),
+    Need("haproxy", "tests of the second balancer", ("haproxy",), "haproxy", "haproxy", "balancers", ("haproxy.service",)),
+)
+
+ELSEWHERE = (
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/openssh:/usr/libexec/openssh:/usr/libexec:/usr/lib/ssh:"
+    "/opt/homebrew/opt/openjdk/bin:/opt/homebrew/sbin:/opt/homebrew/bin:/opt/homebrew/opt/openssh/libexec:/usr/local/opt/openjdk/bin"
+)
+"""Where servers live that are not on a user's PATH: Debian's, Red Hat's, Homebrew's places."""
+
+
+def missing(groups: Sequence[str] = ("",), *, needs: Sequence[Need] = NEEDS, environ: Mapping[str, str] = os.environ) -> list[Need]:
+    """The needs of these groups that are not met. A JDK that is too old is as good as none."""
+    return [need for need in needs if need.group in groups and not _is_met(need, environ)]
+
+
+def find_program(name: str, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The program's absolute path: on PATH, in JAVA_HOME, beside this Python (conda), or where servers live; else None."""
+    java = environ.get("JAVA_HOME")
+    places = [environ.get("PATH", ""), f"{java}/bin" if java else "", *(f"{sys.prefix}/{d}" for d in ("bin", "sbin", "libexec")), ELSEWHERE]
+    found = shutil.which(name, path=":".join(place for place in places if place))
+    return Path(found).absolute() if found else None
+
+
+def require(groups: Sequence[str] = ("",), *, environ: Mapping[str, str] = os.environ) -> None:
+    """Raises BadInput naming what is missing, and the packages for apt, brew and conda."""
+    if needed := missing(groups, environ=environ):
+        raise not_met(needed)
+
+
+def not_met(needed: Sequence[Need], reason: str = "") -> BadInput:
+    """The error for these needs."""
+    names = ", ".join(f"{need.program} ({need.why})" for need in needed)
+    ways = [
+        f"  apt-get install --no-install-recommends {_words(need.apt[0] for need in needed)}",
+        f"  brew install {_words(need.brew for need in needed)}",
+        f"  conda install -c conda-forge {_words(need.conda for need in needed)}",
+    ]
+    advice = "\n".join([f"{reason}Install them, whichever fits:".strip(), *ways])
+    return BadInput(f"missing on this machine: {names}", advice=advice)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Says what is missing; with `--install` installs it. `--balancers`: with what only tests of balancers need."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if set(words) - {"--install", "--balancers"}:
+        print(__doc__, file=sys.stderr)
+        return 2
+    try:
+        needed = missing(("", "balancers") if "--balancers" in words else ("",))
+        if needed and "--install" in words:
+            from balbook.lab.packages import install  # it imports this module
+
+            install(needed, lambda line: print(line, file=sys.stderr, flush=True))
+        elif needed:
+            raise not_met(needed)
+    except BalbookError as exc:
+        print(exc, file=sys.stderr)
+        return exc.exit_status
+    print("All that the lab needs of the operating system is there.")
+    return 0
+
+
+def _is_met(need: Need, environ: Mapping[str, str]) -> bool:
+    program = find_program(need.program, environ)
+    if program is None:
+        return False
+    return need.program != "javac" or java_version(program) >= JAVA
+
+
+def java_version(javac: Path) -> int:
+    """The major version of this JDK; 0 where it has none, as macOS' placeholder of a JDK."""
+    try:
+        # The JDK's own description: starting a JVM to ask takes a third of a second.
+        text = (javac.resolve().parent.parent / "release").read_text()
+    except OSError:
+        text = ""
+    if found := re.search(r'^JAVA_VERSION="(?:1\.)?(\d+)', text, re.MULTILINE):
+        return int(found[1])
+    try:
+        asked = subprocess.run([javac, "-version"], capture_output=True, text=True, check=False, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    found = re.match(r"javac (?:1\.)?(\d+)", asked.stdout + asked.stderr)
+    return int(found[1]) if found and asked.returncode == 0 else 0
+
+
+def _words(names: Iterable[str]) -> str:
+    return " ".join(dict.fromkeys(names))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,218 @@
+"""One host of the loopback lab: an OpenSSH server of the user's own on a port of 127.0.0.1, with a home of its own.
+
+sshd starts the account's login shell for every command, and bash then reads the account's `.bashrc` although it is not
+interactive: 118 ms a command where that file is heavy, 10 ms with `HOME` set by the server, which is in force before the
+shell starts, so that it looks into the host's home. A forced script then changes into that home, for commands and sftp
+alike: sshd itself starts in the account's real one.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shlex
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from balbook.errors import BadInput, Failed
+from balbook.lab.needs import find_program
+from balbook.processes import MARKER, identity
+
+START_WITHIN_S = 15.0
+STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+ENTER = """# Every session of {name} begins here: in the host's own home.
+cd {home} || exit 255
+unset OLDPWD
+command=$SSH_ORIGINAL_COMMAND
+unset SSH_ORIGINAL_COMMAND
+if [ -n "$command" ]; then exec /bin/sh -c "$command"; fi
+exec /bin/sh
+"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where one host's server keeps its things. `lab` is the lab's folder, `client_key` the key that may log in."""
+
+    name: str
+    lab: Path
+    port: int
+    client_key: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.lab / "hosts" / self.name
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    @property
+    def host_key(self) -> Path:
+        return self.folder / "host_key"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "sshd.log"
+
+    @property
+    def pid_file(self) -> Path:
+        return self.folder / "sshd.pid"
+
+
+def prepare(server: Server, environ: Mapping[str, str]) -> str:
+    """Writes the host's home, key and configuration; returns its line for `known_hosts`."""
+    server.home.mkdir(parents=True, mode=0o700)
+    make_key(server.host_key, f"balbook-lab-{server.name}")
+    (server.folder / "enter").write_text(ENTER.format(name=server.name, home=shlex.quote(str(server.home))))
+    _write_configuration(server, environ)
+    kind, key = server.host_key.with_suffix(".pub").read_text().split()[:2]
+    return f"[127.0.0.1]:{server.port} {kind} {key}\n"
+
+
+def _write_configuration(server: Server, environ: Mapping[str, str]) -> None:
+    """With the penalties of newer servers off, where sshd knows them: tests of refused logins would lock the lab's user out."""
+    path = server.folder / "sshd_config"
+    text = configuration(server, environ)
+    path.write_text(text + "PerSourcePenalties no\n")
+    if subprocess.run([_sshd(environ), "-t", "-f", path], capture_output=True, check=False, timeout=START_WITHIN_S).returncode != 0:
+        path.write_text(text)
+
+
+def configuration(server: Server, environ: Mapping[str, str]) -> str:
+    """The host's `sshd_config`: keys only, no PAM, every path absolute, and an environment that all its processes carry."""
+    environment = {
+        "HOME": str(server.home),
+        "PATH": session_path(server, environ),
+        "BALLERINA_HOME_DIR": f"{server.home}/.ballerina",  # a JVM does not look at HOME
+        MARKER: str(server.lab),
+    }
+    sftp = find_program("sftp-server", environ)
+    lines = [
+        "ListenAddress 127.0.0.1",
+        f"Port {server.port}",
+        f"HostKey {server.host_key}",
+        f"PidFile {server.pid_file}",
+        f"AuthorizedKeysFile {server.client_key}.pub",
+        "PubkeyAuthentication yes",
+        "PasswordAuthentication no",
+        "KbdInteractiveAuthentication no",
+        "PermitRootLogin prohibit-password",
+        "StrictModes no",
+        "UsePAM no",
+        "UseDNS no",
+        "PermitUserRC no",
+        "PrintMotd no",
+        "PrintLastLog no",
+        "MaxStartups 500",
+        "MaxSessions 500",
+        "LogLevel INFO",
+        # Only the first SetEnv counts, so all stand in one.
+        "SetEnv " + " ".join(f'"{key}={value}"' for key, value in environment.items()),
+        f"ForceCommand exec /bin/sh {server.folder / 'enter'}",
+        *([f"Subsystem sftp {sftp} -d {server.home}"] if sftp else []),
+    ]
+    return "\n".join([*lines, ""])
+
+
+def session_path(server: Server, environ: Mapping[str, str]) -> str:
+    """PATH of the host's commands: its own `bin`, where the lab's programs were found, the system's."""
+    found = [find_program(name, environ) for name in ("javac", "nginx", "haproxy", "curl", "flock")]
+    usual = STANDARD_PATH.split(":")
+    special = [str(path.parent) for path in found if path and str(path.parent) not in usual and not set(str(path)) & set('":\n')]
+    return ":".join(dict.fromkeys([str(server.home / "bin"), *special, *usual]))
+
+
+def start(server: Server, environ: Mapping[str, str]) -> tuple[int, str]:
+    """Starts the server and waits until it listens; its pid and identity. Raises Failed with the end of its log."""
+    argv = [str(_sshd(environ)), "-f", str(server.folder / "sshd_config"), "-E", str(server.log)]
+    environment = {"PATH": STANDARD_PATH, MARKER: str(server.lab)}
+    started = subprocess.run(
+        argv, env=environment, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=START_WITHIN_S
+    )
+    if started.returncode != 0:
+        raise _not_started(server, started.stderr)
+    deadline = time.monotonic() + START_WITHIN_S
+    while time.monotonic() < deadline:
+        text = server.pid_file.read_text().strip() if server.pid_file.is_file() else ""
+        if text.isdigit() and (born := identity(int(text))):
+            return int(text), born  # it writes the file once it listens
+        time.sleep(0.01)
+    raise _not_started(server, "")
+
+
+def log_in(server: Server, known_hosts: Path, environ: Mapping[str, str]) -> None:
+    """Proves that the host takes commands of this user. Raises Failed with what both sides say."""
+    ssh = find_program("ssh", environ)
+    options = ["-F", "none", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", f"UserKnownHostsFile={known_hosts}"]
+    options += ["-o", "GlobalKnownHostsFile=none", "-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=10"]
+    argv = [str(ssh), *options, "-i", str(server.client_key), "-p", str(server.port), f"{login()}@127.0.0.1", "pwd"]
+    tried = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=30)
+    if tried.returncode != 0 or tried.stdout.strip() != str(server.home):
+        raise Failed(
+            f"{server.name}: its SSH server on port {server.port} runs but does not take commands of {login()}: "
+            f"{tried.stderr.strip() or tried.stdout.strip()}\n{_tail(server.log)}",
+            advice="The account needs a working login shell and must not be locked (`!` in /etc/shadow).",
+        )
+
+
+def make_key(path: Path, comment: str) -> None:
+    """A new ed25519 key without a passphrase at `path`, readable by this user alone."""
+    keygen = find_program("ssh-keygen")
+    made = subprocess.run(
+        [str(keygen), "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    if made.returncode != 0:
+        raise Failed(f"ssh-keygen cannot make {path}: {made.stderr.strip()}", advice="Is there room on the disk?")
+
+
+def login() -> str:
+    """The account that this process runs as, which is the only one that its own sshd can let in."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        raise BadInput(
+            f"user id {os.getuid()} has no account on this machine, and sshd lets in accounts only",
+            advice="Run the lab as a user who is in /etc/passwd.",
+        ) from None
+
+
+def require_separation() -> None:
+    """As root on Linux sshd wants the account `sshd` and `/run/sshd`; makes the folder, and says how to get the account."""
+    if os.geteuid() != 0 or not Path("/run").is_dir():
+        return
+    try:
+        pwd.getpwnam("sshd")
+    except KeyError:
+        raise BadInput(
+            "the account `sshd` is missing, without which an sshd of root does not start",
+            advice="Make it: useradd --system --no-create-home --home-dir /run/sshd --shell /usr/sbin/nologin sshd",
+        ) from None
+    Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+
+
+def _sshd(environ: Mapping[str, str]) -> Path:
+    """sshd wants to be called by its absolute path."""
+    found = find_program("sshd", environ)
+    if found is None:
+        raise BadInput("sshd is missing on this machine", advice="`python -m balbook.lab.needs` says how to get it.")
+    return found
+
+
+def _not_started(server: Server, message: str) -> Failed:
+    return Failed(
+        f"{server.name}: sshd does not start on port {server.port}: {message.strip()}\n{_tail(server.log)}".rstrip(),
+        advice="Try `balbook lab up` again; another program may have taken the port.",
+    )
+
+
+def _tail(log: Path, lines: int = 8) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.is_file() else ""

@@ -1,0 +1,122 @@
+"""The lease on an application: one deployment at a time, from whatever machine.
+
+It lives on a host of the application, so two controllers see the same one. The holder renews it; a lease that nobody
+renewed for `STALE_S` seconds is taken over, and who held it is recorded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from balbook import transport as transports
+from balbook.commands import lease
+from balbook.errors import BalbookError, Refused
+from balbook.transport import Transport
+
+HEARTBEAT_S = 5.0
+STALE_S = 45
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lease. `age_s`: seconds since its last heartbeat."""
+
+    age_s: int
+    run_id: str
+    who: str
+    since: str
+    reason: str
+
+    @property
+    def is_stale(self) -> bool:
+        return self.age_s > STALE_S
+
+
+@dataclass(frozen=True)
+class LeasePlace:
+    """Where an application's lease lives."""
+
+    application: str
+    host: str
+    directory: str
+
+
+@contextlib.contextmanager
+def held(
+    transport: Transport, place: LeasePlace, lease_id: str, holder: Mapping[str, str], on_lost: Callable[[str], None]
+) -> Iterator[Holder | None]:
+    """Holds the lease meanwhile, with a heartbeat; yields the stale holder that it was taken from, if any.
+
+    Raises Refused naming the holder. `on_lost` is called (from the heartbeat's thread) where the lease is lost.
+    """
+    taken_from = acquire(transport, place, lease_id, holder)
+    stop = threading.Event()
+    beat = threading.Thread(target=_renew, args=(transport, place, lease_id, stop, on_lost), daemon=True)
+    beat.start()
+    try:
+        yield taken_from
+    finally:
+        stop.set()
+        beat.join(timeout=HEARTBEAT_S)
+        with contextlib.suppress(BalbookError):
+            transport.execute(place.host, lease.release(place.directory, lease_id))
+
+
+def acquire(transport: Transport, place: LeasePlace, lease_id: str, holder: Mapping[str, str]) -> Holder | None:
+    """Takes the lease; returns the stale holder that it was taken from. Raises Refused where another holds it."""
+    command = lease.acquire(place.directory, lease_id, holder, STALE_S)
+    result = transports.run(transport, place.host, command)
+    if result.status == 0:
+        took = result.stdout.strip().removeprefix("took over ")
+        return read_holder(took) if took else None
+    other = read_holder(result.stdout)
+    raise Refused(
+        f"{place.application} is being deployed by {other.who} since {other.since} (run {other.run_id}, "
+        f"reason: {other.reason or 'none given'}; last sign of life {other.age_s} s ago)",
+        advice=f"Wait for it, stop it (balbook stop {other.run_id}), or take the lock away: "
+        f"balbook unlock {place.application} --reason TEXT",
+    )
+
+
+def show(transport: Transport, place: LeasePlace) -> Holder | None:
+    """Who holds the lease now."""
+    result = transports.run(transport, place.host, lease.show(place.directory))
+    return read_holder(result.stdout) if result.status == 0 else None
+
+
+def take_away(transport: Transport, place: LeasePlace) -> Holder | None:
+    """Breaks the lease; returns who held it."""
+    result = transports.run(transport, place.host, lease.break_lease(place.directory))
+    return read_holder(result.stdout) if result.status == 0 else None
+
+
+def read_holder(line: str) -> Holder:
+    """Reads `AGE {json}`; what is missing stays empty."""
+    age, _, rest = line.strip().partition(" ")
+    try:
+        data = json.loads(rest or "{}")
+    except ValueError:
+        data = {}
+    return Holder(
+        age_s=int(age) if age.isdigit() else 0,
+        run_id=str(data.get("run_id", "?")),
+        who=str(data.get("who", "?")),
+        since=str(data.get("since", "?")),
+        reason=str(data.get("reason", "")),
+    )
+
+
+def _renew(transport: Transport, place: LeasePlace, lease_id: str, stop: threading.Event, on_lost: Callable[[str], None]) -> None:
+    """A heartbeat that cannot be sent is tried again; one that is refused means that the lease was taken away."""
+    while not stop.wait(HEARTBEAT_S):
+        try:
+            result = transport.execute(place.host, lease.renew(place.directory, lease_id))
+        except BalbookError:
+            continue
+        if result.status == lease.NOT_OURS:
+            on_lost(f"the lock on {place.application} was taken away")
+            return

@@ -1,0 +1,77 @@
+"""What each runbook checks, plans and verifies; a module a runbook.
+
+A procedure never changes a host: it reads facts and returns plans. Each module offers
+
+    preflight(site) -> Table                     read-only facts, for the reader
+    plan(site) -> Plan                           what would be done
+    verify(site, plan) -> list[Check]            fresh facts, after the plan was applied
+    evidence(site, plan, run_dir) -> list[Table]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from balbook.command import require_word
+from balbook.errors import BadInput, ParameterError, nearest
+from balbook.inventory.models import Inventory
+from balbook.plan import Plan
+from balbook.procedures.site import Site
+from balbook.table import Table
+
+NAMES = ("hot_deploy", "provision")
+STRATEGIES = ("active_active", "active_active_checked", "active_passive")
+
+
+@dataclass(frozen=True)
+class Check:
+    """Something that must be so after a run, and whether it is."""
+
+    what: str
+    is_so: bool
+    found: str = ""
+
+
+class Procedure(Protocol):
+    """The functions of a procedure's module."""
+
+    def preflight(self, site: Site) -> Table: ...
+
+    def plan(self, site: Site) -> Plan: ...
+
+    def verify(self, site: Site, plan: Plan) -> Sequence[Check]: ...
+
+    def evidence(self, site: Site, plan: Plan, run_dir: Path) -> Sequence[Table]: ...
+
+
+def procedure(name: str) -> Procedure:
+    """The procedure of a runbook."""
+    if name not in NAMES:
+        raise BadInput(f"there is no procedure {name!r}", advice=nearest(name, NAMES))
+    return cast(Procedure, import_module(f"balbook.procedures.{name}"))
+
+
+def check_names(inventory: Inventory, parameters: Mapping[str, Any]) -> None:
+    """Holds the names among a runbook's parameters against the inventory; raises ParameterError. Touches nothing."""
+    if "application" in parameters:
+        _require_known("application", str(parameters["application"]), inventory.applications, inventory)
+    for host in parameters.get("hosts", ()):
+        _require_known("hosts", host, inventory.hosts, inventory)
+    for name in ("release", "version"):
+        if parameters.get(name):
+            require_word(str(parameters[name]), f"parameter {name}")
+    strategy = parameters.get("strategy")
+    if strategy and strategy not in STRATEGIES:
+        raise ParameterError(f"parameter strategy: {strategy!r} is not known", advice=nearest(strategy, STRATEGIES))
+    if int(parameters.get("serial", 1)) < 1:
+        raise ParameterError(f"parameter serial: {parameters['serial']} is below 1", advice="Instances that change at the same time.")
+
+
+def _require_known(parameter: str, name: str, known: Mapping[str, object], inventory: Inventory) -> None:
+    if name not in known:
+        found = f"{name!r} is not in {inventory.path}" if name else "is not given"
+        raise ParameterError(f"parameter {parameter}: {found}", advice=nearest(name, known))

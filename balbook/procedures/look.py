@@ -1,0 +1,96 @@
+"""One look at an application: what is installed, runs, is healthy, is in service; all hosts side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from balbook.commands.health import is_healthy
+from balbook.facts.releases import Installed, RunningInstance, installed
+from balbook.facts.system import System, system
+from balbook.inventory.models import Instance
+from balbook.procedures.balancing import Front, front
+from balbook.procedures.site import Site
+from balbook.transport import fan_out
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one look found, by host or by instance (`host:port`)."""
+
+    installed: Mapping[str, Installed]
+    systems: Mapping[str, System]
+    is_healthy: Mapping[str, bool]
+    in_service: Mapping[str, bool]
+    front: Front | None
+    balancer_text: str
+    is_final_applied: bool
+
+    def instance(self, instance: Instance) -> RunningInstance | None:
+        return self.installed[instance.host].instances.get(instance.port)
+
+    def running(self, instance: Instance) -> str | None:
+        """The release that the instance's process was started with."""
+        there = self.instance(instance)
+        return there.running if there else None
+
+    def current(self, instance: Instance) -> str | None:
+        """The release that the instance points to."""
+        there = self.instance(instance)
+        return there.current if there else None
+
+    def pid(self, instance: Instance) -> int | None:
+        there = self.instance(instance)
+        return there.pid if there else None
+
+    def is_serving(self, instance: Instance) -> bool:
+        return self.is_healthy[instance.name] and (self.front is None or self.in_service[instance.name])
+
+    def revision(self, instance: Instance) -> Mapping[str, Any]:
+        """The REVISION of what runs, or of what the instance points to."""
+        name = self.running(instance) or self.current(instance)
+        found = self.installed[instance.host].releases.get(name or "")
+        return found.revision if found else {}
+
+
+@dataclass(frozen=True)
+class _HostSeen:
+    installed: Installed | None
+    system: System
+    healthy: Mapping[str, bool]
+    text: str
+    is_final_applied: bool
+
+
+def look(site: Site) -> Seen:
+    """Reads the facts of every host of the application; raises the HostErrors of all that cannot be asked."""
+    behind = front(site)
+    hosts = [*site.application_hosts, *([behind.host] if behind else [])]
+    found = fan_out(hosts, lambda host: _look_at(site, host, behind)).require()
+    application = site.application
+    text = found[behind.host].text if behind else ""
+    return Seen(
+        installed={host: seen.installed for host, seen in found.items() if seen.installed is not None},
+        systems={host: seen.system for host, seen in found.items()},
+        is_healthy={name: ok for seen in found.values() for name, ok in seen.healthy.items()},
+        in_service=behind.in_service(text) if behind else {i.name: False for i in application.instances},
+        front=behind,
+        balancer_text=text,
+        is_final_applied=found[behind.host].is_final_applied if behind else True,
+    )
+
+
+def _look_at(site: Site, host: str, behind: Front | None) -> _HostSeen:
+    application = site.application
+    is_app_host = host in site.application_hosts
+    there = site.ask(host, installed(site.application_dir(host))) if is_app_host else None
+    healthy = {
+        i.name: site.transport.execute(host, is_healthy(i.port, application.health.path, application.health.expect)).status == 0
+        for i in application.instances
+        if i.host == host
+    }
+    is_front = behind is not None and behind.host == host
+    text = behind.read() if behind and is_front else ""
+    is_final = bool(behind and is_front and site.transport.execute(host, behind.is_applied({})).status == 0)
+    return _HostSeen(there, site.ask(host, system(site.host(host).root)), healthy, text, is_final)

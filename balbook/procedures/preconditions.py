@@ -1,0 +1,81 @@
+"""What must be so before a plan may be applied: rows of `what`, `state`, `found`.
+
+`state` is `met`, `unmet`, `met by runbook NAME`, or `left out` (needs privilege that balbook was not given).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from balbook import balancing
+from balbook.commands import nginx
+from balbook.facts.system import System
+from balbook.inventory.models import Application, Host
+from balbook.procedures.look import Seen
+from balbook.procedures.site import Site
+
+Row = dict[str, str]
+MAX_CLOCK_OFF_S = 5
+DEFAULT_JAVA = 17
+
+
+def row(what: str, is_met: bool, found: object = "", otherwise: str = "unmet") -> Row:
+    """One precondition."""
+    return {"what": what, "state": "met" if is_met else otherwise, "found": str(found)}
+
+
+def deployment_preconditions(site: Site, seen: Seen) -> list[Row]:
+    """What a deployment needs of its hosts."""
+    rows: list[Row] = []
+    for host in site.application_hosts:
+        system = seen.systems[host]
+        rows.append(row(f"{host}: balbook may write below {site.host(host).root}", system.is_root_writable, otherwise=_provision()))
+        rows.append(row(f"{host}: curl is there", "curl" in system.tools, otherwise=_provision()))
+        if site.application.artifact == "jar":
+            rows.append(_java(host, system, site.application))
+    if seen.front:
+        rows.append(_balancer(site, seen))
+    return rows
+
+
+def host_preconditions(name: str, host: Host, system: System, applications: Sequence[Application], clock_s: float) -> list[Row]:
+    """What the runbook `provision` asks of a host: OS, clock, and what all its applications need together."""
+    off_s = system.epoch - clock_s
+    rows = [
+        row(f"{name}: runs Linux", bool(system.cpus) and bool(system.os), system.os),
+        row(f"{name}: clock within {MAX_CLOCK_OFF_S} s of this machine's", abs(off_s) <= MAX_CLOCK_OFF_S, f"{off_s:+.0f} s"),
+        row(f"{name}: curl is there", "curl" in system.tools),
+    ]
+    if applications:
+        cpus = max(app.requires.cpus for app in applications)
+        memory_mb = sum(app.requires.memory_mb for app in applications)
+        disk_mb = sum(app.requires.disk_mb for app in applications)
+        nofile = max(app.system.nofile for app in applications)
+        rows += [
+            row(f"{name}: at least {cpus} processors", system.cpus >= cpus, system.cpus),
+            row(f"{name}: at least {memory_mb} MB of memory", system.memory_mb >= memory_mb, f"{system.memory_mb} MB"),
+            row(f"{name}: at least {disk_mb} MB free below {host.root}", system.disk_mb >= disk_mb, f"{system.disk_mb} MB"),
+            row(f"{name}: may open {nofile} files", system.nofile >= nofile, system.nofile),
+        ]
+    return rows
+
+
+def _java(host: str, system: System, application: Application) -> Row:
+    wanted = application.requires.java or DEFAULT_JAVA
+    found = f"Java {system.java}" if system.java else "no Java"
+    return row(f"{host}: a Java runtime, {wanted} or later", (system.java or 0) >= wanted, found)
+
+
+def _balancer(site: Site, seen: Seen) -> Row:
+    front = seen.front
+    assert front is not None
+    what = f"{front.host}: the balancer {front.name} runs"
+    if not front.place.is_own:
+        return row(what, "nginx" in seen.systems[front.host].tools, otherwise="unmet")
+    main = balancing.render_main(site.inventory, front.name, is_root=seen.systems[front.host].is_root)
+    runs = site.transport.execute(front.host, nginx.is_running(front.place, main)).status == 0
+    return row(what, runs, otherwise=_provision())
+
+
+def _provision() -> str:
+    return "met by runbook provision"

@@ -1,0 +1,181 @@
+"""Prepare hosts: check what the applications ask of them; directories, accounts, OS packages, a balancer of one's own.
+
+Without privilege (no `become`, not root) it does what it may and lists what it leaves out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from balbook import balancing
+from balbook.commands import files, nginx
+from balbook.commands import system as system_commands
+from balbook.errors import BadInput, nearest
+from balbook.facts.system import System, system
+from balbook.inventory.models import Application, Host
+from balbook.plan import Plan, Run, Step
+from balbook.procedures import Check
+from balbook.procedures.preconditions import Row, host_preconditions, row
+from balbook.procedures.site import Site
+from balbook.table import Table
+from balbook.transport import fan_out
+
+
+def preflight(site: Site) -> Table:
+    """What the hosts are."""
+    rows: list[tuple[object, ...]] = []
+    outcomes = site.ask_all(_hosts(site), lambda host: system(site.host(host).root))
+    for host in _hosts(site):
+        if host in outcomes.failed:
+            rows.append((host, "unreachable", outcomes.failed[host].message, "", "", ""))
+            continue
+        found = outcomes.succeeded[host]
+        rows.append((host, found.os, found.cpus, f"{found.memory_mb:,} MB", f"{found.disk_mb:,} MB", found.java or "-"))
+    return Table(("host", "OS", "processors", "memory", "free disk", "Java"), rows, title="Hosts")
+
+
+def plan(site: Site) -> Plan:
+    """The steps that prepare the hosts, all hosts at the same time."""
+    hosts = _hosts(site)
+    found = site.ask_all(hosts, lambda host: system(site.host(host).root)).require()
+    preconditions: list[Row] = []
+    steps: list[Step] = []
+    for name in hosts:
+        host, clock_s = site.host(name), time.time()
+        preconditions += host_preconditions(name, host, found[name], _applications_on(site, name), clock_s)
+        preconditions += _ports(site, name, found[name])
+        preconditions += _left_out(site, name, found[name])
+        steps += _steps(site, name, found[name])
+    unique = {p["what"]: p for p in preconditions}
+    return Plan("provision", "", tuple(_with_state(site, steps)), subject={"hosts": hosts}, preconditions=tuple(unique.values()))
+
+
+def verify(site: Site, plan: Plan) -> Sequence[Check]:
+    """Every step's own check, asked anew."""
+    return [
+        Check(f"{step.host}: {step.title}", site.transport.execute(step.host, step.done).status == 0) for step in plan.steps if step.done
+    ]
+
+
+def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Table]:
+    """The hosts as they are now."""
+    return [preflight(site)]
+
+
+def _hosts(site: Site) -> list[str]:
+    wanted = list(site.parameters.get("hosts", [])) or list(site.inventory.hosts)
+    for name in wanted:
+        if name not in site.inventory.hosts:
+            raise BadInput(f"parameter hosts: {name!r} is not in {site.inventory.path}", advice=nearest(name, site.inventory.hosts))
+    return wanted
+
+
+def _applications_on(site: Site, host: str) -> list[Application]:
+    return [app for app in site.inventory.applications.values() if any(i.host == host for i in app.instances)]
+
+
+def _names_on(site: Site, host: str) -> list[str]:
+    return [name for name, app in site.inventory.applications.items() if any(i.host == host for i in app.instances)]
+
+
+def _has_privilege(host: Host, found: System) -> bool:
+    return bool(host.become) or found.is_root
+
+
+def _manages_system(host: Host, found: System) -> bool:
+    """Accounts and packages are the machine's own business where instances are merely processes of the login."""
+    return host.supervisor == "systemd" and _has_privilege(host, found)
+
+
+def _steps(site: Site, name: str, found: System) -> Iterator[Step]:
+    host = site.host(name)
+    packages = sorted({p for app in _applications_on(site, name) for p in app.requires.os_packages})
+    if packages and _manages_system(host, found):
+        yield Step(
+            id=f"packages {name}",
+            host=name,
+            title=f"OS packages: {', '.join(packages)}",
+            group="packages",
+            done=system_commands.has_os_packages(packages),
+            actions=(Run(system_commands.install_os_packages(packages)),),
+        )
+    for application in _names_on(site, name) if _manages_system(host, found) else []:
+        account = site.inventory.applications[application].account or application
+        yield Step(
+            id=f"account {name} {account}",
+            host=name,
+            title=f"service account {account}, without a shell",
+            group="accounts",
+            done=system_commands.has_account(account),
+            actions=(Run(system_commands.make_account(account)),),
+        )
+    yield _directories(site, name)
+    for balancer_name, balancer in site.inventory.balancers.items():
+        if balancer.host == name and balancer.configuration == "own" and balancing.applications_of(site.inventory, balancer_name):
+            yield _balancer(site, name, balancer_name, found)
+
+
+def _directories(site: Site, name: str) -> Step:
+    root = site.host(name).root
+    paths = [f"{root}/locks"]
+    for application in _names_on(site, name):
+        place = site.application_dir(name, application)
+        paths += [place, f"{place}/releases", f"{place}/artifacts", f"{place}/instances"]
+    return Step(
+        id=f"directories {name}",
+        host=name,
+        title=f"directories below {root}",
+        group="directories",
+        done=files.are_directories(paths),
+        actions=(Run(files.make_directories(paths)),),
+        verify=(Run(files.are_directories(paths)),),
+    )
+
+
+def _balancer(site: Site, host: str, balancer_name: str, found: System) -> Step:
+    place = balancing.place(site.inventory, balancer_name)
+    main = balancing.render_main(site.inventory, balancer_name, is_root=found.is_root)
+    return Step(
+        id=f"balancer {balancer_name}",
+        host=host,
+        title=f"an NGINX of balbook's own for {balancer_name}",
+        group="balancers",
+        done=nginx.is_running(place, main),
+        actions=(Run(nginx.start(place, main)),),
+        verify=(Run(nginx.is_running(place, main)),),
+    )
+
+
+def _ports(site: Site, name: str, found: System) -> Iterator[Row]:
+    """Ports must be free, or in use by the application itself (which has a directory then)."""
+    for application in _names_on(site, name):
+        for instance in site.inventory.applications[application].instances:
+            if instance.host != name:
+                continue
+            place = f"{site.application_dir(name, application)}/instances/{instance.port}"
+            is_free = instance.port not in found.listening
+            is_ours = not is_free and site.transport.execute(name, files.are_directories([place])).status == 0
+            yield row(f"{name}: port {instance.port} is free or {application}'s own", is_free or is_ours)
+
+
+def _left_out(site: Site, name: str, found: System) -> Iterator[Row]:
+    host = site.host(name)
+    if host.supervisor == "process" or _has_privilege(host, found):
+        return
+    for what in ("service accounts", "OS packages", "system limits"):
+        yield {"what": f"{name}: {what}", "state": "left out", "found": "needs privilege: `become: sudo`"}
+
+
+def _with_state(site: Site, steps: list[Step]) -> list[Step]:
+    """The steps with what their checks say now, all hosts side by side, sorted so that groups stand together."""
+
+    def on_host(host: str) -> dict[str, bool]:
+        return {s.id: s.done is not None and site.transport.execute(host, s.done).status == 0 for s in steps if s.host == host}
+
+    states = fan_out([s.host for s in steps], on_host).require()
+    order = ["packages", "accounts", "directories", "balancers"]
+    ordered = sorted(steps, key=lambda s: order.index(s.group))
+    return [replace(s, is_done=states[s.host][s.id]) for s in ordered]

@@ -1,0 +1,5 @@
+"""Pictures and tables of what was measured. Only this package imports pandas and matplotlib."""
+
+from balbook.report.picture import Picture, latency_plot
+
+__all__ = ["Picture", "latency_plot"]

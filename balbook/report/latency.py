@@ -1,0 +1,221 @@
+"""What the probe saw, as a table and as a picture.
+
+The colours are Okabe and Ito's, which colour-blind readers can tell apart; marks differ in shape too. Figures are made
+without pyplot, so nothing is kept in a global state.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from balbook.probe.client import read_findings
+from balbook.probe.phases import Mark, instance_spans, phase_spans, read_marks
+from balbook.probe.samples import CLOSED_BY_RELOAD, FAILURES, OK, Sample, read_samples
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+FAILED, CLOSED, INK, SHADE = "#D55E00", "#000000", "#333333", "#BBBBBB"
+DOTS = 20_000  # more than this and the picture shows the slow ones and an even choice of the others
+
+
+def samples_frame(out_dir: Path | str) -> pd.DataFrame:
+    """One row a request, ordered by `number`.
+
+    Columns: `number`, `stream`, `intended_s` (since the probe's start), `lag_ms` (how late it was sent), `latency_ms`
+    (from the intended send), `kind` (`ok`, a kind of failure, `closed_by_reload`, `dropped`), `status` (0: no response),
+    `instance`, `tries` (servers the balancer asked; 0: unknown), `release`, `id`, and `completed_s`.
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame.from_records(list(read_samples(Path(out_dir))), columns=list(Sample._fields))
+    frame["completed_s"] = frame["intended_s"] + frame["latency_ms"] / 1000
+    return frame.sort_values("number", ignore_index=True)
+
+
+def plot_latency(out_dir: Path | str, title: str = "", ax: Axes | None = None) -> Figure:
+    """Latency over time with phases, instances out of service and failures; below, who served how much.
+
+    With `ax` only the upper part is drawn, into it.
+    """
+    from matplotlib.figure import Figure
+
+    frame, marks = samples_frame(out_dir), read_marks(Path(out_dir))
+    end_s = max(1.0, float(frame["completed_s"].max())) if len(frame) else 1.0
+    colours = _colours(frame)
+    if ax is not None:
+        _draw_latency(ax, frame, colours, end_s)
+        _draw_phases(ax, marks, colours, end_s)
+        ax.set_xlabel("time since the probe's start (s)")
+        ax.set_title(title or _headline(out_dir), loc="left", fontsize=9, pad=22)
+        return ax.get_figure(root=True)  # type: ignore[return-value]
+    spans = instance_spans(marks, end_s)
+    rows = len({span.subject for span in spans})
+    figure = Figure(figsize=(10, 5.6 + 0.22 * rows), dpi=110, layout="constrained")
+    heights = [3.4, 0.22 * rows + 0.001, 1.2]
+    upper, states, lower = figure.subplots(3, 1, sharex=True, height_ratios=heights)
+    _draw_latency(upper, frame, colours, end_s)
+    _draw_phases(upper, marks, colours, end_s)
+    _draw_states(states, marks, colours, end_s)
+    _draw_served(lower, frame, colours, end_s)
+    figure.suptitle(title or "Latency seen by clients", x=0.01, ha="left", fontsize=13, fontweight="bold")
+    upper.set_title(_headline(out_dir), loc="left", fontsize=9, color=INK, pad=22)  # above the legend
+    return figure
+
+
+def save_figure(figure: Figure, path: Path | str, alt: str) -> Path:
+    """Write the figure as PNG, beside and moved, with `alt` (what it shows, in words) in its metadata."""
+    target = Path(path)
+    beside = target.with_name(f".{target.name}.part")
+    figure.savefig(beside, format="png", metadata={"Description": alt, "Software": "balbook"})
+    beside.replace(target)
+    return target
+
+
+def describe(out_dir: Path | str) -> str:
+    """The picture in a sentence or two, for `save_figure`'s alternative text."""
+    names = [f"{span.subject} {span.state} from {span.start_s:.1f} to {span.end_s:.1f} s" for span in _spans(out_dir)]
+    said = _headline(out_dir).replace("\n", ". ")
+    return f"Latency over time. {said}." + (f" Out of service: {'; '.join(names)}." if names else "")
+
+
+def _spans(out_dir: Path | str) -> tuple[Any, ...]:
+    findings = read_findings(out_dir)
+    return instance_spans(read_marks(Path(out_dir)), findings.process.seconds)
+
+
+def _headline(out_dir: Path | str) -> str:
+    """The findings in one line."""
+    findings = read_findings(out_dir)
+    whole = findings.latency["all"]
+    figures = [("p50", whole.p50_ms), ("p99", whole.p99_ms), ("max", whole.max_ms)]
+    parts = [f"{findings.sent:,} requests", f"{findings.failed:,} failed"]
+    parts += [f"{findings.closed_by_reload:,} closed by reload"] if findings.closed_by_reload else []
+    parts += [f"{name} {_milliseconds(value)}" for name, value in figures if value is not None]
+    doubt = f"\nNot to be trusted: {findings.trust[0]}" if findings.trust else ""
+    return " · ".join(parts) + (doubt if len(findings.trust) < 2 else f"{doubt}, and {len(findings.trust) - 1} more")
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value / 1000:,.2f} s" if value >= 1000 else f"{value:.1f} ms" if value < 100 else f"{value:.0f} ms"
+
+
+def _colours(frame: pd.DataFrame) -> dict[str, str]:
+    """A colour for each instance that served."""
+    names = sorted(name for name in frame["instance"].unique() if name)
+    return {**dict(zip(names, itertools.cycle(COLOURS), strict=False)), "": "#7F7F7F"}
+
+
+def _draw_latency(ax: Axes, frame: pd.DataFrame, colours: dict[str, str], end_s: float) -> None:
+    """Dots for what was acknowledged; crosses at the top for failures, triangles for closed by reload."""
+    from matplotlib.ticker import FuncFormatter, LogLocator
+
+    acknowledged = _thinned(frame[frame["kind"] == OK])
+    for name, colour in colours.items():
+        part = acknowledged[acknowledged["instance"] == name]
+        if len(part):
+            dots = ax.scatter(part["intended_s"], part["latency_ms"].clip(lower=0.01), s=5, color=colour, alpha=0.55, linewidths=0)
+            dots.set_label(f"served by {name}" if name else "acknowledged")
+    low, high = _limits(acknowledged["latency_ms"])
+    ax.set_yscale("log")
+    ax.set_ylim(low, high * 4)
+    ax.set_xlim(0, end_s)
+    failed = frame[frame["kind"].isin(FAILURES)]
+    for rows, marker, colour, label, factor in (
+        (failed, "X", FAILED, "failed: " + ", ".join(sorted(failed["kind"].unique())), 2.6),
+        (frame[frame["kind"] == CLOSED_BY_RELOAD], "v", CLOSED, "keep-alive closed by reload", 1.6),
+    ):
+        if len(rows):
+            ax.scatter(rows["intended_s"], [high * factor] * len(rows), s=42, marker=marker, color=colour, linewidths=0.4)
+            ax.collections[-1].set(edgecolor="white", label=f"{label} ({len(rows):,})", zorder=5)
+    ax.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0) if high / low < 300 else (1.0,)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+    ax.set_ylabel("latency (ms, log scale)")
+    ax.grid(axis="y", color="#E5E5E5", linewidth=0.6)
+    _bare(ax)
+    if ax.get_legend_handles_labels()[0]:
+        legend = ax.legend(loc="lower left", bbox_to_anchor=(0, 1.01), ncols=4, fontsize=8, frameon=False, borderaxespad=0)
+        for handle in legend.legend_handles:
+            if handle is not None:
+                handle.set(alpha=1, sizes=[36])
+
+
+def _thinned(frame: pd.DataFrame) -> pd.DataFrame:
+    """At most `DOTS` rows: the slowest tenth of them all stay, the others are an even choice."""
+    if len(frame) <= DOTS:
+        return frame
+    slowest = frame["latency_ms"].nlargest(DOTS // 10).index
+    others = frame.drop(slowest)
+    return frame.loc[slowest.union(others.index[:: math.ceil(len(others) / (DOTS * 0.9))])]
+
+
+def _limits(latency_ms: pd.Series[float]) -> tuple[float, float]:
+    if not len(latency_ms):
+        return 0.5, 100.0
+    return max(0.01, float(latency_ms.min()) * 0.7), max(10.0, float(latency_ms.max()) * 1.2)
+
+
+def _draw_phases(ax: Axes, marks: tuple[Mark, ...], colours: dict[str, str], end_s: float) -> None:
+    """The phase `during` is shaded, each phase named at the top edge; out of service shades in the instance's colour."""
+    for span in phase_spans(marks, end_s):
+        if span.state == "during":
+            ax.axvspan(span.start_s, span.end_s, color="#F2F2F2", alpha=1, linewidth=0, zorder=-1)
+        ax.axvline(span.start_s, color=INK, linewidth=0.8, linestyle=":")
+        ax.annotate(span.state, (span.start_s, 1.0), xycoords=("data", "axes fraction"), xytext=(4, -4), textcoords="offset points").set(
+            va="top", fontsize=9, color=INK, fontstyle="italic"
+        )
+    for span in instance_spans(marks, end_s):
+        ax.axvspan(span.start_s, span.end_s, color=colours.get(span.subject, SHADE), alpha=0.13, linewidth=0, zorder=0)
+
+
+def _draw_states(ax: Axes, marks: tuple[Mark, ...], colours: dict[str, str], end_s: float) -> None:
+    """A row for each instance that left service: a bar for as long as it was out, with its state."""
+    spans = instance_spans(marks, end_s)
+    names = sorted({span.subject for span in spans}, reverse=True)
+    for number, span in enumerate(spans):
+        height = names.index(span.subject)
+        ax.barh(height, span.end_s - span.start_s, left=span.start_s, height=0.8, color=colours.get(span.subject, SHADE))
+        ax.patches[-1].set(alpha=0.35 if number % 2 else 0.55, linewidth=0)
+        if (span.end_s - span.start_s) / end_s > 0.0066 * len(span.state):
+            ax.text((span.start_s + span.end_s) / 2, height, span.state, ha="center", va="center_baseline", fontsize=8, color="black")
+    ax.set_yticks(range(len(names)), names, fontsize=8)
+    ax.tick_params(axis="both", length=0)
+    for side in ax.spines.values():
+        side.set_visible(False)
+    ax.tick_params(axis="x", labelbottom=False)
+    if names:
+        ax.set_ylim(-0.5, len(names) - 0.5)
+    else:
+        ax.set_visible(False)
+
+
+def _draw_served(ax: Axes, frame: pd.DataFrame, colours: dict[str, str], end_s: float) -> None:
+    """Requests per second by the instance that served them, stacked, failures on top."""
+    bin_s = 1.0 if end_s > 20 else 0.5 if end_s > 8 else 0.2
+    count = max(1, math.ceil(end_s / bin_s))
+    bottom = [0.0] * count
+    kinds = [(name, colour, frame[(frame["kind"] == OK) & (frame["instance"] == name)]) for name, colour in colours.items()]
+    for _, colour, part in [*kinds, ("failed", FAILED, frame[frame["kind"].isin(FAILURES)])]:
+        if not len(part):
+            continue
+        per_bin = (part["intended_s"] // bin_s).astype(int).clip(upper=count - 1).value_counts()
+        heights = [float(per_bin.get(i, 0)) / min(bin_s, end_s - i * bin_s) for i in range(count)]
+        edges = [i * bin_s for i in range(count)]
+        is_failed = colour == FAILED
+        ax.bar(edges, heights, width=bin_s, bottom=bottom, align="edge", color=colour, alpha=1 if is_failed else 0.8, linewidth=0)
+        bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
+    ax.set_ylabel("requests/s\nby instance")
+    ax.set_xlabel("time since the probe's start (s)")
+    _bare(ax)
+
+
+def _bare(ax: Axes) -> None:
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)

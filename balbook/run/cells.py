@@ -1,0 +1,66 @@
+"""What the kernel really ran: a journal event before and after each cell, whoever executes the notebook."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from balbook.journal import Journal
+
+
+def sha256_of(source: str) -> str:
+    """sha256 (hex) of a cell's source, without white space at its end (front ends differ there)."""
+    return hashlib.sha256(source.rstrip().encode()).hexdigest()
+
+
+class CellWatch:
+    """Listens to IPython's events; one at a time, so that a kernel that opens a second run journals it there alone."""
+
+    _current: CellWatch | None = None
+
+    def __init__(self, shell: Any, journal: Journal, roles: Mapping[str, str]) -> None:
+        self._shell, self._journal, self._roles = shell, journal, roles
+
+    @classmethod
+    def begin(cls, journal: Journal, roles: Mapping[str, str]) -> None:
+        """Watches the kernel that this runs in, if any. `roles` maps the sha256 of a runbook's cell to its role."""
+        shell = _shell()
+        if shell is None:
+            return
+        if cls._current:
+            cls._current.end()
+        watch = cls(shell, journal, roles)
+        for number, source in enumerate(shell.user_ns.get("In", []), 0):
+            if source:
+                journal.append("cell_started", **watch._cell(source, number))
+        shell.events.register("pre_run_cell", watch.before)
+        shell.events.register("post_run_cell", watch.after)
+        cls._current = watch
+
+    def end(self) -> None:
+        """Stops listening."""
+        self._shell.events.unregister("pre_run_cell", self.before)
+        self._shell.events.unregister("post_run_cell", self.after)
+
+    def before(self, info: Any) -> None:
+        self._journal.append("cell_started", **self._cell(info.raw_cell, self._shell.execution_count))
+
+    def after(self, result: Any) -> None:
+        status = "ok" if result.success else "error"
+        cell = self._cell(result.info.raw_cell if result.info else "", result.execution_count or 0)
+        self._journal.append("cell_finished", status=status, **cell)
+
+    def _cell(self, source: str, number: int) -> dict[str, Any]:
+        sha256 = sha256_of(source)
+        return {"role": self._roles.get(sha256, "unknown"), "number": number, "source_sha256": sha256}
+
+
+def _shell() -> Any:
+    import sys
+
+    if "IPython" not in sys.modules:
+        return None
+    from IPython.core.getipython import get_ipython
+
+    return get_ipython()

@@ -1,0 +1,45 @@
+"""Showing things in a notebook, or printing them where there is none."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from html import escape
+
+COLOURS = {"succeeded": "#009e73", "planned": "#0072b2", "failed": "#d55e00", "inconclusive": "#e69f00"}
+SIGNS = {"succeeded": "✔", "planned": "○", "failed": "✘", "inconclusive": "?"}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The verdict, big; its sign and word carry the meaning, not its colour."""
+
+    verdict: str
+    why: str
+    runbook: str
+    run_id: str
+
+    def __str__(self) -> str:
+        return f"{SIGNS[self.verdict]} {self.verdict.upper()}: {self.runbook} (run {self.run_id})" + (f"\n{self.why}" if self.why else "")
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        why = f"<pre style='white-space:pre-wrap;margin:4px 0 0'>{escape(self.why)}</pre>" if self.why else ""
+        return (
+            f"<div style='border-left:10px solid {COLOURS[self.verdict]};padding:8px 16px'>"
+            f"<div style='font-size:200%;font-weight:700'>{SIGNS[self.verdict]} {escape(self.verdict)}</div>"
+            f"<div>{escape(self.runbook)}, run {escape(self.run_id)}</div>{why}</div>"
+        )
+
+
+def show(*things: object) -> None:
+    """In a kernel as rich output, else as text on standard output."""
+    if "ipykernel" in sys.modules:
+        from IPython.display import display
+
+        for thing in things:
+            print(thing) if isinstance(thing, str) else display(thing)  # type: ignore[no-untyped-call]
+    else:
+        for thing in things:
+            print(thing)

@@ -1,0 +1,91 @@
+"""The folder of a run, `records/<utc>-<name>-<run id>/`, and what is said at its opening."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import secrets
+import socket
+import subprocess
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from balbook.errors import BadInput, Failed
+from balbook.inventory import Inventory, digest_of
+
+RUN_DIR = "BALBOOK_RUN_DIR"
+EXPECTED_DIGEST = "BALBOOK_PLAN_DIGEST"
+
+
+def new_run_id() -> str:
+    """Eight hexadecimal digits."""
+    return secrets.token_hex(4)
+
+
+def make_run_dir(inventory: Inventory, name: str, run_id: str, now: datetime) -> Path:
+    """A private folder for a new run; Failed where it cannot be made."""
+    records = inventory.resolve(inventory.records.path)
+    run_dir = records / f"{now:%Y%m%dT%H%M%SZ}-{name}-{run_id}"
+    try:
+        records.mkdir(parents=True, exist_ok=True)
+        run_dir.mkdir(mode=0o700)
+    except OSError as exc:
+        raise Failed(
+            f"{run_dir}: the run's folder cannot be made: {exc.strerror}", advice="Is there space, and may you write there?"
+        ) from exc
+    return run_dir
+
+
+def run_id_of(run_dir: Path) -> str:
+    """The id at the end of the folder's name."""
+    return run_dir.name.rpartition("-")[2]
+
+
+def find_run(inventory: Inventory, run_id: str) -> Path:
+    """The folder of a run; BadInput where there is none."""
+    records = inventory.resolve(inventory.records.path)
+    found = [p for p in records.glob("*") if p.is_dir() and (p.name == run_id or run_id_of(p) == run_id)] if records.is_dir() else []
+    if not found:
+        raise BadInput(f"{records}: there is no run {run_id!r}", advice="List them: balbook records list.")
+    return found[0]
+
+
+def opening(
+    inventory: Inventory, runbook: str, runbook_sha256: str, parameters: Mapping[str, Any], environ: Mapping[str, str] = os.environ
+) -> dict[str, Any]:
+    """Who, what, why, with which versions: the fields of the first event."""
+    from balbook import __version__
+
+    return {
+        "journal": 1,
+        "runbook": runbook,
+        "name": runbook,
+        "runbook_sha256": runbook_sha256,
+        "mode": parameters.get("mode", "plan"),
+        "who": {"user": environ.get("SUDO_USER") or getpass.getuser(), "host": socket.gethostname()},
+        "reason": parameters.get("reason", ""),
+        "ticket": parameters.get("ticket", ""),
+        "parameters": dict(parameters),
+        "environment": inventory.environment,
+        "inventory": {"path": str(inventory.path), "sha256": digest_of(inventory)},
+        "versions": {"balbook": __version__, "python": platform.python_version()},
+        "lab": inventory.lab,
+        "git": _git(inventory.path.parent),
+    }
+
+
+def _git(folder: Path) -> dict[str, Any]:
+    """Commit and dirty flag of the repository that the inventory is in; empty where there is none."""
+    try:
+        commit = _ask_git(folder, "rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_ask_git(folder, "status", "--porcelain"))} if commit else {}
+    except (OSError, subprocess.SubprocessError):
+        return {}
+
+
+def _ask_git(folder: Path, *words: str) -> str:
+    done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""

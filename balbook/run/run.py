@@ -1,0 +1,224 @@
+"""One execution of a runbook, from `open_run` to `conclude`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from balbook import plan_view, procedures, progress
+from balbook import transport as transports
+from balbook.engine import process
+from balbook.errors import BadInput, BalbookError, Failed, Inconclusive, ParameterError, Refused
+from balbook.inventory import Inventory, load_inventory
+from balbook.journal import Event, Journal, utc_now
+from balbook.lab_place import running_inventory
+from balbook.parameters import check_parameters
+from balbook.plan import Plan
+from balbook.procedures import Check
+from balbook.procedures.site import Site
+from balbook.run.cells import CellWatch, sha256_of
+from balbook.run.display import Verdict, show
+from balbook.run.folder import EXPECTED_DIGEST, RUN_DIR, make_run_dir, new_run_id, opening, run_id_of
+from balbook.runbook import read_runbook, runbook_path
+from balbook.secrets import Scrubber
+from balbook.table import Table
+
+MODES = ("plan", "apply")
+
+
+def open_run(name: str, **parameters: Any) -> Run:
+    """Opens a run of the runbook `name`: parameters and inventory checked, folder and journal begun.
+
+    Connects to no host. Raises BadInput where something is wrong; nothing was touched then.
+    """
+    runbook = read_runbook(runbook_path(name))
+    checked = check_parameters(runbook.parameters, parameters)
+    if checked["mode"] not in MODES:
+        raise ParameterError(f"parameter mode: {checked['mode']!r} is neither 'plan' nor 'apply'", advice="plan changes nothing.")
+    inventory = load_inventory(
+        None, parameter=str(checked["inventory"]), environ=os.environ, cwd=Path.cwd(), lab_inventory=running_inventory(os.environ)
+    )
+    procedures.check_names(inventory, checked)
+    given = os.environ.get(RUN_DIR)
+    run_dir = Path(given) if given else make_run_dir(inventory, name, new_run_id(), utc_now())
+    journal = Journal(run_dir / "journal.jsonl", clean=Scrubber().data)
+    journal.append("run_opened", run_id=run_id_of(run_dir), **opening(inventory, name, runbook.sha256, checked))
+    CellWatch.begin(journal, {sha256_of(cell.source): cell.role for cell in runbook.cells if cell.type == "code"})
+    run = Run(name, inventory, checked, run_dir, journal)
+    show(run.summary())
+    return run
+
+
+class Run:
+    """A runbook's run. Its methods are the cells of the notebook, in their order."""
+
+    def __init__(self, name: str, inventory: Inventory, parameters: dict[str, Any], run_dir: Path, journal: Journal) -> None:
+        self.name, self.inventory, self.parameters, self.dir, self.journal = name, inventory, parameters, run_dir, journal
+        self.id = run_id_of(run_dir)
+        self.mode = str(parameters["mode"])
+        self._procedure = procedures.procedure(name)
+        self._site = Site(inventory, transports.connect(inventory), parameters)
+        self._plan: Plan | None = None
+        self._checks: Sequence[Check] | None = None
+
+    def summary(self) -> Table:
+        """What this run is."""
+        given = {k: v for k, v in self.parameters.items() if k not in ("inventory", "mode") and v not in ("", [])}
+        rows = [
+            ("run", self.id),
+            ("mode", f"{self.mode}: {'changes nothing' if self.mode == 'plan' else 'changes hosts'}"),
+            ("inventory", f"{self.inventory.path} (environment {self.inventory.environment})"),
+            ("parameters", ", ".join(f"{k}={v}" for k, v in given.items()) or "-"),
+            ("record", self.dir),
+        ]
+        if self.inventory.lab:
+            rows.append(("lab", "a rehearsal: hosts of a lab, Ballerina by the lab's stand-in"))
+        return Table((self.name, ""), rows)
+
+    def preflight(self) -> None:
+        """Shows read-only facts."""
+        with self._recorded():
+            show(self._procedure.preflight(self._site))
+
+    def plan(self) -> Plan:
+        """Makes and shows the plan, and keeps it in the record. Raises Refused where another plan was agreed on."""
+        with self._recorded():
+            plan = self._procedure.plan(self._site)
+            write_beside(self.dir / "plan.json", json.dumps(plan.data(), indent=1, sort_keys=True) + "\n")
+            self.journal.append("planned", digest=plan.digest, changes=len(plan.pending), steps=len(plan.steps), unmet=len(plan.unmet))
+            self._plan = plan
+            show(plan_view.precondition_table(plan), plan_view.plan_table(plan))
+            if text := plan_view.diffs(plan):
+                show(text)
+            expected = os.environ.get(EXPECTED_DIGEST)
+            if expected and expected != plan.digest:
+                raise Refused(
+                    f"the facts have changed since the plan was shown: its digest was {expected[:12]}…, now it is {plan.digest[:12]}…",
+                    advice=f"Look at the new plan: balbook plan {self.name}.",
+                )
+            return plan
+
+    def apply(self, plan: Plan) -> None:
+        """Applies the plan in a process of its own and follows it; in plan mode it says that nothing was changed."""
+        with self._recorded():
+            if self.mode == "plan":
+                show("Plan mode: nothing was changed.")
+                return
+            self._require_applicable(plan)
+            self._finished(self._follow())
+
+    def verify(self) -> None:
+        """Asks the hosts anew whether everything is as it should be; shows and records the answers."""
+        with self._recorded():
+            if self.mode == "plan":
+                show("Plan mode: there is nothing to verify.")
+                return
+            self._checks = self._procedure.verify(self._site, self._required_plan())
+            rows = [(c.what, "yes" if c.is_so else "no", c.found) for c in self._checks]
+            self.journal.append("verified", checks=[{"what": c.what, "so": c.is_so, "found": c.found} for c in self._checks])
+            show(Table(("check", "so", "found"), rows, title="Verified with fresh facts"))
+
+    def evidence(self) -> None:
+        """Shows the steps with their times, the measurements, and what the procedure has to show."""
+        with self._recorded():
+            for table in [*self._evidence_tables(), *self._procedure.evidence(self._site, self._required_plan(), self.dir)]:
+                show(table)
+
+    def conclude(self) -> None:
+        """States the verdict; raises Failed or Inconclusive where it is not good, so that every executor sees it."""
+        verdict, why = self._verdict()
+        digest = self._plan.digest if self._plan else ""
+        self.journal.append("concluded", verdict=verdict, why=why, digest=digest)
+        self._site.transport.close()
+        show(Verdict(verdict, why, self.name, self.id))
+        if verdict == "failed":
+            raise Failed(f"{self.name}: failed: {why}", advice=f"The record is {self.dir}")
+        if verdict == "inconclusive":
+            raise Inconclusive(f"{self.name}: inconclusive: {why}", advice=f"The record is {self.dir}")
+
+    def measurements(self) -> dict[str, Any]:
+        """What was measured last in this run; empty where nothing was."""
+        event = self.journal.last("measured")
+        return {k: v for k, v in event.items() if k not in ("seq", "at", "event", "prev")} if event else {}
+
+    def _required_plan(self) -> Plan:
+        if self._plan is None:
+            raise BadInput("there is no plan yet", advice="Run the cells in their order: the plan comes before this one.")
+        return self._plan
+
+    def _require_applicable(self, plan: Plan) -> None:
+        if self._plan is None or plan.digest != self._plan.digest:
+            raise Refused("this is not the plan that was shown", advice="Run the plan cell again, look, and apply that.")
+        if self.journal.last("apply_started"):
+            raise Refused("this run has applied its plan already", advice="Open a new run: run the notebook from its top.")
+        if plan.unmet:
+            rows = "\n".join(f"  {p['what']}: {p['state']} {p.get('found', '')}".rstrip() for p in plan.unmet)
+            raise Refused(f"{len(plan.unmet)} preconditions are not met; nothing was changed:\n{rows}", advice=_advice(plan))
+
+    def _follow(self) -> Event | None:
+        """Starts the run's process and shows its events; returns the last one, None where the process was lost."""
+        position = self.journal.path.stat().st_size
+        running = process.start(self.dir)
+        process.follow(
+            running, self.journal, position, lambda event: print(line, flush=True) if (line := progress.line_of(event)) else None
+        )
+        return self.journal.last("apply_finished")
+
+    def _finished(self, event: Event | None) -> None:
+        if event is None:
+            self.journal.append("run_lost", why="the run's process ended without a word")
+            raise Failed(
+                "the run's process was lost before it could finish",
+                advice=f"See {self.dir / process.LOG_FILE}; look at the application (balbook status), then: balbook resume {self.id}",
+            )
+        if event["verdict"] == "failed":
+            error: BalbookError = Refused(event["why"]) if event.get("exit_status") == 2 else Failed(event["why"])
+            raise error
+
+    def _evidence_tables(self) -> list[Table]:
+        steps = [e for e in self.journal.events() if e["event"] == "step_finished"]
+        rows = [(e["host"], e["title"], e["outcome"], f"{e['seconds']:.2f} s") for e in steps]
+        tables = [Table(("host", "step", "outcome", "time"), rows, title="Steps")] if rows else []
+        if measured := self.measurements():
+            flat = [(key.replace("_", " "), value) for key, value in measured.items() if isinstance(value, int | float | str)]
+            tables.append(Table(("measured", "value"), flat, title="Requests sent from outside meanwhile"))
+        return tables
+
+    def _verdict(self) -> tuple[str, str]:
+        if self.mode == "plan":
+            unmet = len(self._plan.unmet) if self._plan else 0
+            return "planned", f"{unmet} preconditions are not met" if unmet else ""
+        applied = self.journal.last("apply_finished")
+        if applied is None:
+            return "inconclusive", "the plan was never applied"
+        if applied["verdict"] != "succeeded":
+            return str(applied["verdict"]), str(applied["why"])
+        if self._checks is None:
+            return "inconclusive", "nothing was verified"
+        wrong = [c.what for c in self._checks if not c.is_so]
+        return ("failed", "not so: " + "; ".join(wrong)) if wrong else ("succeeded", "")
+
+    @contextlib.contextmanager
+    def _recorded(self) -> Iterator[None]:
+        """Errors are written to the journal before the notebook shows them."""
+        try:
+            yield
+        except BalbookError as exc:
+            self.journal.append("error", kind=type(exc).__name__, message=exc.message, advice=exc.advice, exit_status=exc.exit_status)
+            raise
+
+
+def write_beside(path: Path, text: str) -> None:
+    """Writes a file beside `path` and moves it into place."""
+    draft = path.with_name(f".{path.name}.new")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
+def _advice(plan: Plan) -> str:
+    runbooks = sorted({p["state"].rpartition(" ")[2] for p in plan.unmet if p["state"].startswith("met by runbook")})
+    return "Run first: " + ", ".join(f"balbook apply {name}" for name in runbooks) if runbooks else "Mend these, then apply again."

@@ -1,0 +1,194 @@
+"""Runbooks headless: papermill executes the notebook, the journal says what happened. Only this module imports papermill.
+
+Papermill runs in a thread of its own, so that a signal here becomes a request to the run's process (finish the step in
+hand, reach a safe state) and not the end of the kernel in the middle of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from balbook import progress, verdict
+from balbook.engine import process
+from balbook.errors import BadInput
+from balbook.inventory import Inventory
+from balbook.journal import Journal, utc_now
+from balbook.parameters import check_parameters
+from balbook.procedures import check_names
+from balbook.run.cells import sha256_of
+from balbook.run.folder import EXPECTED_DIGEST, RUN_DIR, make_run_dir, new_run_id, run_id_of
+from balbook.runbook import Runbook, read_runbook, runbook_path
+from balbook.verdict import Returned, Stated
+
+Say = Callable[[str], None]
+CELL_TIMEOUT_S = 4 * 3600
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one runbook came to."""
+
+    runbook: str
+    run_id: str
+    verdict: str
+    why: str
+    exit_status: int
+    seconds: float
+    record: Path
+    notebook: Path
+    changes: int = 0
+    measurements: Mapping[str, Any] = field(default_factory=dict)
+
+    def data(self) -> dict[str, Any]:
+        """The runbook's object of `--json`."""
+        return {
+            "runbook": self.runbook,
+            "verdict": self.verdict,
+            "why": self.why,
+            "seconds": round(self.seconds, 1),
+            "notebook": str(self.notebook),
+            "changes": self.changes,
+            "measurements": dict(self.measurements),
+        }
+
+
+def execute(
+    name: str, inventory: Inventory, parameters: Mapping[str, Any], *, expected_digest: str = "", say: Say = lambda line: None
+) -> Outcome:
+    """Runs one runbook to its end and states the verdict. BadInput before anything is touched; else an Outcome, also of a failure."""
+    runbook = read_runbook(runbook_path(name))
+    checked = check_parameters(runbook.parameters, {**parameters, "inventory": str(inventory.path)})
+    check_names(inventory, checked)
+    run_dir = make_run_dir(inventory, runbook.name, new_run_id(), utc_now())
+    journal = Journal(run_dir / "journal.jsonl")
+    started = time.monotonic()
+    with _environment(run_dir, expected_digest):
+        returned = _execute(runbook, checked, run_dir, journal, say)
+    journal.append("executor_returned", status=returned.status, message=returned.message)
+    stated = _state(runbook, journal, returned)
+    journal.append("run_closed", verdict=stated.verdict, why=stated.why)
+    return _outcome(runbook, run_dir, journal, stated, time.monotonic() - started)
+
+
+def _execute(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path, journal: Journal, say: Say) -> Returned:
+    """Papermill in a thread; meanwhile events are said, and signals are passed on to the run's process."""
+    results: list[Returned] = []
+    thread = threading.Thread(target=lambda: results.append(_papermill(runbook, parameters, run_dir)), daemon=True)
+    thread.start()
+    position = 0
+    with _signals(run_dir, say), contextlib.suppress(KeyboardInterrupt):
+        while True:
+            is_over = not thread.is_alive()
+            events, position = journal.follow(position)
+            for event in events:
+                if line := progress.line_of(event):
+                    say(line)
+            if is_over:
+                return results[0] if results else Returned("error", "papermill ended without a result")
+            time.sleep(0.05)
+    return Returned("interrupted", "stopped before anything was applied")
+
+
+def _papermill(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path) -> Returned:
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+    from balbook.kernel import LocalKernel
+
+    final = run_dir / f"{runbook.name}.ipynb"
+    draft = run_dir / f".{runbook.name}.running.ipynb"
+    try:
+        papermill.execute_notebook(
+            str(runbook.path),
+            str(draft),
+            parameters=dict(parameters),
+            kernel_name="python3",
+            kernel_manager_class=LocalKernel,
+            progress_bar=False,
+            execution_timeout=CELL_TIMEOUT_S,
+            autosave_cell_every=5,
+            request_save_on_cell_execute=False,
+        )
+        return Returned("ok")
+    except papermill.PapermillExecutionError as exc:
+        return Returned("error", f"{exc.ename}: {exc.evalue}")
+    except DeadKernelError:
+        return Returned("kernel_death", "the notebook's kernel died")
+    except CellTimeoutError as exc:
+        return Returned("cell_timeout", str(exc).splitlines()[0])
+    except Exception as exc:
+        return Returned("error", f"{type(exc).__name__}: {exc}")
+    finally:
+        if draft.exists():
+            draft.replace(final)
+        else:
+            shutil.copyfile(runbook.path, final)
+
+
+def _state(runbook: Runbook, journal: Journal, returned: Returned) -> Stated:
+    expected = [sha256_of(cell.source) for cell in runbook.cells if cell.type == "code"]
+    return verdict.state(journal.events(), expected, returned)
+
+
+def _outcome(runbook: Runbook, run_dir: Path, journal: Journal, stated: Stated, seconds: float) -> Outcome:
+    planned, applied, measured = journal.last("planned"), journal.last("apply_finished"), journal.last("measured")
+    changes = applied["changes"] if applied else planned["changes"] if planned and stated.verdict == "planned" else 0
+    return Outcome(
+        runbook=runbook.name,
+        run_id=run_id_of(run_dir),
+        verdict=stated.verdict,
+        why=stated.why,
+        exit_status=stated.exit_status,
+        seconds=seconds,
+        record=run_dir,
+        notebook=run_dir / f"{runbook.name}.ipynb",
+        changes=int(changes),
+        measurements={k: v for k, v in (measured or {}).items() if k not in ("seq", "at", "event", "prev")},
+    )
+
+
+@contextlib.contextmanager
+def _environment(run_dir: Path, expected_digest: str) -> Iterator[None]:
+    """What the kernel inherits: the run's folder, the plan that was agreed on, and the interpreter's own kernel first."""
+    wanted = {RUN_DIR: str(run_dir), "JUPYTER_PREFER_ENV_PATH": "1", **({EXPECTED_DIGEST: expected_digest} if expected_digest else {})}
+    before = {key: os.environ.get(key) for key in (*wanted, EXPECTED_DIGEST)}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value
+
+
+@contextlib.contextmanager
+def _signals(run_dir: Path, say: Say) -> Iterator[None]:
+    """SIGINT and SIGTERM ask the run's process to stop; where none runs yet, they interrupt as usual."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def on_signal(number: int, frame: object) -> None:
+        try:
+            process.ask_to_stop(run_dir)
+        except BadInput:
+            raise KeyboardInterrupt from None
+        say(f"{signal.Signals(number).name}: asked the run to stop; it finishes the step in hand and reaches a safe state")
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,224 @@
+"""Signatures with the SSH key that an engineer already has, through `ssh-keygen -Y`; nothing is ever prompted for.
+
+A key is a private key file, a public key file whose private half the agent holds, or a certificate (`…-cert.pub`).
+Who may sign stands in a file of OpenSSH's `ALLOWED SIGNERS` format, with `valid-after`, `valid-before`, `namespaces` and
+`cert-authority`; what has been revoked in a file of public keys or a KRL. See ssh-keygen(1).
+
+`ssh-keygen` says why it refuses in words only. Which refusal it was is found out by asking again with one condition less,
+not by reading those words.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from balbook.errors import BadInput, SignatureError
+
+RECORD = "balbook-record"
+APPROVAL = "balbook-approval"
+DEADLINE_S = 60.0
+"""A key on a hardware token waits for a touch."""
+
+_INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "SSH_SK_PROVIDER", "XDG_RUNTIME_DIR")
+
+
+@dataclass(frozen=True)
+class Signer:
+    """Whose signature it is: the name in `allowed_signers` (empty: nobody's yet) and the key's SHA256 fingerprint."""
+
+    principal: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Who may sign, and which keys no longer count."""
+
+    allowed_signers: Path
+    revoked_keys: Path | None = None
+
+
+def sign(data: bytes, key: Path, *, namespace: str = RECORD, environ: Mapping[str, str] | None = None) -> bytes:
+    """An armored SSH signature of `data` as it stands; SignatureError where the key cannot sign without a prompt."""
+    key = key.expanduser()
+    if not key.is_file():
+        raise SignatureError("missing", f"the signing key {key} does not exist", advice="Check records.sign_with in the inventory.")
+    done = _ssh_keygen("-Y", "sign", "-f", str(key), "-n", namespace, stdin=data, environ=environ)
+    if done.returncode:
+        raise _cannot_sign(key, done.stderr)
+    return done.stdout
+
+
+def verify(data: bytes, signature: bytes, trust: Trust, at: datetime, *, namespace: str = RECORD, principal: str | None = None) -> Signer:
+    """Whose signature of `data` it is, allowed at `at` and not revoked; SignatureError says which of these fails.
+
+    `principal`: the name found for this key before, which saves one look-up. `at` is what the signer claims; a signature
+    with a key that has expired since can be dated back, which only a ledger and its anchors show.
+    """
+    for path in (trust.allowed_signers, *([trust.revoked_keys] if trust.revoked_keys else [])):
+        if not path.is_file():
+            raise BadInput(f"{path} does not exist", advice="Name the file of allowed signers (and revoked keys) in the inventory.")
+    with _file(signature) as path:
+        time = f"-Overify-time={at.astimezone(UTC):%Y%m%d%H%M%S}"
+        name = principal or _principal(path, trust.allowed_signers, time)
+        if name:
+            options = ["-f", str(trust.allowed_signers), "-I", name, "-n", namespace, "-s", str(path), time]
+            revoked = ["-r", str(trust.revoked_keys)] if trust.revoked_keys else []
+            done = _ssh_keygen("-Y", "verify", *options, *revoked, stdin=data)
+            if not done.returncode:
+                return Signer(name, _fingerprint(done.stdout))
+        raise _does_not_count(data, path, trust, at, namespace, name)
+
+
+def check(data: bytes, signature: bytes, *, namespace: str = RECORD) -> Signer:
+    """The key that made this signature of `data`, whoever's it is; SignatureError where it does not fit."""
+    with _file(signature) as path:
+        done = _ssh_keygen("-Y", "check-novalidate", "-n", namespace, "-s", str(path), stdin=data)
+    if done.returncode:
+        raise SignatureError("altered", "the signature does not fit what it signs: one of the two was altered")
+    return Signer("", _fingerprint(done.stdout))
+
+
+def public_key(signature: bytes) -> bytes:
+    """The public key (or certificate) inside an armored signature, as bytes that compare; empty where there is none."""
+    blob = _blob(signature)
+    length = int.from_bytes(blob[10:14], "big")
+    return blob[14 : 14 + length]
+
+
+def armored(signature: bytes) -> bytes:
+    """The same signature as `ssh-keygen` writes it, to the byte; empty where it cannot be read."""
+    text = base64.b64encode(blob := _blob(signature))
+    lines = [text[i : i + 70] for i in range(0, len(text), 70)]
+    return b"\n".join([b"-----BEGIN SSH SIGNATURE-----", *lines, b"-----END SSH SIGNATURE-----", b""]) if blob else b""
+
+
+def _blob(signature: bytes) -> bytes:
+    try:
+        blob = base64.b64decode(b"".join(line for line in signature.split(b"\n") if not line.startswith(b"-----")))
+    except ValueError:
+        return b""
+    return blob if blob.startswith(b"SSHSIG") else b""
+
+
+def fingerprint(key: Path) -> str:
+    """The SHA256 fingerprint of a key file's public half; empty where it cannot be read."""
+    done = _ssh_keygen("-l", "-E", "sha256", "-f", str(key.expanduser()))
+    words = done.stdout.decode(errors="replace").split()
+    return words[1] if not done.returncode and len(words) > 1 else ""
+
+
+def is_encrypted(key: Path) -> bool:
+    """Whether a private key file is locked by a passphrase."""
+    text = key.read_bytes()
+    if b"ENCRYPTED" in text:
+        return True
+    armor = re.search(rb"-----BEGIN OPENSSH PRIVATE KEY-----(.+?)-----END", text, re.DOTALL)
+    if not armor:
+        return False
+    # PROTOCOL.key: "openssh-key-v1\0", then the cipher's name as a string; "none" where it is open.
+    head = base64.b64decode(b"".join(armor[1].split())[:64])
+    return head.startswith(b"openssh-key-v1\0") and not head[15:].startswith(b"\0\0\0\4none")
+
+
+# ssh-keygen ----------------------------------------------------------------------------------------------------------------
+
+
+def _ssh_keygen(*words: str, stdin: bytes = b"", environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
+    """Runs in a session of its own, without a terminal and without the caller's other variables."""
+    source = os.environ if environ is None else environ
+    kept = {name: source[name] for name in _INHERITED if name in source}
+    argv = ["ssh-keygen", *words]
+    try:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**kept, "LC_ALL": "C", "TZ": "UTC", "SSH_ASKPASS_REQUIRE": "never"},
+            start_new_session=True,
+        )
+    except FileNotFoundError as exc:
+        raise SignatureError("unusable", "ssh-keygen is not installed", advice="Install OpenSSH's client (8.9 or newer).") from exc
+    try:
+        stdout, stderr = process.communicate(stdin, timeout=DEADLINE_S)
+    except subprocess.TimeoutExpired as exc:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        message = f"ssh-keygen did not answer within {DEADLINE_S:g} s"
+        raise SignatureError("unusable", message, advice="Is a hardware key waiting for a touch?") from exc
+    return subprocess.CompletedProcess(argv, process.returncode, stdout, stderr)
+
+
+@contextmanager
+def _file(data: bytes) -> Iterator[Path]:
+    """`ssh-keygen` takes a signature from a file only."""
+    with tempfile.NamedTemporaryFile(prefix="balbook-", suffix=".sig") as file:
+        file.write(data)
+        file.flush()
+        yield Path(file.name)
+
+
+def _principal(signature: Path, allowed_signers: Path, *options: str) -> str:
+    done = _ssh_keygen("-Y", "find-principals", "-s", str(signature), "-f", str(allowed_signers), *options)
+    names = re.split(r"[,\n]", done.stdout.decode(errors="replace").strip())
+    return "" if done.returncode else names[0]
+
+
+def _fingerprint(said: bytes) -> str:
+    return next((word for word in said.decode(errors="replace").split() if word.startswith("SHA256:")), "")
+
+
+def _cannot_sign(key: Path, said: bytes) -> SignatureError:
+    if key.suffix == ".pub":
+        advice = f"Run ssh-add {str(key).removesuffix('.pub').removesuffix('-cert')}, and see that SSH_AUTH_SOCK is set."
+        return SignatureError("not_in_agent", f"no agent holds the private half of {key}", advice=advice)
+    if is_encrypted(key):
+        advice = f"Run ssh-add {key} before, or sign with a key of its own for this machine."
+        return SignatureError("encrypted", f"the signing key {key} is locked by a passphrase and no agent holds it", advice=advice)
+    last = (said.decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
+    return SignatureError("unusable", f"ssh-keygen cannot sign with {key}: {last}", advice=f"Try ssh-keygen -y -f {key}")
+
+
+def _does_not_count(data: bytes, signature: Path, trust: Trust, at: datetime, namespace: str, name: str) -> SignatureError:
+    """Which condition fails, the most basic first."""
+    try:
+        key = check(data, signature.read_bytes(), namespace=namespace).fingerprint
+    except SignatureError as exc:
+        return exc
+    day = f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    time = f"-Overify-time={at.astimezone(UTC):%Y%m%d%H%M%S}"
+    found = name or _principal(signature, trust.allowed_signers, time)
+    if not found:
+        with _file(_without_validity(trust.allowed_signers.read_bytes())) as timeless:
+            owner = _principal(signature, timeless)
+        if owner:
+            message = f"the key {key} of {owner} was not valid on {day} (not yet, or expired)"
+            return SignatureError("not_valid_then", message, advice=f"See its valid-after and valid-before in {trust.allowed_signers}.")
+        message = f"the key {key} is not in {trust.allowed_signers}"
+        return SignatureError("not_allowed", message, advice="Add it only if you know whose it is.")
+    options = ["-f", str(trust.allowed_signers), "-I", found, "-n", namespace, "-s", str(signature), time]
+    if trust.revoked_keys and not _ssh_keygen("-Y", "verify", *options, stdin=data).returncode:
+        message = f"the key {key} of {found} has been revoked"
+        return SignatureError("revoked", message, advice="Its signatures prove nothing: whoever has the key can make them.")
+    message = f"{found} may not sign as {namespace} with the key {key}"
+    return SignatureError("not_allowed", message, advice=f"See its namespaces and options in {trust.allowed_signers}.")
+
+
+def _without_validity(allowed_signers: bytes) -> bytes:
+    """The same signers without limits in time."""
+    kept = []
+    for line in allowed_signers.splitlines():
+        bare = re.sub(rb'valid-(?:after|before)=(?:"[^"]*"|[^\s,]+),?', b"", line, flags=re.IGNORECASE)
+        kept.append(re.sub(rb",(?=\s)", b"", bare, count=1))
+    return b"\n".join(kept) + b"\n"

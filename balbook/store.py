@@ -1,0 +1,142 @@
+"""The artifact store: executables by application and version, immutable, each with its sha256 and what is in it.
+
+STORE/APPLICATION/VERSION/artifact.json    application, version, kind, sha256, bytes, packages, published_at, …
+                         /app.jar or app
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from balbook.command import require_word
+from balbook.errors import BadInput, Refused, StoreError, nearest
+from balbook.journal import timestamp
+
+FILE_OF_KIND = {"jar": "app.jar", "native": "app"}
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An executable in the store. `packages` maps each Ballerina package in it to its version."""
+
+    application: str
+    version: str
+    kind: str
+    sha256: str
+    bytes: int
+    path: Path
+    published_at: str
+    packages: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def file_name(self) -> str:
+        return FILE_OF_KIND[self.kind]
+
+
+class Store:
+    """A local or shared directory of artifacts."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def publish(
+        self,
+        application: str,
+        version: str,
+        kind: str,
+        file: Path,
+        *,
+        at: datetime,
+        packages: Mapping[str, str] | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> tuple[Artifact, bool]:
+        """Copy a file in; (the artifact, False) where the same content is there already; other content is refused."""
+        require_word(application, "application")
+        require_word(version, "version")
+        sha256 = sha256_of(file)
+        place = self.root / application / version
+        if (place / "artifact.json").exists():
+            there = self._read(place)
+            if there.sha256 == sha256:
+                return there, False
+            raise Refused(
+                f"{application} {version} is already published with sha256 {there.sha256[:12]}…, this file has {sha256[:12]}…",
+                advice="Versions are never replaced: raise the version.",
+            )
+        about = {
+            "application": application,
+            "version": version,
+            "kind": kind,
+            "sha256": sha256,
+            "bytes": file.stat().st_size,
+            "packages": dict(packages or {}),
+            "published_at": timestamp(at),
+            "details": dict(details or {}),
+        }
+        self._place(place, file, FILE_OF_KIND[kind], about)
+        return self._read(place), True
+
+    def artifacts(self, application: str) -> list[Artifact]:
+        """All artifacts of an application, oldest first."""
+        require_word(application, "application")
+        places = sorted((self.root / application).glob("*/artifact.json"))
+        return sorted((self._read(p.parent) for p in places), key=lambda a: (a.published_at, a.version))
+
+    def find(self, application: str, release: str = "latest") -> Artifact:
+        """The artifact of a version, or of a sha256 (12 characters or more), or the one published last."""
+        known = self.artifacts(application)
+        if not known:
+            raise StoreError(f"{self.root}: no artifact of {application!r} is there", advice="Build or publish one first.")
+        if release == "latest":
+            return known[-1]
+        require_word(release, "release")
+        for artifact in known:
+            if artifact.version == release or (len(release) >= 12 and artifact.sha256.startswith(release)):
+                return artifact
+        raise BadInput(f"{self.root}: {application} has no release {release!r}", advice=nearest(release, [a.version for a in known]))
+
+    def check(self, artifact: Artifact) -> None:
+        """Read the file and hold it against its sha256; raises StoreError."""
+        if not artifact.path.exists():
+            raise StoreError(f"{artifact.path}: the artifact has vanished", advice="Publish it again under a new version.")
+        found = sha256_of(artifact.path)
+        if found != artifact.sha256:
+            raise StoreError(
+                f"{artifact.path}: sha256 is {found}, but {artifact.sha256} was published",
+                advice="Somebody changed the file; nothing was deployed. Publish it again under a new version.",
+            )
+
+    def _read(self, place: Path) -> Artifact:
+        try:
+            about = json.loads((place / "artifact.json").read_text(encoding="utf-8"))
+            path = place / FILE_OF_KIND[about["kind"]]
+            return Artifact(path=path, **about)
+        except (OSError, ValueError, KeyError, TypeError) as exc:
+            raise StoreError(f"{place}/artifact.json cannot be read: {exc}", advice="Mend or remove that folder.") from exc
+
+    def _place(self, place: Path, file: Path, name: str, about: Mapping[str, Any]) -> None:
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            draft = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+            shutil.copyfile(file, draft / name)
+            (draft / "artifact.json").write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+            draft.chmod(0o755)
+            os.rename(draft, place)  # noqa: PTH104 - fails where another publisher has won, which Path.replace would not
+        except OSError as exc:
+            raise StoreError(f"{place}: cannot be written: {exc.strerror}", advice="Is there space, and may you write there?") from exc
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 (hex) of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,53 @@
+"""Tables for people: the same rows as text in a terminal and as HTML in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+BAD = ("failed", "unmet", "no", "unreachable", "undo_failed", "lost", "inconclusive")
+CSS = (
+    "<style>.bb{border-collapse:collapse;font-variant-numeric:tabular-nums}.bb caption{text-align:left;font-weight:600;padding:4px 0}"
+    ".bb th,.bb td{text-align:left!important;padding:3px 12px 3px 0;border-bottom:1px solid rgba(128,128,128,.35);vertical-align:top;"
+    "white-space:pre-wrap}.bb .bad{font-weight:700;color:#d55e00}</style>"
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under columns. In HTML a cell that says something bad stands out."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    title: str = ""
+    note: str = ""
+
+    def __str__(self) -> str:
+        cells = [[str(c) for c in self.columns], *([str(c) for c in row] for row in self.rows)]
+        widths = [max(len(_first_line(row[i])) for row in cells) for i in range(len(self.columns))]
+        lines = [self.title] if self.title else []
+        for number, row in enumerate(cells):
+            lines.append("  ".join(_first_line(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+            if number == 0:
+                lines.append("  ".join("-" * width for width in widths))
+        return "\n".join([*lines, *([self.note] if self.note else [])])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th scope='col'>{escape(str(c))}</th>" for c in self.columns)
+        body = "".join("<tr>" + "".join(_cell(c) for c in row) + "</tr>" for row in self.rows)
+        caption = f"<caption>{escape(self.title)}</caption>" if self.title else ""
+        note = f"<p>{escape(self.note)}</p>" if self.note else ""
+        return f"{CSS}<table class='bb'>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}"
+
+
+def _cell(value: object) -> str:
+    text = str(value)
+    mark = " class='bad'" if text in BAD else ""
+    return f"<td{mark}>{escape(text)}</td>"
+
+
+def _first_line(text: str) -> str:
+    return text.split("\n", 1)[0]

@@ -1,0 +1,82 @@
+"""A run's verdict, stated from what stands in its journal: never inferred from an executor's word alone.
+
+A run has succeeded only if the executor returned, every code cell ran in order with the runbook's own source, and the
+journal ends in a conclusion with the digest of the plan that was shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from balbook.journal import Event
+
+EXIT_STATUS = {"succeeded": 0, "planned": 0, "failed": 1, "inconclusive": 3}
+INJECTED_AFTER = "parameters"
+
+
+@dataclass(frozen=True)
+class Stated:
+    """The verdict, why it is not better, and the exit status that goes with it."""
+
+    verdict: str
+    why: str
+    exit_status: int
+
+
+@dataclass(frozen=True)
+class Returned:
+    """What the executor said: `ok`, `error` (a cell failed), `kernel_death`, `cell_timeout`, `interrupted`."""
+
+    status: str
+    message: str = ""
+
+
+def state(events: Sequence[Event], expected_cells: Sequence[str], returned: Returned) -> Stated:
+    """The verdict of a run. `expected_cells`: sha256 of the runbook's code cells, in order."""
+    if error := _last(events, "error"):
+        status = int(error["exit_status"])
+        return Stated("inconclusive" if status == 3 else "failed", _with_advice(error), status)
+    if returned.status != "ok":
+        return _stated("failed", f"{returned.status}: {returned.message}".rstrip(": "))
+    concluded = _last(events, "concluded")
+    if concluded is None:
+        return _stated("inconclusive", "the executor returned, but the run was never concluded")
+    if wrong := _wrong_cells(events, expected_cells):
+        return _stated("inconclusive", wrong)
+    planned = _last(events, "planned")
+    if planned and planned["digest"] != concluded["digest"]:
+        return _stated("inconclusive", "changed_plan: the conclusion is about another plan than the one that was shown")
+    return _stated(str(concluded["verdict"]), str(concluded["why"]))
+
+
+def _stated(verdict: str, why: str) -> Stated:
+    return Stated(verdict, why, EXIT_STATUS[verdict])
+
+
+def _with_advice(error: Event) -> str:
+    return "\n  ".join(part for part in (str(error["message"]), str(error.get("advice", ""))) if part)
+
+
+def _last(events: Sequence[Event], name: str) -> Event | None:
+    return next((e for e in reversed(events) if e["event"] == name), None)
+
+
+def _wrong_cells(events: Sequence[Event], expected: Sequence[str]) -> str:
+    """What differs between the cells that ran and the runbook's; empty where nothing does."""
+    ran = [e for e in events if e["event"] == "cell_started"]
+    own = [e for i, e in enumerate(ran) if not _is_injected(ran, i)]
+    found = [str(e["source_sha256"]) for e in own]
+    if found == list(expected):
+        return ""
+    if strange := next((e for e in own if e["source_sha256"] not in expected), None):
+        return f"edited_cell: the cell run as number {strange['number']} is not the runbook's"
+    if missing := next((i for i, sha256 in enumerate(expected, 1) if sha256 not in found), None):
+        return f"skipped_cell: code cell {missing} of the runbook never ran"
+    return "out_of_order: cells ran twice or in another order than the runbook's"
+
+
+def _is_injected(ran: Sequence[Event], index: int) -> bool:
+    """Papermill's own cell with the parameters comes right after the one that it overrides."""
+    is_unknown = ran[index]["role"] == "unknown"
+    return is_unknown and index > 0 and ran[index - 1]["role"] == INJECTED_AFTER

@@ -1,0 +1,193 @@
+#!/bin/sh
+# Checks an export of balbook's records with ssh-keygen, sha256sum and python3 (standard library only).
+#
+#   sh verify.sh [ALLOWED_SIGNERS [ANCHORS]]
+#
+# ALLOWED_SIGNERS  who may sign; unset: the file in this archive, which proves only as much as the archive's sender
+# ANCHORS          heads that were anchored, one line of JSON each; unset: the file in this archive
+#
+# Exit status: 0 all is as it was sealed; 1 something was altered, each on a line that begins with ALTERED;
+# 3 nothing was altered, but something cannot be shown (OPEN): not signed, or not anchored up to the end.
+set -eu
+PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}"; export PATH
+LC_ALL=C; TZ=UTC; export LC_ALL TZ
+signers="${1:-}"; anchors="${2:-}"
+case "$signers" in ""|/*) ;; *) signers="$(pwd)/$signers" ;; esac
+case "$anchors" in ""|/*) ;; *) anchors="$(pwd)/$anchors" ;; esac
+cd "$(dirname -- "$0")"
+[ -n "$signers" ] || signers=allowed_signers
+[ -n "$anchors" ] || anchors=anchors.jsonl
+revoked=; [ ! -s revoked_keys ] || revoked=revoked_keys
+for tool in ssh-keygen sha256sum python3; do
+    command -v "$tool" >/dev/null || { echo "ALTERED nothing was checked: $tool is missing" >&2; exit 1; }
+done
+work="$(mktemp -d "${TMPDIR:-/tmp}/balbook-verify.XXXXXX")"
+trap 'rm -rf "$work"' EXIT
+: >"$work/found"
+
+# 1 chain, 2 statement, 5 journal, 7 anchor; and the lists for the other two tools.
+python3 - "$work" "$anchors" <<'PYTHON' || echo "ALTERED the export cannot be read" >>"$work/found"
+import hashlib, json, os, re, sys
+
+work, anchors = sys.argv[1:]
+found = open(work + "/found", "a", encoding="utf-8")
+signatures = open(work + "/signatures", "w", encoding="utf-8")
+
+
+def say(kind, place, text):
+    print(kind, place + ":", " ".join(str(text).split()), file=found)
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def canonical(value):
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def is_canonical(line):
+    try:
+        return canonical(json.loads(line)) == line
+    except (ValueError, RecursionError):
+        return False
+
+
+def check_journal(record, journal, verdict):
+    name = journal["name"]
+    place = record + "/" + name
+    *lines, cut = read("records/" + place).split(b"\n")
+    if len(lines) != journal["events"] or len(cut) != journal["cut_bytes"]:
+        say("ALTERED", place, "has %d events, %d were sealed" % (len(lines), journal["events"]))
+    before, events = "0" * 64, []
+    for number, line in enumerate(lines, 1):
+        if not is_canonical(line):
+            return say("ALTERED", place, "event %d is not written as balbook writes" % number)
+        events.append(json.loads(line))
+        if events[-1].get("seq") != number or events[-1].get("prev") != before:
+            return say("ALTERED", place, "event %d does not follow from the one before" % number)
+        before = sha256(line)
+    if before != journal["head"]:
+        say("ALTERED", place, "its last event is not the sealed one")
+    closed = [event.get("verdict") for event in events if event["event"] == "run_closed"]
+    if (closed[-1] if closed else "inconclusive") != verdict:
+        say("ALTERED", place, "its verdict is not the statement's")
+
+
+def check_record(number, entry, seen):
+    record = entry["record"]
+    place = "records/" + record
+    if "/" in record or record in ("", ".", "..") or record in seen:
+        return say("ALTERED", "entry %d" % number, "names a record that it cannot have")
+    seen.add(record)
+    if not os.path.isfile(place + "/statement.json"):
+        return say("ALTERED", record, "statement.json is missing")
+    text = read(place + "/statement.json")
+    if sha256(text) != entry["statement_sha256"]:
+        return say("ALTERED", record, "statement.json is not the one of entry %d" % number)
+    statement = json.loads(text)
+    predicate = statement["predicate"]
+    if any(entry[key] != predicate[key] for key in ("at", "name", "verdict", "record")):
+        say("ALTERED", "entry %d" % number, "does not say what the statement of %s says" % record)
+    has_signature = os.path.isfile(place + "/statement.json.sig")
+    if not entry["signature_sha256"]:
+        say("OPEN", record, "is not signed: " + entry["unsigned"])
+    elif not has_signature or sha256(read(place + "/statement.json.sig")) != entry["signature_sha256"]:
+        say("ALTERED", record, "statement.json.sig is not the one of entry %d" % number)
+    else:
+        print(re.sub(r"[^0-9]", "", predicate["at"].split(".")[0]), record, file=signatures)
+    named = {s["name"]: s["digest"]["sha256"] for s in statement["subject"]}
+    present = {
+        os.path.relpath(os.path.join(folder, name), place).replace(os.sep, "/")
+        for folder, _, names in os.walk(place) for name in names
+    } - {"statement.json", "statement.json.sig"}
+    for name in sorted(present - set(named)):
+        say("ALTERED", record, name + " was added")
+    for name in sorted(set(named) - present):
+        say("ALTERED", record, name + " is missing")
+    with open(work + "/digests", "a", encoding="utf-8") as digests:
+        for name in sorted(present & set(named)):
+            if "\n" in name or "\\" in name or not re.fullmatch("[0-9a-f]{64}", named[name]):
+                say("ALTERED", record, "a file's name or digest cannot be checked")
+            else:
+                print(named[name] + "  " + place + "/" + name, file=digests)
+    for journal in predicate["journals"]:
+        if journal["name"] in present:
+            check_journal(record, journal, predicate["verdict"])
+
+
+open(work + "/digests", "w").close()
+before, hashes, seen = "0" * 64, {}, set()
+names = sorted(os.listdir("ledger"))
+for number, name in enumerate(names, 1):
+    if name != "%08d.json" % number:
+        say("ALTERED", "ledger/" + name, "stands where entry %d belongs" % number)
+        break
+    text = read("ledger/" + name)
+    hashes[number] = sha256(text)
+    try:
+        entry = json.loads(text)
+        if text != canonical(entry) + b"\n" or entry["number"] != number or entry["version"] != 1:
+            raise ValueError(number)
+        if entry["previous"] != before:
+            say("ALTERED", "entry %d or %d" % (number - 1, number), "they do not fit each other in the chain")
+        check_record(number, entry, seen)
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as exc:
+        say("ALTERED", "entry %d" % number, "it or its record is not written as balbook writes (%s)" % type(exc).__name__)
+    before = hashes[number]
+for record in sorted(os.listdir("records")):
+    if record not in seen:
+        say("ALTERED", record, "has no entry in the ledger")
+anchored = 0
+for line in read(anchors).splitlines() if os.path.isfile(anchors) else ():
+    try:
+        head = json.loads(line)
+        number, digest = int(head["number"]), head["entry_sha256"]
+    except (ValueError, KeyError, TypeError):
+        say("ALTERED", anchors, "a line of it is no head of a ledger")
+        continue
+    if hashes.get(number) != digest:
+        say("ALTERED", "entry %d" % number, "is not the one that was anchored" if number in hashes else "is missing at the end")
+    anchored = max(anchored, number)
+if anchored < len(hashes):
+    say("OPEN", "ledger", "not anchored since %d: nothing shows that entries behind %d were not cut off" % (anchored, len(hashes)))
+with open(work + "/read", "w") as file:
+    print(len(seen), "records,", len(hashes), "entries", file=file)
+PYTHON
+
+# 3 signature
+if [ -s "$work/signatures" ] && [ ! -f "$signers" ]; then
+    echo "OPEN signatures: $signers does not exist, nothing shows who signed" >>"$work/found"
+fi
+while read -r at record; do
+    statement="records/$record/statement.json"
+    if [ ! -f "$signers" ]; then
+        ssh-keygen -Y check-novalidate -n balbook-record -s "$statement.sig" <"$statement" >/dev/null 2>&1 ||
+            echo "ALTERED $record: its signature does not fit" >>"$work/found"
+        continue
+    fi
+    who="$(ssh-keygen -Y find-principals -s "$statement.sig" -f "$signers" "-Overify-time=$at" 2>/dev/null | head -n 1 | cut -d, -f1)" || who=
+    ssh-keygen -Y verify -n balbook-record -f "$signers" -I "${who:-nobody}" -s "$statement.sig" ${revoked:+-r "$revoked"} \
+        "-Overify-time=$at" <"$statement" >/dev/null 2>&1 ||
+        echo "ALTERED $record: its signature is not one of an allowed signer at that time (${who:-unknown key})" >>"$work/found"
+done <"$work/signatures"
+
+# 4 files
+if [ -s "$work/digests" ]; then
+    sha256sum --check --quiet "$work/digests" >"$work/sums" 2>/dev/null || true
+    sed -n 's/^\(.*\): FAILED.*$/ALTERED \1: is not the file that was sealed/p' "$work/sums" >>"$work/found"
+fi
+
+cat "$work/found"
+if grep -q '^ALTERED' "$work/found" || [ ! -s "$work/read" ]; then
+    echo "REFUSED: something was altered"; exit 1
+fi
+if grep -q '^OPEN' "$work/found"; then
+    echo "NOT SHOWN: $(cat "$work/read"); nothing was altered, but see OPEN above"; exit 3
+fi
+echo "ACCEPTED: $(cat "$work/read"), signers of $signers"
