@@ -95,7 +95,10 @@ Anchor = GitTag | Program
 
 def anchor(ledger: Ledger, to: Anchor, *, environ: Mapping[str, str] | None = None) -> tuple[Head, str]:
     """Anchor the ledger's head now; the head, and a sentence that says where it is. RecordError where that fails."""
-    head = ledger.head()
+    try:
+        head = ledger.head()
+    except OSError as exc:
+        raise RecordError(f"the ledger {ledger.location} cannot be read: {exc}", advice="Check its place and your rights there.") from exc
     if head is None:
         raise BadInput(f"{ledger.location} is empty: there is nothing to anchor", advice="Run a runbook first.")
     return head, to.put(head, os.environ if environ is None else environ)

@@ -180,7 +180,11 @@ def _check_combination(name: str, application: Application, balancer: Balancer) 
             f"application {name}: NGINX has no backup servers with method ip_hash, which strategy active_passive needs",
             advice="Use method: least_conn or round_robin for its balancer.",
         )
-
+    if application.strategy == "active_passive" and balancer.kind != "haproxy" and len(application.instances) > 2:
+        raise InventoryError(
+            f"application {name}: NGINX spreads requests over all its backups instead of taking the first that is available",
+            advice="Use kind: haproxy for its balancer, or two instances.",
+        )
     tls = balancer.tls
     if balancer.kind == "haproxy" and tls and tls.key not in (tls.certificate, f"{tls.certificate}.key"):
         raise InventoryError(

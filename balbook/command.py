@@ -57,7 +57,7 @@ class Command:
         if self.environment:
             data["environment"] = dict(sorted(self.environment.items()))
         if self.deadline_s != DEADLINE_S:
-            data["deadline_s"] = self.deadline_s
+            data["deadline_s"] = float(self.deadline_s)  # one text for 60 and 60.0: it is a part of digests
         if self.expect != (0,):
             data["expect"] = list(self.expect)
         if self.is_privileged:

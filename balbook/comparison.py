@@ -177,11 +177,10 @@ def _seconds(events: Sequence[Event]) -> float | None:
 # Comparing -----------------------------------------------------------------------------------------------------------------
 
 
-def _differences(what: str, a: Any, b: Any) -> Iterator[Difference]:
+def _differences(what: str, a: Any, b: Any, *, separator: str = " ") -> Iterator[Difference]:
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         for key in sorted(a.keys() | b.keys()):
-            joined = f"{what} {key}" if " " not in what else f"{what}.{key}"
-            yield from _differences(joined, a.get(key), b.get(key))
+            yield from _differences(f"{what}{separator}{key}", a.get(key), b.get(key), separator=".")
     elif a != b:
         yield Difference(what, a, b)
 

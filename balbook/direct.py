@@ -18,6 +18,8 @@ from balbook.plan import Plan, plan_from
 from balbook.procedures.site import Site
 from balbook.run.folder import make_run_dir, new_run_id, opening, run_id_of
 from balbook.run.run import write_beside
+from balbook.sealing import seal_run
+from balbook.statement import STATEMENT
 from balbook.verdict import EXIT_STATUS, Stated
 
 Say = Callable[[str], None]
@@ -33,7 +35,9 @@ def apply_directly(inventory: Inventory, plan: Plan, parameters: Mapping[str, An
     journal.append("run_opened", run_id=run_id, **opening(inventory, plan.runbook, "", {**parameters, "mode": "apply"}))
     write_beside(run_dir / "plan.json", json.dumps(plan.data(), indent=1, sort_keys=True) + "\n")
     journal.append("planned", digest=plan.digest, changes=len(plan.pending), steps=len(plan.steps), unmet=0)
-    return _to_its_end(run_dir, journal, say), run_dir
+    stated = _to_its_end(run_dir, journal, say)
+    seal_run(inventory, run_dir, say)
+    return stated, run_dir
 
 
 def resume(run_dir: Path, say: Say) -> Stated:
@@ -47,8 +51,14 @@ def resume(run_dir: Path, say: Say) -> Stated:
         raise BadInput(f"run {run_id} has applied nothing", advice=f"Apply its plan: balbook apply --plan {run_id}")
     if finished and finished["seq"] > started["seq"]:
         raise BadInput(f"run {run_id} has ended: {finished['verdict']}", advice="There is nothing to go on with; make a new plan.")
+    (run_dir / process.STOP_FILE).unlink(missing_ok=True)
+    if (run_dir / STATEMENT).exists():
+        raise BadInput(f"run {run_id} is sealed", advice="Nothing can be added to it; make a new plan.")
     journal.append("resumed", by=os.getpid())
-    return _to_its_end(run_dir, journal, say)
+    stated = _to_its_end(run_dir, journal, say)
+    opened = journal.last("run_opened") or {}
+    seal_run(read_inventory(Path(opened["inventory"]["path"])), run_dir, say)
+    return stated
 
 
 def _to_its_end(run_dir: Path, journal: Journal, say: Say) -> Stated:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from balbook.errors import BadInput
-from balbook.journal import Event, digest
-from balbook.plan import canonical
+from balbook.journal import Event
+from balbook.plan import plan_from
 from balbook.runbook import Cell, read_runbook
 
 INJECTED = "injected-parameters"
@@ -138,9 +138,9 @@ def _plan(folder: Path, events: Sequence[Event]) -> Iterator[str]:
     if not path.is_file():
         return
     try:
-        kept = digest(canonical(json.loads(path.read_bytes())))
-    except ValueError:
-        yield "plan.json: is not JSON"
+        kept = plan_from(json.loads(path.read_bytes())).digest
+    except (ValueError, KeyError, TypeError, BadInput):
+        yield "plan.json: is not a plan"
         return
     if shown and kept not in {e["digest"] for e in shown}:
         yield f"plan.json: has not the digest of the plan in event {shown[-1]['seq']} ({shown[-1]['event']})"

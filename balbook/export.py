@@ -14,10 +14,10 @@ from __future__ import annotations
 import io
 import os
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ from balbook.signing import Trust
 from balbook.statement import SIGNATURE, STATEMENT
 
 TOP = "balbook-records"
+MOST_ELSEWHERE = 50
+"""Other records of the same artifact that a page names, the newest."""
 _OVERVIEW = ("run_id", "at", "started_at", "who", "mode", "reason", "ticket", "inventory", "git", "seconds", "signing_key")
 
 
@@ -52,19 +54,19 @@ def export(
     head = book.head()
     if not rows or head is None:
         raise BadInput(f"there are no sealed records in {records}", advice="Run a runbook first, or name another folder.")
-    fd, beside = tempfile.mkstemp(prefix=".", suffix=".new", dir=target.parent)
+    beside = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
-        with os.fdopen(fd, "wb") as file, tarfile.open(fileobj=file, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
+        with beside.open("xb") as file, tarfile.open(fileobj=file, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
             writer = _Writer(archive, int(at.timestamp()))
             _add_proofs(writer, book, trust, anchors)
             _add_records(writer, records, rows, progress)
             writer.text("index.html", _page("index.html.j2", title="Records of balbook", rows=rows, head=head))
-        Path(beside).replace(target)
+        beside.replace(target)
     except OSError as exc:
         raise RecordError(f"{target} could not be written: {exc.strerror or exc}", advice="Name another file.") from exc
     finally:
         with suppress(OSError):
-            Path(beside).unlink()
+            beside.unlink()
     return len(rows)
 
 
@@ -129,7 +131,7 @@ def _record_page(folder: Path, elsewhere: dict[str, list[Record]]) -> str:
         return _page(
             "record.html.j2", title=folder.name, record={"verdict": "unreadable", "why": str(exc)}, overview=(), files={}, folder=""
         )
-    others = [other for digest in sorted(record.artifacts) for other in elsewhere.get(digest, ())]
+    others = [other for digest in sorted(record.artifacts) for other in elsewhere.get(digest, ())[-MOST_ELSEWHERE:]]
     shown = summary(record, others)
     overview = [(key, shown[key]) for key in _OVERVIEW if shown.get(key) not in (None, "", {})]
     title = f"{shown['name']} {shown['run_id']}"
@@ -137,8 +139,12 @@ def _record_page(folder: Path, elsewhere: dict[str, list[Record]]) -> str:
 
 
 def _page(template: str, **values: Any) -> str:
+    return str(_templates().get_template(template).render(**values))
+
+
+@cache
+def _templates() -> Any:
     from jinja2 import Environment, FileSystemLoader, select_autoescape
 
     loader = FileSystemLoader(resource("templates", "records"))
-    page = Environment(loader=loader, autoescape=select_autoescape(["html", "j2"], default=True), trim_blocks=True).get_template(template)
-    return page.render(**values)
+    return Environment(loader=loader, autoescape=select_autoescape(["html", "j2"], default=True), trim_blocks=True)

@@ -30,7 +30,7 @@ class State:
     """What a lab says of itself in `lab.json`; written as the first file of a lab, so that an interrupted start is seen.
 
     `ports` are reserved for the lab's hosts, instances and balancer, whether somebody listens there yet or not.
-    `servers` has pid and identity (see `processes.identity`) of each host's server. `is_up` is set last.
+    `servers` has pid and identity (see `processes.identity`) of each host's server and of Central. `is_up` is set last.
     """
 
     backend: str

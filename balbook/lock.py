@@ -88,6 +88,11 @@ def show(transport: Transport, place: LeasePlace) -> Holder | None:
     return read_holder(result.stdout) if result.status == 0 else None
 
 
+def release(transport: Transport, place: LeasePlace, lease_id: str) -> bool:
+    """Gives the lease of this id back; False where it is another's by now."""
+    return transports.run(transport, place.host, lease.release(place.directory, lease_id)).status == 0
+
+
 def take_away(transport: Transport, place: LeasePlace) -> Holder | None:
     """Breaks the lease; returns who held it."""
     result = transports.run(transport, place.host, lease.break_lease(place.directory))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from balbook.command import Command, command_from
@@ -28,11 +28,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Wait:
-    """Action: repeat a read-only command until it exits as expected, at most `within_s` seconds."""
+    """Action: repeat a read-only command until it exits as expected, at most `within_s` seconds.
+
+    A status of `hopeless` ends it at once: what is waited for will not come any more.
+    """
 
     command: Command
     within_s: float
     every_s: float = 0.2
+    hopeless: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,32 @@ class Upload:
     is_privileged: bool = False
 
 
-Action = Run | Wait | Upload
+@dataclass(frozen=True)
+class Fetch:
+    """Action: a file of the host to a local `destination`, written beside and moved, checked by sha256."""
+
+    path: str
+    destination: str
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Action: a built executable of the host into the local artifact store `store`, with what is in it.
+
+    `dependencies` is the host's `Dependencies.toml`: the versions that the build resolved. `details` go into the store's
+    entry; of them `input_digest` says what it was built from, since two builds of one input differ in bytes.
+    """
+
+    path: str
+    store: str
+    application: str
+    version: str
+    kind: str
+    dependencies: str
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+Action = Run | Wait | Upload | Fetch | Publish
 
 
 @dataclass(frozen=True)
@@ -64,7 +93,7 @@ class Step:
     `unit` groups the steps that belong together (an instance): a plan stops only between units, and a failure undoes
     the unit in hand. `done`: a command that exits 0 where the step is already done; `is_done` is what it said when the
     plan was made. `verify` says that it worked. `undo` takes it back. `diff` is a unified diff for the reader.
-    Neighbours with the same `group` run side by side, those of one host in their order. Of the `guards` at least
+    Neighbours with the same `group` run side by side, those of one host and one `lane` in their order. Of the `guards` at least
     `guards_needed` must hold right before the actions (the capacity floor).
     """
 
@@ -74,6 +103,7 @@ class Step:
     actions: tuple[Action, ...]
     unit: str = ""
     group: str = ""
+    lane: str = ""
     phase: str = ""
     done: Command | None = None
     is_done: bool = False
@@ -86,12 +116,13 @@ class Step:
     def data(self) -> dict[str, Any]:
         """Plain data; the inverse of `step_from`."""
         data: dict[str, Any] = {"id": self.id, "host": self.host, "title": self.title, "is_done": self.is_done}
-        data |= {key: value for key in ("unit", "group", "phase", "diff") if (value := getattr(self, key))}
+        data |= {key: value for key in ("unit", "group", "lane", "phase", "diff") if (value := getattr(self, key))}
         data |= {key: [_action_data(a) for a in value] for key in ("actions", "verify", "undo") if (value := getattr(self, key))}
         if self.done:
             data["done"] = self.done.data()
         if self.guards:
             data["guards"] = [{"host": g.host, "command": g.command.data()} for g in self.guards]
+        if self.guards_needed:  # without guards too: then nobody is left to serve, and the floor refuses the step
             data["guards_needed"] = self.guards_needed
         return data
 
@@ -172,6 +203,7 @@ def step_from(data: Mapping[str, Any]) -> Step:
         is_done=data["is_done"],
         unit=data.get("unit", ""),
         group=data.get("group", ""),
+        lane=data.get("lane", ""),
         phase=data.get("phase", ""),
         diff=data.get("diff", ""),
         done=command_from(data["done"]) if "done" in data else None,
@@ -187,15 +219,24 @@ def _action_data(action: Action) -> dict[str, Any]:
     match action:
         case Run(command):
             return {"run": command.data()}
-        case Wait(command, within_s, every_s):
-            return {"wait": command.data(), "within_s": within_s, "every_s": every_s}
+        case Wait(command, within_s, every_s, hopeless):
+            given = {"hopeless": list(hopeless)} if hopeless else {}
+            return {"wait": command.data(), "within_s": float(within_s), "every_s": float(every_s), **given}
         case Upload(source, sha256, path, mode, is_privileged):
             return {"upload": path, "sha256": sha256, "source": source, "mode": mode, "privileged": is_privileged}
+        case Fetch(path, destination):
+            return {"fetch": path, "destination": destination}
+        case Publish():
+            return {"publish": asdict(action)}
 
 
 def _action_from(data: Mapping[str, Any]) -> Action:
     if "run" in data:
         return Run(command_from(data["run"]))
     if "wait" in data:
-        return Wait(command_from(data["wait"]), float(data["within_s"]), float(data["every_s"]))
+        return Wait(command_from(data["wait"]), float(data["within_s"]), float(data["every_s"]), tuple(data.get("hopeless", ())))
+    if "fetch" in data:
+        return Fetch(data["fetch"], data["destination"])
+    if "publish" in data:
+        return Publish(**data["publish"])
     return Upload(data["source"], data["sha256"], data["upload"], data["mode"], bool(data["privileged"]))

@@ -30,7 +30,13 @@ def line_of(event: Event) -> str:
         case "controller_gone":
             text = "the controller is gone"
         case "lease_taken_over":
-            text = f"took the lock over from {event['who']} (run {event['run_id']}), silent for {event['age_s']} s"
+            text = f"took the lock over from {event['who']} (run {event['run_id']}), silent for {event['age_s']} s" + (
+                f": {event['why']}" if event.get("why") else ""
+            )
+        case "probe_failed":
+            text = f"nothing is measured: {event['why']}"
+        case "paused":
+            text = f"the rollout stops here; done: {', '.join(event['done']) or 'nothing'}"
         case "measured":
             text = f"probe: {event['sent']:,} requests, {event['failed']} failed, {event['closed_by_reload']} closed by reload"
         case "apply_finished":

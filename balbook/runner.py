@@ -23,10 +23,11 @@ from balbook.errors import BadInput
 from balbook.inventory import Inventory
 from balbook.journal import Journal, utc_now
 from balbook.parameters import check_parameters
-from balbook.procedures import check_names
+from balbook.procedures import check_names, with_defaults
 from balbook.run.cells import sha256_of
-from balbook.run.folder import EXPECTED_DIGEST, RUN_DIR, make_run_dir, new_run_id, run_id_of
+from balbook.run.folder import APPROVED_RUN, EXPECTED_DIGEST, RUN_DIR, make_run_dir, new_run_id, run_id_of
 from balbook.runbook import Runbook, read_runbook, runbook_path
+from balbook.sealing import seal_run
 from balbook.verdict import Returned, Stated
 
 Say = Callable[[str], None]
@@ -62,20 +63,31 @@ class Outcome:
 
 
 def execute(
-    name: str, inventory: Inventory, parameters: Mapping[str, Any], *, expected_digest: str = "", say: Say = lambda line: None
+    name: str,
+    inventory: Inventory,
+    parameters: Mapping[str, Any],
+    *,
+    expected_digest: str = "",
+    shown_in: str = "",
+    say: Say = lambda line: None,
 ) -> Outcome:
-    """Runs one runbook to its end and states the verdict. BadInput before anything is touched; else an Outcome, also of a failure."""
+    """Runs one runbook to its end and states the verdict. BadInput before anything is touched; else an Outcome, also of a failure.
+
+    `expected_digest`: of the plan that was agreed on, and `shown_in` the run that showed it; another plan is refused.
+    """
     runbook = read_runbook(runbook_path(name))
-    checked = check_parameters(runbook.parameters, {**parameters, "inventory": str(inventory.path)})
+    given = check_parameters(runbook.parameters, {**parameters, "inventory": str(inventory.path)})
+    checked = check_parameters(runbook.parameters, with_defaults(inventory, runbook.name, given))
     check_names(inventory, checked)
     run_dir = make_run_dir(inventory, runbook.name, new_run_id(), utc_now())
     journal = Journal(run_dir / "journal.jsonl")
     started = time.monotonic()
-    with _environment(run_dir, expected_digest):
+    with _environment({RUN_DIR: str(run_dir), EXPECTED_DIGEST: expected_digest, APPROVED_RUN: shown_in}):
         returned = _execute(runbook, checked, run_dir, journal, say)
     journal.append("executor_returned", status=returned.status, message=returned.message)
     stated = _state(runbook, journal, returned)
     journal.append("run_closed", verdict=stated.verdict, why=stated.why)
+    seal_run(inventory, run_dir, say)
     return _outcome(runbook, run_dir, journal, stated, time.monotonic() - started)
 
 
@@ -85,17 +97,20 @@ def _execute(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path, jou
     thread = threading.Thread(target=lambda: results.append(_papermill(runbook, parameters, run_dir)), daemon=True)
     thread.start()
     position = 0
-    with _signals(run_dir, say), contextlib.suppress(KeyboardInterrupt):
+    with _signals(run_dir, say):
         while True:
-            is_over = not thread.is_alive()
+            # A kernel that dies leaves the run's process behind, which takes its unit back before it ends.
+            is_over = not thread.is_alive() and process.find(run_dir) is None
             events, position = journal.follow(position)
             for event in events:
                 if line := progress.line_of(event):
                     say(line)
             if is_over:
-                return results[0] if results else Returned("error", "papermill ended without a result")
+                break
             time.sleep(0.05)
-    return Returned("interrupted", "stopped before anything was applied")
+    if process.is_stop_requested(run_dir) and journal.last("apply_started") is None:
+        return Returned("interrupted", "stopped on request before anything was applied; nothing was changed")
+    return results[0] if results else Returned("error", "papermill ended without a result")
 
 
 def _papermill(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path) -> Returned:
@@ -157,10 +172,10 @@ def _outcome(runbook: Runbook, run_dir: Path, journal: Journal, stated: Stated, 
 
 
 @contextlib.contextmanager
-def _environment(run_dir: Path, expected_digest: str) -> Iterator[None]:
-    """What the kernel inherits: the run's folder, the plan that was agreed on, and the interpreter's own kernel first."""
-    wanted = {RUN_DIR: str(run_dir), "JUPYTER_PREFER_ENV_PATH": "1", **({EXPECTED_DIGEST: expected_digest} if expected_digest else {})}
-    before = {key: os.environ.get(key) for key in (*wanted, EXPECTED_DIGEST)}
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """What the kernel inherits; beside it the interpreter's own kernels come before the user's."""
+    wanted = {**variables, "JUPYTER_PREFER_ENV_PATH": "1"}
+    before = {key: os.environ.get(key) for key in wanted}
     os.environ.update(wanted)
     try:
         yield
@@ -174,17 +189,19 @@ def _environment(run_dir: Path, expected_digest: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _signals(run_dir: Path, say: Say) -> Iterator[None]:
-    """SIGINT and SIGTERM ask the run's process to stop; where none runs yet, they interrupt as usual."""
+    """SIGINT and SIGTERM ask the run to stop; where it has not begun to apply, the cell in hand is interrupted as well."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    from balbook.kernel import LocalKernel
 
     def on_signal(number: int, frame: object) -> None:
-        try:
-            process.ask_to_stop(run_dir)
-        except BadInput:
-            raise KeyboardInterrupt from None
-        say(f"{signal.Signals(number).name}: asked the run to stop; it finishes the step in hand and reaches a safe state")
+        with contextlib.suppress(BadInput):  # it is over already; its end is being written down
+            is_applying = process.ask_to_stop(run_dir)
+            if not is_applying:
+                LocalKernel.interrupt_started()
+            then = "it finishes the step in hand and reaches a safe state" if is_applying else "nothing was applied yet"
+            say(f"{signal.Signals(number).name}: asked the run to stop; {then}")
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

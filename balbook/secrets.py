@@ -97,7 +97,7 @@ class Scrubber:
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
-        self._patterns: tuple[tuple[re.Pattern[str], str], ...] = ()
+        self._patterns: tuple[tuple[int, re.Pattern[str], str], ...] = ()
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -119,12 +119,13 @@ class Scrubber:
         if value in self._known:
             return
         self._known = {**self._known, value: reference}
-        longest_first = sorted(self._known, key=len, reverse=True)
-        self._patterns = tuple((pattern, _marker(self._known[v], v)) for v in longest_first for pattern in _patterns(v))
+        added = tuple((len(value), pattern, _marker(reference, value)) for pattern in _patterns(value))
+        # The longest first: a secret that begins with another one is replaced whole.
+        self._patterns = tuple(sorted((*self._patterns, *added), key=lambda known: -known[0]))
 
     def text(self, text: str) -> str:
         """`text` without secrets."""
-        for pattern, marker in self._patterns:
+        for _, pattern, marker in self._patterns:
             text = pattern.sub(marker, text)
         return text
 
@@ -272,14 +273,14 @@ def _marker(reference: str, value: str) -> str:
 def _patterns(value: str) -> list[re.Pattern[str]]:
     """Each begins with few possible characters, which lets `re` skip quickly over text without secrets."""
     data = value.encode()
-    hexadecimal = (_GAP + "[: ]?").join(_either_case(f"{byte:02x}") for byte in data)
+    hexadecimal = f"{_GAP}[: ]?{_GAP}".join(_either_case(f"{byte:02x}") for byte in data)
     plain = _GAP.join(_character(c) for c in value)
     return [re.compile(p) for p in (plain, *(_base64(data, before) for before in range(3)), hexadecimal)]
 
 
 def _character(c: str) -> str:
     """The character as it stands or in one of its escapes."""
-    quoted = "".join(f"%(?:25)?{_either_case(f'{b:02x}')}" for b in c.encode())
+    quoted = "".join(f"%{_GAP}(?:25)?{_either_case(f'{b:02x}')}" for b in c.encode())
     hexed = "".join(rf"\\{{1,2}}x{_either_case(f'{b:02x}')}" for b in c.encode())
     units = c.encode("utf-16-be").hex()
     unicode = "".join(rf"\\{{1,2}}u{_either_case(units[i : i + 4])}" for i in range(0, len(units), 4))
@@ -304,4 +305,4 @@ def _base64(data: bytes, before: int) -> str:
 
 
 def _either_case(hexadecimal: str) -> str:
-    return "".join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in hexadecimal)
+    return _GAP.join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in hexadecimal)

@@ -66,13 +66,7 @@ class Store:
         sha256 = sha256_of(file)
         place = self.root / application / version
         if (place / "artifact.json").exists():
-            there = self._read(place)
-            if there.sha256 == sha256:
-                return there, False
-            raise Refused(
-                f"{application} {version} is already published with sha256 {there.sha256[:12]}…, this file has {sha256[:12]}…",
-                advice="Versions are never replaced: raise the version.",
-            )
+            return self._published(place, sha256), False
         about = {
             "application": application,
             "version": version,
@@ -83,13 +77,15 @@ class Store:
             "published_at": timestamp(at),
             "details": dict(details or {}),
         }
-        self._place(place, file, FILE_OF_KIND[kind], about)
+        if not self._place(place, file, FILE_OF_KIND[kind], about):
+            return self._published(place, sha256), False
         return self._read(place), True
 
     def artifacts(self, application: str) -> list[Artifact]:
         """All artifacts of an application, oldest first."""
         require_word(application, "application")
-        places = sorted((self.root / application).glob("*/artifact.json"))
+        # A name with a dot is a draft: of a publisher at work, or of one that was killed.
+        places = [p for p in (self.root / application).glob("*/artifact.json") if not p.parent.name.startswith(".")]
         return sorted((self._read(p.parent) for p in places), key=lambda a: (a.published_at, a.version))
 
     def find(self, application: str, release: str = "latest") -> Artifact:
@@ -104,6 +100,12 @@ class Store:
             if artifact.version == release or (len(release) >= 12 and artifact.sha256.startswith(release)):
                 return artifact
         raise BadInput(f"{self.root}: {application} has no release {release!r}", advice=nearest(release, [a.version for a in known]))
+
+    def built_from(self, application: str, input_digest: str) -> Artifact | None:
+        """The artifact that was built from this input."""
+        if not input_digest:
+            return None
+        return next((a for a in self.artifacts(application) if a.details.get("input_digest") == input_digest), None)
 
     def check(self, artifact: Artifact) -> None:
         """Read the file and hold it against its sha256; raises StoreError."""
@@ -124,16 +126,36 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError) as exc:
             raise StoreError(f"{place}/artifact.json cannot be read: {exc}", advice="Mend or remove that folder.") from exc
 
-    def _place(self, place: Path, file: Path, name: str, about: Mapping[str, Any]) -> None:
+    def _published(self, place: Path, sha256: str) -> Artifact:
+        """What is published there; Refused where its content is not this."""
+        there = self._read(place)
+        if there.sha256 != sha256:
+            raise Refused(
+                f"{there.application} {there.version} is already published with sha256 {there.sha256[:12]}…, this file has {sha256[:12]}…",
+                advice="Versions are never replaced: raise the version.",
+            )
+        return there
+
+    def _place(self, place: Path, file: Path, name: str, about: Mapping[str, Any]) -> bool:
+        """Writes a draft beside `place` and moves it there; False where another publisher has won meanwhile."""
+        draft: Path | None = None
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             draft = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
             shutil.copyfile(file, draft / name)
+            if sha256_of(draft / name) != about["sha256"]:
+                raise StoreError(f"{file}: changed while it was copied", advice="Publish it again once nothing writes to it.")
             (draft / "artifact.json").write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", encoding="utf-8")
             draft.chmod(0o755)
             os.rename(draft, place)  # noqa: PTH104 - fails where another publisher has won, which Path.replace would not
+            return True
         except OSError as exc:
+            if (place / "artifact.json").exists():
+                return False
             raise StoreError(f"{place}: cannot be written: {exc.strerror}", advice="Is there space, and may you write there?") from exc
+        finally:
+            if draft:
+                shutil.rmtree(draft, ignore_errors=True)
 
 
 def sha256_of(path: Path) -> str:

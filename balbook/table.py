@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-BAD = ("failed", "unmet", "no", "unreachable", "undo_failed", "lost", "inconclusive")
+BAD = ("failed", "NOT taken back", "unmet", "no", "unreachable", "undo_failed", "lost", "inconclusive")
 CSS = (
     "<style>.bb{border-collapse:collapse;font-variant-numeric:tabular-nums}.bb caption{text-align:left;font-weight:600;padding:4px 0}"
     ".bb th,.bb td{text-align:left!important;padding:3px 12px 3px 0;border-bottom:1px solid rgba(128,128,128,.35);vertical-align:top;"

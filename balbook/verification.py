@@ -15,12 +15,13 @@ signed, no allowed signers named, not anchored since N: exit 3).
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from balbook.errors import BadInput
+from balbook.errors import BadInput, RecordError
 from balbook.examination import Examiner, Finding, ReadEntry, vouched
 from balbook.ledger import Head, Ledger, number_of, open_ledger
 from balbook.signing import Trust
@@ -28,7 +29,8 @@ from balbook.statement import STATEMENT, file_sha256
 from balbook.tampering import entry_faults, link_faults
 
 TITLES = ("chain", "statement", "signature", "files", "journal", "notebook", "anchor")
-CHAIN, STATED, SIGNED, FILES, JOURNALED, EXECUTED, ANCHORED = range(1, 8)
+CHAIN, ANCHORED = 1, 7
+SEALING_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -87,18 +89,20 @@ def verify_records(
         raise BadInput(f"{path} is not a folder of records", advice="Name the inventory's records.path, or one record in it.")
     is_single = (path / STATEMENT).is_file()
     folder = path.parent if is_single else path
-    # The folders are read before the ledger: a record that is being sealed meanwhile has its entry by then.
     sealed = sorted(p.parent.name for p in folder.glob(f"*/{STATEMENT}"))
     book = ledger or open_ledger(folder / "ledger")
     examiner = Examiner(folder, sealed, trust=trust, runbooks=runbooks)
-    entries, findings = _entries(book)
+    try:
+        entries, findings = _entries(book)
+    except OSError as exc:
+        raise RecordError(f"the ledger {book.location} cannot be read: {exc}", advice="Check its place and your rights there.") from exc
     named = [e for e in entries.values() if e.data and (not is_single or _is_about(e, path))]
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         for done, found in enumerate(pool.map(examiner.examine, named), 1):
             findings += found
             progress(done, len(named))
     findings += _chain(entries, {f.entry for f in findings if f.is_entry})
-    findings += _records_without_entry(entries, [path.name] if is_single else sealed)
+    findings += _records_without_entry(entries, [path.name] if is_single else sealed, folder, book)
     findings += _anchor(entries, list(anchors or ()))
     return Report(_checks(findings, examiner.notes), len(named), len(entries))
 
@@ -119,7 +123,7 @@ def _entries(ledger: Ledger) -> tuple[dict[int, ReadEntry], list[Finding]]:
 
 
 def _is_about(entry: ReadEntry, run_dir: Path) -> bool:
-    return run_dir.name == entry.data["record"] or file_sha256(run_dir / STATEMENT) == entry.data["statement_sha256"]
+    return bool(run_dir.name == entry.data["record"] or file_sha256(run_dir / STATEMENT) == entry.data["statement_sha256"])
 
 
 def _chain(entries: dict[int, ReadEntry], suspects: set[int]) -> list[Finding]:
@@ -128,20 +132,26 @@ def _chain(entries: dict[int, ReadEntry], suspects: set[int]) -> list[Finding]:
     return [Finding(CHAIN, f"ledger/{number:08}.json", text, entry=number, is_entry=True) for number, text in faults.items()]
 
 
-def _records_without_entry(entries: dict[int, ReadEntry], sealed: Sequence[str]) -> list[Finding]:
-    findings = []
+def _records_without_entry(entries: dict[int, ReadEntry], sealed: Sequence[str], folder: Path, ledger: Ledger) -> list[Finding]:
     numbers: dict[str, list[int]] = {}
     for entry in entries.values():
         numbers.setdefault(str(entry.data.get("record", "")), []).append(entry.number)
-    for record in sealed:
-        if record not in numbers:
-            text = "has no entry in the ledger: its entry was removed, or its seal was interrupted"
-            findings.append(Finding(CHAIN, record, text))
+    orphans = [record for record in sealed if record not in numbers]
+    text = "has no entry in the ledger: its entry was removed, or its seal was interrupted"
+    findings = [Finding(CHAIN, record, text) for record in _still_without(orphans, entries, folder, ledger)]
     for record, several in numbers.items():
         if record and len(several) > 1:
             text = f"has {len(several)} entries in the ledger: {', '.join(map(str, several))}"
             findings.append(Finding(CHAIN, record, text, entry=several[-1]))
     return findings
+
+
+def _still_without(orphans: list[str], entries: dict[int, ReadEntry], folder: Path, ledger: Ledger) -> list[str]:
+    """A record that is being sealed at this moment gets its entry a little after its statement."""
+    if any(time.time() - (folder / record / STATEMENT).stat().st_mtime < SEALING_S for record in orphans):
+        time.sleep(SEALING_S)
+    fresh = {ledger.entry(number).data.get("record") for number in ledger.numbers() if number not in entries} if orphans else set()
+    return [record for record in orphans if record not in fresh]
 
 
 def _anchor(entries: dict[int, ReadEntry], anchors: Sequence[Head]) -> list[Finding]:

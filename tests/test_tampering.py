@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from run_folders import Keys, make_keys, sealed
 
 from balbook import signing
 from balbook.ledger import Head
 from balbook.record import Record
 from balbook.verification import Report, verify_records
+from tests.run_folders import Keys, make_keys, sealed
 
 ENTRIES = 20
 MIDDLE = 10

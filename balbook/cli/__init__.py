@@ -19,12 +19,16 @@ COMMANDS = {
     "logs": ("watch", "the last lines of an application's logs"),
     "drain": ("service", "take one instance out of service, for maintenance"),
     "readmit": ("service", "put a drained instance back into service"),
+    "rollback": ("rollback", "bring an application back to a release that was proven healthy"),
     "unlock": ("service", "take an application's lock away from whoever holds it"),
-    "records": ("records", "list and show the records of runs"),
+    "records": ("records", "list, show, compare, verify and export the records of runs"),
+    "seal": ("audit", "seal what plain papermill or JupyterLab left"),
+    "approve": ("audit", "sign a plan with your key, so that somebody else may apply it"),
     "lab": ("lab", "a disposable fleet for rehearsing"),
     "init": ("project", "make a deployment repository"),
     "check": ("project", "hold runbooks against the anatomy of a runbook"),
-    "doctor": ("project", "what this machine and the hosts have and lack"),
+    "doctor": ("doctor", "what this machine and the hosts have and lack"),
+    "workflow": ("workflow", "write workflows for GitHub Actions"),
     "schema": ("project", "the inventory's JSON Schema, for editors"),
 }
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from balbook.cli import options
-from balbook.errors import BadInput, ParameterError
-from balbook.inventory import Inventory
+from balbook.errors import BadInput, ParameterError, nearest
 from balbook.journal import Journal
+from balbook.pipeline import Pipeline, PipelineOutcome
+from balbook.runner import Outcome
 
 EXAMPLES = {
     "plan": "balbook plan hot_deploy -p application=hotel -p release=2.0.0",
@@ -31,7 +33,7 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
         if name == "resume":
             options.add_json(parser)
         return
-    parser.add_argument("name", nargs="?" if name == "apply" else None, metavar="NAME", help="a runbook")
+    parser.add_argument("name", nargs="?" if name == "apply" else None, metavar="NAME", help="a runbook or a pipeline")
     parser.add_argument("-p", "--parameter", action="append", default=[], metavar="K=V", help="a parameter; may be repeated")
     parser.add_argument("-f", "--parameters-file", type=Path, metavar="FILE", help="YAML file of parameters; -p wins over it")
     options.add_json(parser)
@@ -64,16 +66,24 @@ def apply(args: argparse.Namespace) -> int:
     agreed = {k: v for k, v in opened["parameters"].items() if k != "inventory"}
     if args.parameter or args.parameters_file:
         _refuse_other_parameters(args, opened, agreed)
-    return _run(args, opened["runbook"], agreed | {"mode": "apply"}, expected_digest=str(planned["digest"]))
+    return _run(args, opened["runbook"], agreed | {"mode": "apply"}, expected_digest=str(planned["digest"]), shown_in=args.plan)
 
 
 def resume(args: argparse.Namespace) -> int:
     """Goes on with a run whose process died: its own plan, the steps that are left."""
     from balbook.direct import resume as go_on
+    from balbook.pipeline import run_pipeline
     from balbook.run.folder import find_run
 
     inventory = options.inventory_of(args)
-    stated = go_on(find_run(inventory, args.run_id), options.say)
+    run_dir = find_run(inventory, args.run_id)
+    opened = Journal(run_dir / "journal.jsonl").last("run_opened") or {}
+    if opened.get("pipeline"):
+        pipeline = _pipeline(str(opened["runbook"]))
+        assert pipeline
+        done = run_pipeline(pipeline, inventory, opened["parameters"], resumed=run_dir, say=options.say)
+        return _report(args, done, done.outcomes, is_drift_failure=False)
+    stated = go_on(run_dir, options.say)
     if args.json:
         options.print_json({"run_id": args.run_id, "verdict": stated.verdict, "why": stated.why})
     else:
@@ -87,45 +97,85 @@ def stop(args: argparse.Namespace) -> int:
     from balbook.run.folder import find_run
 
     run_dir = find_run(options.inventory_of(args), args.run_id)
-    ask_to_stop(run_dir)
-    print(f"{args.run_id}: asked to stop; it finishes the step in hand and reaches a safe state")
+    is_applying = ask_to_stop(run_dir)
+    then = "it finishes the step in hand and reaches a safe state" if is_applying else "it has applied nothing and will not"
+    print(f"{args.run_id}: asked to stop; {then}")
     return 0
+
+
+def _pipeline(name: str) -> Pipeline | None:
+    """The pipeline of this name; None where a runbook is meant. An unknown name names the nearest of both."""
+    from balbook.pipeline import find_pipelines, read_pipeline
+    from balbook.runbook import find_runbooks
+
+    pipelines = find_pipelines(Path.cwd())
+    if name in pipelines:
+        return read_pipeline(pipelines[name])
+    if name.endswith((".yaml", ".yml")) and Path(name).is_file():
+        return read_pipeline(Path(name))
+    if name not in find_runbooks() and not name.endswith(".ipynb"):
+        raise BadInput(f"there is no runbook or pipeline {name!r}", advice=nearest(name, [*find_runbooks(), *pipelines]))
+    return None
 
 
 def _parameters(args: argparse.Namespace) -> dict[str, Any]:
     from balbook.parameters import parse_assignments, read_parameters_file
     from balbook.runbook import read_runbook, runbook_path
 
-    declared = read_runbook(runbook_path(args.name)).parameters
+    pipeline = _pipeline(args.name)
+    declared = pipeline.parameters if pipeline else read_runbook(runbook_path(args.name)).parameters
     given = read_parameters_file(args.parameters_file, declared) if args.parameters_file else {}
     given |= parse_assignments(declared, args.parameter)
     return given
 
 
 def _run(
-    args: argparse.Namespace, name: str, parameters: dict[str, Any], *, expected_digest: str = "", is_drift_failure: bool = False
+    args: argparse.Namespace,
+    name: str,
+    parameters: dict[str, Any],
+    *,
+    expected_digest: str = "",
+    shown_in: str = "",
+    is_drift_failure: bool = False,
 ) -> int:
     inventory = options.inventory_of(args, parameter=str(parameters.get("inventory", "")))
-    from balbook.runner import Outcome, execute
+    parameters.pop("inventory", None)
+    pipeline = _pipeline(name)
+    if pipeline:
+        from balbook.pipeline import run_pipeline
 
-    outcome: Outcome = execute(name, inventory, parameters, expected_digest=expected_digest, say=options.say)
-    data = {
-        "run_id": outcome.run_id,
-        "name": outcome.runbook,
-        "verdict": outcome.verdict,
-        "seconds": round(outcome.seconds, 1),
-        "record": str(outcome.record),
-        "runbooks": [outcome.data()],
-    }
+        done = run_pipeline(pipeline, inventory, parameters, say=options.say)
+        return _report(args, done, done.outcomes, is_drift_failure)
+    from balbook.runner import execute
+
+    outcome = execute(name, inventory, parameters, expected_digest=expected_digest, shown_in=shown_in, say=options.say)
+    return _report(args, outcome, (outcome,), is_drift_failure)
+
+
+def _report(args: argparse.Namespace, done: Outcome | PipelineOutcome, outcomes: Sequence[Outcome], is_drift_failure: bool) -> int:
+    """Prints what came of it, as the contract's object or for people; the exit status."""
+    name = done.name if isinstance(done, PipelineOutcome) else done.runbook
     if args.json:
-        options.print_json(data)
+        options.print_json(
+            {
+                "run_id": done.run_id,
+                "name": name,
+                "verdict": done.verdict,
+                "seconds": round(done.seconds, 1),
+                "record": str(done.record),
+                "runbooks": [outcome.data() for outcome in outcomes],
+            }
+        )
     else:
-        _print(outcome, inventory)
-    is_drift = is_drift_failure and outcome.verdict == "planned" and outcome.changes > 0
-    return DRIFT if is_drift else outcome.exit_status
+        for outcome in outcomes:
+            _print(outcome)
+        if isinstance(done, PipelineOutcome):
+            print(f"{name}: {done.verdict} in {done.seconds:.1f} s (run {done.run_id})\nrecord: {done.record}")
+    is_drift = is_drift_failure and done.verdict == "planned" and done.changes > 0
+    return DRIFT if is_drift else done.exit_status
 
 
-def _print(outcome: Any, inventory: Inventory) -> None:
+def _print(outcome: Outcome) -> None:
     from balbook.plan import plan_from
     from balbook.plan_view import diffs, plan_table, precondition_table
 

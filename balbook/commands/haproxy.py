@@ -18,6 +18,7 @@ Needs curl, flock, and socat or perl on the host.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Literal
 
 from balbook.balancing import Place, Server, generation_of, identifier
@@ -91,10 +92,73 @@ def is_state(place: Place, application_name: str, server: Server, state: Literal
     return script("balbook-haproxy-is-state", text, place.socket, identifier(application_name), server.word, state, is_privileged=True)
 
 
+def put_states(
+    place: Place, content: str, application_name: str, states: Mapping[str, Literal["drain", "ready"]], *, within_s: float = 60
+) -> Command:
+    """Drain and readmit servers (by their `word`) without a reload, and keep that in the file for the next start.
+
+    Waits until drained ones have no request in hand and the checks of readmitted ones pass. `content` is the whole
+    configuration with the same states; HAProxy reads it when it is started or reloaded.
+    """
+    return script(
+        "balbook-haproxy-states",
+        host_script("haproxy_master", "haproxy_runtime", "haproxy_states"),
+        place.main,
+        marker_of(content),
+        sha256_of(content),
+        place.pid_file,
+        place.socket,
+        identifier(application_name),
+        _whole(within_s),
+        *_words(states),
+        stdin=(content,),
+        deadline_s=2 * _whole(within_s) + 15,
+        is_privileged=True,
+    )
+
+
+def are_states(
+    place: Place, content: str, application_name: str, states: Mapping[str, Literal["drain", "ready"]], *, generation_port: int = 0
+) -> Command:
+    """Exits 0 where the servers are in these states, and `content` is the file for the next start.
+
+    With `generation_port` only where the running HAProxy was started or reloaded with `content`, too.
+    """
+    return script(
+        "balbook-haproxy-is-kept",
+        host_script("haproxy_master", "haproxy_runtime", "haproxy_is_kept"),
+        place.main,
+        sha256_of(content),
+        place.socket,
+        identifier(application_name),
+        generation_of(content) if generation_port else "",
+        f"http://127.0.0.1:{generation_port}/generation",
+        *_words(states),
+        is_privileged=True,
+    )
+
+
+def is_running(place: Place, content: str) -> Command:
+    """Exits 0 where HAProxy runs, with a file of balbook's for the same balancer as `content`."""
+    text = host_script("haproxy_master", "haproxy_is_running")
+    return script("balbook-haproxy-is-running", text, place.pid_file, place.main, marker_of(content), is_privileged=True)
+
+
+def configuration(place: Place, application_name: str) -> Command:
+    """Prints the file and the runtime states of the application's servers; exit 1 where there is no file."""
+    text = host_script("haproxy_master", "haproxy_configuration")
+    backend = identifier(application_name)
+    return script("balbook-haproxy-configuration", text, place.main, place.socket, backend, expect=(0, 1), is_privileged=True)
+
+
 def stop(place: Place, *, within_s: float = 60) -> Command:
     """Stop an own HAProxy once its clients are served; at once after `within_s`. One that does not run is no error."""
     text = host_script("haproxy_master", "haproxy_stop")
     return script("balbook-haproxy-stop", text, place.pid_file, _whole(within_s), deadline_s=_whole(within_s) + 15, is_privileged=True)
+
+
+def _words(states: Mapping[str, str]) -> list[str]:
+    return [f"{name}={state}" for name, state in sorted(states.items())]
 
 
 def _whole(seconds: float) -> int:

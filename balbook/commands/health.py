@@ -5,7 +5,29 @@ from __future__ import annotations
 from balbook.command import Command, script
 from balbook.commands import host_script
 
+ENDED = 70
+"""Exit status of `is_started` where the process has ended."""
+
 
 def is_healthy(port: int, path: str, expect: int = 200, timeout_s: float = 2) -> Command:
     """Exits 0 where the instance on this host's `port` answers `path` with `expect`; else prints what was found."""
     return script("balbook-is-healthy", host_script("is_healthy"), port, path, expect, timeout_s, deadline_s=timeout_s + 10)
+
+
+def is_started(instance_dir: str, port: int, path: str, expect: int = 200, timeout_s: float = 2) -> Command:
+    """`is_healthy` of a process that balbook started; exit 70 with the end of its log where that process has ended."""
+    text = host_script("has_ended", "is_healthy")
+    return script("balbook-is-healthy", text, port, path, expect, timeout_s, instance_dir, deadline_s=timeout_s + 10)
+
+
+def stays_healthy(port: int, path: str, expect: int, seconds: float, timeout_s: float = 2) -> Command:
+    """Exits 0 once the instance was healthy for `seconds` at every look, 1 at the first look that finds it otherwise."""
+    check = f"is_healthy() (\n{host_script('is_healthy')})\n"
+    text = check + host_script("stays_healthy")
+    return script("balbook-stays-healthy", text, port, path, expect, timeout_s, seconds, deadline_s=seconds + timeout_s + 30)
+
+
+def warm_up(port: int, paths: list[str], requests: int, timeout_s: float = 10) -> Command:
+    """Sends `requests` GETs to the instance, path after path; what it answers does not matter, only that it does."""
+    text = host_script("warm_up")
+    return script("balbook-warm-up", text, port, requests, timeout_s, *paths, deadline_s=requests * timeout_s + 10)

@@ -113,6 +113,11 @@ def stop(place: Place, *, within_s: float = 60) -> Command:
     return script("balbook-nginx-stop", text, place.pid_file, _whole(within_s), deadline_s=_whole(within_s) + 15, is_privileged=True)
 
 
+def version() -> Command:
+    """Prints the version, as in `nginx version: nginx/1.25.5 (nginx-plus-r32-p1)`."""
+    return script("balbook-nginx-version", 'PATH="$PATH:/usr/sbin:/sbin" nginx -v 2>&1', expect=(0, 127))
+
+
 def through_balancer(
     url: str, address: str, port: int, *, expect: int = 200, host_name: str = "", requests: int = 20, timeout_s: float = 2
 ) -> Command:

@@ -47,13 +47,13 @@ def unlink(link: str) -> Command:
 
 
 def mark_proven(release_dir: str) -> Command:
-    """Records that the release served healthily, with the host's time (seconds since 1970)."""
-    return script("mark-proven", host_script("mark_proven"), release_dir)
+    """Records that the release serves healthily, with the host's time (seconds since 1970)."""
+    return script("mark-proven", host_script("mark_proven"), "mark", release_dir)
 
 
 def is_proven(release_dir: str) -> Command:
-    """Exit 0 where the release has served healthily before."""
-    return script("is-proven", '[ -f "$1/PROVEN" ]', release_dir)
+    """Exit 0 where the release has served healthily, and is the last one that did."""
+    return script("mark-proven", host_script("mark_proven"), "check", release_dir)
 
 
 def prune(application_dir: str, keep: int, protected: list[str]) -> Command:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from balbook import transport as transports
 from balbook.command import Command, Result
-from balbook.errors import DeadlineExceeded
-from balbook.plan import Action, Guard, Run, Step, Upload, Wait
+from balbook.errors import CommandFailed, DeadlineExceeded
+from balbook.facts.ballerina import parse_dependencies
+from balbook.journal import utc_now
+from balbook.plan import Action, Fetch, Guard, Publish, Run, Step, Upload, Wait
+from balbook.store import Store
 from balbook.transport import Transport, describe, fan_out
 
 Progress = Callable[[str, int, int], None]
@@ -25,6 +30,11 @@ def perform(transport: Transport, host: str, action: Action, progress: Progress 
             report = (lambda sent, total: progress(path, sent, total)) if progress else None
             is_new = transport.upload(host, action, report)
             return Result(0, f"{'uploaded' if is_new else 'already there'}: {path}\n")
+        case Fetch(path, destination):
+            transport.download(host, path, Path(destination))
+            return Result(0, f"fetched: {path}\n")
+        case Publish():
+            return _publish(transport, host, action)
 
 
 def is_done(transport: Transport, step: Step) -> bool:
@@ -49,9 +59,32 @@ def _wait(transport: Transport, host: str, wait: Wait) -> Result:
         result = transport.execute(host, wait.command)
         if result.status in wait.command.expect:
             return result
+        if result.status in wait.hopeless:
+            raise CommandFailed(f"{host}: {_waited_for(wait.command)} will not be so\n{result.tail()}".rstrip())
         if time.monotonic() - started + wait.every_s > wait.within_s:
             raise DeadlineExceeded(f"{host}: {_waited_for(wait.command)} was not so within {wait.within_s:g} s\n{result.tail(4)}".rstrip())
         time.sleep(wait.every_s)
+
+
+def _publish(transport: Transport, host: str, publish: Publish) -> Result:
+    """Nothing where the store holds what was built from the same input."""
+    store = Store(Path(publish.store))
+    if there := store.built_from(publish.application, publish.details.get("input_digest", "")):
+        return Result(0, f"already in the store: {there.version}\n")
+    resolved = transports.run(transport, host, Command(("cat", "--", publish.dependencies))).stdout
+    with tempfile.TemporaryDirectory(prefix="balbook-") as folder:
+        file = Path(folder) / "artifact"
+        transport.download(host, publish.path, file)
+        artifact, _ = store.publish(
+            publish.application,
+            publish.version,
+            publish.kind,
+            file,
+            at=utc_now(),
+            packages=parse_dependencies(resolved),
+            details=publish.details,
+        )
+    return Result(0, f"published {artifact.application} {artifact.version}, sha256 {artifact.sha256}\n")
 
 
 def _waited_for(command: Command) -> str:

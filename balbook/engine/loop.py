@@ -1,8 +1,9 @@
 """The loop: unit by unit, step by step, each announced in the journal before it is done.
 
 A unit (an instance, say) is done whole or not at all: a failure or a request to stop undoes what the unit has done so
-far, in reverse, and leaves the units before it as they are. Steps that the journal already has as finished are not done
-again, so that a plan can be resumed.
+far, in reverse. After a failure the units before it are taken back too, the last one first, where the plan says
+`on_failure: rollback`; a request to stop leaves them as they are. Steps that the journal already has as finished are not
+done again, so that a plan can be resumed.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from itertools import groupby
 
 from balbook.command import Result
 from balbook.engine.actions import holding, is_done, perform
-from balbook.errors import BalbookError, StepFailed
+from balbook.errors import BalbookError, Failed, StepFailed
 from balbook.journal import Journal
 from balbook.plan import Plan, Step
 from balbook.transport import Transport, fan_out
 
 GUARD_WITHIN_S = 5.0
-TAIL_LINES = 8
+TAIL_LINES = 60
+MAX_TAIL = 4000
 
 
 class StopRequest:
@@ -46,12 +48,21 @@ class StopRequest:
 
 @dataclass
 class Applied:
-    """What applying a plan came to. `changes`: steps that changed something and stand."""
+    """What applying a plan came to.
+
+    `changes`: steps that changed something and stand. `outcomes` by step. `units`: what became of each unit, `changed`,
+    `already`, `taken back`, `NOT taken back` or `not reached`.
+    """
 
     verdict: str = "succeeded"
     changes: int = 0
     why: str = ""
     outcomes: dict[str, str] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+
+
+class _Ended(Failed):
+    """The rollout ends between steps: somebody asked for it, or its budget is spent."""
 
 
 class Loop:
@@ -70,15 +81,14 @@ class Loop:
     ) -> None:
         self._plan, self._transport, self._journal, self._stop = plan, transport, journal, stop
         self._on_phase, self._is_spent, self._monotonic = on_phase, is_spent, monotonic
-        self._finished = _finished(journal, plan.digest)
+        self._finished, self._interrupted = _earlier(journal, plan.digest)
         self._begun: list[Step] = []
-        self._result = Applied()
+        self._completed: list[list[Step]] = []
+        self._result = Applied(units={step.unit: "not reached" for step in plan.steps if step.unit})
 
     def apply(self) -> Applied:
         """All units in order, until one fails or a stop is asked for."""
         for unit in _units(self._plan.steps):
-            if self._must_end():
-                break
             try:
                 self._carry_out(unit)
             except BalbookError as exc:
@@ -87,41 +97,49 @@ class Loop:
         self._result.changes = sum(outcome == "changed" for outcome in self._result.outcomes.values())
         return self._result
 
-    def _must_end(self) -> bool:
-        why = self._stop.why if self._stop.is_asked else self._is_spent()
-        if why:
-            self._result.verdict, self._result.why = "failed", f"stopped: {why}"
-        return bool(why)
-
     def _carry_out(self, unit: list[Step]) -> None:
         self._begun = []
         for batch in _batches(unit):
-            if self._stop.is_asked and unit[0].unit:
-                raise StepFailed(f"stopped: {self._stop.why}")
+            self._go_on_or_end()
             if len(batch) == 1:
                 self._step(batch[0])
             else:
                 self._side_by_side(batch)
+        if unit[0].unit:
+            if not self._stop.is_asked:
+                self._go_on_or_end()  # a canary's soak has just passed, say
+            self._completed.append(self._begun)
+            is_changed = any(self._result.outcomes.get(step.id) == "changed" for step in unit)
+            self._result.units[unit[0].unit] = "changed" if is_changed else "already"
+
+    def _go_on_or_end(self) -> None:
+        if self._stop.is_asked:
+            raise _Ended(f"stopped: {self._stop.why}")
+        if why := self._is_spent():
+            raise _Ended(f"stopped: {why}")
 
     def _side_by_side(self, batch: list[Step]) -> None:
-        """Steps of one group: hosts at the same time, the steps of one host in their order."""
+        """Steps of one group: hosts and lanes at the same time, the steps of one lane in their order."""
+        lanes: dict[str, list[Step]] = {}
+        for step in batch:
+            lanes.setdefault(f"{step.host} {step.lane}".strip(), []).append(step)
 
-        def on_host(host: str) -> None:
-            for step in batch:
-                if step.host == host:
-                    self._step(step)
+        def in_lane(lane: str) -> None:
+            for step in lanes[lane]:
+                self._step(step)
 
-        fan_out([step.host for step in batch], on_host).require()
+        fan_out(lanes, in_lane).require()
 
     def _step(self, step: Step) -> None:
         if step.id in self._finished:
             self._result.outcomes[step.id] = self._finished[step.id]
-            self._begun.append(step)
+            if self._finished[step.id] == "changed":
+                self._begun.append(step)
             return
         started = self._monotonic()
         try:
             if is_done(self._transport, step):
-                self._finish(step, "already", started)
+                self._found_done(step, started)
                 return
             self._hold_floor(step)
             self._on_phase(step.phase)
@@ -132,6 +150,12 @@ class Loop:
             self._finish(step, "failed", started, status=getattr(exc, "status", None), tail=str(exc))
             raise
         self._finish(step, "changed", started, status=result.status, tail=result.tail(TAIL_LINES))
+
+    def _found_done(self, step: Step, started: float) -> None:
+        """Nothing to do; what an earlier process of this run began, and could not write down, is this run's to undo."""
+        if step.id in self._interrupted:
+            self._begun.append(step)
+        self._finish(step, "changed" if step.id in self._interrupted else "already", started)
 
     def _act(self, step: Step) -> Result:
         result = Result(0)
@@ -175,18 +199,27 @@ class Loop:
             outcome=outcome,
             seconds=round(self._monotonic() - started, 3),
             status=status,
-            tail=tail[-4000:],
+            tail=_last_lines(tail),
         )
 
     def _give_up(self, exc: BalbookError) -> None:
+        """Takes the unit in hand back, and the units before it where the plan wants that and nobody merely asked to stop."""
         self._result.verdict = "failed"
         self._result.why = str(exc)
-        if not self._begun or not self._begun[0].unit:
-            return
-        undone = self._undo(list(reversed(self._begun)))
-        unit = self._begun[0].unit
-        state = f"{unit} was taken back to what it was" if undone else f"{unit} could NOT be taken back; look at it now"
-        self._result.why = f"{exc}\n{state}"
+        in_hand = self._begun if self._begun and self._begun[0].unit else []
+        taken = [in_hand] if in_hand else []
+        if self._plan.settings.get("rollout", {}).get("on_failure") == "rollback" and not self._stop.is_asked:
+            taken += [unit for unit in reversed(self._completed) if unit and self._result.units[unit[0].unit] == "changed"]
+        elif self._completed:
+            self._journal.append("paused", why=str(exc), done=[unit[0].unit for unit in self._completed if unit])
+        for unit in taken:
+            name = unit[0].unit
+            is_whole = self._undo(list(reversed(unit)))
+            self._result.units[name] = "taken back" if is_whole else "NOT taken back"
+            state = "was taken back to what it was" if is_whole else "could NOT be taken back; look at it now"
+            self._result.why += f"\n{name} {state}"
+            if not is_whole:
+                break  # the others serve; one that does not is enough
 
     def _undo(self, steps: Sequence[Step]) -> bool:
         """Takes the steps back, each as far as it goes; False where one could not be undone."""
@@ -206,6 +239,11 @@ class Loop:
         return is_whole
 
 
+def _last_lines(text: str) -> str:
+    """At most 4,000 characters at the end, whole lines only: half a secret would not be recognised by the scrubber."""
+    return text if len(text) <= MAX_TAIL else text[-MAX_TAIL:].partition("\n")[2]
+
+
 def _units(steps: Sequence[Step]) -> Iterator[list[Step]]:
     """Neighbours of one unit together; steps without a unit by group, or alone."""
     for _, group in groupby(steps, key=lambda s: ("unit", s.unit) if s.unit else ("group", s.group) if s.group else ("step", s.id)):
@@ -217,13 +255,17 @@ def _batches(unit: Sequence[Step]) -> Iterator[list[Step]]:
         yield list(group)
 
 
-def _finished(journal: Journal, digest: str) -> dict[str, str]:
-    """Steps of this very plan that an earlier process finished, and whose effect stands."""
+def _earlier(journal: Journal, digest: str) -> tuple[dict[str, str], set[str]]:
+    """Steps of this very plan by an earlier process: finished ones whose effect stands, and those it died in."""
     outcomes: dict[str, str] = {}
     is_this_plan = False
     for event in journal.events():
-        if event["event"] == "apply_started":
-            is_this_plan = event.get("digest") == digest
-        elif is_this_plan and event["event"] == "step_finished":
-            outcomes[event["step"]] = event["outcome"]
-    return {step: outcome for step, outcome in outcomes.items() if outcome in ("changed", "already")}
+        match event["event"]:
+            case "apply_started":
+                is_this_plan = event.get("digest") == digest
+            case "step_started" | "undo_started" if is_this_plan:
+                outcomes[event["step"]] = "interrupted"
+            case "step_finished" if is_this_plan:
+                outcomes[event["step"]] = event["outcome"]
+    finished = {step: outcome for step, outcome in outcomes.items() if outcome in ("changed", "already")}
+    return finished, {step for step, outcome in outcomes.items() if outcome == "interrupted"}

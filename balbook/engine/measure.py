@@ -11,18 +11,20 @@ from typing import Any
 from balbook import transport as transports
 from balbook.commands import process
 from balbook.engine.loop import Applied
-from balbook.errors import BalbookError
+from balbook.errors import BalbookError, Failed
 from balbook.inventory.models import ProbeRequest
 from balbook.journal import Journal
-from balbook.probe.client import ProbeProcess
+from balbook.probe.client import START_WITHIN_S, ProbeProcess
 from balbook.probe.config import ProbeConfig, streams_from
-from balbook.probe.judge import acknowledged_posts, judge_posts
+from balbook.probe.judge import acknowledged_posts, judge_posts, latency_of
+from balbook.probe.phases import phase_at, phase_spans, read_marks
 from balbook.probe.samples import read_samples
 from balbook.transport import Transport, fan_out
 
-BASELINE_S = 2.0
-AFTER_S = 2.0
+LEAST_S = 2.0
+LEAST_SAMPLES = 25
 MAX_S = 3600.0
+QUICK_START_WITHIN_S = 3.0
 
 
 class Measurement:
@@ -35,10 +37,20 @@ class Measurement:
     @contextlib.contextmanager
     def begun(cls, run_dir: Path, settings: Mapping[str, Any], run_id: str, journal: Journal) -> Iterator[Measurement]:
         """Starts the probe and waits for a baseline; the probe ends in any case."""
-        with ProbeProcess(_config(run_dir, settings, run_id)) as probe:
+        probe, is_gate = ProbeProcess(_config(run_dir, settings, run_id)), bool(settings.get("is_gate", True))
+        try:
+            probe.start(START_WITHIN_S if is_gate else QUICK_START_WITHIN_S)
             journal.append("probe_started", rate=settings["rate"], target=f"{settings['host']}:{settings['port']}")
-            time.sleep(BASELINE_S)
+            time.sleep(_long_enough_s(settings, "baseline_s"))
             probe.phase("during")
+        except Failed as exc:
+            probe.close()
+            if is_gate:
+                raise
+            journal.append("probe_failed", why=exc.message)
+            yield nothing_measured()
+            return
+        with contextlib.closing(probe):
             yield cls(probe, settings, journal)
 
     def phase(self, name: str) -> None:
@@ -50,20 +62,31 @@ class Measurement:
         """Why the rollout must end: more requests failed than it may cost; empty: it need not."""
         if not self._probe:
             return ""
+        if not self._settings.get("is_gate", True):
+            return ""
         failed, allowed = int(self._probe.progress().get("failed", 0)), int(self._settings["max_failed"])
         return f"{failed} requests failed, {allowed} may" if failed > allowed else ""
+
+    def p99_ms(self, phase: str) -> float | None:
+        """p99 of a phase so far; None where too few requests carry it."""
+        if not self._probe:
+            return None
+        out_dir = self._probe.out_dir
+        spans = phase_spans(read_marks(out_dir), float("inf"))
+        samples = (s for s in read_samples(out_dir) if s.has_latency and phase_at(spans, s.intended_s) == phase)
+        return latency_of(s.latency_ms for s in samples).p99_ms
 
     def finish(self, applied: Applied, transport: Transport) -> None:
         """Measures the time after, judges, and lets the findings decide on the verdict."""
         if not self._probe or not self._journal:
             return
         self._probe.phase("after")
-        time.sleep(AFTER_S)
+        time.sleep(_long_enough_s(self._settings, "after_s"))
         findings = self._probe.stop()
         measured = findings.data()
         measured |= self._posts(transport)
         self._journal.append("measured", **measured)
-        if applied.verdict != "succeeded":
+        if applied.verdict != "succeeded" or not self._settings.get("is_gate", True):
             return
         allowed = int(self._settings["max_failed"])
         if findings.failed > allowed:
@@ -100,14 +123,23 @@ def nothing_measured() -> Measurement:
     return Measurement(None, {}, None)
 
 
+def _long_enough_s(settings: Mapping[str, Any], name: str) -> float:
+    """How long to measure before and after: a slow probe needs longer for figures that mean something."""
+    return max(float(settings.get(name, LEAST_S)), LEAST_SAMPLES / int(settings["rate"]))
+
+
 def _config(run_dir: Path, settings: Mapping[str, Any], run_id: str) -> ProbeConfig:
     return ProbeConfig(
         host=settings["host"],
         port=settings["port"],
         rate=settings["rate"],
         timeout_s=settings["timeout_s"],
-        streams=streams_from([ProbeRequest.model_validate(r) for r in settings["requests"]], settings["health_path"]),
+        host_header=settings.get("host_header", ""),
+        streams=streams_from(
+            [ProbeRequest.model_validate(r) for r in settings["requests"]], settings["health_path"], health_expect=settings["health_expect"]
+        ),
         instances=settings["instances"],
+        must_reach=tuple(settings["must_reach"]) if "must_reach" in settings else None,
         run_id=run_id,
         seed=int(run_id[:8], 16) if all(c in "0123456789abcdef" for c in run_id[:8]) else 1,
         max_seconds=MAX_S,

@@ -21,6 +21,7 @@ from balbook.processes import identity
 
 PID_FILE = "run.pid"
 LOG_FILE = "engine.log"
+STOP_FILE = "stop-requested"
 POLL_S = 0.05
 
 
@@ -68,10 +69,23 @@ def find(run_dir: Path) -> int | None:
         return None
 
 
-def ask_to_stop(run_dir: Path) -> int:
-    """Asks the run's process to end in a safe state; returns its PID. BadInput where none runs."""
+def ask_to_stop(run_dir: Path) -> bool:
+    """Asks the run to end in a safe state; False where it has not begun to apply, and then it never will.
+
+    BadInput where the run has ended or lost its process: nothing is there to be stopped.
+    """
+    journal = Journal(run_dir / "journal.jsonl")
+    if journal.last("apply_started", "concluded", "run_closed") is None:
+        # Before the look for the process: one that starts meanwhile looks for the file after it has said who it is.
+        (run_dir / STOP_FILE).touch()
     pid = find(run_dir)
-    if pid is None:
+    if pid is not None:
+        os.kill(pid, signal.SIGTERM)
+    elif not is_stop_requested(run_dir):
         raise BadInput(f"{run_dir.name}: no process of this run is running", advice="Nothing to stop. Look: balbook records show.")
-    os.kill(pid, signal.SIGTERM)
-    return pid
+    return pid is not None
+
+
+def is_stop_requested(run_dir: Path) -> bool:
+    """Whether somebody asked the run to stop before it began to apply."""
+    return (run_dir / STOP_FILE).exists()

@@ -18,12 +18,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from balbook import lock
 from balbook import transport as transports
 from balbook.command import SecretRef
+from balbook.engine.budget import Budget
 from balbook.engine.loop import Applied, Loop, StopRequest
 from balbook.engine.measure import Measurement, nothing_measured
-from balbook.engine.process import write_pid
-from balbook.errors import BalbookError
+from balbook.engine.process import find, is_stop_requested, write_pid
+from balbook.errors import BalbookError, Refused
 from balbook.inventory import Inventory, read_inventory
 from balbook.journal import Event, Journal
 from balbook.lock import LeasePlace, held
@@ -37,9 +39,11 @@ def main(argv: list[str]) -> int:
     run_dir = Path(argv[0])
     scrubber = Scrubber()
     journal = Journal(run_dir / "journal.jsonl", clean=scrubber.data)
-    write_pid(run_dir)
     stop = StopRequest()
     _listen(stop, journal)
+    write_pid(run_dir)
+    if is_stop_requested(run_dir):
+        _ask(stop, journal, "asked before the first step")
     try:
         applied = _apply(run_dir, journal, stop, scrubber)
     except BalbookError as exc:
@@ -53,19 +57,22 @@ def main(argv: list[str]) -> int:
         journal.append("apply_finished", verdict="failed", changes=0, why=f"defect in balbook: {type(exc).__name__}: {exc}", exit_status=1)
         return 1
     status = {"succeeded": 0, "inconclusive": 3}.get(applied.verdict, 1)
-    journal.append("apply_finished", verdict=applied.verdict, changes=applied.changes, why=applied.why, exit_status=status)
+    about = {"verdict": applied.verdict, "changes": applied.changes, "why": applied.why, "units": applied.units}
+    journal.append("apply_finished", exit_status=status, **about)
     return 0
 
 
 def _apply(run_dir: Path, journal: Journal, stop: StopRequest, scrubber: Scrubber) -> Applied:
     opened = journal.last("run_opened") or {}
     plan = plan_from(json.loads((run_dir / "plan.json").read_text(encoding="utf-8")))
+    _require_shown(plan, journal)
     inventory = read_inventory(Path(opened["inventory"]["path"]))
     transport = transports.connect(inventory, _reveal(scrubber, inventory))
     try:
         journal.append("apply_started", digest=plan.digest, pid=os.getpid(), steps=len(plan.steps))
-        with _leased(transport, plan, opened, journal, stop), _measured(run_dir, plan, journal, opened) as measurement:
-            loop = Loop(plan, transport, journal, stop, on_phase=measurement.phase, is_spent=measurement.is_spent)
+        with _leased(transport, plan, opened, journal, stop, run_dir), _measured(run_dir, plan, journal, opened) as measurement:
+            budget = Budget(plan.settings.get("rollout", {}), measurement)
+            loop = Loop(plan, transport, journal, stop, on_phase=measurement.phase, is_spent=budget.is_spent)
             applied = loop.apply()
             measurement.finish(applied, transport)
             return applied
@@ -73,8 +80,20 @@ def _apply(run_dir: Path, journal: Journal, stop: StopRequest, scrubber: Scrubbe
         transport.close()
 
 
+def _require_shown(plan: Plan, journal: Journal) -> None:
+    """The file is what was shown and agreed on: its digest stands in the journal."""
+    shown = str((journal.last("planned") or {}).get("digest", ""))
+    if plan.digest != shown:
+        raise Refused(
+            f"plan.json is not the plan that was shown: its digest is {plan.digest[:12]}…, the journal has {shown[:12]}…",
+            advice="Nothing was touched. Make a new plan.",
+        )
+
+
 @contextlib.contextmanager
-def _leased(transport: Transport, plan: Plan, opened: Event, journal: Journal, stop: StopRequest) -> Iterator[None]:
+def _leased(
+    transport: Transport, plan: Plan, opened: Event, journal: Journal, stop: StopRequest, run_dir: Path
+) -> Iterator[None]:
     """Holds the application's lease, where the plan is about one and has something to do."""
     lease: Mapping[str, str] | None = plan.settings.get("lease")
     if not lease or not plan.pending:
@@ -88,10 +107,23 @@ def _leased(transport: Transport, plan: Plan, opened: Event, journal: Journal, s
         "reason": str(opened.get("reason", "")),
     }
     place = LeasePlace(plan.application, lease["host"], lease["directory"])
+    _release_dead(transport, place, opened, journal, run_dir)
     with held(transport, place, holder["run_id"], holder, on_lost=lambda why: _ask(stop, journal, why)) as taken_from:
         if taken_from:
             journal.append("lease_taken_over", **vars(taken_from))
         yield
+
+
+def _release_dead(transport: Transport, place: LeasePlace, opened: Event, journal: Journal, run_dir: Path) -> None:
+    """A lease whose holder was a run of this machine, with its record beside ours, need not grow stale: its process is dead."""
+    holder = lock.show(transport, place)
+    if holder is None or holder.run_id == opened.get("run_id"):
+        return
+    other = next((p for p in run_dir.parent.glob(f"*-{holder.run_id}") if p.is_dir()), None)
+    began = (Journal(other / "journal.jsonl").last("run_opened") or {}) if other else {}
+    is_of_this_machine = began.get("who", {}).get("host") == opened.get("who", {}).get("host")
+    if other and is_of_this_machine and find(other) is None and lock.release(transport, place, holder.run_id):
+        journal.append("lease_taken_over", **vars(holder), why="its process, on this machine, is dead")
 
 
 @contextlib.contextmanager
@@ -101,6 +133,8 @@ def _measured(run_dir: Path, plan: Plan, journal: Journal, opened: Event) -> Ite
     if not settings or not plan.pending:
         yield nothing_measured()
         return
+    if journal.last("resumed"):
+        settings = {**settings, "must_reach": []}  # what was deployed before the crash may have served then
     with Measurement.begun(run_dir, settings, str(opened.get("run_id", "run")), journal) as measurement:
         yield measurement
 

@@ -12,6 +12,18 @@ def configuration(path: str) -> Command:
     return script("configuration", '[ -f "$1" ] && cat "$1"', path, expect=(0, 1), is_privileged=True)
 
 
+def parse_runtime(text: str) -> dict[str, bool]:
+    """Server name → whether HAProxy uses it, from the `# runtime NAME STATE` lines of `haproxy.configuration`.
+
+    Of the administrative state 1 is maintenance and 8 drained; 4 only says that the file once had it disabled.
+
+    >>> parse_runtime("# runtime app1:9090 0\\n# runtime app2:9090 8")
+    {'app1:9090': True, 'app2:9090': False}
+    """
+    lines = [line.split() for line in text.splitlines() if line.startswith("# runtime ")]
+    return {words[2]: not int(words[3]) & 9 for words in lines if len(words) == 4 and words[3].isdigit()}
+
+
 def parse_servers(text: str) -> dict[str, bool]:
     """`address:port` → whether it is in service, from a configuration that balbook rendered.
 
@@ -22,8 +34,8 @@ def parse_servers(text: str) -> dict[str, bool]:
     for line in text.splitlines():
         words = line.split("#", 1)[0].strip().rstrip(";").split()
         match words:
+            case ["server", _, address, *options] if re.fullmatch(r"[^=]+:\d+", address):  # HAProxy; its names have colons too
+                found[address] = "disabled" not in options
             case ["server", address, *options] if ":" in address:
                 found[address] = "down" not in options
-            case ["server", _, address, *options] if re.fullmatch(r".+:\d+", address):
-                found[address] = "disabled" not in options
     return found

@@ -39,10 +39,20 @@ class Installed:
     instances: Mapping[int, RunningInstance] = field(default_factory=dict)
     artifacts: frozenset[str] = frozenset()
 
+    @property
+    def proven(self) -> dict[str, int]:
+        """When each proven release last came to serve healthily (seconds since 1970)."""
+        return {r.name: r.proven_at for r in self.releases.values() if r.proven_at is not None}
+
+    @property
+    def last_proven(self) -> str | None:
+        """The release that was proven last."""
+        return self.previous_proven(None)
+
     def previous_proven(self, current: str | None) -> str | None:
         """The proven release other than `current` that was proven last."""
-        proven = [r for r in self.releases.values() if r.proven_at is not None and r.name != current]
-        return max(proven, key=lambda r: (r.proven_at or 0, r.name)).name if proven else None
+        others = {name: at for name, at in self.proven.items() if name != current}
+        return max(others, key=lambda name: (others[name], name)) if others else None
 
 
 def installed(application_dir: str) -> Fact[Installed]:

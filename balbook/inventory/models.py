@@ -4,16 +4,17 @@ Names become words of commands and parts of paths, so each is held to letters, d
 relative to the inventory file (`Inventory.resolve`).
 """
 
+# ruff: noqa: RUF012  # pydantic copies the mutable defaults of a model
 from __future__ import annotations
 
 import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, model_validator
+from pydantic import Field, PrivateAttr, StrictBool, StrictInt, model_validator
 
+from balbook.inventory.changing import Hooks, Model, Notify, Probe, ProbeRequest, Rollout
 from balbook.inventory.words import (
-    PROBE_PATH,
     AbsolutePath,
     Address,
     Line,
@@ -28,11 +29,8 @@ from balbook.inventory.words import (
     WebAddress,
 )
 
+__all__ = ["Hooks", "Model", "Notify", "Probe", "ProbeRequest", "Rollout"]
 VERSION = 1
-
-
-class Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, regex_engine="python-re")
 
 
 class Host(Model):
@@ -95,43 +93,6 @@ class Route(Model):
     """How long the balancer waits for an answer."""
 
 
-class Hooks(Model):
-    """Commands (argument lists, run on the instance's host) around the change of an instance."""
-
-    before_rollout: list[Line] = []
-    """Once per rollout, on the first instance's host, before anything changes: database migrations."""
-    before_drain: list[Line] = []
-    """Before an instance leaves the balancer."""
-    after_ready: list[Line] = []
-    """After an instance is healthy, before it is readmitted."""
-
-
-class ProbeRequest(Model):
-    """One kind of request that the probe sends while a rollout goes on."""
-
-    method: Literal["GET", "POST"] = "GET"
-    """HTTP method of the request."""
-    path: Annotated[str, StringConstraints(pattern=PROBE_PATH)]
-    """Path and query of the request."""
-    body: Line = ""
-    """JSON body of a POST. `{id}` becomes the request's own id."""
-    has_logged_id: bool = False
-    """Whether the application logs the id (header `X-Request-Id`) of each POST that it executes."""
-
-
-class Probe(Model):
-    """The load that measures a rollout."""
-
-    rate: Annotated[int, Field(ge=1, le=5000)] = 50
-    """Requests per second, over all streams."""
-    timeout_s: Annotated[float, Field(gt=0, le=600)] = 10
-    """How long the probe waits for an answer."""
-    requests: list[ProbeRequest] = []
-    """Empty: GET of the health path."""
-    max_failed: Annotated[int, Field(ge=0)] = 0
-    """Failed requests that a rollout may cost."""
-
-
 class Requirements(Model):
     """What `provision` checks of each app host."""
 
@@ -186,6 +147,8 @@ class Application(Model):
     """A `Config.toml` template of your own; unset: balbook's."""
     hooks: Hooks = Hooks()
     """Commands around the change of an instance."""
+    rollout: Rollout = Rollout()
+    """How a new release comes into service."""
     probe: Probe = Probe()
     """The load that measures a rollout."""
     requires: Requirements = Requirements()
@@ -315,6 +278,12 @@ class Inventory(Model):
     """Artifact store: a directory or `file:///…`."""
     records: Records = Records()
     """Where records go, and who signs them."""
+    notify: Notify = Notify()
+    """Who is told when a run begins, pauses and ends."""
+    metrics_textfile: LocalPath | None = None
+    """File for Prometheus's textfile collector (`….prom`) with what the last runs came to; unset: none."""
+    defaults: dict[str, dict[VariableName, Line | StrictInt | StrictBool | list[Line]]] = {}
+    """Values for runbooks' parameters that nobody gives: by runbook (`*`: all), then by parameter."""
     lab: bool = False
     """Set in a lab's own inventory; every record says so."""
 

@@ -14,6 +14,8 @@ from balbook.errors import BadInput
 HOSTS = ("build1", "app1", "app2", "lb1")
 ROLES = {"build": "build", "app": "app", "lb": "balancer"}
 """Role of a host by the word before the number in its name."""
+CENTRAL_PORT = "central.http"
+"""Ballerina Central's stand-in; a lab with a build host has one."""
 HEADING = "# The inventory of a lab on this machine. `balbook lab down` removes it.\n"
 
 
@@ -26,7 +28,7 @@ def role(host: str) -> str:
 
 
 def ports_wanted(hosts: Sequence[str]) -> list[str]:
-    """What needs a port: each host's SSH, each application host's instance, the balancer's listener and generation port.
+    """What needs a port: each host's SSH, each application host's instance, the balancer's listener and generation port, Central.
 
     Raises BadInput where hosts are named twice or have no role, or where there are two balancers.
     """
@@ -37,11 +39,12 @@ def ports_wanted(hosts: Sequence[str]) -> list[str]:
         raise BadInput("a lab has one balancer at most", advice="Leave all but lb1 out.")
     names = [f"{host}.ssh" for host in hosts]
     names += [f"{host}.instance" for host in hosts if role(host) == "app"]
-    return names + [f"{host}.{what}" for host in hosts if role(host) == "balancer" for what in ("listen", "generation")]
+    names += [f"{host}.{what}" for host in hosts if role(host) == "balancer" for what in ("listen", "generation")]
+    return names + ([CENTRAL_PORT] if "build" in roles else [])
 
 
-def inventory_text(lab: Path, hosts: Sequence[str], ports: Mapping[str, int], user: str) -> str:
-    """The lab's `inventory.yaml`: all hosts share 127.0.0.1, so every port is another one."""
+def inventory_text(lab: Path, hosts: Sequence[str], ports: Mapping[str, int], user: str, ballerina: Mapping[str, Any] | None = None) -> str:
+    """The lab's `inventory.yaml`: all hosts share 127.0.0.1, so every port is another one. `ballerina` is added as it stands."""
     data: dict[str, Any] = {"version": 1, "environment": "lab", "lab": True}
     data["hosts"] = {host: _host(lab, host, ports[f"{host}.ssh"], user) for host in hosts}
     balancers = [host for host in hosts if role(host) == "balancer"]
@@ -50,6 +53,7 @@ def inventory_text(lab: Path, hosts: Sequence[str], ports: Mapping[str, int], us
         data["applications"] = {"hotel": _hotel(instances, has_balancer=bool(balancers))}
     if balancers:
         data["balancers"] = {"public": _balancer(balancers[0], ports)}
+    data |= ballerina or {}
     data["artifacts"] = f"file://{lab}/artifacts"
     data["records"] = {"path": f"{lab}/records"}
     return HEADING + yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
@@ -79,7 +83,7 @@ def _hotel(instances: list[dict[str, Any]], *, has_balancer: bool) -> dict[str, 
             "rate": 200,
             "requests": [
                 {"method": "GET", "path": "/rooms"},
-                {"method": "POST", "path": "/bookings", "body": '{"id":"{id}"}', "has_logged_id": True},
+                {"method": "POST", "path": "/bookings", "body": '{"room":"101","guest":"{id}","nights":2}', "has_logged_id": True},
             ],
         },
     }

@@ -20,9 +20,10 @@ from typing import Any
 
 from balbook import processes
 from balbook.errors import Failed, Refused
-from balbook.lab import fleet, needs, ports, sshd
+from balbook.lab import fleet, needs, ports, sshd, supplies
 from balbook.lab.fleet import HOSTS
 from balbook.lab.sshd import Server
+from balbook.lab.supplies import Supplies
 from balbook.lab_place import (
     DEFAULT_NAME,
     INVENTORY,
@@ -38,12 +39,13 @@ from balbook.lab_place import (
 from balbook.processes import Process
 
 BACKEND = "loopback"
+CENTRAL = fleet.CENTRAL_PORT.partition(".")[0]
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Lab:
-    """A lab that is up. `servers` by host name; `ports` of everything by `<host>.ssh|instance|listen|generation`."""
+    """A lab that is up. `servers` by host name; `ports` of everything by `<host>.ssh|instance|listen|generation`, `central.http`."""
 
     name: str
     folder: Path
@@ -61,6 +63,12 @@ class Lab:
     @property
     def client_key(self) -> Path:
         return self.folder / "client_key"
+
+    @property
+    def supplies(self) -> Supplies | None:
+        """What its build host needs; None where it has none."""
+        port = self.ports.get(fleet.CENTRAL_PORT)
+        return Supplies(self.folder, port) if port else None
 
 
 @dataclass(frozen=True)
@@ -89,12 +97,13 @@ class LabStatus:
     hosts: tuple[Endpoint, ...] = ()
     instances: tuple[Endpoint, ...] = ()
     balancers: tuple[Endpoint, ...] = ()
+    registries: tuple[Endpoint, ...] = ()
 
     def data(self) -> dict[str, Any]:
         """Plain data, for `--json`."""
         data: dict[str, Any] = {"name": self.name, "backend": BACKEND, "folder": str(self.folder)}
         data |= {"is_running": self.is_running, "is_left_over": self.is_left_over, "inventory": str(self.folder / INVENTORY)}
-        for kind in ("hosts", "instances", "balancers"):
+        for kind in ("hosts", "instances", "balancers", "registries"):
             data[kind] = [vars(endpoint) | {"is_alive": endpoint.is_alive} for endpoint in getattr(self, kind)]
         return data
 
@@ -156,6 +165,7 @@ def status(name: str = DEFAULT_NAME, *, environ: Mapping[str, str] = os.environ)
         hosts=tuple(e for e in endpoints if e.kind == "ssh"),
         instances=tuple(e for e in endpoints if e.kind == "instance"),
         balancers=tuple(e for e in endpoints if e.kind == "listen"),
+        registries=tuple(e for e in endpoints if e.kind == "http"),
     )
 
 
@@ -178,16 +188,28 @@ def _start(name: str, folder: Path, hosts: Sequence[str], wanted: Sequence[str],
     sshd.make_key(lab.client_key, f"balbook-lab-{name}")
     for store in ("artifacts", "records"):
         (folder / store).mkdir(mode=0o700)
-    with ThreadPoolExecutor(len(lab.servers)) as pool:
+    with ThreadPoolExecutor(len(lab.servers) + 1) as pool:
+        central = pool.submit(_supply, lab, environ)
         lines = list(pool.map(lambda server: sshd.prepare(server, environ), lab.servers.values()))
         lab.known_hosts.write_text("".join(lines))
         born = dict(zip(lab.servers, pool.map(lambda server: sshd.start(server, environ), lab.servers.values()), strict=True))
         write_state(folder, replace(state, servers=born))
+        born |= central.result()
+        write_state(folder, replace(state, servers=born))
         list(pool.map(lambda server: sshd.log_in(server, lab.known_hosts, environ), lab.servers.values()))
-    lab.inventory.write_text(fleet.inventory_text(folder, hosts, state.ports, sshd.login()))
+    ballerina = lab.supplies.inventory(environ) if lab.supplies else None
+    lab.inventory.write_text(fleet.inventory_text(folder, hosts, state.ports, sshd.login(), ballerina))
     write_state(folder, replace(state, servers=born, is_up=True))
     say(f"Lab {name} is up; its inventory is {lab.inventory}")
     return lab
+
+
+def _supply(lab: Lab, environ: Mapping[str, str]) -> dict[str, tuple[int, str]]:
+    """Prepares what the build host needs, and starts Central; its pid and identity, nothing where there is no build host."""
+    if lab.supplies is None:
+        return {}
+    supplies.prepare(lab.supplies, environ)
+    return {CENTRAL: supplies.start_central(lab.supplies)}
 
 
 def _keep(name: str, folder: Path, hosts: Sequence[str], say: Say, environ: Mapping[str, str]) -> Lab:
@@ -198,7 +220,8 @@ def _keep(name: str, folder: Path, hosts: Sequence[str], say: Say, environ: Mapp
     for host, (pid, born) in state.servers.items():
         if processes.identity(pid) != born:
             say(f"{host}: its server is gone; starting it again")
-            servers[host] = sshd.start(lab.servers[host], environ)
+            is_central = host == CENTRAL and lab.supplies
+            servers[host] = supplies.start_central(lab.supplies) if is_central else sshd.start(lab.servers[host], environ)
             write_state(folder, replace(state, servers=servers))
     say(f"Lab {name} is up already and is kept; its inventory is {lab.inventory}")
     if set(hosts) != set(lab.servers):
@@ -208,7 +231,8 @@ def _keep(name: str, folder: Path, hosts: Sequence[str], say: Say, environ: Mapp
 
 def _lab(name: str, folder: Path, state: State) -> Lab:
     ssh = {what.rpartition(".")[0]: port for what, port in state.ports.items() if what.endswith(".ssh")}
-    servers = {host: Server(host, folder, port, folder / "client_key") for host, port in ssh.items()}
+    graalvm = {host: folder / "graalvm" for host in ssh if fleet.role(host) == "build"}
+    servers = {host: Server(host, folder, port, folder / "client_key", graalvm.get(host)) for host, port in ssh.items()}
     return Lab(name, folder, servers, state.ports)
 
 
@@ -266,7 +290,7 @@ def _remove(path: Path) -> None:
 
 def _endpoint(what: str, port: int, state: State, found: Sequence[Process]) -> Endpoint:
     host, _, kind = what.rpartition(".")
-    if kind == "ssh":
+    if kind in ("ssh", "http"):
         pid, born = state.servers.get(host, (0, ""))
         return Endpoint(host, kind, "127.0.0.1", port, pid if pid and processes.identity(pid) == born else None)
     process = processes.listener(port, found)

@@ -35,12 +35,16 @@ exec /bin/sh
 
 @dataclass(frozen=True)
 class Server:
-    """Where one host's server keeps its things. `lab` is the lab's folder, `client_key` the key that may log in."""
+    """Where one host's server keeps its things. `lab` is the lab's folder, `client_key` the key that may log in.
+
+    `graalvm`: the `GRAALVM_HOME` of its sessions, where this machine has the C compiler that it needs.
+    """
 
     name: str
     lab: Path
     port: int
     client_key: Path
+    graalvm: Path | None = None
 
     @property
     def folder(self) -> Path:
@@ -90,6 +94,8 @@ def configuration(server: Server, environ: Mapping[str, str]) -> str:
         "BALLERINA_HOME_DIR": f"{server.home}/.ballerina",  # a JVM does not look at HOME
         MARKER: str(server.lab),
     }
+    if server.graalvm and find_program("cc", environ):
+        environment["GRAALVM_HOME"] = str(server.graalvm)
     sftp = find_program("sftp-server", environ)
     lines = [
         "ListenAddress 127.0.0.1",

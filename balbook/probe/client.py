@@ -42,6 +42,10 @@ class ProbeProcess:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the probe, whatever it is doing."""
         self._end()
 
     @property

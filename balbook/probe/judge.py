@@ -18,7 +18,7 @@ from balbook.probe.phases import Mark, Span, phase_at, phase_spans
 from balbook.probe.samples import CLOSED_BY_RELOAD, DROPPED, FAILURES, OK, Sample
 
 PERMILLES = {"p50_ms": 500, "p90_ms": 900, "p99_ms": 990, "p99_9_ms": 999}
-LAG_LIMIT_MS = 5.0
+LAG_LIMIT_MS = 25.0  # as much as a rollout's p99 may be; the budget that lateness must not eat
 LAG_SHARE = 0.1
 STALL_LIMIT_MS = 1000.0
 CLOCK_LIMIT_S = 0.5
@@ -182,7 +182,7 @@ def mixed_window(releases: Sequence[tuple[float, str]]) -> tuple[float, float] |
         return None
     start = next((at for at, release in ordered if release != ordered[0][1]), None)
     end = next((at for at, release in reversed(ordered) if release != ordered[-1][1]), None)
-    return (round(start, 6), round(end, 6)) if start is not None and end is not None and end > start else None
+    return (round(start, 6), round(end, 6)) if start is not None and end is not None and end >= start else None
 
 
 class _Tally:

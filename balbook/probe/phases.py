@@ -1,7 +1,8 @@
 """Marks on the probe's time line: the phases before, during, after, and what happened to which instance.
 
 A mark's name is a phase (`before`, `during`, `after`), or an instance and its state (`app1:9090 draining`). An instance
-is out of service from its first mark on until one that says `serving`, `readmitted` or `up`.
+is out of service from its first mark on until one that says `serving`, `readmitted`, `up`, or `new` (it serves the new
+release). Other marks (`stage`, `settle`) are kept, and belong to no instance.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PHASES = ("before", "during", "after")
-IN_SERVICE = ("serving", "readmitted", "up")
+IN_SERVICE = ("serving", "readmitted", "up", "new")
 FILE = "phases.json"
 
 
@@ -50,6 +51,8 @@ def instance_spans(marks: Iterable[Mark], end_s: float) -> tuple[Span, ...]:
     for mark in _in_order(marks):
         subject, _, state = mark.name.partition(" ")
         if mark.name in PHASES or not state:
+            continue
+        if subject in is_open and is_open[subject].name == mark.name:
             continue
         if earlier := is_open.pop(subject, None):
             spans.append(Span(earlier.at_s, mark.at_s, subject, earlier.name.partition(" ")[2]))

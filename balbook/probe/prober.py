@@ -59,7 +59,6 @@ class Prober:
     def __init__(self, config: ProbeConfig, target: Target) -> None:
         self.config = config
         self.target = target
-        self.reconnects = 0
         self.next_index = 0
         self._heads = [_head(config, stream) for stream in config.streams]
         self._idle: list[deque[Connection]] = [deque() for _ in config.streams]
@@ -155,7 +154,7 @@ class Prober:
             if not connection.is_stale:
                 connection.is_reused = True
                 return connection
-            self.reconnects += 1
+            self._recorder.progress.reconnects += 1
             self._close(connection)
         return None
 
@@ -168,7 +167,7 @@ class Prober:
                 self._watch(connection)
         elif connection in self._idle[connection.stream]:
             self._idle[connection.stream].remove(connection)
-            self.reconnects += 1
+            self._recorder.progress.reconnects += 1
             self._close(connection)
         else:
             self._close(connection)  # lingering, and now closed by the server too
@@ -238,7 +237,7 @@ class Prober:
             started_unix_s=round(recorder.started_unix_s, 3),
             seconds=round(stopped_s, 3),
             due=max(self.next_index, int(min(stopped_s, self.config.max_seconds) * self.config.rate)),
-            reconnects=self.reconnects,
+            reconnects=recorder.progress.reconnects,
             clock_jump_s=round(recorder.clock_jump_s, 3),
             ended_by=self._control.why_stopped,
         )

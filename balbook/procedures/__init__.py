@@ -23,7 +23,7 @@ from balbook.plan import Plan
 from balbook.procedures.site import Site
 from balbook.table import Table
 
-NAMES = ("hot_deploy", "provision")
+NAMES = ("build", "consolidate", "failover_drill", "hot_deploy", "install", "pack_push", "provision", "rollback")
 STRATEGIES = ("active_active", "active_active_checked", "active_passive")
 
 
@@ -53,6 +53,14 @@ def procedure(name: str) -> Procedure:
     if name not in NAMES:
         raise BadInput(f"there is no procedure {name!r}", advice=nearest(name, NAMES))
     return cast(Procedure, import_module(f"balbook.procedures.{name}"))
+
+
+def with_defaults(inventory: Inventory, runbook: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters with the inventory's defaults for those that nobody gave (`""` or `[]`); a single application is meant."""
+    defaults = {**inventory.defaults.get("*", {}), **inventory.defaults.get(runbook, {})}
+    if len(inventory.applications) == 1:
+        defaults.setdefault("application", next(iter(inventory.applications)))
+    return {name: defaults.get(name, value) if value in ("", []) else value for name, value in parameters.items()}
 
 
 def check_names(inventory: Inventory, parameters: Mapping[str, Any]) -> None:

@@ -1,24 +1,30 @@
-"""Steps that change what a balancer sends where: one place for every kind of balancer."""
+"""Changing what a balancer sends where: one place for every kind of balancer.
+
+NGINX is changed by its file and a reload. HAProxy's instances are drained and readmitted through its runtime socket: no
+reload, no connection is closed; its file says the same, for its next start.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from balbook import balancing
 from balbook import transport as transports
 from balbook.balancing import Place, State
 from balbook.command import Command
-from balbook.commands import nginx
-from balbook.errors import Refused
-from balbook.facts.balancer import configuration, parse_servers
-from balbook.inventory.models import Application, Balancer, Instance
+from balbook.commands import haproxy, nginx
+from balbook.facts.balancer import configuration, parse_runtime, parse_servers
+from balbook.inventory.models import Balancer, Instance
+from balbook.plan import Action, Run
 from balbook.procedures.site import Site
 
 
 @dataclass(frozen=True)
-class Front:
-    """An application's balancer: its host, its files, and the commands that change it."""
+class Front(ABC):
+    """An application's balancer: its host, its files, and the actions that change it."""
 
     site: Site
     name: str
@@ -30,30 +36,38 @@ class Front:
     def host(self) -> str:
         return self.balancer.host
 
+    @abstractmethod
+    def apply(self, states: Mapping[str, State]) -> tuple[Action, ...]:
+        """Has these instances in or out of service, once those that leave have no request in hand."""
+
+    @abstractmethod
+    def is_applied(self, states: Mapping[str, State]) -> Command:
+        """Exit 0 where that is so."""
+
+    @abstractmethod
+    def finish(self) -> tuple[Action, ...]:
+        """The whole configuration as the inventory has it, with every instance in service."""
+
+    @abstractmethod
+    def is_final(self) -> Command:
+        """Exit 0 where that is in force."""
+
+    @abstractmethod
+    def read(self) -> str:
+        """What the balancer has now; empty where it has nothing of balbook's."""
+
+    @abstractmethod
+    def in_service(self, text: str) -> dict[str, bool]:
+        """Whether each instance is in service, by what `read` said; one that is not in it is not."""
+
+    @property
+    @abstractmethod
+    def program(self) -> str:
+        """The program's file name."""
+
     def text(self, states: Mapping[str, State]) -> str:
         """The configuration that has these instances in or out of service."""
         return balancing.render_balancer(self.site.inventory, self.site.application_name, states)
-
-    def apply(self, states: Mapping[str, State]) -> Command:
-        """Puts the configuration in force and waits for requests that old workers still serve."""
-        longest_s = max(route.timeout_s for route in self.site.application.routes.values())
-        return nginx.apply_configuration(
-            self.place,
-            self.path,
-            self.text(states),
-            generation_port=self.balancer.generation_port,
-            generation_host=balancing.generation_host(self.site.application_name),
-            old_workers_within_s=longest_s + 10,
-        )
-
-    def is_applied(self, states: Mapping[str, State]) -> Command:
-        """Exit 0 where it is in force."""
-        return nginx.is_applied(
-            self.path,
-            self.text(states),
-            generation_port=self.balancer.generation_port,
-            generation_host=balancing.generation_host(self.site.application_name),
-        )
 
     def answers(self, instance: Instance) -> Command:
         """Exit 0 once this instance answered a health request through the balancer."""
@@ -69,25 +83,97 @@ class Front:
             requests=4 * len(application.instances) + 4,
         )
 
+    @property
+    def longest_s(self) -> float:
+        """How long a request that is in hand may take."""
+        return max(route.timeout_s for route in self.site.application.routes.values())
+
+    def _by_file(self, text: str) -> dict[str, bool]:
+        servers = parse_servers(text)
+        return {i.name: servers.get(f"{self.site.host(i.host).address}:{i.port}", False) for i in self.site.application.instances}
+
+
+class NginxFront(Front):
+    """NGINX, open source or Plus."""
+
+    program = "nginx"
+
+    def apply(self, states: Mapping[str, State]) -> tuple[Action, ...]:
+        return (Run(self._configure(states)),)
+
+    def is_applied(self, states: Mapping[str, State]) -> Command:
+        return nginx.is_applied(
+            self.path,
+            self.text(states),
+            generation_port=self.balancer.generation_port,
+            generation_host=balancing.generation_host(self.site.application_name),
+        )
+
+    def finish(self) -> tuple[Action, ...]:
+        return self.apply({})
+
+    def is_final(self) -> Command:
+        return self.is_applied({})
+
     def read(self) -> str:
-        """The configuration that stands on the host; empty where there is none."""
         return transports.run(self.site.transport, self.host, configuration(self.path)).stdout
 
     def in_service(self, text: str) -> dict[str, bool]:
-        """Whether each instance is in service, by the configuration's text; one that is not in it is not."""
-        servers = parse_servers(text)
-        application = self.site.application
-        return {i.name: servers.get(f"{self.site.host(i.host).address}:{i.port}", False) for i in application.instances}
+        return self._by_file(text)
+
+    def _configure(self, states: Mapping[str, State]) -> Command:
+        return nginx.apply_configuration(
+            self.place,
+            self.path,
+            self.text(states),
+            generation_port=self.balancer.generation_port,
+            generation_host=balancing.generation_host(self.site.application_name),
+            old_workers_within_s=self.longest_s + 10,
+        )
+
+
+class HaproxyFront(Front):
+    """HAProxy."""
+
+    program = "haproxy"
+
+    def apply(self, states: Mapping[str, State]) -> tuple[Action, ...]:
+        name, within_s = self.site.application_name, self.longest_s + 10
+        return (Run(haproxy.put_states(self.place, self.text(states), name, self._words(states), within_s=within_s)),)
+
+    def is_applied(self, states: Mapping[str, State]) -> Command:
+        return haproxy.are_states(self.place, self.text(states), self.site.application_name, self._words(states))
+
+    def finish(self) -> tuple[Action, ...]:
+        text = self.text({})
+        return (Run(haproxy.apply_configuration(self.place, text, generation_port=self.balancer.generation_port)), *self.apply({}))
+
+    def is_final(self) -> Command:
+        """Its generation is that of the last reload, and changes of instances are none: so both are looked at."""
+        text, port = self.text({}), self.balancer.generation_port
+        return haproxy.are_states(self.place, text, self.site.application_name, self._words({}), generation_port=port)
+
+    def read(self) -> str:
+        return transports.run(self.site.transport, self.host, haproxy.configuration(self.place, self.site.application_name)).stdout
+
+    def in_service(self, text: str) -> dict[str, bool]:
+        runtime, words = parse_runtime(text), self._server_words()
+        return {name: is_in and runtime.get(words[name], False) for name, is_in in self._by_file(text).items()}
+
+    def _words(self, states: Mapping[str, State]) -> dict[str, Literal["drain", "ready"]]:
+        return {word: "ready" if states.get(name, "up") == "up" else "drain" for name, word in self._server_words().items()}
+
+    def _server_words(self) -> dict[str, str]:
+        return {s.name: s.word for s in balancing.servers_of(self.site.inventory, self.site.application_name, {})}
 
 
 def front(site: Site) -> Front | None:
-    """The application's balancer; None where it has none. Refuses kinds that only the configuration renderer knows."""
-    application: Application = site.application
+    """The application's balancer; None where it has none."""
+    application = site.application
     if application.balancer is None:
         return None
     balancer = site.inventory.balancers[application.balancer]
-    if balancer.kind == "haproxy":
-        raise Refused(f"balancer {application.balancer}: hot deployment behind {balancer.kind} is not there yet", advice="Use kind: nginx.")
     place = balancing.place(site.inventory, application.balancer)
     path = balancing.configuration_path(site.inventory, site.application_name)
-    return Front(site, application.balancer, balancer, place, path)
+    kind = HaproxyFront if balancer.kind == "haproxy" else NginxFront
+    return kind(site, application.balancer, balancer, place, path)

@@ -92,5 +92,5 @@ def _look_at(site: Site, host: str, behind: Front | None) -> _HostSeen:
     }
     is_front = behind is not None and behind.host == host
     text = behind.read() if behind and is_front else ""
-    is_final = bool(behind and is_front and site.transport.execute(host, behind.is_applied({})).status == 0)
+    is_final = bool(behind and is_front and site.transport.execute(host, behind.is_final()).status == 0)
     return _HostSeen(there, site.ask(host, system(site.host(host).root)), healthy, text, is_final)

@@ -7,9 +7,10 @@ from typing import Any
 from balbook.balancing import State
 from balbook.errors import BadInput, Refused, nearest
 from balbook.inventory.models import Instance
-from balbook.plan import Plan, Run, Step, Wait
+from balbook.plan import Plan, Step, Wait
+from balbook.procedures.batch import THROUGH_BALANCER_S
 from balbook.procedures.look import Seen, look
-from balbook.procedures.rollout import THROUGH_BALANCER_S, floor_guards
+from balbook.procedures.rollout import floor_guards
 from balbook.procedures.site import Site
 
 
@@ -43,9 +44,9 @@ def _plan(site: Site, seen: Seen, instance: Instance, name: str, wanted: State) 
         phase=f"{instance.name} {'draining' if wanted == 'down' else 'new'}",
         done=front.is_applied(after),
         is_done=site.transport.execute(front.host, front.is_applied(after)).status == 0,
-        actions=(Run(front.apply(after)),),
+        actions=front.apply(after),
         verify=(Wait(front.answers(instance), within_s=THROUGH_BALANCER_S),) if is_answering else (),
-        undo=(Run(front.apply(before)),),
+        undo=front.apply(before),
         guards=guards,
         guards_needed=needed,
     )

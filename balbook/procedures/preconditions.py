@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from balbook import balancing
-from balbook.commands import nginx
+from balbook.commands import haproxy, nginx
 from balbook.facts.system import System
 from balbook.inventory.models import Application, Host
 from balbook.procedures.look import Seen
@@ -34,7 +34,7 @@ def deployment_preconditions(site: Site, seen: Seen) -> list[Row]:
         if site.application.artifact == "jar":
             rows.append(_java(host, system, site.application))
     if seen.front:
-        rows.append(_balancer(site, seen))
+        rows += _balancer(site, seen)
     return rows
 
 
@@ -66,15 +66,23 @@ def _java(host: str, system: System, application: Application) -> Row:
     return row(f"{host}: a Java runtime, {wanted} or later", (system.java or 0) >= wanted, found)
 
 
-def _balancer(site: Site, seen: Seen) -> Row:
+def _balancer(site: Site, seen: Seen) -> list[Row]:
     front = seen.front
     assert front is not None
+    found, rows = seen.systems[front.host], []
+    if front.balancer.kind == "nginx_plus":
+        version = site.transport.execute(front.host, nginx.version()).stdout.strip() or "no NGINX"
+        advice = "" if "nginx-plus" in version else "; open source has no active checks: use kind haproxy, or strategy active_active"
+        rows.append(row(f"{front.host}: the balancer {front.name} is NGINX Plus", not advice, version + advice))
     what = f"{front.host}: the balancer {front.name} runs"
+    if front.program == "haproxy":
+        runs = site.transport.execute(front.host, haproxy.is_running(front.place, front.text({}))).status == 0
+        return [*rows, row(what, runs, otherwise=_provision())]
     if not front.place.is_own:
-        return row(what, "nginx" in seen.systems[front.host].tools, otherwise="unmet")
-    main = balancing.render_main(site.inventory, front.name, is_root=seen.systems[front.host].is_root)
+        return [*rows, row(what, front.program in found.tools, otherwise="unmet")]
+    main = balancing.render_main(site.inventory, front.name, is_root=found.is_root)
     runs = site.transport.execute(front.host, nginx.is_running(front.place, main)).status == 0
-    return row(what, runs, otherwise=_provision())
+    return [*rows, row(what, runs, otherwise=_provision())]
 
 
 def _provision() -> str:

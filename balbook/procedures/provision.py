@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from balbook import balancing
-from balbook.commands import files, nginx
+from balbook.commands import files, haproxy, nginx
 from balbook.commands import system as system_commands
 from balbook.errors import BadInput, nearest
 from balbook.facts.system import System, system
@@ -136,16 +136,24 @@ def _directories(site: Site, name: str) -> Step:
 
 
 def _balancer(site: Site, host: str, balancer_name: str, found: System) -> Step:
-    place = balancing.place(site.inventory, balancer_name)
-    main = balancing.render_main(site.inventory, balancer_name, is_root=found.is_root)
+    """A balancer of balbook's own; one of the other kind that ran at the same place ends first, since it has the ports."""
+    place, balancer = balancing.place(site.inventory, balancer_name), site.inventory.balancers[balancer_name]
+    is_haproxy = balancer.kind == "haproxy"
+    if is_haproxy:
+        text = balancing.render_balancer(site.inventory, next(iter(balancing.applications_of(site.inventory, balancer_name))), {})
+        is_running, other = haproxy.is_running(place, text), nginx.stop(place)
+        start = haproxy.apply_configuration(place, text, generation_port=balancer.generation_port)
+    else:
+        main = balancing.render_main(site.inventory, balancer_name, is_root=found.is_root)
+        is_running, start, other = nginx.is_running(place, main), nginx.start(place, main), haproxy.stop(place)
     return Step(
         id=f"balancer {balancer_name}",
         host=host,
-        title=f"an NGINX of balbook's own for {balancer_name}",
+        title=f"{'a HAProxy' if is_haproxy else 'an NGINX'} of balbook's own for {balancer_name}",
         group="balancers",
-        done=nginx.is_running(place, main),
-        actions=(Run(nginx.start(place, main)),),
-        verify=(Run(nginx.is_running(place, main)),),
+        done=is_running,
+        actions=(Run(other), Run(start)),
+        verify=(Run(is_running),),
     )
 
 

@@ -8,6 +8,8 @@ import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from balbook.commands import files, releases
 from balbook.errors import BadInput
@@ -45,6 +47,26 @@ class Release:
             "files": self.files_on(host),
         }
         return json.dumps(about, sort_keys=True) + "\n"
+
+
+def release_from(site: Site, revisions: Mapping[str, Mapping[str, Any]]) -> Release:
+    """The release that stands on the hosts, from its REVISION on each of them."""
+    about = next(iter(revisions.values()))
+    artifact = Artifact(
+        application=str(about["application"]),
+        version=str(about["version"]),
+        kind=str(about["kind"]),
+        sha256=str(about["sha256"]),
+        bytes=0,
+        path=Path(),
+        published_at="",
+        packages=dict(about.get("packages", {})),
+    )
+    groups = {
+        i.name: {p: t for p, t in revisions[i.host].get("files", {}).items() if p.startswith(f"{i.port}/")}
+        for i in site.application.instances
+    }
+    return Release(str(about["release"]), artifact, groups)
 
 
 def release_of(site: Site, artifact: Artifact) -> Release:

@@ -20,11 +20,14 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Site:
-    """One runbook's view of the world."""
+    """One runbook's view of the world. A parameter `strategy` stands in for that of the inventory's application."""
 
     inventory: Inventory
     transport: Transport
     parameters: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inventory", with_strategy(self.inventory, self.parameters))
 
     @property
     def application_name(self) -> str:
@@ -72,6 +75,15 @@ class Site:
     def ask_all(self, hosts: Iterable[str], fact: Callable[[str], Fact[Value]]) -> Outcomes[Value]:
         """A fact of every host, side by side."""
         return fan_out(hosts, lambda host: self.ask(host, fact(host)))
+
+
+def with_strategy(inventory: Inventory, parameters: Mapping[str, Any]) -> Inventory:
+    """The inventory with the parameters' strategy for their application, where they name one."""
+    name, strategy = str(parameters.get("application", "")), str(parameters.get("strategy", ""))
+    if not strategy or name not in inventory.applications:
+        return inventory
+    changed = inventory.applications[name].model_copy(update={"strategy": strategy})
+    return inventory.model_copy(update={"applications": {**inventory.applications, name: changed}})
 
 
 def lease_place(inventory: Inventory, application: str) -> LeasePlace:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
 FAILED, CLOSED, INK, SHADE = "#D55E00", "#000000", "#333333", "#BBBBBB"
 DOTS = 20_000  # more than this and the picture shows the slow ones and an even choice of the others
 

@@ -18,6 +18,7 @@ from balbook.inventory import Inventory, digest_of
 
 RUN_DIR = "BALBOOK_RUN_DIR"
 EXPECTED_DIGEST = "BALBOOK_PLAN_DIGEST"
+APPROVED_RUN = "BALBOOK_APPROVED_RUN"
 
 
 def new_run_id() -> str:
@@ -70,7 +71,7 @@ def opening(
         "ticket": parameters.get("ticket", ""),
         "parameters": dict(parameters),
         "environment": inventory.environment,
-        "inventory": {"path": str(inventory.path), "sha256": digest_of(inventory)},
+        "inventory": {"path": str(inventory.path), "sha256": digest_of(inventory), "environment": inventory.environment},
         "versions": {"balbook": __version__, "python": platform.python_version()},
         "lab": inventory.lab,
         "git": _git(inventory.path.parent),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from balbook import plan_view, procedures, progress
+from balbook import approval, plan_view, procedures, progress, sealing
 from balbook import transport as transports
 from balbook.engine import process
 from balbook.errors import BadInput, BalbookError, Failed, Inconclusive, ParameterError, Refused
@@ -22,7 +22,7 @@ from balbook.procedures import Check
 from balbook.procedures.site import Site
 from balbook.run.cells import CellWatch, sha256_of
 from balbook.run.display import Verdict, show
-from balbook.run.folder import EXPECTED_DIGEST, RUN_DIR, make_run_dir, new_run_id, opening, run_id_of
+from balbook.run.folder import APPROVED_RUN, EXPECTED_DIGEST, RUN_DIR, make_run_dir, new_run_id, opening, run_id_of
 from balbook.runbook import read_runbook, runbook_path
 from balbook.secrets import Scrubber
 from balbook.table import Table
@@ -42,6 +42,7 @@ def open_run(name: str, **parameters: Any) -> Run:
     inventory = load_inventory(
         None, parameter=str(checked["inventory"]), environ=os.environ, cwd=Path.cwd(), lab_inventory=running_inventory(os.environ)
     )
+    checked = check_parameters(runbook.parameters, procedures.with_defaults(inventory, name, checked))
     procedures.check_names(inventory, checked)
     given = os.environ.get(RUN_DIR)
     run_dir = Path(given) if given else make_run_dir(inventory, name, new_run_id(), utc_now())
@@ -109,6 +110,7 @@ class Run:
                 show("Plan mode: nothing was changed.")
                 return
             self._require_applicable(plan)
+            self._require_approved(plan)
             self._finished(self._follow())
 
     def verify(self) -> None:
@@ -159,6 +161,24 @@ class Run:
             rows = "\n".join(f"  {p['what']}: {p['state']} {p.get('found', '')}".rstrip() for p in plan.unmet)
             raise Refused(f"{len(plan.unmet)} preconditions are not met; nothing was changed:\n{rows}", advice=_advice(plan))
 
+    def _require_approved(self, plan: Plan) -> None:
+        """Where the inventory asks for approvals: the plan is one that was shown, and other people have signed it."""
+        application = self.inventory.applications.get(plan.application)
+        if application is None or not application.approvals:
+            return
+        shown = os.environ.get(APPROVED_RUN, "")
+        if not shown:
+            raise Refused(
+                f"{plan.application} needs {application.approvals} approvals: only a plan that was shown and approved is applied",
+                advice=f"balbook plan {self.name}, then balbook approve RUN_ID by somebody else, then balbook apply --plan RUN_ID.",
+            )
+        trust = sealing.trust_of(self.inventory)
+        applier = approval.identity(sealing.signing_key(self.inventory), trust, at=utc_now())
+        found = approval.read_approvals(self.dir.parent, shown)
+        counting = approval.require_approvals(plan, found, application.approvals, applier=applier, trust=trust)
+        approval.keep_approvals(self.dir, [kept for kept, _ in counting])
+        self.journal.append("approved", run=shown, digest=plan.digest, by=[signer.principal for _, signer in counting])
+
     def _follow(self) -> Event | None:
         """Starts the run's process and shows its events; returns the last one, None where the process was lost."""
         position = self.journal.path.stat().st_size
@@ -183,6 +203,9 @@ class Run:
         steps = [e for e in self.journal.events() if e["event"] == "step_finished"]
         rows = [(e["host"], e["title"], e["outcome"], f"{e['seconds']:.2f} s") for e in steps]
         tables = [Table(("host", "step", "outcome", "time"), rows, title="Steps")] if rows else []
+        applied = self.journal.last("apply_finished")
+        if applied and applied.get("units"):
+            tables.append(Table(("instance", "outcome"), unit_rows(applied["units"]), title="What became of each instance"))
         if measured := self.measurements():
             flat = [(key.replace("_", " "), value) for key, value in measured.items() if isinstance(value, int | float | str)]
             tables.append(Table(("measured", "value"), flat, title="Requests sent from outside meanwhile"))
@@ -204,12 +227,19 @@ class Run:
 
     @contextlib.contextmanager
     def _recorded(self) -> Iterator[None]:
-        """Errors are written to the journal before the notebook shows them."""
+        """Errors are written to the journal before the notebook shows them; a run that was asked to stop goes no further."""
         try:
+            if process.is_stop_requested(self.dir) and not self.journal.last("apply_started"):
+                raise Failed("stopped on request before anything was applied", advice="Nothing was changed. Open a new run.")
             yield
         except BalbookError as exc:
             self.journal.append("error", kind=type(exc).__name__, message=exc.message, advice=exc.advice, exit_status=exc.exit_status)
             raise
+
+
+def unit_rows(units: Mapping[str, str]) -> list[tuple[str, str]]:
+    """A row for each instance; a unit may be several, joined by `+`."""
+    return [(name, outcome) for unit, outcome in units.items() for name in unit.split("+")]
 
 
 def write_beside(path: Path, text: str) -> None:

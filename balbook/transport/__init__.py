@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from balbook.command import Command, Result, SecretRef, Text
@@ -32,6 +33,9 @@ class Transport(Protocol):
 
     def upload(self, host: str, upload: Upload, progress: Progress | None = None) -> bool:
         """Bring a file there, checked by sha256; False where it was there already. `progress(sent, total)` in bytes."""
+
+    def download(self, host: str, path: str, destination: Path) -> str:
+        """Bring a file from there to `destination`, whole or not at all; returns its sha256."""
 
     def close(self) -> None:
         """End all connections."""

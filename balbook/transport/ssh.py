@@ -15,7 +15,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,49 +26,19 @@ from balbook.errors import (
     BadInput,
     CommandFailed,
     DeadlineExceeded,
-    HostKeyError,
     HostUnreachable,
-    LoginRefused,
     StoreError,
     nearest,
 )
 from balbook.inventory.models import Host, Inventory
 from balbook.plan import Upload
 from balbook.transport import Progress, Reveal, reveal_text
+from balbook.transport.login import CONNECT_S, Endpoint, log_in, split_address, ssh_config, unreachable
 
-CONNECT_S = 10.0
 UPLOAD_STALLED_S = 30.0
 CHUNK = 1 << 18
 
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Where and as whom to connect, after `~/.ssh/config` has filled the gaps."""
-
-    name: str
-    hostname: str
-    port: int
-    user: str
-    identities: tuple[str, ...] = ()
-    known_hosts: tuple[str, ...] = ()
-    jump: str = ""
-
-
-class _Refuse(paramiko.MissingHostKeyPolicy):
-    """Unknown host keys are refused; the error is ours, so that no message text need be read."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
-
-    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
-        raise HostKeyError(
-            self.endpoint.name,
-            f"its host key ({key.get_name()} {key.fingerprint}) is not in {', '.join(self.endpoint.known_hosts)}",
-            advice=f"Compare the fingerprint with the machine's own, then: ssh-keyscan -p {self.endpoint.port} {self.endpoint.hostname} >> "
-            f"{self.endpoint.known_hosts[0]}",
-        )
 
 
 class SshTransport:
@@ -81,8 +50,8 @@ class SshTransport:
         self._clients: dict[str, paramiko.SSHClient] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
-        config = Path("~/.ssh/config").expanduser()
-        self._config = paramiko.SSHConfig.from_path(str(config)) if config.exists() else paramiko.SSHConfig()
+        self._opening = threading.local()
+        self._config = ssh_config(Path("~/.ssh/config").expanduser())
 
     def execute(self, host: str, command: Command) -> Result:
         """Run once, whatever the status; raises HostError or DeadlineExceeded."""
@@ -129,6 +98,21 @@ class SshTransport:
             )
         return True
 
+    def download(self, host: str, path: str, destination: Path) -> str:
+        """Stream a file to a private name beside `destination`, hold it against the host's sha256, move it into place."""
+        listed = self.execute(host, Command(("sha256sum", "--", path)))
+        if listed.status != 0:
+            raise CommandFailed(f"{host}: {path} cannot be read: {listed.stderr.strip()}")
+        expected = listed.stdout.lstrip("\\").split(" ", 1)[0]
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        draft = destination.with_name(f".{destination.name}.part")
+        found = self._receive(host, Command(("cat", "--", path), deadline_s=UPLOAD_STALLED_S), draft)
+        if found != expected:
+            draft.unlink(missing_ok=True)
+            raise StoreError(f"{host}: {path} arrived with sha256 {found}, the host says {expected}", advice="Try again.")
+        draft.replace(destination)
+        return found
+
     def close(self) -> None:
         """End all connections."""
         with self._guard:
@@ -160,6 +144,20 @@ class SshTransport:
             raise HostUnreachable(host, f"the connection was lost during an upload, after {sent} of {total} bytes", advice="Apply again.")
         return Result(status or 0, out, err)
 
+    def _receive(self, host: str, command: Command, draft: Path) -> str:
+        """The command's standard output into `draft`; its sha256."""
+        sha256 = hashlib.sha256()
+        with self._channel(host) as channel, draft.open("wb") as file:
+            channel.settimeout(command.deadline_s)
+            channel.exec_command(command.line(self._become(host)))
+            try:
+                while chunk := channel.recv(CHUNK):
+                    file.write(chunk)
+                    sha256.update(chunk)
+            except TimeoutError as exc:
+                raise DeadlineExceeded(f"{host}: the download of {command.argv[-1]} stood still") from exc
+        return sha256.hexdigest()
+
     def _become(self, host: str) -> str:
         return self._host(host).become
 
@@ -171,6 +169,7 @@ class SshTransport:
 
     @contextlib.contextmanager
     def _channel(self, host: str) -> Iterator[paramiko.Channel]:
+        self._host(host)  # only a jump may be an address that the inventory does not know
         client = self._client(host)
         transport = client.get_transport()
         try:
@@ -189,6 +188,9 @@ class SshTransport:
             channel.close()
 
     def _client(self, host: str) -> paramiko.SSHClient:
+        if host in self._hosts_being_opened():
+            circle = " -> ".join([*self._hosts_being_opened(), host])
+            raise HostUnreachable(host, f"the way there leads in a circle: {circle}", advice="Mend `jump`, or ProxyJump in ~/.ssh/config.")
         with self._guard:
             lock = self._locks.setdefault(host, threading.Lock())
         with lock:
@@ -196,10 +198,18 @@ class SshTransport:
             transport = client.get_transport() if client else None
             if client and transport and transport.is_active():
                 return client
-            opened = self._open(self._endpoint(host))
+            self._opening.hosts = (*self._hosts_being_opened(), host)
+            try:
+                opened = self._open(host)
+            finally:
+                self._opening.hosts = self._opening.hosts[:-1]
             with self._guard:
                 self._clients[host] = opened
             return opened
+
+    def _hosts_being_opened(self) -> tuple[str, ...]:
+        """The hosts that this thread is on its way to, through jump hosts."""
+        return getattr(self._opening, "hosts", ())
 
     def _forget(self, host: str, client: paramiko.SSHClient) -> None:
         with self._guard:
@@ -210,7 +220,7 @@ class SshTransport:
     def _endpoint(self, name: str) -> Endpoint:
         """A host of the inventory, or (for a jump) an address that only `~/.ssh/config` knows."""
         host = self._inventory.hosts.get(name)
-        user, address, port = _split(name) if host is None else (host.user, host.address, host.port)
+        user, address, port = split_address(name) if host is None else (host.user, host.address, host.port)
         known = self._config.lookup(address)
         hosts_files = (
             [host.known_hosts] if host and host.known_hosts else str(known.get("userknownhostsfile", "~/.ssh/known_hosts")).split()
@@ -226,47 +236,9 @@ class SshTransport:
             jump=(host.jump if host and host.jump else known.get("proxyjump", "")).replace("none", ""),
         )
 
-    def _open(self, endpoint: Endpoint) -> paramiko.SSHClient:
-        client = paramiko.SSHClient()
-        for file in endpoint.known_hosts:
-            if Path(file).exists():
-                client.load_host_keys(file)
-        client.set_missing_host_key_policy(_Refuse(endpoint))
-        try:
-            client.connect(
-                endpoint.hostname,
-                port=endpoint.port,
-                username=endpoint.user,
-                key_filename=[i for i in endpoint.identities if Path(i).exists()] or None,  # type: ignore[arg-type]  # a list is documented
-                sock=self._socket(endpoint),
-                allow_agent=not endpoint.identities or not all(Path(i).exists() for i in endpoint.identities),
-                look_for_keys=not endpoint.identities,
-                timeout=CONNECT_S,
-                banner_timeout=CONNECT_S,
-                auth_timeout=CONNECT_S,
-            )
-        except paramiko.BadHostKeyException as exc:
-            raise HostKeyError(
-                endpoint.name,
-                f"its host key has changed: expected {exc.expected_key.fingerprint}, got {exc.key.fingerprint}",
-                advice="If the machine was made anew, take the old key out with "
-                f"ssh-keygen -R '[{endpoint.hostname}]:{endpoint.port}'; if not, somebody may be in between.",
-            ) from exc
-        except paramiko.PasswordRequiredException as exc:
-            raise LoginRefused(endpoint.name, "the private key is encrypted", advice="Add it to the agent: ssh-add.") from exc
-        except paramiko.AuthenticationException as exc:
-            raise LoginRefused(
-                endpoint.name,
-                f"login as {endpoint.user} was refused",
-                advice=f"Is the right key in the agent, or named by `identity`? Try: "
-                f"ssh -p {endpoint.port} {endpoint.user}@{endpoint.hostname}",
-            ) from exc
-        except HostKeyError:
-            client.close()
-            raise
-        except (paramiko.SSHException, OSError, EOFError) as exc:
-            raise _unreachable(endpoint, exc) from exc
-        return client
+    def _open(self, host: str) -> paramiko.SSHClient:
+        endpoint = self._endpoint(host)
+        return log_in(endpoint, lambda: self._socket(endpoint))
 
     def _socket(self, endpoint: Endpoint) -> socket.socket | paramiko.Channel:
         if endpoint.jump:
@@ -274,7 +246,7 @@ class SshTransport:
         try:
             sock = socket.create_connection((endpoint.hostname, endpoint.port), timeout=CONNECT_S)
         except OSError as exc:
-            raise _unreachable(endpoint, exc) from exc
+            raise unreachable(endpoint, exc) from exc
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
@@ -313,22 +285,6 @@ def _drain(channel: paramiko.Channel, deadline: float) -> tuple[int | None, str,
 
 def _text(data: bytearray) -> str:
     return data.decode("utf-8", errors="replace")
-
-
-def _split(address: str) -> tuple[str | None, str, int | None]:
-    """`user@host:port`, as ProxyJump writes it."""
-    user, _, rest = address.rpartition("@")
-    host, _, port = rest.partition(":")
-    return user or None, host, int(port) if port.isdigit() else None
-
-
-def _unreachable(endpoint: Endpoint, exc: BaseException) -> HostUnreachable:
-    reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc) or type(exc).__name__
-    return HostUnreachable(
-        endpoint.name,
-        f"{endpoint.hostname}:{endpoint.port} cannot be reached: {reason}",
-        advice=f"Is the machine up, and is this the right address? Try: ssh -p {endpoint.port} {endpoint.user}@{endpoint.hostname}",
-    )
 
 
 def _no_secrets(reference: object) -> str:

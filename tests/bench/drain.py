@@ -12,12 +12,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "integration"), str(Path(__file__).parents[2])]
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from balancer_rig import Load, Rig, is_open, run, statuses, under_load, until  # noqa: E402 - a script finds its parts itself
-
-from balbook.balancing import servers_of  # noqa: E402
-from balbook.commands import haproxy, nginx  # noqa: E402
+from balbook.balancing import servers_of
+from balbook.commands import haproxy, nginx
+from tests.integration.balancer_rig import Load, Rig, is_open, run, statuses, under_load, until
 
 GRACE_S = 0.5
 WAYS = ("nginx reload", "nginx graceful_stop", "haproxy runtime", "haproxy graceful_stop")

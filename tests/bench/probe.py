@@ -20,6 +20,8 @@ SLOW_S = 0.050
 SLOW_EVERY = 100
 WITHIN_MS = 2.0
 LAG_LIMIT_MS = 2.0
+STOLEN_LIMIT_MS = 50.0
+ATTEMPTS = 3  # only while the hypervisor takes more than that
 
 
 class KnownDelays(asyncio.Protocol):
@@ -100,6 +102,14 @@ def measure(seconds: float, rate: float) -> list[tuple[str, float, float, bool]]
     ]
 
 
+def stolen_ms() -> float:
+    """Processor time that the hypervisor gave to others; nothing on this machine can be punctual meanwhile. 0 where unknown."""
+    try:
+        return int(Path("/proc/stat").read_text(encoding="ascii").split()[8]) * 1000 / os.sysconf("SC_CLK_TCK")
+    except OSError:
+        return 0.0
+
+
 def at(ordered: list[float], share: float) -> float:
     """The nearest-rank percentile."""
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
@@ -107,7 +117,13 @@ def at(ordered: list[float], share: float) -> float:
 
 def main(argv: list[str]) -> int:
     """Print the table; 1 where a row is missed."""
-    rows = measure(float(argv[0]) if argv else 15.0, float(argv[1]) if len(argv) > 1 else 1000.0)
+    for _ in range(ATTEMPTS):
+        before_ms = stolen_ms()
+        rows = measure(float(argv[0]) if argv else 15.0, float(argv[1]) if len(argv) > 1 else 1000.0)
+        lost_ms = stolen_ms() - before_ms
+        print(f"the hypervisor took {lost_ms:.0f} ms from this machine")
+        if lost_ms < STOLEN_LIMIT_MS or all(is_ok for *_, is_ok in rows):
+            break
     print(f"{'row':<20}{'measured':>12}{'truth/limit':>14}  holds")
     for name, measured, truth, is_ok in rows:
         print(f"{name:<20}{measured:>12.3f}{truth:>14.3f}  {'yes' if is_ok else 'NO'}")

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from balancer_rig import Answer, Load, Rig, run, statuses, under_load, until
 
 from balbook.balancing import NO_GENERATION, generation_of, servers_of
 from balbook.command import Result
 from balbook.commands import haproxy, nginx
+from tests.integration.balancer_rig import Answer, Load, Rig, run, statuses, under_load, until
 
 pytestmark = [pytest.mark.integration]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from balancer_rig import Answer, Load, Rig, run, statuses, under_load, until
 
 from balbook.commands import nginx
+from tests.integration.balancer_rig import Answer, Load, Rig, run, statuses, under_load, until
 
 pytestmark = [pytest.mark.integration]
 

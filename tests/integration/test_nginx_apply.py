@@ -14,11 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from balancer_rig import Rig, free_port, is_open, run, until
 
 from balbook.balancing import NO_GENERATION, generation_of, render_balancer, render_main
 from balbook.commands import nginx
 from balbook.commands.health import is_healthy
+from tests.integration.balancer_rig import Rig, free_port, is_open, run, until
 
 pytestmark = [pytest.mark.integration]
 

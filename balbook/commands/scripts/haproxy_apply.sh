@@ -98,4 +98,6 @@ while [ "$(served)" != "$generation" ]; do
     fi
     sleep 0.05
 done
+# A later start goes by its file alone: what was so at this reload may be long past then.
+echo 1 >"$state_file"
 echo "generation $generation is in force"

@@ -15,16 +15,17 @@ acquire)
   if is_ours; then : > "$dir/heartbeat"; exit 0; fi
   if [ "$(age)" -gt "$stale" ]; then
     old=$(holder) was=$(age)
-    # Whoever moves the stale lease away has won; the others find a fresh one or none.
-    if mv -T "$dir" "$dir.stale.$id" 2>/dev/null; then
-      rm -rf "$dir.stale.$id"
+    # Whoever moves the stale lease away has won. It stays where it was moved to, named by its last heartbeat: one who
+    # judged the same lease, but comes later, finds that name taken and cannot move the winner's fresh lease there.
+    gone="$dir.stale.$(cat "$dir/id" 2>/dev/null).$(stat -c %Y "$dir/heartbeat" 2>/dev/null || stat -c %Y "$dir")"
+    if [ "$(age)" -gt "$stale" ] && mv -T "$dir" "$gone" 2>/dev/null; then
       if mkdir "$dir" 2>/dev/null; then take "$new"; echo "took over $was $old"; exit 0; fi
     fi
   fi
   echo "$(age) $(holder)"
   exit 75 ;;
 renew) is_ours || exit 76; : > "$dir/heartbeat" ;;
-release) is_ours || exit 76; rm -rf "$dir" ;;
+release) is_ours || exit 76; rm -rf "$dir" "$dir".stale.* ;;
 show) [ -d "$dir" ] || exit 1; echo "$(age) $(holder)" ;;
-break) [ -d "$dir" ] || exit 1; echo "$(age) $(holder)"; rm -rf "$dir" ;;
+break) [ -d "$dir" ] || exit 1; echo "$(age) $(holder)"; rm -rf "$dir" "$dir".stale.* ;;
 esac

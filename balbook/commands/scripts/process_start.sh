@@ -4,7 +4,7 @@ set -eu
 cd "$1"
 born() { sed 's/^.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
 if [ -f pid ]; then
-  read -r pid start release < pid
+  read -r pid start release < pid || true
   if [ -n "$start" ] && [ "$(born "$pid")" = "$start" ]; then
     echo "already runs as $pid"
     exit 0
@@ -14,18 +14,20 @@ release=$(basename "$(readlink current)")
 release_dir=$(cd current && pwd -P)
 settings="$release_dir/$2"
 ulimit -n "$3" 2>/dev/null || ulimit -n "$(ulimit -Hn)"
+# Not `export`: a variable of the application's would overwrite one of this script's that has the same name.
+set -- env
 while IFS= read -r line || [ -n "$line" ]; do
-  [ -n "$line" ] && export "${line?}"
+  [ -n "$line" ] && set -- "$@" "$line"
 done < "$settings/environment"
-export BAL_CONFIG_FILES="$settings/Config.toml"
-set --
+set -- "$@" "BAL_CONFIG_FILES=$settings/Config.toml"
 if [ -f "$release_dir/app.jar" ]; then
+  set -- "$@" java
   while IFS= read -r option || [ -n "$option" ]; do
     [ -n "$option" ] && set -- "$@" "$option"
   done < "$settings/java_options"
-  set -- java "$@" -jar "$release_dir/app.jar"
+  set -- "$@" -jar "$release_dir/app.jar"
 else
-  set -- "$release_dir/app"
+  set -- "$@" "$release_dir/app"
 fi
 mkdir -p log
 setsid=$(command -v setsid || echo nohup)

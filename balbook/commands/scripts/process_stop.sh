@@ -4,7 +4,7 @@ cd "$1" 2>/dev/null || exit 0
 [ -f pid ] || { echo "nothing runs"; exit 0; }
 born() { sed 's/^.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
 state() { sed 's/^.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f1; }
-read -r pid start release < pid
+read -r pid start release < pid || true
 runs() { [ "$(born "$pid")" = "$start" ] && [ "$(state "$pid")" != Z ]; }
 runs || { rm -f pid; echo "nothing runs"; exit 0; }
 kill -TERM "$pid" 2>/dev/null || true

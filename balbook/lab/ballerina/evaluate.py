@@ -143,6 +143,11 @@ class Evaluator:
                 return self._unary(expr, scope)
             case "call":
                 return self._call(expr, scope)
+        return self._reached(expr, scope)
+
+    def _reached(self, expr: Expr, scope: Scope) -> Any:
+        """The value of an expression that goes through an object: a client, a listener, a member."""
+        match expr.op:
             case "new":
                 args = [self.value(a, scope) for a in expr.args]
                 return listener(args) if expr.type and expr.type.name == "http:Listener" else Client()

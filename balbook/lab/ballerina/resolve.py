@@ -13,7 +13,7 @@ from balbook.lab.ballerina.bala import read_unpacked, unpack
 from balbook.lab.ballerina.compiler import import_name, imports
 from balbook.lab.ballerina.home import Home
 from balbook.lab.ballerina.package import Package, Sources, precedence
-from balbook.lab.ballerina.said import err, out, task_error
+from balbook.lab.ballerina.said import Refusal, err, out, task_error
 from balbook.lab.ballerina.source import CompileError
 from balbook.lab.ballerina.syntax import Import, Module
 
@@ -47,7 +47,7 @@ def resolve(package: Package, modules: dict[str, Module], home: Home, central: s
         name = import_name(wanted)
         if locking.mode == "locked" and pins is not None and name not in pins:
             text = "cannot add new imports with --locking-mode=locked. Use one of [soft, medium, hard] to build with new imports"
-            raise task_error("compilation contains errors") from CompileError(wanted.at, text)
+            raise Refusal(f"ERROR [{package.name}] {text}")
         sources = _sources(wanted, at_least or (pins or {}).get(name, ""), home, central, locking, local)
         if name in found:
             _require_compatible(name, found[name].version, sources.version)

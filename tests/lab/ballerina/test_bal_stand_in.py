@@ -64,14 +64,14 @@ def test_two_archives_of_the_same_sources_differ_in_bytes(bal_stage: Stage) -> N
 
 def test_the_local_repository_overwrites_without_a_word(bal_stage: Stage) -> None:
     for greeting in ("good evening", "good night"):
-        bal_stage.package("inn", (SOURCE := bal_stage_source(greeting)))
+        bal_stage.package("inn", greeter(greeting))
         bal_stage.run("bal pack", "inn")
         assert bal_stage.run("bal push --repository=local", "inn").status == 0
     kept = bal_stage.home.local / "acme/inn/0.1.0/any/modules/inn/inn.bal"
-    assert kept.read_text() == SOURCE
+    assert kept.read_text() == greeter("good night")
 
 
-def bal_stage_source(greeting: str) -> str:
+def greeter(greeting: str) -> str:
     return f'function greeting() returns string {{\n    return "{greeting}";\n}}\n'
 
 

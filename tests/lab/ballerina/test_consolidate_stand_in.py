@@ -40,7 +40,7 @@ def test_trap_3_an_existing_package_is_refused_after_the_first_words(tool: Stage
     SITUATIONS["hotel"](tool)
     before = (tool.root / "hotel/Ballerina.toml").read_text()
     done = tool.run("bal consolidate-packages new --package-path hotel acme/bar")
-    assert (done.status, done.stdout) == (1, "Generating the consolidator package for\n\tacme/bar\n\n")
+    assert (done.status, done.stdout) == (1, "Generating the consolidator package for\n\tacme/bar\n")
     assert (tool.root / "hotel/Ballerina.toml").read_text() == before
 
 

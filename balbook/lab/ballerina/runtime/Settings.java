@@ -68,7 +68,8 @@ final class Settings {
         try {
             return new BigDecimal(value).movePointRight(3).longValue();
         } catch (NumberFormatException e) {
-            throw new IllegalArgumentException("configurable variable '" + name + "' is expected to be of type 'decimal', but found '" + value + "'", e);
+            String wanted = "' is expected to be of type 'decimal', but found '" + value + "'";
+            throw new IllegalArgumentException("configurable variable '" + name + wanted, e);
         }
     }
 

@@ -74,8 +74,8 @@ final class Table {
             }
             case "print" -> prints.add(f.get(1));
             case "config" -> configurables.add(new Configurable(f.get(1), f.get(3), f.get(2).equals("required")));
-            case "route" -> routes.add(new Route(f.get(1), f.get(2), segments(f.get(3)), Integer.parseInt(f.get(4)), Long.parseLong(f.get(5)),
-                    f.get(6), names(f.get(7)), f.get(8), f.subList(9, f.size())));
+            case "route" -> routes.add(new Route(f.get(1), f.get(2), segments(f.get(3)), Integer.parseInt(f.get(4)),
+                    Long.parseLong(f.get(5)), f.get(6), names(f.get(7)), f.get(8), f.subList(9, f.size())));
             default -> throw new IllegalArgumentException("unknown record in routes.tsv: " + f.get(0));
         }
     }
@@ -136,7 +136,8 @@ final class Table {
                 return Response.error(400, "data binding failed: " + e.getMessage(), request);
             }
             if (!missing.isEmpty()) {
-                return Response.error(400, "data binding failed: required field '" + missing.iterator().next() + "' not present in JSON", request);
+                String name = missing.iterator().next();
+                return Response.error(400, "data binding failed: required field '" + name + "' not present in JSON", request);
             }
         }
         // Before the delay: what was begun counts as executed, also where the answer never arrives.

@@ -56,7 +56,8 @@ static int add_body(FILE *in, Text *body, long size) {
 static int read_body(Connection *c, Request *r) {
     Text body = {0};
     add(&body, "");
-    const char *expect = get(&r->headers, "Expect"), *coding = get(&r->headers, "Transfer-Encoding"), *length = get(&r->headers, "Content-Length");
+    const char *expect = get(&r->headers, "Expect"), *length = get(&r->headers, "Content-Length");
+    const char *coding = get(&r->headers, "Transfer-Encoding");
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     int is_whole = 1;
     if (expect && !strcasecmp(expect, "100-continue")) is_whole = send(c->fd, go_on, sizeof go_on - 1, MSG_NOSIGNAL) > 0;
@@ -139,7 +140,10 @@ static int answer(Connection *c, int status, const char *type, const char *body,
     add(&all, "HTTP/1.1 "); add_number(&all, status); add(&all, " "); add(&all, reason(status));
     add(&all, "\r\nX-Balbook-Release: "); add(&all, fact("version")); add(&all, "\r\nX-Balbook-Packages:");
     for (size_t i = 0; i < record_count; i++)
-        if (!strcmp(records[i].field[0], "package")) { add(&all, " "); add(&all, records[i].field[1]); add(&all, ":"); add(&all, records[i].field[2]); }
+        if (!strcmp(records[i].field[0], "package")) {
+            add(&all, " "); add(&all, records[i].field[1]);
+            add(&all, ":"); add(&all, records[i].field[2]);
+        }
     add(&all, "\r\nServer: ballerina-lab-stand-in");
     add(&all, "\r\nContent-Type: "); add(&all, type); add(&all, "\r\nContent-Length: "); add_number(&all, (long)size);
     add(&all, is_kept ? "\r\nConnection: keep-alive\r\n\r\n" : "\r\nConnection: close\r\n\r\n");
@@ -159,7 +163,8 @@ static int refuse(Connection *c, Request *r, int status, const char *message, in
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
     add(&body, "{\"timestamp\":\""); add(&body, when); add(&body, "\", \"status\":"); add_number(&body, status);
     add(&body, ", \"reason\":\""); add(&body, reason(status)); add(&body, "\", \"message\":\""); add_escaped(&body, message);
-    add(&body, "\", \"path\":\""); add_escaped(&body, r->path); add(&body, "\", \"method\":\""); add_escaped(&body, r->method); add(&body, "\"}");
+    add(&body, "\", \"path\":\""); add_escaped(&body, r->path);
+    add(&body, "\", \"method\":\""); add_escaped(&body, r->method); add(&body, "\"}");
     int is_sent = answer(c, status, "application/json", body.at, is_kept);
     free(body.at);
     return is_sent;
@@ -250,7 +255,8 @@ static void *accept_all(void *given) {
 static void open_listener(const char *place) {
     for (int i = 0; i < listener_count; i++) if (!strcmp(listeners[i].place, place)) return;
     if (listener_count == LISTENERS) fail("too many listeners", "");
-    const char *text = *place ? (strncmp(place, "config.", 7) ? place : get(&config, place + 7)) : get(&settings, "ballerina.http.defaultListenerPort");
+    const char *text = get(&settings, "ballerina.http.defaultListenerPort");
+    if (*place) text = strncmp(place, "config.", 7) ? place : get(&config, place + 7);
     const char *host = get(&settings, "ballerina.http.defaultListenerConfig.host");
     int port = text ? atoi(text) : 9090, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((unsigned short)port)};

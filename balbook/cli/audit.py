@@ -1,0 +1,201 @@
+"""`records verify|diff|export|anchor`, `seal`, `approve`: what an auditor, and whoever answers to one, calls."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from balbook.cli import options
+from balbook.errors import BadInput, Inconclusive
+from balbook.inventory import Inventory
+from balbook.table import Table
+
+EXAMPLES = {"seal": "balbook seal out.ipynb", "approve": "balbook approve 3f2a90c1 --key ~/.ssh/id_ed25519"}
+
+
+def add(name: str, parser: argparse.ArgumentParser) -> None:
+    """The arguments of `seal` or `approve`."""
+    parser.epilog = f"example: {EXAMPLES[name]}"
+    options.add_inventory(parser)
+    if name == "seal":
+        parser.add_argument("what", metavar="NOTEBOOK", help="an executed notebook, or the id or folder of a run that is not sealed")
+        parser.set_defaults(run=seal)
+        return
+    parser.add_argument("run_id", metavar="RUN_ID", help="the run that showed the plan")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="your SSH key (else the inventory's records.sign_with)")
+    parser.add_argument("--reason", default="", metavar="TEXT")
+    parser.set_defaults(run=approve)
+
+
+def add_actions(actions: Any, action: Any) -> None:
+    """The auditor's actions of `records`; `action` makes the parser of one."""
+    verify_one = action(actions, "verify", "numbered checks: has anything been altered?", "balbook records verify")
+    verify_one.add_argument("path", nargs="?", type=Path, metavar="PATH", help="a folder of records, or one record (else the inventory's)")
+    verify_one.set_defaults(run=verify)
+    difference = action(actions, "diff", "what differs between two records", "balbook records diff 3f2a90c1 77d0c2ab")
+    difference.add_argument("a", metavar="A")
+    difference.add_argument("b", metavar="B")
+    difference.set_defaults(run=diff)
+    exporting = action(actions, "export", "one archive with pages and a verify.sh", "balbook records export audit.tar.gz")
+    exporting.add_argument("target", type=Path, metavar="FILE")
+    exporting.set_defaults(run=export)
+    anchoring = action(actions, "anchor", "put the ledger's head out of the editor's reach", "balbook records anchor")
+    anchoring.set_defaults(run=anchor)
+
+
+def verify(args: argparse.Namespace) -> int:
+    """Checks all records, or one; exit 1 where something was altered, 3 where something stays open."""
+    from balbook import sealing
+    from balbook.resources import resource
+    from balbook.verification import verify_records
+
+    inventory = options.inventory_of(args)
+    path = args.path or sealing.records_folder(inventory)
+    is_own = args.path is None or args.path.resolve().is_relative_to(sealing.records_folder(inventory))
+    report = verify_records(
+        path,
+        ledger=sealing.ledger_of(inventory) if is_own else None,
+        trust=sealing.trust_of(inventory),
+        anchors=_anchored(inventory),
+        runbooks=resource("runbooks"),
+        progress=_progress,
+    )
+    if args.json:
+        options.print_json(report.data())
+        return report.exit_status
+    rows = []
+    for check in report.checks:
+        lines = [f"{f.place}: {f.text}" for f in check.findings] or [*check.notes] or [""]
+        rows += [
+            (check.number if i == 0 else "", check.title if i == 0 else "", check.state if i == 0 else "", line)
+            for i, line in enumerate(lines)
+        ]
+    print(Table(("#", "check", "result", "found"), rows, title=f"{report.records} records, {report.entries} entries: {report.verdict}"))
+    return report.exit_status
+
+
+def diff(args: argparse.Namespace) -> int:
+    """What differs; times of day do not count."""
+    from balbook.comparison import diff as differences
+    from balbook.comparison import find_record
+    from balbook.record import read_record
+    from balbook.sealing import records_folder
+
+    folder = records_folder(options.inventory_of(args))
+    found = differences(*(read_record(find_record(folder, name)) for name in (args.a, args.b)))
+    if args.json:
+        options.print_json([{"what": d.what, "before": d.before, "after": d.after} for d in found])
+    else:
+        note = "" if found else "They do not differ."
+        print(Table(("what", args.a, args.b), [(d.what, _cell(d.before), _cell(d.after)) for d in found], note=note))
+    return 0
+
+
+def export(args: argparse.Namespace) -> int:
+    """Writes the archive."""
+    from balbook import sealing
+    from balbook.export import export as write
+    from balbook.journal import utc_now
+
+    inventory = options.inventory_of(args)
+    if args.target.exists():
+        raise BadInput(f"{args.target} exists", advice="Name another file; nothing is overwritten.")
+    count = write(
+        sealing.records_folder(inventory),
+        args.target,
+        at=utc_now(),
+        ledger=sealing.ledger_of(inventory),
+        trust=sealing.trust_of(inventory),
+        anchors=_anchored(inventory),
+        progress=_progress,
+    )
+    print(f"{args.target}: {count} records. Check it anywhere: tar -xzf {args.target.name} && sh balbook-records/verify.sh")
+    return 0
+
+
+def anchor(args: argparse.Namespace) -> int:
+    """Anchors the head now."""
+    from balbook import sealing
+    from balbook.anchor import anchor as put
+
+    inventory = options.inventory_of(args)
+    to = sealing.anchor_of(inventory)
+    if to is None:
+        raise BadInput(f"{inventory.path} says nothing of an anchor", advice="Set records.anchor: a signed git tag, or a command.")
+    head, where = put(sealing.ledger_of(inventory), to)
+    print(f"entry {head.number}: {where}")
+    return 0
+
+
+def seal(args: argparse.Namespace) -> int:
+    """Seals what plain papermill or JupyterLab left, or a run that was lost."""
+    from balbook import sealing
+    from balbook.comparison import find_record
+    from balbook.record import adopt
+    from balbook.record import seal as seal_record
+
+    inventory = options.inventory_of(args)
+    records = sealing.records_folder(inventory)
+    run_dir = adopt(Path(args.what), records) if args.what.endswith(".ipynb") else find_record(records, args.what)
+    record = seal_record(
+        run_dir,
+        sealing.ledger_of(inventory),
+        sign_with=sealing.signing_key(inventory),
+        anchor=sealing.anchor_of(inventory),
+        environ=dict(os.environ),
+    )
+    print(f"sealed: {record.folder} ({record.verdict}, {'signed' if record.is_signed else 'not signed'})")
+    for note in record.notes:
+        options.say(f"record: {note}")
+    return 0
+
+
+def approve(args: argparse.Namespace) -> int:
+    """Signs the digest of the plan that a run showed."""
+    from balbook import sealing
+    from balbook.approval import approve as sign
+    from balbook.journal import utc_now
+    from balbook.run.folder import find_run
+
+    inventory = options.inventory_of(args)
+    key = args.key or sealing.signing_key(inventory)
+    if key is None:
+        raise BadInput("no key is named", advice="Give --key FILE, or set records.sign_with.")
+    approval, path = sign(
+        find_run(inventory, args.run_id),
+        key.expanduser(),
+        user=getpass.getuser(),
+        at=utc_now(),
+        reason=args.reason,
+        environ=dict(os.environ),
+    )
+    print(f"approved: plan {approval.plan_digest}\n{path}\nNow somebody else applies it: balbook apply --plan {args.run_id}")
+    return 0
+
+
+def _anchored(inventory: Inventory) -> Sequence[Any]:
+    """The heads that the inventory's anchor has; none where it has none, or cannot say."""
+    from balbook import sealing
+
+    to = sealing.anchor_of(inventory)
+    if to is None:
+        return []
+    try:
+        return to.heads(dict(os.environ), sealing.trust_of(inventory))
+    except Inconclusive as exc:
+        options.say(f"anchor: {exc}")
+        return []
+
+
+def _progress(done: int, total: int) -> None:
+    if total >= 200 and done % 100 == 0 and sys.stderr.isatty():
+        print(f"\r{done} of {total} records", end="\n" if done == total else "", file=sys.stderr)
+
+
+def _cell(value: Any) -> str:
+    return "-" if value is None else str(value)

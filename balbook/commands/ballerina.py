@@ -1,0 +1,153 @@
+"""`bal` on a build host. Every call has a deadline that ends its whole process group there: the real one can hang.
+
+`bal` is `ROOT/bin/bal`, put there by the runbook `install`.
+"""
+
+from __future__ import annotations
+
+from balbook.command import Command, SecretRef, script
+from balbook.commands import host_script
+
+BUILD_S = 1800
+PUSH_S = 300
+TOOL = "consolidate-packages"
+TOOL_VERSION = "1.1.0"
+
+
+def bal_of(root: str) -> str:
+    """Where `bal` is on a host."""
+    return f"{root}/bin/bal"
+
+
+def bal(root: str, directory: str, *words: str, within_s: int = BUILD_S) -> Command:
+    """One `bal` command in a directory; status 124 where it did not end in time."""
+    return script("bal", host_script("in_directory"), directory, within_s, bal_of(root), *words, deadline_s=within_s + 20.0)
+
+
+def push(root: str, directory: str, token: str, *, within_s: int = PUSH_S) -> Command:
+    """`bal push` to Central; the token goes over standard input."""
+    return script(
+        "bal-push",
+        host_script("with_token"),
+        directory,
+        within_s,
+        bal_of(root),
+        "push",
+        stdin=(SecretRef(token), "\n"),
+        deadline_s=within_s + 20.0,
+    )
+
+
+def has_version(root: str, version: str) -> Command:
+    """Exit 0 where `bal version` names this version: `bal dist use` exits 0 even where it did nothing."""
+    text = '"$1" version 2>/dev/null | grep -q -F "Ballerina $2 "'
+    return script("has-version", text, bal_of(root), version, deadline_s=60)
+
+
+def has_tool(root: str) -> Command:
+    """Exit 0 where the consolidate tool is there."""
+    return script("has-tool", '"$1" tool list 2>/dev/null | grep -q -F "$2"', bal_of(root), TOOL, deadline_s=60)
+
+
+def pull_tool(root: str) -> Command:
+    """Pulls the consolidate tool; its own words tell success, so they are looked for beside the status."""
+    text = (
+        'said=$("$1" tool pull "$2" 2>&1); status=$?; printf "%s\\n" "$said"; [ $status -eq 0 ] || exit $status; '
+        'case "$said" in *"successfully set as the active version"*|*"already available locally"*|*"already active"*) ;; *) exit 1 ;; esac'
+    )
+    return script("pull-tool", text, bal_of(root), f"{TOOL}:{TOOL_VERSION}", deadline_s=300)
+
+
+def unpack(archive: str, directory: str, sha256: str, keep: tuple[str, ...] = ()) -> Command:
+    """An uploaded tar archive becomes the directory; `keep` is carried over from the old one."""
+    return script("unpack", host_script("unpack"), archive, directory, sha256, *keep, deadline_s=120)
+
+
+def is_unpacked(directory: str, sha256: str) -> Command:
+    """Exit 0 where the directory was unpacked from this archive."""
+    return script("is-unpacked", '[ "$(cat "$1/.balbook-source" 2>/dev/null)" = "$2" ]', directory, sha256)
+
+
+def tree_digest(directory: str) -> Command:
+    """Prints the digest of a project's sources; `none` where there is no such directory."""
+    return script("tree-digest", host_script("tree_digest"), directory)
+
+
+def remember(path: str, text: str) -> Command:
+    """Keeps a line of ours in a file."""
+    return script("remember", 'mkdir -p "$(dirname "$1")" && printf "%s\\n" "$2" > "$1.new" && mv -f "$1.new" "$1"', path, text)
+
+
+def remembers(path: str, text: str) -> Command:
+    """Exit 0 where that file has that line."""
+    return script("remembers", '[ "$(cat "$1" 2>/dev/null)" = "$2" ]', path, text)
+
+
+def read(path: str) -> Command:
+    """Prints a file; exit 1 where it is not there."""
+    return script("read", '[ -f "$1" ] && cat "$1"', path, expect=(0, 1))
+
+
+def download(url: str, path: str, sha256: str, *, within_s: int = 900) -> Command:
+    """The host fetches a file; refused where its sha256 differs, and the bad file is gone."""
+    return script("download", host_script("download"), url, path, sha256, within_s, deadline_s=within_s + 20.0)
+
+
+def fetch_text(url: str) -> Command:
+    """Prints what is behind a URL, seen from the host."""
+    return Command(("curl", "-fsSL", "--max-time", "30", "--", url), deadline_s=40, expect=(0, 22))
+
+
+def install_distribution(archive: str, version: str, sha256: str, directory: str, bal_path: str) -> Command:
+    """Unpacks a zip of the distribution; the archive is checked first and removed afterwards."""
+    return script(
+        "install-distribution", host_script("install_distribution"), archive, version, sha256, directory, bal_path, deadline_s=600
+    )
+
+
+def has_bal(root: str) -> Command:
+    """Exit 0 where `bal` is there."""
+    return script("has-bal", '[ -x "$1" ]', bal_of(root))
+
+
+def http_status(url: str) -> Command:
+    """Prints the HTTP status of a GET, seen from the host; nothing where nobody answers."""
+    return Command(("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "30", "--", url), deadline_s=40)
+
+
+def consolidate_new(root: str, place: str, packages: list[str]) -> Command:
+    """`new`, from the folder above; a folder that holds only tests is moved aside and its tests are put back."""
+    text = (
+        'mkdir -p "$(dirname "$2")" && cd "$(dirname "$2")" && rm -rf "$2.aside" && { [ ! -e "$2" ] || mv "$2" "$2.aside"; } && '
+        '"$1" consolidate-packages new --package-path "$2" "$3" && [ -f "$2/Ballerina.toml" ] && '
+        '{ [ ! -d "$2.aside/tests" ] || cp -R "$2.aside/tests" "$2/"; } && rm -rf "$2.aside"'
+    )
+    return script("consolidate-new", text, bal_of(root), place, ",".join(packages), deadline_s=300)
+
+
+def has_services(place: str, services: list[str]) -> Command:
+    """Exit 0 where the project's `Ballerina.toml` names exactly these services, each once."""
+    return script("has-services", host_script("has_services"), place, *services)
+
+
+def has_tree_digest(place: str, digest: str) -> Command:
+    """Exit 0 where the project's sources have this digest."""
+    text = '[ "$(sh -c "$1" tree-digest "$2")" = "$3" ]'
+    return script("has-tree-digest", text, host_script("tree_digest"), place, digest)
+
+
+def is_tested(place: str) -> Command:
+    """Exit 0 where the tests passed with the sources as they are."""
+    text = '[ "$(sh -c "$1" tree-digest "$2")" = "$(cat "$2/.balbook-tested" 2>/dev/null)" ]'
+    return script("is-tested", text, host_script("tree_digest"), place)
+
+
+def remember_digest(place: str) -> Command:
+    """Keeps the digest of the sources with which the tests passed."""
+    text = 'sh -c "$1" tree-digest "$2" > "$2/.balbook-tested.new" && mv -f "$2/.balbook-tested.new" "$2/.balbook-tested"'
+    return script("remember-digest", text, host_script("tree_digest"), place)
+
+
+def nothing() -> Command:
+    """Exits 0: what is already so was seen on this machine, not on the host."""
+    return script("nothing", "true")

@@ -1,0 +1,9 @@
+# Exits 70 with the last lines of the log where the process of the instance $5 has ended; else goes on.
+pid='' start='' release=''
+[ -f "$5/pid" ] && read -r pid start release <"$5/pid"
+set -- "$@" "$(sed 's/^.*) //' "/proc/$pid/stat" 2>/dev/null | cut -d' ' -f1,20)"
+if [ "${6% *}" = Z ] || [ "${6#* }" != "$start" ]; then
+    echo "the process ${pid:-(none)} of ${release:-no release} has ended; the end of its log:"
+    tail -n 8 "$5/log/current.log" 2>/dev/null
+    exit 70
+fi

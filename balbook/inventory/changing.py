@@ -1,0 +1,82 @@
+"""What a user writes about changing an application: hooks, the rollout, the probe that measures it, who is told."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from balbook.inventory.words import PROBE_PATH, Line, SecretReference, WebAddress
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, regex_engine="python-re")
+
+
+class Hooks(Model):
+    """Commands (argument lists, run on the instance's host) around the change of an instance."""
+
+    before_rollout: list[Line] = []
+    """Once per rollout, on the first instance's host, before anything changes: database migrations."""
+    before_drain: list[Line] = []
+    """Before an instance leaves the balancer."""
+    after_ready: list[Line] = []
+    """After an instance is healthy, before it is readmitted."""
+
+
+class ProbeRequest(Model):
+    """One kind of request that the probe sends while a rollout goes on."""
+
+    method: Literal["GET", "POST"] = "GET"
+    """HTTP method of the request."""
+    path: Annotated[str, StringConstraints(pattern=PROBE_PATH)]
+    """Path and query of the request."""
+    body: Line = ""
+    """JSON body of a POST. `{id}` becomes the request's own id."""
+    has_logged_id: bool = False
+    """Whether the application logs the id (header `X-Request-Id`) of each POST that it executes."""
+
+
+class Probe(Model):
+    """The load that measures a rollout."""
+
+    rate: Annotated[int, Field(ge=1, le=5000)] = 50
+    """Requests per second, over all streams."""
+    timeout_s: Annotated[float, Field(gt=0, le=600)] = 10
+    """How long the probe waits for an answer."""
+    requests: list[ProbeRequest] = []
+    """Empty: GET of the health path."""
+    baseline_s: Annotated[float, Field(ge=0.5, le=600)] = 2
+    """How long it measures before anything changes."""
+    max_failed: Annotated[int, Field(ge=0)] = 0
+    """Failed requests that a rollout may cost."""
+
+
+class Rollout(Model):
+    """How a new release comes into service."""
+
+    canary: bool = False
+    """The first instance alone and for `soak_s`, then the rest."""
+    soak_s: Annotated[float, Field(ge=0, le=86400)] = 10
+    """How long the canary serves before the rest follows."""
+    warm_up_requests: Annotated[int, Field(ge=0, le=10000)] = 0
+    """Requests that a new instance answers before it is readmitted."""
+    min_healthy_s: Annotated[float, Field(ge=0, le=3600)] = 0
+    """How long a new instance must be healthy before it is readmitted."""
+    deadline_s: Annotated[float, Field(gt=0, le=86400)] = 3600
+    """How long the whole rollout may take; what is not done then is a failure."""
+    max_p99_ratio: Annotated[float, Field(ge=1, le=1000)] | None = None
+    """p99 during the rollout may be this many times that before (25 ms are always allowed); unset: it is not judged."""
+    on_failure: Literal["rollback", "pause"] = "rollback"
+    """After a failure: take all changed instances back, or leave those that are done and stop."""
+
+
+class Notify(Model):
+    """Who is told when a run begins, pauses and ends. One line of JSON goes to each."""
+
+    webhook: WebAddress | None = None
+    """Address that gets it by POST."""
+    token: SecretReference | None = None
+    """Reference to a bearer token for the webhook; never the token."""
+    command: list[Line] = []
+    """Command on this machine that gets it on standard input."""

@@ -1,0 +1,220 @@
+"""The demonstration: an application is replaced on a fleet of its own while requests flow. `python -m balbook.lab.demo`
+
+It brings up a loopback lab of its own, runs the acts below, and shows what came of them. The records stay, in
+`records/demo` of the current directory; the lab goes down in any case, also after Ctrl-C, SIGTERM or a closed terminal.
+Exit statuses: 0 all went well, 1 something failed or a request did, 2 the machine lacks something or another demo runs.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import yaml
+
+from balbook.errors import BalbookError, Refused
+from balbook.inventory import Inventory, read_inventory
+from balbook.lab import demo_report, loopback
+from balbook.lab.ballerina.jar import sample_jar
+from balbook.lab.demo_report import Shown
+from balbook.lab_place import labs_home
+from balbook.store import Store
+
+Say = Callable[[str], None]
+NAME = "demo"
+REQUESTS_PER_S = 500
+"""Half of them on fresh connections: even the quickest replacement, of 8 s, gets more than the report asks for."""
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class Act:
+    """One runbook of the demonstration. `publishes` is a version of the sample that is put into the store before it.
+
+    `is_under_load`: requests must have been sent while it ran.
+    """
+
+    title: str
+    runbook: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    publishes: str = ""
+    is_under_load: bool = False
+
+
+ACTS = (
+    Act("Prepare the hosts", "provision"),
+    Act("Deploy release 1.0.0", "hot_deploy", {"application": "hotel", "release": "1.0.0"}, publishes="1.0.0"),
+    Act("Replace it by 2.0.0", "hot_deploy", {"application": "hotel", "release": "2.0.0"}, publishes="2.0.0", is_under_load=True),
+)
+
+
+def main() -> int:
+    """Plays the acts; returns the exit status."""
+    try:
+        with _endings_unwind(), _the_only_one():
+            return play(ACTS, Path.cwd() / "records" / NAME)
+    except KeyboardInterrupt:
+        say("demo: interrupted; the lab is down")
+        return 1
+    except BalbookError as exc:
+        say(f"demo: {exc}")
+        return exc.exit_status
+
+
+def play(acts: Sequence[Act], records: Path) -> int:
+    """Brings the lab up, runs the acts until one does not succeed, and reports; 0 where nothing is amiss."""
+    began = time.monotonic()
+    shown: list[Shown] = []
+    with _lab() as lab:
+        shown.append(Shown("Bring up four hosts", "", "up", time.monotonic() - began))
+        inventory = _inventory(lab, records)
+        for number, act in enumerate(acts, 1):
+            say(f"\n== {number} of {len(acts)}: {act.title} (runbook {act.runbook}) ==")
+            shown.append(_run(act, inventory))
+            if shown[-1].verdict != "succeeded":
+                break
+    say("")
+    missed = demo_report.missed(shown)
+    print_whole(demo_report.text(shown, missed, time.monotonic() - began, relative_to=Path.cwd()))
+    return 1 if missed or len(shown) <= len(acts) else 0
+
+
+def say(line: str) -> None:
+    """Progress, on standard error; a terminal that is gone hears nothing, and cleaning up goes on."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        _replace_by_nothing(2)
+
+
+def print_whole(text: str) -> None:
+    """The report, on standard output."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        _replace_by_nothing(1)
+
+
+def _run(act: Act, inventory: Inventory) -> Shown:
+    from balbook.runner import execute  # with papermill; the lab is up before that is loaded
+
+    if act.publishes:
+        _publish(inventory, act.publishes)
+    outcome = execute(act.runbook, inventory, {**act.parameters, "mode": "apply", "reason": "demonstration"}, say=say)
+    if outcome.verdict != "succeeded":
+        say(f"{act.runbook}: {outcome.verdict}: {outcome.why}")
+    return Shown(
+        title=act.title,
+        runbook=act.runbook,
+        verdict=outcome.verdict,
+        seconds=outcome.seconds,
+        changes=outcome.changes,
+        why=outcome.why,
+        measurements=outcome.measurements,
+        record=outcome.record,
+        is_under_load=act.is_under_load,
+    )
+
+
+def _publish(inventory: Inventory, version: str) -> None:
+    """The sample application as a jar of the lab's own making, in the store."""
+    store = Store(inventory.resolve(inventory.artifacts))
+    packages = {f"acme/{name}": version for name in ("rooms", "bookings", "payments")}
+    with tempfile.TemporaryDirectory(prefix="balbook-demo-") as folder:
+        jar = sample_jar(Path(folder) / "app.jar", version)
+        artifact, _ = store.publish("hotel", version, "jar", jar, at=datetime.now(UTC), packages=packages, details={"lab": True})
+    say(f"published hotel {version}, sha256 {artifact.sha256[:12]}…")
+
+
+def _inventory(lab: loopback.Lab, records: Path) -> Inventory:
+    """The lab's inventory, with records that outlive the lab and enough requests for a judgement."""
+    data = yaml.safe_load(lab.inventory.read_text(encoding="utf-8"))
+    data["records"] = {"path": str(records)}
+    data["applications"]["hotel"]["probe"]["rate"] = REQUESTS_PER_S
+    draft = lab.inventory.with_name(f".{lab.inventory.name}.new")
+    draft.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    draft.replace(lab.inventory)
+    records.mkdir(parents=True, exist_ok=True)
+    return read_inventory(lab.inventory)
+
+
+# The lab, and its end in any case ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _lab() -> Iterator[loopback.Lab]:
+    try:
+        loopback.down(NAME)  # what a demo left that was killed
+        yield loopback.up(NAME, say=say)
+    finally:
+        with _deaf():
+            loopback.down(NAME, say=say)
+
+
+@contextmanager
+def _the_only_one() -> Iterator[None]:
+    """Raises Refused where another demo of this user runs: both would use the same lab."""
+    home = labs_home(os.environ)
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (home / f".{NAME}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused("another demo is running", advice="Wait for its end, or interrupt it.") from None
+        yield
+
+
+@contextmanager
+def _endings_unwind() -> Iterator[None]:
+    """SIGTERM and SIGHUP unwind as Ctrl-C does. While a runbook runs the runner listens instead, to SIGINT and SIGTERM; a
+    hangup becomes a SIGTERM for it. Signals that are ignored, as under nohup, stay ignored."""
+
+    def unwind(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    wanted = {signal.SIGINT: unwind, signal.SIGTERM: unwind, signal.SIGHUP: pass_on}
+    before = {number: signal.getsignal(number) for number in wanted}
+    for number, handler in wanted.items():
+        if before[number] != signal.SIG_IGN:
+            signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Cleaning up takes seconds and is not interrupted."""
+    before = {number: signal.signal(number, lambda *_: say("demo: taking the lab down first")) for number in ENDINGS}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
+def _replace_by_nothing(descriptor: int) -> None:
+    """Whatever is printed there from now on, by anyone in this process, goes nowhere and does not fail."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+"""What a lab's build host needs of Ballerina's world: a distribution to install, a Central, and packages to build.
+
+The distribution is a zip like the real one, with the lab's `bal` in it. Central is a process of the lab's. The packages are
+three git repositories (plain directories where there is no git), made from the project's sample.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from balbook.errors import Failed
+from balbook.lab.ballerina.bal import write_launcher
+from balbook.lab.ballerina.native import make_graalvm
+from balbook.lab.ballerina.package import DISTRIBUTION
+from balbook.lab.needs import find_program
+from balbook.processes import MARKER, identity
+from balbook.resources import resource
+
+PACKAGES = ("rooms", "bookings", "payments")
+ORG = "acme"
+APPLICATION = "hotel"
+BRANCH = "main"
+START_WITHIN_S = 15.0
+SERVE = 'lab=$1 tokens=$2 log=$3; shift 3; BALBOOK_LAB=$lab; export BALBOOK_LAB; "$@" < "$tokens" >> "$log" 2>&1 & echo $!'
+
+
+@dataclass(frozen=True)
+class Supplies:
+    """Where a lab keeps them; `lab` is its folder, `port` Central's."""
+
+    lab: Path
+    port: int
+
+    @property
+    def central_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/2.0/registry"
+
+    @property
+    def distribution(self) -> Path:
+        return self.lab / "distribution" / f"ballerina-{DISTRIBUTION}-swan-lake.zip"
+
+    @property
+    def token(self) -> Path:
+        return self.lab / "central.token"
+
+    @property
+    def graalvm(self) -> Path:
+        """`GRAALVM_HOME` of the lab's hosts; it is there where this machine has a C compiler."""
+        return self.lab / "graalvm"
+
+    @property
+    def repositories(self) -> Path:
+        return self.lab / "repositories"
+
+    def inventory(self, environ: Mapping[str, str]) -> dict[str, Any]:
+        """What the lab's inventory says of them: Central, and the runbooks' parameters that a user of the lab need not give."""
+        return {
+            "central": {"token": f"file:{self.token.name}", "url": self.central_url},
+            "defaults": {
+                "*": {"application": APPLICATION},
+                "install": {"version": DISTRIBUTION, "source": str(self.distribution)},
+                "pack_push": {"packages": self.sources(environ)},
+            },
+        }
+
+    def sources(self, environ: Mapping[str, str]) -> list[str]:
+        """The packages' sources as `pack_push` takes them."""
+        if find_program("git", environ):
+            return [f"git+file://{self.repositories}/{name}@{BRANCH}" for name in PACKAGES]
+        return [str(self.repositories / name) for name in PACKAGES]
+
+
+def prepare(supplies: Supplies, environ: Mapping[str, str]) -> None:
+    """Writes everything but Central, which is a process: see `start_central`."""
+    make_distribution(supplies.distribution, supplies.central_url)
+    supplies.token.touch(mode=0o600)
+    supplies.token.write_text(secrets.token_hex(16) + "\n")
+    if find_program("cc", environ):
+        make_graalvm(supplies.graalvm)
+    for name in PACKAGES:
+        shutil.copytree(resource("templates", "sample", name), supplies.repositories / name)
+    shutil.copytree(resource("templates", "sample", APPLICATION), supplies.lab / APPLICATION)
+    if git := find_program("git", environ):
+        for name in PACKAGES:
+            _commit(git, supplies.repositories / name)
+
+
+def make_distribution(path: Path, central_url: str) -> Path:
+    """A zip with `bin/bal`, and its sha256 beside it as `openssl dgst` prints it."""
+    top = f"ballerina-{DISTRIBUTION}-swan-lake"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        # BALLERINA_HOME_DIR is the host's own, from its session.
+        launcher = write_launcher(Path(folder) / "bal", {"BALBOOK_LAB_CENTRAL": central_url})
+        archive.write(launcher, f"{top}/bin/bal")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.with_name(f"{path.name}.sha256").write_text(f"SHA2-256({path.name})= {digest}\n")
+    return path
+
+
+def start_central(supplies: Supplies) -> tuple[int, str]:
+    """Starts Central for packages of `acme` and waits until it listens; its pid and identity. Raises Failed with its log's end."""
+    place, log = supplies.lab / "central", supplies.lab / "central.log"
+    place.mkdir(mode=0o700, exist_ok=True)
+    tokens = place / ".tokens.json"
+    tokens.touch(mode=0o600)
+    tokens.write_text(json.dumps({supplies.token.read_text().strip(): [ORG]}))
+    command = [sys.executable, "-m", "balbook.lab.ballerina.central", str(place / "packages"), str(supplies.port)]
+    source = str(Path(__file__).parents[2])
+    started = subprocess.run(
+        ["sh", "-c", SERVE, "central", str(supplies.lab), str(tokens), str(log), *command],
+        env={**os.environ, "PYTHONPATH": f"{source}:{os.environ.get('PYTHONPATH', '')}", MARKER: str(supplies.lab)},
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+        start_new_session=True,
+        timeout=START_WITHIN_S,
+    )
+    pid = int(started.stdout)
+    deadline = time.monotonic() + START_WITHIN_S
+    while (born := identity(pid)) and time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", supplies.port), timeout=1):
+            return pid, born
+        time.sleep(0.01)
+    raise Failed(
+        f"the lab's Central does not start on port {supplies.port}: {log.read_text()[-400:].strip()}",
+        advice="Try `balbook lab up` again; another program may have taken the port.",
+    )
+
+
+def _commit(git: Path, repository: Path) -> None:
+    """All files of the folder as one commit, whatever this user's git is told."""
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith("GIT_")},
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+    }
+    author = ["-c", "user.name=balbook lab", "-c", "user.email=lab@example.invalid", "-c", "commit.gpgsign=false"]
+    for words in (
+        ["-c", f"init.defaultBranch={BRANCH}", "init", "--quiet"],
+        ["add", "--all"],
+        [*author, "commit", "--quiet", "--message", "The sample package"],
+    ):
+        done = subprocess.run([str(git), *words], cwd=repository, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise Failed(f"{repository}: git {words[-1]}: {done.stderr.strip()}", advice="Is git on this machine in order?")

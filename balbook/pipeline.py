@@ -1,0 +1,166 @@
+"""A pipeline: runbooks in order, each a notebook with a record of its own. It stops at the first that does not succeed.
+
+It is a small YAML file, one of ours beside the runbooks or one of the user's:
+
+    version: 1
+    name: centralized
+    runbooks:
+      - runbook: build
+        parameters: {application: hotel}     # beside those that the caller gives to all that declare them
+
+What the runbooks are about goes to all of them: a parameter that the caller gives reaches every runbook that declares it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from balbook.command import require_word
+from balbook.errors import BadInput, ParameterError, nearest
+from balbook.inventory import Inventory
+from balbook.journal import Journal, utc_now
+from balbook.parameters import Parameter
+from balbook.resources import resource
+from balbook.run.folder import make_run_dir, new_run_id, opening, run_id_of
+from balbook.runbook import find_runbooks, read_runbook, runbook_path
+from balbook.runner import Outcome, execute
+from balbook.sealing import seal_run
+
+VERSION = 1
+FOLDER = "pipelines"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One runbook of a pipeline, with parameters of its own."""
+
+    runbook: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Runbooks in order."""
+
+    name: str
+    path: Path
+    entries: tuple[Entry, ...]
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Every parameter that a runbook of it declares, each once."""
+        declared: dict[str, Parameter] = {}
+        for entry in self.entries:
+            for parameter in read_runbook(runbook_path(entry.runbook)).parameters:
+                declared.setdefault(parameter.name, parameter)
+        return tuple(declared.values())
+
+
+@dataclass(frozen=True)
+class PipelineOutcome:
+    """What a pipeline came to, with its runbooks' outcomes in order."""
+
+    name: str
+    run_id: str
+    verdict: str
+    why: str
+    exit_status: int
+    seconds: float
+    record: Path
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def changes(self) -> int:
+        return sum(outcome.changes for outcome in self.outcomes)
+
+
+def find_pipelines(cwd: Path) -> dict[str, Path]:
+    """Pipelines by name: ours, and over them those in `pipelines/` of the working directory."""
+    folders = [resource("runbooks"), cwd / FOLDER]
+    return {path.stem: path for folder in folders if folder.is_dir() for path in sorted(folder.glob("*.yaml"))}
+
+
+def read_pipeline(path: Path) -> Pipeline:
+    """The pipeline in this file; BadInput naming what is wrong with it."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as exc:
+        raise BadInput(f"{path}: cannot be read: {exc}", advice="A pipeline is YAML: version, name, runbooks.") from exc
+    if not isinstance(data, dict) or set(data) - {"version", "name", "runbooks"} or not isinstance(data.get("runbooks"), list):
+        raise BadInput(f"{path}: is no pipeline", advice="It has `version: 1`, `name` and a list `runbooks`, and nothing else.")
+    if data.get("version") != VERSION:
+        raise BadInput(f"{path}: version {data.get('version')!r} is not known", advice=f"This balbook knows version {VERSION}.")
+    return Pipeline(require_word(str(data.get("name")), f"{path}: name"), path, tuple(_entry(path, item) for item in data["runbooks"]))
+
+
+def run_pipeline(
+    pipeline: Pipeline, inventory: Inventory, parameters: Mapping[str, Any], *, resumed: Path | None = None, say: Say = lambda line: None
+) -> PipelineOutcome:
+    """Runs the runbooks in order until one does not succeed; `resumed`: the record of an earlier run whose successes stand."""
+    _require_declared(pipeline, parameters)
+    started = time.monotonic()
+    record = make_run_dir(inventory, pipeline.name, new_run_id(), utc_now())
+    journal = Journal(record / "journal.jsonl")
+    journal.append("run_opened", run_id=run_id_of(record), pipeline=True, **opening(inventory, pipeline.name, "", parameters))
+    done = _succeeded(Journal(resumed / "journal.jsonl")) if resumed else set()
+    if resumed:
+        journal.append("resumed", run=run_id_of(resumed), succeeded=sorted(done))
+    outcomes: list[Outcome] = []
+    for number, entry in enumerate(pipeline.entries, 1):
+        if entry.runbook in done:
+            say(f"[{number}/{len(pipeline.entries)}] {entry.runbook}: succeeded before")
+            continue
+        say(f"[{number}/{len(pipeline.entries)}] {entry.runbook}")
+        journal.append("runbook_started", runbook=entry.runbook)
+        outcome = execute(entry.runbook, inventory, _for(entry, parameters), say=say)
+        journal.append("runbook_finished", run_id=outcome.run_id, record=str(outcome.record), **outcome.data())
+        say(f"[{number}/{len(pipeline.entries)}] {entry.runbook}: {outcome.verdict} in {outcome.seconds:.1f} s, {outcome.changes} changes")
+        outcomes.append(outcome)
+        if outcome.exit_status:
+            break
+    verdict, why, status = _verdict(outcomes, str(parameters.get("mode", "plan")))
+    journal.append("run_closed", verdict=verdict, why=why)
+    seal_run(inventory, record, say)
+    return PipelineOutcome(pipeline.name, run_id_of(record), verdict, why, status, time.monotonic() - started, record, tuple(outcomes))
+
+
+def _entry(path: Path, item: object) -> Entry:
+    if not isinstance(item, dict) or "runbook" not in item or set(item) - {"runbook", "parameters"}:
+        raise BadInput(f"{path}: {item!r} is no entry", advice="An entry has `runbook` and perhaps `parameters`.")
+    known = find_runbooks()
+    if item["runbook"] not in known:
+        raise BadInput(f"{path}: there is no runbook {item['runbook']!r}", advice=nearest(str(item["runbook"]), known))
+    return Entry(str(item["runbook"]), dict(item.get("parameters") or {}))
+
+
+def _require_declared(pipeline: Pipeline, parameters: Mapping[str, Any]) -> None:
+    known = {p.name for p in pipeline.parameters}
+    for name in parameters:
+        if name not in known:
+            raise ParameterError(f"pipeline {pipeline.name}: no runbook has a parameter {name!r}", advice=nearest(name, known))
+
+
+def _for(entry: Entry, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    declared = {p.name for p in read_runbook(runbook_path(entry.runbook)).parameters}
+    return {**{k: v for k, v in parameters.items() if k in declared}, **entry.parameters}
+
+
+def _succeeded(journal: Journal) -> set[str]:
+    """Runbooks that succeeded in that run, or in one that it resumed itself."""
+    events = journal.events()
+    earlier = {name for e in events if e["event"] == "resumed" for name in e["succeeded"]}
+    return earlier | {str(e["runbook"]) for e in events if e["event"] == "runbook_finished" and e["verdict"] == "succeeded"}
+
+
+def _verdict(outcomes: Sequence[Outcome], mode: str) -> tuple[str, str, int]:
+    bad = next((o for o in outcomes if o.exit_status), None)
+    if bad:
+        return ("inconclusive" if bad.exit_status == 3 else "failed"), f"{bad.runbook}: {bad.why}", bad.exit_status
+    return ("succeeded" if mode == "apply" else "planned"), "", 0

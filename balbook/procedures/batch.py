@@ -1,0 +1,228 @@
+"""Instances that change together: drained, replaced, proven, readmitted; one unit, with how each step is taken back."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from balbook.balancing import State
+from balbook.command import Command
+from balbook.commands import health, process, releases
+from balbook.inventory.models import Instance
+from balbook.plan import Action, Guard, Run, Step, Wait
+from balbook.procedures.look import Seen
+from balbook.procedures.release import Release
+from balbook.procedures.site import Site
+
+THROUGH_BALANCER_S = 30.0
+Floor = Callable[[Sequence[Instance]], tuple[tuple[Guard, ...], int]]
+
+
+class Batch:
+    """One unit of a rollout. `states` is what the balancer will have; each batch moves it on.
+
+    `stop_within_s` is how long an instance may take to stop; None: no time at all where the balancer has drained it.
+    `soak_s`: how long it serves at the end before the rest follows, for a canary.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        seen: Seen,
+        release: Release,
+        instances: Sequence[Instance],
+        states: dict[str, State],
+        *,
+        floor: Floor,
+        stop_within_s: int | None,
+        soak_s: float | None = None,
+    ) -> None:
+        self.site, self.seen, self.release, self.instances, self.states = site, seen, release, instances, states
+        self.floor, self.stop_within_s, self.soak_s = floor, stop_within_s, soak_s
+        self.unit = "+".join(i.name for i in instances)
+
+    def steps(self) -> list[Step]:
+        """Drain, stop, switch, start, prove, readmit, soak."""
+        steps = self._hooks("before drain", self.site.application.hooks.before_drain) + self._drain()
+        for instance in self.instances:
+            steps += self._replace(instance)
+        for instance in self.instances:
+            steps += self._prove(instance)
+        steps += self._hooks("after ready", self.site.application.hooks.after_ready)
+        return steps + self._admit() + self._soak()
+
+    def _drain(self) -> list[Step]:
+        in_service = [i for i in self.instances if self.seen.in_service.get(i.name)]
+        front = self.seen.front
+        if not front or not in_service or not self._is_drained_first:
+            return []
+        guards, needed = self.floor(self.instances)
+        before = dict(self.states)
+        self.states.update({i.name: "down" for i in self.instances})
+        return [
+            Step(
+                id=f"drain {self.unit}",
+                host=front.host,
+                title=f"{front.name}: take {self.unit} out of service",
+                unit=self.unit,
+                phase=f"{self.unit} draining",
+                done=front.is_applied(dict(self.states)),
+                actions=front.apply(dict(self.states)),
+                undo=front.apply(before),
+                guards=guards,
+                guards_needed=needed,
+            )
+        ]
+
+    def _replace(self, instance: Instance) -> list[Step]:
+        place, host = self.site.instance_dir(instance), instance.host
+        target = self.release.directory(self.site, host)
+        old, link = self.seen.current(instance), f"{place}/current"
+        old_dir = f"{self.site.application_dir(host)}/releases/{old}" if old else ""
+        common: dict[str, Any] = {"host": host, "unit": self.unit, "group": f"{self.unit} replace" if len(self.instances) > 1 else ""}
+        return [
+            *self._stop(instance, common),
+            Step(
+                id=f"switch {instance.name}",
+                title=f"switch from {old or 'nothing'} to {self.release.name}",
+                phase=f"{instance.name} down",
+                done=releases.points_to(link, target),
+                actions=(Run(releases.switch(link, target)),),
+                verify=(Run(releases.points_to(link, target)),),
+                undo=(Run(releases.switch(link, old_dir) if old else releases.unlink(link)),),
+                **common,
+            ),
+            Step(
+                id=f"start {instance.name}",
+                title=f"start {self.release.name} and wait until it is healthy",
+                phase=f"{instance.name} starting",
+                actions=(Run(self._start(instance)),),
+                verify=(Run(process.runs(place, self.release.name)), *self._healthy(instance)),
+                undo=(Run(self._stop_command(instance)),),
+                **common,
+            ),
+        ]
+
+    def _stop(self, instance: Instance, common: dict[str, Any]) -> list[Step]:
+        running = self.seen.running(instance)
+        if not running:
+            return []
+        guards, needed = ((), 0) if self._is_drained_first else self.floor(self.instances)
+        return [
+            Step(
+                id=f"stop {instance.name}",
+                title=f"stop {running}",
+                phase=f"{instance.name} down",
+                done=process.runs(self.site.instance_dir(instance), "-"),
+                actions=(Run(self._stop_command(instance)),),
+                undo=(Run(self._start(instance)), *self._healthy(instance)),
+                guards=guards,
+                guards_needed=needed,
+                **common,
+            )
+        ]
+
+    def _prove(self, instance: Instance) -> list[Step]:
+        """Warm-up requests and the minimum time healthy, before anybody is sent there."""
+        rollout, check = self.site.application.rollout, self.site.application.health
+        common: dict[str, Any] = {"host": instance.host, "unit": self.unit, "phase": f"{instance.name} starting"}
+        steps = []
+        if rollout.warm_up_requests:
+            paths = [r.path for r in self.site.application.probe.requests if r.method == "GET"] or [check.path]
+            steps.append(
+                Step(
+                    id=f"warm up {instance.name}",
+                    title=f"{rollout.warm_up_requests} requests to warm {instance.name} up",
+                    actions=(Run(health.warm_up(instance.port, paths, rollout.warm_up_requests)),),
+                    **common,
+                )
+            )
+        if rollout.min_healthy_s:
+            steps.append(
+                Step(
+                    id=f"stay healthy {instance.name}",
+                    title=f"{instance.name} is healthy for {rollout.min_healthy_s:g} s",
+                    actions=(Run(health.stays_healthy(instance.port, check.path, check.expect, rollout.min_healthy_s)),),
+                    **common,
+                )
+            )
+        return steps
+
+    def _admit(self) -> list[Step]:
+        front = self.seen.front
+        if not front:
+            return []
+        before = dict(self.states)
+        self.states.update({i.name: "up" for i in self.instances})
+        is_changed = before != self.states
+        return [
+            Step(
+                id=f"admit {self.unit}",
+                host=front.host,
+                title=f"{front.name}: put {self.unit} into service and see it answer there",
+                unit=self.unit,
+                phase=f"{self.unit} new",
+                actions=front.apply(dict(self.states)) if is_changed else (),
+                verify=self._answers(),
+                undo=front.apply(before) if is_changed else (),
+            )
+        ]
+
+    def _soak(self) -> list[Step]:
+        """The canary serves for a while, and is healthy all the time; the probe judges it meanwhile."""
+        if not self.soak_s:
+            return []
+        instance, check = self.instances[0], self.site.application.health
+        return [
+            Step(
+                id=f"soak {self.unit}",
+                host=instance.host,
+                title=f"the canary {self.unit} serves for {self.soak_s:g} s before the rest follows",
+                unit=self.unit,
+                phase=f"{self.unit} serving",
+                actions=(Run(health.stays_healthy(instance.port, check.path, check.expect, self.soak_s)),),
+            )
+        ]
+
+    def _answers(self) -> tuple[Action, ...]:
+        """The balancer sends requests there; a passive instance gets none as long as the active one serves."""
+        front, application = self.seen.front, self.site.application
+        if not front:
+            return ()
+        within_s = THROUGH_BALANCER_S + front.balancer.fail_timeout_s
+        first = application.instances[0].name
+        reachable = [i for i in self.instances if application.strategy != "active_passive" or i.name == first]
+        return tuple(Wait(front.answers(i), within_s=within_s) for i in reachable)
+
+    @property
+    def _is_drained_first(self) -> bool:
+        return self.seen.front is not None and self.site.application.drain != "graceful_stop"
+
+    def _start(self, instance: Instance) -> Command:
+        return process.start(self.site.instance_dir(instance), instance.port, self.site.application.system.nofile)
+
+    def _stop_command(self, instance: Instance) -> Command:
+        within_s = self.stop_within_s
+        if within_s is None:
+            within_s = 0 if self._is_drained_first else round(self.site.application.graceful_stop_s) + 15
+        return process.stop(self.site.instance_dir(instance), within_s)
+
+    def _healthy(self, instance: Instance) -> tuple[Action, ...]:
+        check = self.site.application.health
+        started = health.is_started(self.site.instance_dir(instance), instance.port, check.path, check.expect)
+        wait = Wait(started, within_s=check.within_s, hopeless=(health.ENDED,))
+        return (wait,) * check.passes
+
+    def _hooks(self, when: str, lines: Sequence[str]) -> list[Step]:
+        return [
+            Step(
+                id=f"{when} {number} {instance.name}",
+                host=instance.host,
+                title=f"{when}: {line}",
+                unit=self.unit,
+                actions=(Run(Command(tuple(shlex.split(line)), deadline_s=600)),),
+            )
+            for instance in self.instances
+            for number, line in enumerate(lines, 1)
+        ]

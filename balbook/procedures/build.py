@@ -1,0 +1,125 @@
+"""Build the consolidated project into one executable and keep it in the artifact store.
+
+What was built from the same input (packages with their resolved versions, sources and tests, flags, distribution) is not
+built again: two builds of one input differ in bytes, so bytes are never compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from balbook import transport as transports
+from balbook.commands import ballerina
+from balbook.errors import BalbookError
+from balbook.facts.ballerina import parse_build_time, parse_package, parse_version
+from balbook.plan import Action, Plan, Publish, Run, Step, canonical
+from balbook.procedures import Check
+from balbook.procedures.preconditions import row
+from balbook.procedures.project import Project, project, wanted_packages
+from balbook.procedures.site import Site
+from balbook.table import Table
+
+
+def preflight(site: Site) -> Table:
+    """What would be built."""
+    found = project(site)
+    rows = [(name, version) for name, version in sorted(found.resolved.items())]
+    return Table(("package", "version"), rows, title=f"{site.application_name}: resolved packages")
+
+
+def plan(site: Site) -> Plan:
+    """Build, and publish to the store; nothing where the store holds what was built from this input."""
+    found, kind = project(site), site.application.artifact
+    root = site.host(found.host).root
+    distribution = parse_version(transports.run(site.transport, found.host, ballerina.bal(root, "/", "version", within_s=60)).stdout)
+    digest = input_digest(found, kind, distribution)
+    there = site.store.built_from(site.application_name, digest)
+    rows = [
+        row("the project is there", found.exists, otherwise="met by runbook consolidate"),
+        row("its packages are those of the inventory", found.services == wanted_packages(site), otherwise="met by runbook consolidate"),
+        row("its tests passed as it stands", found.is_tested, otherwise="met by runbook consolidate"),
+    ]
+    steps = [_step(site, found, root, kind, distribution, digest, there is not None)] if found.exists else []
+    subject = {
+        "input_digest": digest,
+        "packages": found.resolved,
+        "distribution": distribution,
+        "kind": kind,
+        "version": _version(found, digest),
+    }
+    return Plan("build", site.application_name, tuple(steps), subject=subject, preconditions=tuple(rows))
+
+
+def verify(site: Site, plan: Plan) -> Sequence[Check]:
+    """The store holds what was built from this input, whole, with the versions that were resolved."""
+    artifact = site.store.built_from(site.application_name, str(plan.subject["input_digest"]))
+    checks = [Check("the store holds the artifact", artifact is not None)]
+    if artifact:
+        try:
+            site.store.check(artifact)
+            checks.append(Check("its sha256 is right", True, artifact.sha256))
+        except BalbookError as exc:
+            checks.append(Check("its sha256 is right", False, exc.message))
+        packages = {name: v for name, v in artifact.packages.items() if name in site.application.packages}
+        checks.append(Check("it has every package of the inventory", set(packages) == set(site.application.packages)))
+    return checks
+
+
+def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Table]:
+    """The artifact with what is in it, and the seconds of each phase of the last build."""
+    artifact = site.store.built_from(site.application_name, str(plan.subject["input_digest"]))
+    rows: list[tuple[object, ...]] = [(name, version) for name, version in sorted(artifact.packages.items())] if artifact else []
+    title = f"{site.application_name} {artifact.version}, sha256 {artifact.sha256}" if artifact else "No artifact"
+    tables = [Table(("package", "version"), rows, title=title)]
+    if phases := build_phases(site):
+        tables.append(Table(("phase", "seconds"), [(name, f"{seconds:.2f}") for name, seconds in phases.items()], title="Last build"))
+    return tables
+
+
+def build_phases(site: Site) -> Mapping[str, float]:
+    """Seconds by phase of the last build on the build host; empty where none was measured."""
+    found = project(site)
+    text = transports.run(site.transport, found.host, ballerina.read(f"{found.place}/target/build-time.json")).stdout
+    return parse_build_time(text) if text else {}
+
+
+def input_digest(found: Project, kind: str, distribution: str) -> str:
+    """sha256 (hex) over all that decides what a build makes."""
+    about = {"packages": found.resolved, "sources": found.digest, "flags": _flags(kind), "distribution": distribution}
+    return hashlib.sha256(canonical(about)).hexdigest()
+
+
+def _flags(kind: str) -> list[str]:
+    return ["--graalvm"] if kind == "native" else []
+
+
+def _version(found: Project, digest: str) -> str:
+    """The project's own version with the start of the input digest: the same input is the same version."""
+    if not found.exists:
+        return ""
+    return f"{parse_package(found.toml, f'{found.place}/Ballerina.toml').version}+{digest[:8]}"
+
+
+def _step(site: Site, found: Project, root: str, kind: str, distribution: str, digest: str, is_done: bool) -> Step:
+    package = parse_package(found.toml, f"{found.place}/Ballerina.toml").name
+    path = f"{found.place}/target/bin/{package}" + (".jar" if kind == "jar" else "")
+    build: Action = Run(ballerina.bal(root, found.place, "build", *_flags(kind), "--dump-build-time"))
+    publish = Publish(
+        path=path,
+        store=str(site.store.root),
+        application=site.application_name,
+        version=_version(found, digest),
+        kind=kind,
+        dependencies=f"{found.place}/Dependencies.toml",
+        details={"input_digest": digest, "distribution": distribution, "build_host": found.host},
+    )
+    return Step(
+        id=f"build {site.application_name}",
+        host=found.host,
+        title=f"bal build{' --graalvm' if kind == 'native' else ''}: {site.application_name} {_version(found, digest)} into the store",
+        done=ballerina.nothing() if is_done else None,
+        is_done=is_done,
+        actions=(build, publish),
+    )

@@ -1,0 +1,183 @@
+"""Install Ballerina's distribution and its consolidate tool on build hosts; see that app hosts have a Java runtime.
+
+The distribution is the zip, unpacked below the host's root: it needs no privilege, and versions stand side by side (two
+versioned packages of the operating system own the same paths). It brings no Java runtime.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from balbook import transport as transports
+from balbook.command import script
+from balbook.commands import ballerina
+from balbook.commands import system as system_commands
+from balbook.errors import BadInput, Failed
+from balbook.facts.ballerina import parse_sha256, parse_version
+from balbook.facts.system import System, system
+from balbook.plan import Action, Plan, Run, Step, Upload
+from balbook.procedures import Check
+from balbook.procedures.preconditions import Row, row
+from balbook.procedures.site import Site
+from balbook.store import sha256_of
+from balbook.table import Table
+from balbook.transport import fan_out
+
+ADDRESS = "https://dist.ballerina.io/downloads"
+VERSION = r"\d{4}\.\d+\.\d+\Z"
+STAND_IN = "lab stand-in"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the archive comes from: a local file, or an address that the hosts fetch from; and its sha256."""
+
+    url: str
+    file: Path | None
+    sha256: str
+
+
+def preflight(site: Site) -> Table:
+    """What the build hosts have."""
+    rows = [(host, version or "-", "yes" if is_lab else "no") for host, (version, is_lab) in _versions(site).items()]
+    return Table(("host", "Ballerina", "stand-in"), rows, title="Build hosts")
+
+
+def plan(site: Site) -> Plan:
+    """The distribution and the tool on build hosts, a Java runtime on app hosts."""
+    version = str(site.parameters.get("version", ""))
+    if not re.match(VERSION, version):
+        raise BadInput(f"parameter version: {version!r} is no version of Ballerina", advice="Such as 2201.13.1.")
+    builders, apps = _with_role(site, "build"), _with_role(site, "app")
+    systems = site.ask_all([*builders, *apps], lambda host: system(site.host(host).root)).require()
+    installed = {host: found for host, (found, _) in _versions(site).items()}
+    is_missing = any(installed[host] != version for host in builders)
+    origin = _origin(site, version, builders) if is_missing else Origin("", None, "")
+    steps = [step for host in builders for step in _distribution(site, host, version, origin, installed[host] == version)]
+    rows: list[Row] = [row(f"{host}: a Java runtime, 17 or later, for bal", (systems[host].java or 0) >= 17) for host in builders]
+    for host in apps:
+        java_rows, java_steps = _java(site, host, systems[host])
+        rows += java_rows
+        steps += java_steps
+    return Plan("install", "", tuple(steps), subject={"version": version}, preconditions=tuple(rows))
+
+
+def verify(site: Site, plan: Plan) -> Sequence[Check]:
+    """Every build host says that it has the version, and has the tool."""
+    version = str(plan.subject["version"])
+    checks = [
+        Check(f"{host}: bal version says {version}", found == version, found or "no bal") for host, (found, _) in _versions(site).items()
+    ]
+    for host in _with_role(site, "build"):
+        has_tool = site.transport.execute(host, ballerina.has_tool(site.host(host).root)).status == 0
+        checks.append(Check(f"{host}: the tool {ballerina.TOOL} is there", has_tool))
+    return checks
+
+
+def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Table]:
+    """The build hosts as they are now."""
+    return [preflight(site)]
+
+
+def _with_role(site: Site, role: str) -> list[str]:
+    wanted = list(site.parameters.get("hosts", [])) or list(site.inventory.hosts)
+    return [name for name in wanted if role in site.host(name).roles]
+
+
+def _versions(site: Site) -> dict[str, tuple[str, bool]]:
+    """The version that each build host's `bal` says, and whether it is a lab's stand-in."""
+
+    def one(host: str) -> tuple[str, bool]:
+        output = site.transport.execute(host, ballerina.bal(site.host(host).root, "/", "version", within_s=60)).stdout
+        return parse_version(output), STAND_IN in output
+
+    return fan_out(_with_role(site, "build"), one).require()
+
+
+def _origin(site: Site, version: str, builders: Sequence[str]) -> Origin:
+    """The archive's address and digest. Raises Failed where the digest cannot be read."""
+    source = str(site.parameters.get("source", ""))
+    if (source and "://" not in source) or source.startswith("file://"):
+        file = site.inventory.resolve(source)
+        if not file.is_file():
+            raise BadInput(f"parameter source: {file} is not a file", advice="Name the zip of the distribution, or a mirror's address.")
+        beside = file.with_name(f"{file.name}.sha256")
+        listed = parse_sha256(beside.read_text(encoding="utf-8"), str(beside)) if beside.is_file() else sha256_of(file)
+        return Origin("", file, listed)
+    if source and not re.fullmatch(r"https?://[A-Za-z0-9._~:/%+-]+", source):
+        raise BadInput(f"parameter source: {source!r} is not an address", advice="https://HOST/PATH, or a file.")
+    base = (source or ADDRESS).rstrip("/")
+    url = base if base.endswith(".zip") else f"{base}/{version}/ballerina-{version}-swan-lake.zip"
+    result = transports.run(site.transport, builders[0], ballerina.fetch_text(f"{url}.sha256"))
+    if result.status != 0:
+        raise Failed(
+            f"{builders[0]}: {url}.sha256 cannot be fetched: {result.stderr.strip()}", advice="Give a mirror or a file as `source`."
+        )
+    return Origin(url, None, parse_sha256(result.stdout, f"{url}.sha256"))
+
+
+def _distribution(site: Site, host: str, version: str, origin: Origin, is_there: bool) -> Iterator[Step]:
+    root = site.host(host).root
+    archive, place = f"{root}/ballerina/{version}.zip", f"{root}/ballerina"
+    bring: Action = (
+        Upload(str(origin.file), origin.sha256, archive) if origin.file else Run(ballerina.download(origin.url, archive, origin.sha256))
+    )
+    unpack = ballerina.install_distribution(archive, version, origin.sha256, place, ballerina.bal_of(root))
+    yield Step(
+        id=f"distribution {host}",
+        host=host,
+        title=f"Ballerina {version}",
+        group="install",
+        done=ballerina.has_version(root, version),
+        is_done=is_there,
+        actions=() if is_there else (bring, Run(unpack)),
+        verify=(Run(ballerina.has_version(root, version)),),
+    )
+    yield Step(
+        id=f"tool {host}",
+        host=host,
+        title=f"the tool {ballerina.TOOL} {ballerina.TOOL_VERSION}",
+        group="install",
+        done=ballerina.has_tool(root),
+        is_done=is_there and site.transport.execute(host, ballerina.has_tool(root)).status == 0,
+        actions=(Run(ballerina.pull_tool(root)),),
+        verify=(Run(ballerina.has_tool(root)),),
+    )
+
+
+def _java(site: Site, host: str, found: System) -> tuple[list[Row], list[Step]]:
+    """Where a jar runs, Java must: installed where balbook manages the system, else asked for."""
+    wanted = max(
+        (
+            app.requires.java or 17
+            for app in site.inventory.applications.values()
+            if app.artifact == "jar" and _runs_on(app.instances, host)
+        ),
+        default=0,
+    )
+    if not wanted:
+        return [], []
+    has_java = (found.java or 0) >= wanted
+    manages = site.host(host).supervisor == "systemd" and (site.host(host).become or found.is_root)
+    if not manages:
+        return [row(f"{host}: a Java runtime, {wanted} or later", has_java, f"Java {found.java}" if found.java else "no Java")], []
+    text = 'v=$(java -version 2>&1 | sed -n \'1s/.*"\\([0-9]*\\).*/\\1/p\'); [ "${v:-0}" -ge "$1" ]'
+
+    package = f"openjdk-{wanted}-jre-headless"
+    step = Step(
+        id=f"java {host}",
+        host=host,
+        title=f"a Java runtime, {wanted}",
+        group="java",
+        done=script("has-java", text, wanted),
+        is_done=has_java,
+        actions=(Run(system_commands.install_os_packages([package])),),
+    )
+    return [], [step]
+
+
+def _runs_on(instances: Sequence[object], host: str) -> bool:
+    return any(getattr(instance, "host", "") == host for instance in instances)

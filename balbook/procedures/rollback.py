@@ -1,0 +1,88 @@
+"""Bring every instance back to a release that was proven healthy and still stands on every host.
+
+The engine and the steps are those of a deployment, less what need not be waited for: nothing is uploaded or staged, an
+instance that has left the balancer and has no request in hand is not asked for a graceful stop, instances that serve
+nobody are changed together, and as many others at a time as the capacity floor allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from balbook.errors import ParameterError, nearest
+from balbook.inventory.models import Instance
+from balbook.plan import Plan
+from balbook.procedures import Check
+from balbook.procedures.deployment import checks_of, plan_back, service_of, versions_table
+from balbook.procedures.look import Seen, look
+from balbook.procedures.preconditions import deployment_preconditions
+from balbook.procedures.release import Release, release_from
+from balbook.procedures.site import Site
+from balbook.table import Table
+
+
+def preflight(site: Site) -> Table:
+    """What runs now, and what there is to go back to."""
+    seen = look(site)
+    rows = [(i.name, seen.running(i) or "-", "yes" if seen.is_healthy[i.name] else "no", service_of(seen, i)) for i in _instances(site)]
+    known = ", ".join(candidates(site, seen)) or "none"
+    return Table(
+        ("instance", "release", "healthy", "in service"),
+        rows,
+        title=f"{site.application_name} now",
+        note=f"Proven healthy and on every host, the latest first: {known}",
+    )
+
+
+def plan(site: Site) -> Plan:
+    """The steps from what runs now to the chosen release, or to the previous proven one."""
+    seen = look(site)
+    name = chosen(site, seen)
+    if name is None:
+        what = "a release that was proven healthy stands on every host"
+        missing = {"what": what, "state": "unmet", "found": "nothing to go back to; deploy an earlier version"}
+        return Plan("rollback", site.application_name, (), preconditions=(missing, *deployment_preconditions(site, seen)))
+    return plan_back(site, seen, _release(site, seen, name), "rollback")
+
+
+def verify(site: Site, plan: Plan) -> Sequence[Check]:
+    """Fresh facts: every instance runs the release, is healthy, and is in service."""
+    return checks_of(site, look(site), str(plan.subject.get("release", "")))
+
+
+def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Table]:
+    """Which package versions run where now."""
+    return [versions_table(site, look(site))]
+
+
+def candidates(site: Site, seen: Seen) -> list[str]:
+    """The releases that stand on every host and were proven healthy there, the one that was proven last first."""
+    by_host = [seen.installed[host].proven for host in site.application_hosts]
+    everywhere = set.intersection(*(set(proven) for proven in by_host)) if by_host else set()
+    return sorted(everywhere, key=lambda name: (max(proven[name] for proven in by_host), name), reverse=True)
+
+
+def chosen(site: Site, seen: Seen) -> str | None:
+    """The release that the parameters name, by its name or version, else the previous one; None where there is none.
+
+    The previous one is what was proven last, or, where every instance runs that already, what was proven before it.
+    Raises ParameterError for a release that is not among the candidates.
+    """
+    known = candidates(site, seen)
+    if wanted := str(site.parameters.get("release", "")):
+        found = [name for name in known if wanted == name or name.rpartition("-")[0] == wanted]
+        if not found:
+            raise ParameterError(f"parameter release: {wanted!r} was not proven healthy on every host", advice=nearest(wanted, known))
+        return found[0]
+    running = {seen.running(i) for i in _instances(site)}
+    return next((name for name in known if running != {name}), None)
+
+
+def _release(site: Site, seen: Seen, name: str) -> Release:
+    revisions = {host: seen.installed[host].releases[name].revision for host in site.application_hosts}
+    return release_from(site, revisions)
+
+
+def _instances(site: Site) -> Sequence[Instance]:
+    return site.application.instances

@@ -1,0 +1,264 @@
+"""Hosts in memory: what each of balbook's host scripts does, on a model of files, links, processes and a balancer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Protocol
+
+from balbook import balancing
+from balbook.command import Command, Result
+from balbook.commands.lease import HELD, NOT_OURS
+from balbook.commands.nginx import INVALID, NOT_RUNNING
+from balbook.inventory.models import Inventory
+from balbook.testing.transport import arguments_of, name_of, text_of
+
+NOW = 1_700_000_000
+
+
+@dataclass
+class FakeHost:
+    """A host in memory. `processes`: the release that each instance directory runs; `in_force`: what its balancer serves."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+    directories: set[str] = field(default_factory=set)
+    processes: dict[str, str] = field(default_factory=dict)
+    in_force: dict[str, str] = field(default_factory=dict)
+    leases: dict[str, tuple[str, str]] = field(default_factory=dict)
+    accounts: set[str] = field(default_factory=set)
+    packages: set[str] = field(default_factory=set)
+    system: dict[str, str] = field(default_factory=dict)
+    is_balancer_running: bool = False
+
+
+class World(Protocol):
+    """What a host's act may ask of the fleet that it is in."""
+
+    inventory: Inventory
+    refusals: set[str]
+    commands: list[tuple[str, Command]]
+
+    def is_healthy(self, host: str, port: str) -> bool: ...
+
+    def serving(self, application: str) -> list[str]: ...
+
+
+Act = Callable[[World, FakeHost, str, Command], Result | int | str]
+
+
+def _file(fleet: World, host: FakeHost, name: str, command: Command) -> int | str:
+    path, *rest = arguments_of(command)
+    match name_of(command):
+        case "put-file":
+            host.files[path] = text_of(command)
+        case "is-there":
+            return _exit(host.files.get(path) is not None and rest[0] in (host.files[path], _sha256(host.files[path])))
+        case "configuration":
+            return host.files.get(path) or 1
+        case "directory":
+            host.directories.update(rest)
+        case "are-directories":
+            return _exit(all(_is_directory(host, place) for place in (path, *rest)))
+    return 0
+
+
+def _release(fleet: World, host: FakeHost, name: str, command: Command) -> int | str:
+    place, *rest = arguments_of(command)
+    draft = f"{place}.draft"
+    match name_of(command):
+        case "begin-release":
+            if rest[0] not in host.files:
+                return 1
+            _remove(host, draft)
+            host.files[f"{draft}/{rest[1]}"] = host.files[rest[0]]
+        case "finish-release":
+            host.files[f"{draft}/REVISION"] = text_of(command)
+            _remove(host, place)
+            for path in [p for p in host.files if p.startswith(f"{draft}/")]:
+                host.files[place + path.removeprefix(draft)] = host.files.pop(path)
+        case "is-release":
+            return _exit(f"{place}/REVISION" in host.files)
+        case "switch":
+            if not _is_directory(host, rest[0]):
+                return 1
+            host.links[place] = rest[0]
+        case "points-to":
+            return _exit(host.links.get(place) == rest[0])
+        case "unlink":
+            host.links.pop(place, None)
+    return 0
+
+
+def _mark_proven(fleet: World, host: FakeHost, name: str, command: Command) -> int:
+    action, place = arguments_of(command)
+    if f"{place}/REVISION" not in host.files:
+        return 1
+    others = f"{PurePosixPath(place).parent}/"
+    proven = {path: int(at) for path, at in host.files.items() if path.startswith(others) and path.endswith("/PROVEN")}
+    own = proven.pop(f"{place}/PROVEN", 0)
+    if own > max(proven.values(), default=0):
+        return 0
+    if action == "mark":
+        host.files[f"{place}/PROVEN"] = str(max([NOW, *proven.values()]) + 1)
+    return _exit(action == "mark")
+
+
+def _prune(fleet: World, host: FakeHost, name: str, command: Command) -> int:
+    action, place, keep, *protected = arguments_of(command)
+    releases = _names_below(host, f"{place}/releases")
+    in_use = {PurePosixPath(target).name for link, target in host.links.items() if link.startswith(f"{place}/")}
+    # The files of a release are written in one go, so the model's order is that of their making.
+    surplus = [r for r in releases[: max(0, len(releases) - int(keep))] if r not in {*protected, *in_use}]
+    if action == "check":
+        return _exit(not surplus)
+    for release in surplus:
+        _remove(host, f"{place}/releases/{release}")
+    return 0
+
+
+def _inspect(fleet: World, host: FakeHost, name: str, command: Command) -> str:
+    place = arguments_of(command)[0]
+    lines = []
+    for release in _names_below(host, f"{place}/releases"):
+        base = f"{place}/releases/{release}"
+        if f"{base}/REVISION" in host.files:
+            lines.append(f"release {release} {host.files.get(f'{base}/PROVEN', 'no')} {host.files[f'{base}/REVISION'].strip()}")
+    instances = {PurePosixPath(p).parent for p in host.links} | {PurePosixPath(p) for p in host.processes}
+    for instance in sorted(str(p) for p in instances if str(p).startswith(f"{place}/instances/")):
+        current = PurePosixPath(host.links.get(f"{instance}/current", "-")).name
+        running = host.processes.get(instance, "-")
+        lines.append(f"instance {PurePosixPath(instance).name} {current} {running} " + ("- -" if running == "-" else f"4711 {NOW}"))
+    lines += [f"artifact {PurePosixPath(p).name}" for p in host.files if p.startswith(f"{place}/artifacts/")]
+    return "\n".join(lines) + "\n"
+
+
+def _process(fleet: World, host: FakeHost, name: str, command: Command) -> int | str:
+    place, *rest = arguments_of(command)
+    match name_of(command):
+        case "process-start":
+            target = host.links.get(f"{place}/current")
+            if target is None or not _is_directory(host, target):
+                return 1
+            host.processes.setdefault(place, PurePosixPath(target).name)
+        case "process-stop":
+            host.processes.pop(place, None)
+        case "runs":
+            return _exit(host.processes.get(place, "-") == rest[0])
+    return 0
+
+
+def _health(fleet: World, host: FakeHost, name: str, command: Command) -> int:
+    return _exit(fleet.is_healthy(name, arguments_of(command)[0]))
+
+
+def _lease(fleet: World, host: FakeHost, name: str, command: Command) -> Result | int | str:
+    action, place, lease_id, _ = arguments_of(command)
+    held = host.leases.get(place)
+    match action:
+        case "acquire" if held and held[0] != lease_id:
+            return Result(HELD, f"0 {held[1]}")
+        case "acquire":
+            host.leases[place] = (lease_id, text_of(command))
+        case "renew" | "release" if not held or held[0] != lease_id:
+            return NOT_OURS
+        case "show" | "break" if not held:
+            return 1
+    if action in ("release", "break"):
+        host.leases.pop(place)
+    return f"0 {held[1]}" if held and action in ("show", "break") else 0
+
+
+def _nginx(fleet: World, host: FakeHost, name: str, command: Command) -> Result | int:
+    path, *rest = arguments_of(command)
+    content = text_of(command)
+    match name_of(command):
+        case "balbook-nginx-start":
+            host.files[path], host.is_balancer_running = content, True
+        case "balbook-nginx-is-running":
+            return _exit(host.is_balancer_running and _sha256(host.files.get(rest[0], "")) == rest[1])
+        case "balbook-nginx-stop":
+            host.is_balancer_running = False
+        case "balbook-nginx-apply":
+            if not host.is_balancer_running:
+                return Result(NOT_RUNNING, "", "nginx is not running; nothing was changed")
+            if any(text in content for text in fleet.refusals):
+                return Result(INVALID, "", "nginx refuses the configuration; the previous one is back and in force")
+            host.files[path] = host.in_force[path] = content
+        case "balbook-is-applied":
+            return _exit(host.is_balancer_running and _sha256(host.files.get(path, "")) == rest[0] == _sha256(host.in_force.get(path, "")))
+    return 0
+
+
+def _through_balancer(fleet: World, host: FakeHost, name: str, command: Command) -> int:
+    _, host_name, address, port, *_ = arguments_of(command)
+    wanted = f"{address}:{port}"
+    for application, app in fleet.inventory.applications.items():
+        if balancing.host_name(application) == host_name and host.is_balancer_running:
+            addresses = {i.name: f"{fleet.inventory.hosts[i.host].address}:{i.port}" for i in app.instances}
+            return _exit(wanted in [addresses[instance] for instance in fleet.serving(application)])
+    return 1
+
+
+def _system(fleet: World, host: FakeHost, name: str, command: Command) -> str:
+    usual = {"cpus": 4, "memory_mb": 8192, "disk_mb": 65536, "root_writable": "yes", "os": "debian 12", "uid": 1000, "user": "ops"}
+    usual |= {"java": "17.0.15", "nofile": 1048576, "tool.curl": "/usr/bin/curl", "tool.nginx": "/usr/sbin/nginx"}
+    return "".join(f"{key} {value}\n" for key, value in {**usual, **host.system}.items())
+
+
+def _operating_system(fleet: World, host: FakeHost, name: str, command: Command) -> int:
+    words = arguments_of(command)
+    match name_of(command):
+        case "os-packages" if words[0] == "check":
+            return _exit(set(words[1:]) <= host.packages)
+        case "os-packages":
+            host.packages.update(words[1:])
+        case "make-account":
+            host.accounts.add(words[0])
+        case "has-account":
+            return _exit(words[0] in host.accounts)
+    return 0
+
+
+def _exit(is_so: bool) -> int:
+    return 0 if is_so else 1
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _is_directory(host: FakeHost, path: str) -> bool:
+    return path in host.directories or any(known.startswith(f"{path}/") for known in (*host.files, *host.directories, *host.links))
+
+
+def _names_below(host: FakeHost, place: str) -> list[str]:
+    below = (p.removeprefix(f"{place}/").split("/", 1)[0] for p in host.files if p.startswith(f"{place}/"))
+    return [name for name in dict.fromkeys(below) if not name.endswith(".draft")]
+
+
+def _remove(host: FakeHost, place: str) -> None:
+    host.files = {path: text for path, text in host.files.items() if not path.startswith(f"{place}/")}
+
+
+ACTS: Mapping[str, Act] = {
+    **dict.fromkeys(("put-file", "is-there", "configuration", "directory", "are-directories"), _file),
+    **dict.fromkeys(("begin-release", "finish-release", "is-release"), _release),
+    **dict.fromkeys(("switch", "points-to", "unlink"), _release),
+    **dict.fromkeys(("process-start", "process-stop", "runs", "logs", "executed-ids"), _process),
+    **dict.fromkeys(("os-packages", "make-account", "has-account"), _operating_system),
+    **dict.fromkeys(
+        ("balbook-nginx-start", "balbook-nginx-is-running", "balbook-nginx-stop", "balbook-nginx-apply", "balbook-is-applied"), _nginx
+    ),
+    "prune": _prune,
+    "inspect": _inspect,
+    **dict.fromkeys(("balbook-is-healthy", "balbook-stays-healthy"), _health),
+    **dict.fromkeys(("balbook-warm-up", "balbook-haproxy-stop"), lambda *_: 0),
+    "balbook-nginx-version": lambda *_: "nginx version: nginx/1.26.0\n",
+    "mark-proven": _mark_proven,
+    "lease": _lease,
+    "balbook-through-balancer": _through_balancer,
+    "system": _system,
+}

@@ -1,0 +1,141 @@
+"""A transport that answers from a script, and the end of a controller."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from balbook.command import Command, Result
+from balbook.errors import BalbookError
+from balbook.journal import Event, Journal
+from balbook.plan import Upload
+from balbook.transport import Progress
+
+Answer = Result | int | str | BalbookError | Callable[[str, Command], Result | int | str]
+
+
+class Died(BaseException):
+    """The controller was killed here."""
+
+
+def name_of(command: Command) -> str:
+    """What a fake goes by: the name of a host's script, else the program."""
+    return command.argv[3] if command.argv[:2] == ("sh", "-c") else command.argv[0]
+
+
+def arguments_of(command: Command) -> tuple[str, ...]:
+    """The values that a host's script is given."""
+    return command.argv[4:] if command.argv[:2] == ("sh", "-c") else command.argv[1:]
+
+
+def text_of(command: Command) -> str:
+    """Standard input, each secret as its reference in brackets."""
+    return "".join(part if isinstance(part, str) else f"[secret {part.reference}]" for part in command.stdin)
+
+
+class FakeTransport:
+    """Answers by `(host, name)`, else by `name`, else with `otherwise`; `commands` is what was asked, in order.
+
+    An answer is a Result, an exit status, standard output, an error to raise, or a function of host and command. With
+    `dies_after` the call of that number has its effect and its answer never arrives; nothing is done after it.
+    """
+
+    def __init__(
+        self, answers: Mapping[str | tuple[str, str], Answer] | None = None, *, otherwise: Answer = 0, dies_after: int | None = None
+    ) -> None:
+        self.answers = dict(answers or {})
+        self.otherwise, self.dies_after = otherwise, dies_after
+        self.commands: list[tuple[str, Command]] = []
+        self.uploads: list[tuple[str, Upload]] = []
+        self.calls = 0
+        self.is_dead = self.is_closed = False
+        self._one_at_a_time = threading.RLock()
+
+    def execute(self, host: str, command: Command) -> Result:
+        """The scripted answer."""
+        with self._one_at_a_time:
+            self._live()
+            self.commands.append((host, command))
+            result = result_of(self.answer(host, command), host, command)
+            self._die_if_due()
+            return result
+
+    def upload(self, host: str, upload: Upload, progress: Progress | None = None) -> bool:
+        """Answered under the name `upload`; new unless the answer is an exit status other than 0."""
+        with self._one_at_a_time:
+            self._live()
+            self.uploads.append((host, upload))
+            is_new = self.receive(host, upload)
+            if progress:
+                progress(1, 1)
+            self._die_if_due()
+            return is_new
+
+    def download(self, host: str, path: str, destination: Path) -> str:
+        """Writes the standard output that is answered under the name `download`; returns its sha256."""
+        with self._one_at_a_time:
+            self._live()
+            command = Command(("download", path))
+            content = result_of(self.answer(host, command), host, command).stdout.encode()
+            destination.write_bytes(content)
+            self._die_if_due()
+            return hashlib.sha256(content).hexdigest()
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def answer(self, host: str, command: Command) -> Answer:
+        """What is scripted for this command on this host."""
+        name = name_of(command)
+        return self.answers.get((host, name), self.answers.get(name, self.otherwise))
+
+    def receive(self, host: str, upload: Upload) -> bool:
+        """What is scripted for an upload to this host."""
+        command = Command(("upload", upload.path))
+        return result_of(self.answer(host, command), host, command).status == 0
+
+    def names(self, host: str = "") -> list[str]:
+        """The names of the commands so far, of all hosts or of one."""
+        return [name_of(command) for on, command in self.commands if host in ("", on)]
+
+    def _live(self) -> None:
+        if self.is_dead:
+            raise Died
+        self.calls += 1
+
+    def _die_if_due(self) -> None:
+        if self.calls == self.dies_after:
+            self.is_dead = True
+            raise Died
+
+
+class DyingJournal(Journal):
+    """A journal whose writer is killed right after event number `dies_after`, counted from now; its transport with it."""
+
+    def __init__(self, path: Path, transport: FakeTransport, dies_after: int) -> None:
+        super().__init__(path)
+        self._transport, self._left, self._one_at_a_time = transport, dies_after, threading.Lock()
+
+    def append(self, event: str, **fields: object) -> Event:
+        with self._one_at_a_time:
+            if self._transport.is_dead:
+                raise Died
+            written = super().append(event, **fields)
+            self._left -= 1
+            if self._left == 0:
+                self._transport.is_dead = True
+                raise Died
+            return written
+
+
+def result_of(answer: Answer, host: str, command: Command) -> Result:
+    """The result that an answer stands for; raises one that is an error."""
+    if isinstance(answer, BalbookError):
+        raise answer
+    if callable(answer):
+        return result_of(answer(host, command), host, command)
+    if isinstance(answer, int):
+        return Result(answer)
+    return Result(0, answer) if isinstance(answer, str) else answer

@@ -1,0 +1,118 @@
+"""Logging in to one host: who it is, whether its key is the known one, and the library's errors as ours."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import paramiko
+
+from balbook.errors import BadInput, HostKeyError, HostUnreachable, LoginRefused
+
+CONNECT_S = 10.0
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where and as whom to connect, after `~/.ssh/config` has filled the gaps."""
+
+    name: str
+    hostname: str
+    port: int
+    user: str
+    identities: tuple[str, ...] = ()
+    known_hosts: tuple[str, ...] = ()
+    jump: str = ""
+
+
+def ssh_config(path: Path) -> paramiko.SSHConfig:
+    """The user's `~/.ssh/config`; an empty one where there is none. BadInput where it cannot be read."""
+    try:
+        return paramiko.SSHConfig.from_path(str(path)) if path.exists() else paramiko.SSHConfig()
+    except (paramiko.ConfigParseError, OSError, UnicodeDecodeError) as exc:
+        raise BadInput(f"{path} cannot be read: {exc}", advice="Mend it; `ssh -G HOST` says what OpenSSH makes of it.") from exc
+
+
+def split_address(address: str) -> tuple[str | None, str, int | None]:
+    """`user@host:port`, as ProxyJump writes it."""
+    user, _, rest = address.rpartition("@")
+    host, _, port = rest.partition(":")
+    return user or None, host, int(port) if port.isdigit() else None
+
+
+def log_in(endpoint: Endpoint, way: Callable[[], socket.socket | paramiko.Channel]) -> paramiko.SSHClient:
+    """A connection over the socket that `way` opens. Raises HostKeyError, LoginRefused or HostUnreachable."""
+    client = paramiko.SSHClient()
+    try:
+        _connect(client, endpoint, way)
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+def _connect(client: paramiko.SSHClient, endpoint: Endpoint, way: Callable[[], socket.socket | paramiko.Channel]) -> None:
+    try:
+        for file in endpoint.known_hosts:
+            if Path(file).exists():
+                client.load_host_keys(file)
+        client.set_missing_host_key_policy(_Refuse(endpoint))
+        client.connect(
+            endpoint.hostname,
+            port=endpoint.port,
+            username=endpoint.user,
+            key_filename=[i for i in endpoint.identities if Path(i).exists()] or None,  # type: ignore[arg-type]  # a list is documented
+            sock=way(),
+            allow_agent=not endpoint.identities or not all(Path(i).exists() for i in endpoint.identities),
+            look_for_keys=not endpoint.identities,
+            timeout=CONNECT_S,
+            banner_timeout=CONNECT_S,
+            auth_timeout=CONNECT_S,
+        )
+    except paramiko.hostkeys.InvalidHostKey as exc:
+        raise HostKeyError(endpoint.name, f"a line of its known_hosts is damaged: {exc.line!r}", advice="Take that line out.") from exc
+    except paramiko.BadHostKeyException as exc:
+        raise HostKeyError(
+            endpoint.name,
+            f"its host key has changed: expected {exc.expected_key.fingerprint}, got {exc.key.fingerprint}",
+            advice="If the machine was made anew, take the old key out with "
+            f"ssh-keygen -R '[{endpoint.hostname}]:{endpoint.port}' -f {endpoint.known_hosts[0]}; if not, somebody may be in between.",
+        ) from exc
+    except paramiko.PasswordRequiredException as exc:
+        raise LoginRefused(endpoint.name, "the private key is encrypted", advice="Add it to the agent: ssh-add.") from exc
+    except paramiko.AuthenticationException as exc:
+        raise LoginRefused(
+            endpoint.name,
+            f"login as {endpoint.user} was refused",
+            advice=f"Is the right key in the agent, or named by `identity`? Try: "
+            f"ssh -p {endpoint.port} {endpoint.user}@{endpoint.hostname}",
+        ) from exc
+    except (paramiko.SSHException, OSError, EOFError) as exc:
+        raise unreachable(endpoint, exc) from exc
+
+
+def unreachable(endpoint: Endpoint, exc: BaseException) -> HostUnreachable:
+    """The error for a host that does not answer as an SSH server."""
+    reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc) or type(exc).__name__
+    return HostUnreachable(
+        endpoint.name,
+        f"{endpoint.hostname}:{endpoint.port} cannot be reached: {reason}",
+        advice=f"Is the machine up, and is this the right address? Try: ssh -p {endpoint.port} {endpoint.user}@{endpoint.hostname}",
+    )
+
+
+class _Refuse(paramiko.MissingHostKeyPolicy):
+    """Unknown host keys are refused; the error is ours, so that no message text need be read."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+
+    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
+        raise HostKeyError(
+            self.endpoint.name,
+            f"its host key ({key.get_name()} {key.fingerprint}) is not in {', '.join(self.endpoint.known_hosts)}",
+            advice=f"Compare the fingerprint with the machine's own, then: ssh-keyscan -p {self.endpoint.port} {self.endpoint.hostname} >> "
+            f"{self.endpoint.known_hosts[0]}",
+        )

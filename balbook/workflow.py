@@ -1,0 +1,154 @@
+"""Workflows for GitHub Actions, from the templates in `templates/workflows`.
+
+A file that is written names the sha256 of its text in its first line. By that a file of ours that nobody has edited is told
+from any other; only the former is ever written over. Actions are pinned by commit, with the tag in a comment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from balbook.command import require_word
+from balbook.errors import BadInput, Failed, Refused, nearest
+from balbook.render import render
+
+KINDS = ("ci", "cd", "decentralized")
+FOLDER = Path(".github") / "workflows"
+MARK = re.compile(r"# Made by `balbook workflow (?P<kind>[a-z]+)`; sha256 of what follows: (?P<sha256>[0-9a-f]{64})\n")
+SIDES = {
+    "cd": (("Consolidate the packages", "consolidate"), ("Build", "build"), ("Replace what runs", "hot_deploy")),
+    "decentralized": (("Build, publish, retrieve, configure, deploy, verify", "decentralized"),),
+}
+"""What a deploying workflow applies, in order: the step's title and the runbook or pipeline."""
+NEEDS_TOKEN = frozenset({"consolidate", "build", "decentralized"})
+"""Those that may read packages from Ballerina Central."""
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A commit of an action, and the tag that it had when it was read."""
+
+    ref: str
+    tag: str = ""
+
+
+PINS = {
+    "actions/checkout": Pin("3d3c42e5aac5ba805825da76410c181273ba90b1", "v7.0.1"),
+    "actions/setup-python": Pin("5fda3b95a4ea91299a34e894583c3862153e4b97", "v7.0.0"),
+    "actions/upload-artifact": Pin("bbbca2ddaa5d8feaa63e36b76fdaad77386f024f", "v7.0.0"),
+    "ballerina-platform/ballerina-action": Pin("c0ea1cfcc2ad9121aca1f5b66a89bf466ffcf482", "2201.13.1"),
+}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a workflow is made for. `packages` are directories of the source repository, in the order in which they are pushed."""
+
+    kind: str
+    environment: str = "staging"
+    inventory: str = "inventory.yaml"
+    records: str = "records"
+    branch: str = "main"
+    packages: tuple[str, ...] = (".",)
+    pins: Mapping[str, Pin] = field(default_factory=lambda: PINS)
+
+
+def pins_with(given: Sequence[str]) -> dict[str, Pin]:
+    """The pins, with those of `NAME=REF` in their place; NAME with or without its owner. BadInput for an unknown name."""
+    short = {name.rpartition("/")[2]: name for name in PINS}
+    pins = dict(PINS)
+    for assignment in given:
+        name, sign, ref = assignment.partition("=")
+        known = name if name in PINS else short.get(name)
+        if not sign or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}", ref):
+            raise BadInput(f"--action {assignment!r} is not NAME=REF", advice="Write --action checkout=COMMIT.")
+        if known is None:
+            raise BadInput(f"--action {assignment!r}: no workflow uses {name!r}", advice=nearest(name, [*PINS, *short]))
+        pins[known] = Pin(ref)
+    return pins
+
+
+def is_moving(pin: Pin) -> bool:
+    """Whether the reference is a tag or a branch, which its owner can move."""
+    return not re.fullmatch(r"[0-9a-f]{40}", pin.ref)
+
+
+def workflow_text(wanted: Wanted) -> str:
+    """The whole file, its first line included. Pure."""
+    text = render(f"workflows/{wanted.kind}.yaml.j2", **_values(wanted))
+    return f"# Made by `balbook workflow {wanted.kind}`; sha256 of what follows: {_sha256(text)}\n{text}"
+
+
+def write_workflow(wanted: Wanted, folder: Path) -> tuple[Path, bool]:
+    """Writes the file; (its path, False) where it is there already. Refused where a file of another content stands there."""
+    path = folder / f"{file_name(wanted)}"
+    text = workflow_text(wanted)
+    try:
+        if path.exists():
+            there = path.read_bytes().decode("utf-8", errors="replace")
+            if there == text:
+                return path, False
+            _require_ours(path, there)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.new")
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    except OSError as exc:
+        raise Failed(f"{path} cannot be written: {exc.strerror}", advice="Name another folder with --output.") from exc
+    return path, True
+
+
+def file_name(wanted: Wanted) -> str:
+    """One file for each environment that is deployed to; one for the packages."""
+    return "ballerina-packages.yaml" if wanted.kind == "ci" else f"{wanted.kind}-{wanted.environment}.yaml"
+
+
+def _values(wanted: Wanted) -> dict[str, Any]:
+    from balbook import __version__
+
+    if wanted.kind not in KINDS:
+        raise BadInput(f"there is no workflow {wanted.kind!r}", advice=nearest(wanted.kind, KINDS))
+    for what in ("environment", "branch"):
+        require_word(getattr(wanted, what), what)
+    for path in (wanted.inventory, wanted.records, *wanted.packages):
+        _require_inside(path)
+    runs = SIDES.get(wanted.kind, ())
+    return {
+        "environment": wanted.environment,
+        "inventory": wanted.inventory,
+        "records": wanted.records,
+        "branch": wanted.branch,
+        "packages": wanted.packages,
+        "runs": runs,
+        "needs_token": {name: name in NEEDS_TOKEN for _, name in runs},
+        "version": __version__,
+        "uses": lambda name: _uses(name, wanted.pins[name]),
+    }
+
+
+def _uses(name: str, pin: Pin) -> str:
+    return f"{name}@{pin.ref}" + (f" # {pin.tag}" if pin.tag else "")
+
+
+def _require_inside(path: str) -> None:
+    """A relative path of plain words inside the repository: it becomes a part of the file as it stands."""
+    is_plain = re.fullmatch(r"\.|[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*", path)
+    if not is_plain:
+        raise BadInput(f"{path!r} is not a path inside the repository", advice="Write a relative path such as services/rooms.")
+
+
+def _require_ours(path: Path, there: str) -> None:
+    mark = MARK.match(there)
+    if mark and mark["sha256"] == _sha256(there[mark.end() :]):
+        return
+    what = "was edited since balbook made it" if mark else "is not a file that balbook made"
+    raise Refused(f"{path} {what}; nothing was written", advice="Move it away, or name another folder with --output, and compare the two.")
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

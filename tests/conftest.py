@@ -1,0 +1,78 @@
+"""What all tests stand on: no lab or inventory of the user's is seen, one lab for all tests that ask for it, no silent skip."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Generator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from balbook.lab import loopback, needs
+from balbook.lab.loopback import Lab
+from balbook.lab_place import VARIABLE
+from balbook.store import Store
+
+NOT_APPLICABLE = "only "
+"""How the reason of a skip begins that is no lack: `only root's NGINX changes accounts`."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A labs home of this session's own, and an end by SIGTERM that stops what the session started."""
+    home = Path(tempfile.mkdtemp(prefix="balbook-tests-"))
+    config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
+    os.environ[VARIABLE] = str(home / "labs")
+    os.environ.pop("BALBOOK_INVENTORY", None)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    return _without_silent_skip((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    return _without_silent_skip((yield))
+
+
+def _without_silent_skip(report: Any) -> Any:
+    """With CI=true a component that is missing is a failure."""
+    if os.environ.get("CI") != "true" or not report.skipped or hasattr(report, "wasxfail"):
+        return report
+    reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr).removeprefix("Skipped: ")
+    if not reason.startswith(NOT_APPLICABLE):
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid} was skipped, which CI=true forbids: {reason}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def session_lab() -> Iterator[Lab]:
+    """A loopback lab with releases 1.0.0 and 2.0.0 of the sample in its store; nothing is provisioned or deployed."""
+    if lacking := needs.missing():
+        pytest.skip(f"missing for the lab: {', '.join(need.program for need in lacking)}")
+    from balbook.lab.ballerina.jar import sample_jar
+
+    with tempfile.TemporaryDirectory(prefix="balbook-lab-") as folder:
+        environ = {**os.environ, VARIABLE: folder}
+        try:
+            lab = loopback.up("tests", environ=environ)
+            for version in ("1.0.0", "2.0.0"):
+                jar = sample_jar(Path(folder) / f"{version}.jar", version)
+                Store(lab.folder / "artifacts").publish("hotel", version, "jar", jar, at=datetime.now(UTC))
+            yield lab
+        finally:
+            loopback.down("tests", environ=environ)
+
+
+@pytest.fixture
+def lab(session_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """The session's lab, which commands and notebooks of this test find as the running one."""
+    monkeypatch.setenv(VARIABLE, str(session_lab.folder.parent))
+    return session_lab

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from balbook.probe.config import ProbeConfig, Stream
+from balbook.probe.samples import Sample, row
+from balbook.report.latency import describe, plot_latency, samples_frame, save_figure
+
+
+@pytest.fixture
+def probed(tmp_path: Path) -> Path:
+    """What a probe of 400 requests left: one instance drained, three failures, two connections closed by a reload."""
+    out_dir = tmp_path / "probe"
+    out_dir.mkdir()
+    (out_dir / "config.json").write_text(json.dumps(ProbeConfig("lb1", 80, str(out_dir), (Stream(path="/a"),)).data()))
+    marks = [(1.0, "during"), (1.1, "app1:9090 draining"), (2.0, "app1:9090 serving"), (3.0, "after")]
+    (out_dir / "phases.json").write_text(json.dumps([{"at_s": at, "name": name} for at, name in marks]))
+    kinds = {120: "status_5xx", 121: "reset", 122: "timeout", 130: "closed_by_reload", 131: "closed_by_reload"}
+    with gzip.open(out_dir / "samples.csv.gz", "wt", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(Sample._fields)
+        for i in reversed(range(400)):
+            instance = f"app{i % 2 + 1}:9090" if not 110 <= i < 200 else "app2:9090"
+            writer.writerow(row(Sample(i, "GET /a fresh", i / 100, 0.1, 1 + i % 7, kinds.get(i, "ok"), 200, instance, 1, "1.0", f"p-{i}")))
+    return out_dir
+
+
+def test_the_frame_has_a_row_a_request_in_order(probed: Path) -> None:
+    frame = samples_frame(probed)
+    assert list(frame.columns) == [*Sample._fields, "completed_s"]
+    assert list(frame["number"]) == list(range(400))
+    assert frame["latency_ms"].sum() == sum(1 + i % 7 for i in range(400))
+    assert frame["completed_s"][10] == pytest.approx(0.104)
+
+
+def test_the_picture_names_its_axes_and_tells_failures_from_closed_connections(probed: Path) -> None:
+    upper, states, lower = plot_latency(probed, "Hot deployment").axes
+    legend = upper.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "served by app1:9090",
+        "served by app2:9090",
+        "failed: reset, status_5xx, timeout (3)",
+        "keep-alive closed by reload (2)",
+    ]
+    assert upper.get_ylabel() == "latency (ms, log scale)"
+    assert upper.get_yscale() == "log"
+    assert [text.get_text() for text in upper.texts] == ["before", "during", "after"]
+    assert [text.get_text() for text in states.texts] == ["draining"]
+    assert [label.get_text() for label in states.get_yticklabels()] == ["app1:9090"]
+    assert lower.get_xlabel() == "time since the probe's start (s)"
+    assert "400 requests · 3 failed · 2 closed by reload" in upper.get_title(loc="left")
+
+
+def test_the_strip_below_adds_up_to_what_was_served_and_failed(probed: Path) -> None:
+    lower = plot_latency(probed).axes[2]
+    areas = [patch.get_height() * patch.get_width() for patch in lower.patches]  # type: ignore[attr-defined]
+    assert sum(areas) == pytest.approx(398, rel=0.01)
+
+
+def test_the_picture_can_be_drawn_into_given_axes(probed: Path) -> None:
+    from matplotlib.figure import Figure
+
+    ax = Figure().subplots()
+    figure = plot_latency(probed, "mine", ax=ax)
+    assert figure is ax.get_figure()
+    assert ax.get_title(loc="left") == "mine"
+    assert len(figure.axes) == 1
+
+
+def test_a_probe_without_samples_still_makes_a_picture(probed: Path) -> None:
+    (probed / "samples.csv.gz").unlink()
+    assert plot_latency(probed).axes[0].get_ylabel()
+
+
+def test_the_file_is_a_png_that_says_in_words_what_it_shows(probed: Path, tmp_path: Path) -> None:
+    alt = describe(probed)
+    assert "app1:9090 draining from 1.1 to 2.0 s" in alt
+    path = save_figure(plot_latency(probed), tmp_path / "latency.png", alt)
+    data = path.read_bytes()
+    assert data.startswith(b"\x89PNG")
+    assert alt.split(" · ")[0].encode() in data
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["latency.png"]

@@ -1,0 +1,179 @@
+"""What verification says of whole, unsigned, unanchored and wrongly concluded records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from balbook.errors import BadInput, RecordError
+from balbook.execution import cell_digest, execution_faults
+from balbook.journal import Journal
+from balbook.ledger import open_ledger
+from balbook.record import seal
+from balbook.statement import file_sha256
+from balbook.verification import verify_records
+from tests.run_folders import CELLS, Keys, make_keys, notebook, run_folder, sealed
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Keys:
+    return make_keys(tmp_path)
+
+
+def faults(folder: Path, runbooks: Path | None = None) -> list[str]:
+    return execution_faults(folder, Journal(folder / "journal.jsonl").events(), runbooks)[0]
+
+
+def rewrite(folder: Path, change: Callable[[list[dict[str, Any]]], object]) -> None:
+    path = folder / "hot_deploy.ipynb"
+    data = json.loads(path.read_text())
+    change(data["cells"])
+    path.write_text(json.dumps(data, indent=1))
+
+
+def test_progress_counts_records_and_the_report_is_plain_data(tmp_path: Path, keys: Keys) -> None:
+    made = sealed(tmp_path / "records", keys, 3)
+    seen: list[tuple[int, int]] = []
+    report = verify_records(
+        tmp_path / "records",
+        trust=keys.trust,
+        anchors=[m.entry.head for m in made if m.entry],
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    data = json.loads(json.dumps(report.data()))
+    assert (data["verdict"], data["records"], data["entries"]) == ("succeeded", 3, 3)
+    assert [c["title"] for c in data["checks"]] == ["chain", "statement", "signature", "files", "journal", "notebook", "anchor"]
+
+
+def test_without_allowed_signers_nothing_shows_who_signed(tmp_path: Path, keys: Keys) -> None:
+    made = sealed(tmp_path / "records", keys, 1)
+    report = verify_records(tmp_path / "records", anchors=[m.entry.head for m in made if m.entry])
+    assert report.exit_status == 3
+    assert "whose that is nothing shows" in report.checks[2].findings[0].text
+
+
+def test_never_anchored_records_are_inconclusive(tmp_path: Path, keys: Keys) -> None:
+    sealed(tmp_path / "records", keys, 2)
+    report = verify_records(tmp_path / "records", trust=keys.trust)
+    assert report.exit_status == 3
+    assert "not anchored since 0" in report.checks[6].findings[0].text
+
+
+def test_a_folder_that_does_not_exist_is_bad_input_and_an_empty_one_verifies(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="not a folder of records"):
+        verify_records(tmp_path / "none")
+    assert verify_records(tmp_path).exit_status == 0
+
+
+def test_a_statement_with_another_verdict_than_the_journal_is_found(tmp_path: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("balbook.statement.verdict_of", lambda events: ("succeeded", ""))
+    folder = run_folder(tmp_path / "records", verdict="failed")
+    seal(folder, open_ledger(tmp_path / "records" / "ledger"), sign_with=keys.key)
+    monkeypatch.undo()
+    report = verify_records(folder, trust=keys.trust)
+    assert report.exit_status == 1
+    assert "says failed, the statement says succeeded" in report.checks[4].findings[0].text
+
+
+def test_a_whole_notebook_fits_its_journal(tmp_path: Path) -> None:
+    assert faults(run_folder(tmp_path)) == []
+
+
+def test_a_cell_that_was_edited_after_it_ran_is_found(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path)
+    rewrite(folder, lambda cells: cells[4].update(source="run.apply(plan, force=True)"))
+    told = faults(folder)
+    assert any("the cell that ran as apply is not in it; edited after it ran?" in f for f in told)
+    assert any("cell 5 (apply) is not in the journal" in f for f in told)
+
+
+def test_white_space_at_a_cells_end_is_no_edit(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path)
+    rewrite(folder, lambda cells: cells[4].update(source=["run.apply(plan)\n", "  \n"]))
+    assert faults(folder) == []
+
+
+def test_an_added_cell_is_found(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path)
+    extra = {"cell_type": "code", "metadata": {}, "source": "cheat()", "outputs": [], "execution_count": 99, "id": "x"}
+    rewrite(folder, lambda cells: cells.insert(5, extra))
+    assert faults(folder) == ["hot_deploy.ipynb: cell 6 (code) is not in the journal: added, or never run"]
+
+
+def test_a_cell_out_of_order_in_a_success_is_found(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path)
+    rewrite(folder, lambda cells: cells.insert(2, cells.pop(6)))
+    assert any("ran again or out of order, yet the verdict is succeeded" in f for f in faults(folder))
+
+
+def test_a_parameter_edited_in_the_notebook_is_found(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path)
+    (folder / "hot_deploy.ipynb").write_text(json.dumps(notebook(application="motel")))
+    assert faults(folder) == ["hot_deploy.ipynb: the parameter application is 'motel' in it and 'hotel' in the journal"]
+
+
+def test_a_plan_that_is_not_the_one_shown_is_found(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path)
+    plan = json.loads((folder / "plan.json").read_text())
+    plan["steps"][0]["title"] = "Something else"
+    (folder / "plan.json").write_text(json.dumps(plan))
+    assert "has not the digest of the plan in event" in faults(folder)[0]
+
+
+def test_a_missing_notebook_matters_only_to_a_success(tmp_path: Path) -> None:
+    for run_id, verdict in (("good", "succeeded"), ("lost", "")):
+        folder = run_folder(tmp_path, run_id, verdict=verdict)
+        (folder / "hot_deploy.ipynb").unlink()
+        assert bool(faults(folder)) == (verdict == "succeeded")
+
+
+@pytest.mark.parametrize("is_edited", [False, True])
+def test_a_notebook_is_compared_with_the_runbook_it_names(tmp_path: Path, is_edited: bool) -> None:
+    runbooks = tmp_path / "runbooks"
+    runbooks.mkdir()
+    cells = tuple((role, source + "  # other" if is_edited and role == "setup" else source) for role, source in CELLS)
+    (runbooks / "hot_deploy.ipynb").write_text(json.dumps(notebook(cells)))
+    folder = run_folder(tmp_path / "records", opened={"runbook_sha256": file_sha256(runbooks / "hot_deploy.ipynb")})
+    expected = ["hot_deploy.ipynb: cell 2 (setup) is not the runbook's cell 2 (setup)"] if is_edited else []
+    assert faults(folder, runbooks) == expected
+
+
+def test_a_runbook_that_has_changed_since_is_a_note(tmp_path: Path) -> None:
+    runbooks = tmp_path / "runbooks"
+    runbooks.mkdir()
+    (runbooks / "hot_deploy.ipynb").write_text(json.dumps(notebook()))
+    folder = run_folder(tmp_path / "records")
+    found, notes = execution_faults(folder, Journal(folder / "journal.jsonl").events(), runbooks)
+    assert (found, notes) == ([], ["hot_deploy: the runbook has changed since, compared with the journal only"])
+
+
+def test_a_cells_digest_leaves_out_white_space_at_its_end() -> None:
+    assert cell_digest("a = 1\n\n") == cell_digest("a = 1")
+    assert cell_digest("a = 1") != cell_digest(" a = 1")
+
+
+def test_a_ledger_that_cannot_be_read_is_said(tmp_path: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    sealed(tmp_path / "records", keys, 1)
+    ledger = open_ledger(tmp_path / "records" / "ledger")
+
+    def refuse() -> list[str]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(ledger.store, "names", refuse)
+    with pytest.raises(RecordError, match=r"cannot be read: .*Permission denied"):
+        verify_records(tmp_path / "records", ledger=ledger)
+
+
+def test_a_record_whose_entry_comes_while_it_is_looked_at_is_no_fault(tmp_path: Path, keys: Keys) -> None:
+    made = sealed(tmp_path / "records", keys, 2)
+    ledger = open_ledger(tmp_path / "records" / "ledger")
+    late = iter([["00000001.json"]])
+    genuine = ledger.store.names
+    ledger.store.names = lambda: next(late, None) or genuine()  # type: ignore[method-assign]
+    report = verify_records(tmp_path / "records", ledger=ledger, trust=keys.trust, anchors=[made[0].entry.head] if made[0].entry else [])
+    assert report.checks[0].findings == ()
