@@ -20,9 +20,21 @@ DEADLINE_S = 30.0
 
 @dataclass(frozen=True)
 class SecretRef:
-    """A secret by reference (`env:NAME`, `file:PATH`, …); the value is read at the transport's edge."""
+    """A secret by reference (`env:NAME`, `file:PATH`, …); the value is read at the transport's edge.
+
+    `quoting`: `toml` where it stands in a TOML string in double quotes.
+    """
 
     reference: str
+    quoting: str = ""
+
+    def quoted(self, value: str) -> str:
+        """The value as it fits into the text around it."""
+        return value.replace("\\", "\\\\").replace('"', '\\"') if self.quoting == "toml" else value
+
+    def data(self) -> dict[str, str]:
+        """Plain data, for plans."""
+        return {"secret": self.reference, **({"quoting": self.quoting} if self.quoting else {})}
 
 
 Text = tuple[str | SecretRef, ...]
@@ -53,7 +65,7 @@ class Command:
         """Plain data, for plans; the inverse of `command_from`."""
         data: dict[str, Any] = {"argv": list(self.argv)}
         if self.stdin:
-            data["stdin"] = [p if isinstance(p, str) else {"secret": p.reference} for p in self.stdin]
+            data["stdin"] = [p if isinstance(p, str) else p.data() for p in self.stdin]
         if self.environment:
             data["environment"] = dict(sorted(self.environment.items()))
         if self.deadline_s != DEADLINE_S:
@@ -69,7 +81,7 @@ def command_from(data: Mapping[str, Any]) -> Command:
     """The command that `Command.data` wrote."""
     return Command(
         argv=tuple(data["argv"]),
-        stdin=tuple(p if isinstance(p, str) else SecretRef(p["secret"]) for p in data.get("stdin", ())),
+        stdin=tuple(p if isinstance(p, str) else SecretRef(p["secret"], p.get("quoting", "")) for p in data.get("stdin", ())),
         environment=dict(data.get("environment", {})),
         deadline_s=float(data.get("deadline_s", DEADLINE_S)),
         expect=tuple(data.get("expect", (0,))),

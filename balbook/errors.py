@@ -88,7 +88,10 @@ class LoginRefused(HostError):
 
 
 class CommandFailed(Failed):
-    """A command ended with a status that was not expected."""
+    """A command ended with a status that was not expected. `output`: the last lines that it printed."""
+
+    status: int | None = None
+    output: str = ""
 
 
 class DeadlineExceeded(Failed):

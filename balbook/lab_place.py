@@ -30,13 +30,16 @@ class State:
     """What a lab says of itself in `lab.json`; written as the first file of a lab, so that an interrupted start is seen.
 
     `ports` are reserved for the lab's hosts, instances and balancer, whether somebody listens there yet or not.
-    `servers` has pid and identity (see `processes.identity`) of each host's server and of Central. `is_up` is set last.
+    `servers` has pid and identity (see `processes.identity`) of each host's server and of Central. `addresses` of hosts that
+    are machines of their own, and `base`, the image that they stand on. `is_up` is set last.
     """
 
     backend: str
     ports: Mapping[str, int] = field(default_factory=dict)
     servers: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     is_up: bool = False
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    base: str = ""
 
 
 def labs_home(environ: Mapping[str, str]) -> Path:

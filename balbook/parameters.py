@@ -25,7 +25,7 @@ TYPES = ("str", "int", "float", "bool", "list[str]")
 SPOKEN = {"str": "text", "int": "a whole number", "float": "a number", "bool": "true or false", "list[str]": "a list of texts"}
 EXAMPLES = {"str": '"latest"', "int": "2", "float": "1.5", "bool": "true", "list[str]": '["app1", "app2"]'}
 FORM = "Write one line for each: `name: type = literal  # help`; types: " + ", ".join(TYPES) + "."
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # the last ones: bytes of an argv that are not UTF-8
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from balbook.command import Command, command_from
+from balbook.command import Command, SecretRef, command_from
 from balbook.errors import BadInput
 
 VERSION = 1
@@ -52,18 +52,23 @@ class Upload:
 
 @dataclass(frozen=True)
 class Fetch:
-    """Action: a file of the host to a local `destination`, written beside and moved, checked by sha256."""
+    """Action: a file of the host to a local `destination`, written beside and moved, checked by sha256.
+
+    With `is_directory` all files of a directory; a destination that is there already is refused.
+    """
 
     path: str
     destination: str
+    is_directory: bool = False
 
 
 @dataclass(frozen=True)
 class Publish:
     """Action: a built executable of the host into the local artifact store `store`, with what is in it.
 
-    `dependencies` is the host's `Dependencies.toml`: the versions that the build resolved. `details` go into the store's
-    entry; of them `input_digest` says what it was built from, since two builds of one input differ in bytes.
+    `dependencies` is the host's `Dependencies.toml`: the versions that the build resolved; `build_time` its `build-time.json`.
+    `details` go into the store's entry; of them `input_digest` says what it was built from, since two builds of one input
+    differ in bytes.
     """
 
     path: str
@@ -72,6 +77,7 @@ class Publish:
     version: str
     kind: str
     dependencies: str
+    build_time: str
     details: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -215,6 +221,13 @@ def step_from(data: Mapping[str, Any]) -> Step:
     )
 
 
+def secrets_of(plan: Plan) -> list[SecretRef]:
+    """The secrets that the pending steps hand to hosts, each once."""
+    actions = [a for step in plan.pending for a in (*step.actions, *step.verify, *step.undo)]
+    commands = [a.command for a in actions if isinstance(a, Run | Wait)]
+    return list(dict.fromkeys(part for command in commands for part in command.stdin if isinstance(part, SecretRef)))
+
+
 def _action_data(action: Action) -> dict[str, Any]:
     match action:
         case Run(command):
@@ -224,8 +237,8 @@ def _action_data(action: Action) -> dict[str, Any]:
             return {"wait": command.data(), "within_s": float(within_s), "every_s": float(every_s), **given}
         case Upload(source, sha256, path, mode, is_privileged):
             return {"upload": path, "sha256": sha256, "source": source, "mode": mode, "privileged": is_privileged}
-        case Fetch(path, destination):
-            return {"fetch": path, "destination": destination}
+        case Fetch(path, destination, is_directory):
+            return {"fetch": path, "destination": destination, **({"is_directory": True} if is_directory else {})}
         case Publish():
             return {"publish": asdict(action)}
 
@@ -236,7 +249,7 @@ def _action_from(data: Mapping[str, Any]) -> Action:
     if "wait" in data:
         return Wait(command_from(data["wait"]), float(data["within_s"]), float(data["every_s"]), tuple(data.get("hopeless", ())))
     if "fetch" in data:
-        return Fetch(data["fetch"], data["destination"])
+        return Fetch(data["fetch"], data["destination"], bool(data.get("is_directory", False)))
     if "publish" in data:
         return Publish(**data["publish"])
     return Upload(data["source"], data["sha256"], data["upload"], data["mode"], bool(data["privileged"]))

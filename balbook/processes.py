@@ -96,13 +96,13 @@ def send(process: Process, number: signal.Signals) -> bool:
     return False
 
 
-def listener(port: int, among: Iterable[Process]) -> Process | None:
-    """The process of these that listens on this TCP port."""
+def listener(port: int, among: Iterable[Process], *, seen_by: int | str = "self") -> Process | None:
+    """The process of these that listens on this TCP port, in the network namespace of the process `seen_by` (Linux)."""
     if not _has_proc():
         shown = subprocess.run(["lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-t"], capture_output=True, text=True, check=False)
         pids = {int(word) for word in shown.stdout.split()}
         return next((p for p in among if p.pid in pids), None)
-    sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
+    sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port, seen_by)}
     return next((p for p in among if sockets and sockets & _open_files(p.pid)), None)
 
 
@@ -164,11 +164,11 @@ def _boot() -> str:
     return ""
 
 
-def _listening_inodes(port: int) -> set[str]:
+def _listening_inodes(port: int, seen_by: int | str) -> set[str]:
     found = set()
     for table in ("tcp", "tcp6"):
         with suppress(OSError):
-            for line in (PROC / "net" / table).read_text().splitlines()[1:]:
+            for line in (PROC / str(seen_by) / "net" / table).read_text().splitlines()[1:]:
                 words = line.split()
                 if words[3] == "0A" and int(words[1].rpartition(":")[2], 16) == port:
                     found.add(words[9])

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from balbook.journal import Event
+from collections.abc import Mapping
+from typing import Any
+
+Event = Mapping[str, Any]
+"""An event of a journal; its type stands above this layer."""
 
 MARKS = {"changed": "done", "already": "already so", "failed": "FAILED", "undone": "undone", "undo_failed": "UNDO FAILED"}
+WATCHED_CELLS = ("preflight", "plan", "verify", "evidence")
+"""Cells of a runbook that may take seconds without any other event."""
 
 
 def line_of(event: Event) -> str:
     """One line for an event that people watch; empty for the others."""
     at = str(event.get("at", ""))[11:19]
     match event["event"]:
+        case "cell_started" if event.get("role") in WATCHED_CELLS:
+            text = f"notebook: {event['role']}"
         case "apply_started":
             text = f"applying {event['steps']} steps, plan {event['digest'][:12]}"
         case "probe_started":
@@ -37,6 +45,8 @@ def line_of(event: Event) -> str:
             text = f"nothing is measured: {event['why']}"
         case "paused":
             text = f"the rollout stops here; done: {', '.join(event['done']) or 'nothing'}"
+        case "notified" if event.get("problem"):
+            text = f"{event['channel']} was not told of {event['what']}: {event['problem']}"
         case "measured":
             text = f"probe: {event['sent']:,} requests, {event['failed']} failed, {event['closed_by_reload']} closed by reload"
         case "apply_finished":

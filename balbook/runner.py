@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -114,8 +115,9 @@ def _execute(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path, jou
 
 
 def _papermill(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path) -> Returned:
-    import papermill
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    with _without_grammar():
+        import papermill
+        from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
     from balbook.kernel import LocalKernel
 
@@ -149,13 +151,27 @@ def _papermill(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path) -
             shutil.copyfile(runbook.path, final)
 
 
+@contextlib.contextmanager
+def _without_grammar() -> Iterator[None]:
+    """Spares an import the grammar of international addresses, a second of it: a check that no notebook's schema asks for."""
+    name = "rfc3987_syntax"
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]  # the documented way to say that there is no such module
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
 def _state(runbook: Runbook, journal: Journal, returned: Returned) -> Stated:
     expected = [sha256_of(cell.source) for cell in runbook.cells if cell.type == "code"]
     return verdict.state(journal.events(), expected, returned)
 
 
 def _outcome(runbook: Runbook, run_dir: Path, journal: Journal, stated: Stated, seconds: float) -> Outcome:
-    planned, applied, measured = journal.last("planned"), journal.last("apply_finished"), journal.last("measured")
+    planned, applied, measured = journal.last("planned"), journal.last("apply_finished"), journal.last("measured", "timed")
     changes = applied["changes"] if applied else planned["changes"] if planned and stated.verdict == "planned" else 0
     return Outcome(
         runbook=runbook.name,

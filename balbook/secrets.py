@@ -104,6 +104,20 @@ class Scrubber:
         """The references whose values are remembered, in the order of their first use."""
         return tuple(dict.fromkeys(self._known.values()))
 
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The secrets themselves."""
+        return tuple(self._known)
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where secrets stand in `text`."""
+        return [found.span() for _, pattern, _ in self._patterns for found in pattern.finditer(text)]
+
+    def learn(self, other: Scrubber) -> None:
+        """Remembers what `other` does."""
+        for value, reference in other._known.items():
+            self.remember(reference, value)
+
     def resolve(self, reference: str, environ: Mapping[str, str], *, base: Path | None = None) -> str:
         """`resolve`, and the value is remembered."""
         value = resolve(reference, environ, base=base)
@@ -112,7 +126,7 @@ class Scrubber:
 
     def reveal(self, text: Text, environ: Mapping[str, str], *, base: Path | None = None) -> str:
         """`text` with its references replaced by their values, which are remembered."""
-        return "".join(self.resolve(p.reference, environ, base=base) if isinstance(p, SecretRef) else p for p in text)
+        return "".join(p.quoted(self.resolve(p.reference, environ, base=base)) if isinstance(p, SecretRef) else p for p in text)
 
     def remember(self, reference: str, value: str) -> None:
         """From now on `value` is replaced by the name of `reference`."""
@@ -252,7 +266,7 @@ def _checked(reference: str, value: str) -> str:
 # Finding -------------------------------------------------------------------------------------------------------------------
 
 # What a terminal, a mail program, `base64` or JSON may put into the middle of a long word.
-_GAP = r'(?:\x1b\[[0-9;]*m|\\?\r?\n[ \t]*|(?:\\r)?\\n(?:",\s*")?)*'
+GAP = r'(?:\x1b\[[0-9;]*m|\\?\r?\n[ \t]*|(?:\\r)?\\n(?:",\s*")?)*'
 _ESCAPED = {
     "&": r"&amp;|&#38;",
     "<": r"&lt;|&#60;",
@@ -265,6 +279,11 @@ _ESCAPED = {
 }
 
 
+def encodings(value: str) -> tuple[str, tuple[str, ...]]:
+    """Hex in lower case, and the three texts that base64 may make of it, by where it begins."""
+    return value.encode().hex(), tuple(t[a:b] for t, a, b in (_base64_text(value.encode(), n) for n in range(3)))
+
+
 def _marker(reference: str, value: str) -> str:
     """What stands in the secret's place, as a replacement for `re.sub`."""
     return "[secret]" if value in reference else f"[secret {reference}]".replace("\\", r"\\")
@@ -273,14 +292,14 @@ def _marker(reference: str, value: str) -> str:
 def _patterns(value: str) -> list[re.Pattern[str]]:
     """Each begins with few possible characters, which lets `re` skip quickly over text without secrets."""
     data = value.encode()
-    hexadecimal = f"{_GAP}[: ]?{_GAP}".join(_either_case(f"{byte:02x}") for byte in data)
-    plain = _GAP.join(_character(c) for c in value)
+    hexadecimal = f"{GAP}[: ]?{GAP}".join(_either_case(f"{byte:02x}") for byte in data)
+    plain = GAP.join(_character(c) for c in value)
     return [re.compile(p) for p in (plain, *(_base64(data, before) for before in range(3)), hexadecimal)]
 
 
 def _character(c: str) -> str:
     """The character as it stands or in one of its escapes."""
-    quoted = "".join(f"%{_GAP}(?:25)?{_either_case(f'{b:02x}')}" for b in c.encode())
+    quoted = "".join(f"%{GAP}(?:25)?{_either_case(f'{b:02x}')}" for b in c.encode())
     hexed = "".join(rf"\\{{1,2}}x{_either_case(f'{b:02x}')}" for b in c.encode())
     units = c.encode("utf-16-be").hex()
     unicode = "".join(rf"\\{{1,2}}u{_either_case(units[i : i + 4])}" for i in range(0, len(units), 4))
@@ -294,15 +313,18 @@ def _base64(data: bytes, before: int) -> str:
 
     The neighbours, which hold a few bits of it, go too.
     """
-    text = base64.b64encode(b"\0" * before + data).decode().rstrip("=")
-    first = (before * 8 + 5) // 6
-    last = (before + len(data)) * 8 // 6
+    text, first, last = _base64_text(data, before)
     other = {"+": r"(?:[+-]|%2[bB])", "/": r"(?:[/_]|%2[fF]|\\/)"}
-    core = _GAP.join(other.get(c, c) for c in text[first:last])
+    core = GAP.join(other.get(c, c) for c in text[first:last])
     partial_before = "[A-Za-z0-9+/_-]?" if before else ""
-    partial_after = f"(?:{_GAP}[A-Za-z0-9+/_-])?" if last < len(text) else ""
+    partial_after = f"(?:{GAP}[A-Za-z0-9+/_-])?" if last < len(text) else ""
     return partial_before + core + partial_after + "(?:=|%3[dD]){0,2}"
 
 
+def _base64_text(data: bytes, before: int) -> tuple[str, int, int]:
+    text = base64.b64encode(b"\0" * before + data).decode().rstrip("=")
+    return text, (before * 8 + 5) // 6, (before + len(data)) * 8 // 6
+
+
 def _either_case(hexadecimal: str) -> str:
-    return _GAP.join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in hexadecimal)
+    return GAP.join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in hexadecimal)

@@ -14,10 +14,10 @@ import subprocess
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from balbook.errors import BadInput, Failed
+from balbook.errors import BadInput, Failed, Refused
 
 LEFT_OUT = ("target", "generated", ".git")
 GIT_S = 120
@@ -56,13 +56,27 @@ def from_git(source: str, cache: Path, environ: Mapping[str, str] = os.environ) 
 
     A ref is a branch, a tag or a full commit. BadInput for a reference that is none, Failed where git refuses.
     """
-    url, ref = _parsed(source)
+    url, ref = parse_reference(source)
     shown = f"git+{_without_user(url)}@{ref}"
     commit = _commit(url, ref, shown, environ)
     content = _archive(url, ref, commit, shown, cache, environ)
     with tarfile.open(fileobj=io.BytesIO(content)) as tar:
         files = {member.name: _content(tar, member) for member in tar.getmembers() if member.isfile()}
     return _archived(f"{shown} ({commit[:12]})", files, cache)
+
+
+def unpack_new(archive: Path, directory: Path) -> None:
+    """The regular files of a tar archive into a new directory; Refused where something stands there."""
+    if directory.exists():
+        raise Refused(f"{directory} is there already", advice="Move it away, or name another directory.")
+    draft = directory.with_name(f".{directory.name}.{os.getpid()}.new")
+    with tarfile.open(archive) as tar:
+        for member in tar.getmembers():
+            path = PurePosixPath(member.name)
+            if member.isfile() and not path.is_absolute() and ".." not in path.parts:
+                (draft / path).parent.mkdir(parents=True, exist_ok=True)
+                (draft / path).write_bytes(_content(tar, member))
+    draft.rename(directory)
 
 
 def tree_digest(files: Mapping[str, bytes]) -> str:
@@ -105,7 +119,8 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     return file.read() if file else b""
 
 
-def _parsed(source: str) -> tuple[str, str]:
+def parse_reference(source: str) -> tuple[str, str]:
+    """URL and ref of `git+URL@ref`; BadInput for what is none, or holds a credential. Touches nothing."""
     url, separator, ref = source.removeprefix("git+").rpartition("@")
     is_well_formed = (
         bool(separator)
@@ -114,8 +129,9 @@ def _parsed(source: str) -> tuple[str, str]:
     )
     if not is_well_formed or ".." in ref:
         raise BadInput(f"{_without_user(source)!r} is not git+URL@ref", advice="For example git+https://host/acme/rooms.git@v1.2.0.")
-    if urlsplit(url).password:
-        raise BadInput(f"git+{_without_user(url)}: the address holds a password", advice="Keep it in git's credential helper instead.")
+    parts = urlsplit(url)
+    if parts.password or (parts.username and parts.scheme != "ssh"):
+        raise BadInput(f"git+{_without_user(url)}: the address holds a credential", advice="Keep it in git's credential helper instead.")
     return url, ref
 
 
@@ -140,8 +156,11 @@ def _archive(url: str, ref: str, commit: str, shown: str, cache: Path, environ: 
     if not (bare / "HEAD").exists():
         bare.mkdir(parents=True, exist_ok=True)
         _git(["init", "--quiet", "--bare", str(bare)], shown, environ)
-    wanted = commit if ref == commit else ref
-    _git(["-C", str(bare), "fetch", "--quiet", "--depth", "1", "--", url, wanted], shown, environ)
+    try:
+        _git(["-C", str(bare), "cat-file", "-e", f"{commit}^{{tree}}"], shown, environ)
+    except Failed:
+        wanted = commit if ref == commit else ref
+        _git(["-C", str(bare), "fetch", "--quiet", "--depth", "1", "--", url, wanted], shown, environ)
     return _git(["-C", str(bare), "archive", "--format=tar", commit], shown, environ)
 
 

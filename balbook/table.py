@@ -7,11 +7,28 @@ from dataclasses import dataclass
 from html import escape
 
 BAD = ("failed", "NOT taken back", "unmet", "no", "unreachable", "undo_failed", "lost", "inconclusive")
+SHOWN_LINES = 12
 CSS = (
     "<style>.bb{border-collapse:collapse;font-variant-numeric:tabular-nums}.bb caption{text-align:left;font-weight:600;padding:4px 0}"
     ".bb th,.bb td{text-align:left!important;padding:3px 12px 3px 0;border-bottom:1px solid rgba(128,128,128,.35);vertical-align:top;"
     "white-space:pre-wrap}.bb .bad{font-weight:700;color:#d55e00}</style>"
 )
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A long text under a title: folded in a notebook, its last lines in a terminal."""
+
+    title: str
+    text: str
+
+    def __str__(self) -> str:
+        return "\n".join([self.title, *(f"  {line}" for line in self.text.splitlines()[-SHOWN_LINES:])])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return f"<details><summary>{escape(self.title)}</summary><pre style='white-space:pre-wrap'>{escape(self.text)}</pre></details>"
 
 
 @dataclass(frozen=True)
@@ -41,6 +58,10 @@ class Table:
         caption = f"<caption>{escape(self.title)}</caption>" if self.title else ""
         note = f"<p>{escape(self.note)}</p>" if self.note else ""
         return f"{CSS}<table class='bb'>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}"
+
+
+Shown = Table | Folded
+"""What a notebook shows as evidence."""
 
 
 def _cell(value: object) -> str:

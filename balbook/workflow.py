@@ -113,9 +113,8 @@ def _values(wanted: Wanted) -> dict[str, Any]:
 
     if wanted.kind not in KINDS:
         raise BadInput(f"there is no workflow {wanted.kind!r}", advice=nearest(wanted.kind, KINDS))
-    for what in ("environment", "branch"):
-        require_word(getattr(wanted, what), what)
-    for path in (wanted.inventory, wanted.records, *wanted.packages):
+    require_word(wanted.environment, "environment")
+    for path in (wanted.branch, wanted.inventory, wanted.records, *wanted.packages):
         _require_inside(path)
     runs = SIDES.get(wanted.kind, ())
     return {
@@ -136,10 +135,12 @@ def _uses(name: str, pin: Pin) -> str:
 
 
 def _require_inside(path: str) -> None:
-    """A relative path of plain words inside the repository: it becomes a part of the file as it stands."""
+    """A relative path of plain words: inside the repository, or a branch's name."""
     is_plain = re.fullmatch(r"\.|[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*", path)
     if not is_plain:
-        raise BadInput(f"{path!r} is not a path inside the repository", advice="Write a relative path such as services/rooms.")
+        raise BadInput(
+            f"{path!r} is not a relative path of plain words", advice="Write a path inside the repository, such as services/rooms."
+        )
 
 
 def _require_ours(path: Path, there: str) -> None:

@@ -24,8 +24,10 @@ BEGIN = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 
 def write_inventory(folder: Path, *, hosts: int = 2, balancer: bool = True, **application: Any) -> Inventory:
     """An inventory of that many hosts with an instance each; `application` goes over the usual settings of `hotel`."""
-    app_hosts = {f"app{n}": {"address": f"10.0.0.2{n}", "roles": ["app"], "supervisor": "process"} for n in range(1, hosts + 1)}
-    lb1 = {"address": "10.0.0.31", "roles": ["balancer"], "supervisor": "process"}
+    # Should a test ever connect, then to this machine, where nothing listens on that port.
+    usual = {"port": 1, "supervisor": "process"}
+    app_hosts = {f"app{n}": {"address": f"127.0.0.2{n}", "roles": ["app"], **usual} for n in range(1, hosts + 1)}
+    lb1 = {"address": "127.0.0.31", "roles": ["balancer"], **usual}
     hotel = {
         "instances": [{"host": name, "port": 9090} for name in app_hosts],
         "health": {"within_s": 0.05, "passes": 1},

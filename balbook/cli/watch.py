@@ -48,7 +48,7 @@ def status(args: argparse.Namespace) -> int:
 def logs(args: argparse.Namespace) -> int:
     """The last lines of the instances' logs."""
     from balbook import transport
-    from balbook.commands import process
+    from balbook.procedures import supervision
     from balbook.procedures.site import Site
     from balbook.transport import fan_out
 
@@ -62,7 +62,7 @@ def logs(args: argparse.Namespace) -> int:
     lines = max(1, args.lines)
     try:
         outcomes = fan_out(
-            wanted, lambda key: site.transport.execute(instances[key].host, process.logs(site.instance_dir(instances[key]), lines))
+            wanted, lambda key: site.transport.execute(instances[key].host, supervision.logs(site, instances[key], lines))
         )
     finally:
         site.transport.close()

@@ -21,14 +21,14 @@ def bal_of(root: str) -> str:
 
 def bal(root: str, directory: str, *words: str, within_s: int = BUILD_S) -> Command:
     """One `bal` command in a directory; status 124 where it did not end in time."""
-    return script("bal", host_script("in_directory"), directory, within_s, bal_of(root), *words, deadline_s=within_s + 20.0)
+    return script("bal", host_script("bounded", "in_directory"), directory, within_s, bal_of(root), *words, deadline_s=within_s + 20.0)
 
 
 def push(root: str, directory: str, token: str, *, within_s: int = PUSH_S) -> Command:
     """`bal push` to Central; the token goes over standard input."""
     return script(
         "bal-push",
-        host_script("with_token"),
+        host_script("bounded", "with_token"),
         directory,
         within_s,
         bal_of(root),
@@ -36,6 +36,12 @@ def push(root: str, directory: str, token: str, *, within_s: int = PUSH_S) -> Co
         stdin=(SecretRef(token), "\n"),
         deadline_s=within_s + 20.0,
     )
+
+
+def new_package(root: str, directory: str, name: str) -> Command:
+    """`bal new --template lib NAME` in a directory of ours."""
+    text = 'mkdir -p "$2" && cd "$2" && rm -rf "./$3" && "$1" new --template lib "$3" 2>&1'
+    return script("bal-new", text, bal_of(root), directory, name, deadline_s=120)
 
 
 def has_version(root: str, version: str) -> Command:
@@ -63,11 +69,6 @@ def unpack(archive: str, directory: str, sha256: str, keep: tuple[str, ...] = ()
     return script("unpack", host_script("unpack"), archive, directory, sha256, *keep, deadline_s=120)
 
 
-def is_unpacked(directory: str, sha256: str) -> Command:
-    """Exit 0 where the directory was unpacked from this archive."""
-    return script("is-unpacked", '[ "$(cat "$1/.balbook-source" 2>/dev/null)" = "$2" ]', directory, sha256)
-
-
 def tree_digest(directory: str) -> Command:
     """Prints the digest of a project's sources; `none` where there is no such directory."""
     return script("tree-digest", host_script("tree_digest"), directory)
@@ -91,6 +92,12 @@ def read(path: str) -> Command:
 def download(url: str, path: str, sha256: str, *, within_s: int = 900) -> Command:
     """The host fetches a file; refused where its sha256 differs, and the bad file is gone."""
     return script("download", host_script("download"), url, path, sha256, within_s, deadline_s=within_s + 20.0)
+
+
+def fetch_base64(url: str, *, within_s: int = 60) -> Command:
+    """Prints a file behind a URL, seen from the host, in base64; status 22 where there is none."""
+    text = 'file=$(mktemp) || exit 1; trap \'rm -f "$file"\' EXIT; curl -fsSL --max-time "$2" -o "$file" -- "$1" || exit; base64 < "$file"'
+    return script("fetch-base64", text, url, within_s, deadline_s=within_s + 10.0)
 
 
 def fetch_text(url: str) -> Command:
@@ -123,6 +130,11 @@ def consolidate_new(root: str, place: str, packages: list[str]) -> Command:
         '{ [ ! -d "$2.aside/tests" ] || cp -R "$2.aside/tests" "$2/"; } && rm -rf "$2.aside"'
     )
     return script("consolidate-new", text, bal_of(root), place, ",".join(packages), deadline_s=300)
+
+
+def unpin(place: str) -> Command:
+    """Takes the pinned versions out of the working copy, so that `bal` resolves all packages to their newest versions."""
+    return Command(("rm", "-f", "--", f"{place}/Dependencies.toml"))
 
 
 def has_services(place: str, services: list[str]) -> Command:

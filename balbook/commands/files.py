@@ -21,6 +21,13 @@ def make_directories(paths: list[str], mode: str = "0755", *, is_privileged: boo
     return script("directory", host_script("directory"), mode, *paths, is_privileged=is_privileged)
 
 
-def are_directories(paths: list[str]) -> Command:
-    """Exit 0 where every path is a writable directory."""
-    return script("are-directories", 'for p in "$@"; do [ -d "$p" ] && [ -w "$p" ] || exit 1; done', *paths)
+def are_directories(paths: list[str], *, is_privileged: bool = False) -> Command:
+    """Exit 0 where every path is a directory that this user (root, where privileged) may write to."""
+    text = 'for p in "$@"; do [ -d "$p" ] && [ -w "$p" ] || exit 1; done'
+    return script("are-directories", text, *paths, is_privileged=is_privileged)
+
+
+def make_directories_of_login(paths: list[str]) -> Command:
+    """The directories, for the login itself to write to although their parent may be root's."""
+    text = 'mkdir -p "$@" && [ -z "${SUDO_UID:-}" ] || chown "$SUDO_UID:$SUDO_GID" "$@"'
+    return script("directory", text, "0755", *paths, is_privileged=True)

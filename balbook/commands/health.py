@@ -17,7 +17,7 @@ def is_healthy(port: int, path: str, expect: int = 200, timeout_s: float = 2) ->
 def is_started(instance_dir: str, port: int, path: str, expect: int = 200, timeout_s: float = 2) -> Command:
     """`is_healthy` of a process that balbook started; exit 70 with the end of its log where that process has ended."""
     text = host_script("has_ended", "is_healthy")
-    return script("balbook-is-healthy", text, port, path, expect, timeout_s, instance_dir, deadline_s=timeout_s + 10)
+    return script("balbook-is-healthy", text, port, path, expect, timeout_s, instance_dir, deadline_s=timeout_s + 10, is_privileged=True)
 
 
 def stays_healthy(port: int, path: str, expect: int, seconds: float, timeout_s: float = 2) -> Command:

@@ -8,12 +8,12 @@ from balbook.commands import host_script
 
 def start(instance_dir: str, port: int, nofile: int) -> Command:
     """Starts the release that the instance points to; nothing where it runs already."""
-    return script("process-start", host_script("process_start"), instance_dir, port, nofile)
+    return script("process-start", host_script("process_start"), instance_dir, port, nofile, is_privileged=True)
 
 
 def stop(instance_dir: str, within_s: int) -> Command:
     """SIGTERM, and SIGKILL after `within_s` seconds; nothing where nothing runs."""
-    return script("process-stop", host_script("process_stop"), instance_dir, within_s, deadline_s=within_s + 30.0)
+    return script("process-stop", host_script("process_stop"), instance_dir, within_s, deadline_s=within_s + 30.0, is_privileged=True)
 
 
 def runs(instance_dir: str, release: str) -> Command:
@@ -23,9 +23,9 @@ def runs(instance_dir: str, release: str) -> Command:
 
 def logs(instance_dir: str, lines: int) -> Command:
     """The last lines of an instance's log."""
-    return script("logs", host_script("logs"), instance_dir, lines)
+    return script("logs", host_script("logs"), instance_dir, lines, is_privileged=True)
 
 
-def executed_ids(prefix: str, instance_dirs: list[str]) -> Command:
-    """How often each request id with this prefix was executed, from the instances' logs."""
-    return script("executed-ids", host_script("executed_ids"), prefix, *(f"{d}/log/current.log" for d in instance_dirs))
+def executed_ids(prefix: str, instances: list[str]) -> Command:
+    """How often each request id with this prefix was executed, from the logs of instances: directories, or units."""
+    return script("executed-ids", host_script("executed_ids"), prefix, *instances, is_privileged=True)

@@ -8,7 +8,7 @@ from balbook.commands import host_script
 
 def describe_system(root: str) -> Command:
     """Prints CPUs, memory, disk, OS, clock, tools and listening ports; parsed by `facts.system`."""
-    return script("system", host_script("system"), root)
+    return script("system", host_script("system"), root, is_privileged=True)
 
 
 def has_os_packages(names: list[str]) -> Command:

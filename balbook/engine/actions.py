@@ -8,30 +8,35 @@ from collections.abc import Callable
 from pathlib import Path
 
 from balbook import transport as transports
-from balbook.command import Command, Result
+from balbook.command import Command, Result, script
 from balbook.errors import CommandFailed, DeadlineExceeded
-from balbook.facts.ballerina import parse_dependencies
+from balbook.facts.ballerina import advice_on, parse_build_time, parse_dependencies
 from balbook.journal import utc_now
 from balbook.plan import Action, Fetch, Guard, Publish, Run, Step, Upload, Wait
+from balbook.sources import unpack_new
 from balbook.store import Store
 from balbook.transport import Transport, describe, fan_out
 
 Progress = Callable[[str, int, int], None]
+PACKED = "balbook.tar"
 
 
 def perform(transport: Transport, host: str, action: Action, progress: Progress | None = None) -> Result:
     """Carries out one action; raises CommandFailed, DeadlineExceeded or HostError."""
     match action:
         case Run(command):
-            return transports.run(transport, host, command)
+            return _run(transport, host, command)
         case Wait():
             return _wait(transport, host, action)
         case Upload(path=path):
             report = (lambda sent, total: progress(path, sent, total)) if progress else None
             is_new = transport.upload(host, action, report)
             return Result(0, f"{'uploaded' if is_new else 'already there'}: {path}\n")
-        case Fetch(path, destination):
-            transport.download(host, path, Path(destination))
+        case Fetch(path, destination, is_directory):
+            if is_directory:
+                _fetch_directory(transport, host, path, Path(destination))
+            else:
+                transport.download(host, path, Path(destination))
             return Result(0, f"fetched: {path}\n")
         case Publish():
             return _publish(transport, host, action)
@@ -53,6 +58,14 @@ def holding(transport: Transport, guards: tuple[Guard, ...]) -> list[str]:
     return [guards[int(key)].host for key, ok in outcomes.succeeded.items() if ok]
 
 
+def _run(transport: Transport, host: str, command: Command) -> Result:
+    try:
+        return transports.run(transport, host, command)
+    except CommandFailed as exc:
+        exc.advice = exc.advice or advice_on(exc.output)
+        raise
+
+
 def _wait(transport: Transport, host: str, wait: Wait) -> Result:
     started = time.monotonic()
     while True:
@@ -66,12 +79,24 @@ def _wait(transport: Transport, host: str, wait: Wait) -> Result:
         time.sleep(wait.every_s)
 
 
+def _fetch_directory(transport: Transport, host: str, path: str, destination: Path) -> None:
+    """The files of a directory, as one archive on its way."""
+    archive = f"{path}.{PACKED}"
+    transports.run(transport, host, script("pack-directory", 'tar -cf "$1" -C "$2" .', archive, path))
+    with tempfile.TemporaryDirectory(prefix="balbook-") as folder:
+        file = Path(folder) / "directory.tar"
+        transport.download(host, archive, file)
+        unpack_new(file, destination)
+    transports.run(transport, host, Command(("rm", "-f", "--", archive)))
+
+
 def _publish(transport: Transport, host: str, publish: Publish) -> Result:
     """Nothing where the store holds what was built from the same input."""
     store = Store(Path(publish.store))
     if there := store.built_from(publish.application, publish.details.get("input_digest", "")):
         return Result(0, f"already in the store: {there.version}\n")
     resolved = transports.run(transport, host, Command(("cat", "--", publish.dependencies))).stdout
+    took = parse_build_time(transports.run(transport, host, Command(("cat", "--", publish.build_time))).stdout)
     with tempfile.TemporaryDirectory(prefix="balbook-") as folder:
         file = Path(folder) / "artifact"
         transport.download(host, publish.path, file)
@@ -82,7 +107,7 @@ def _publish(transport: Transport, host: str, publish: Publish) -> Result:
             file,
             at=utc_now(),
             packages=parse_dependencies(resolved),
-            details=publish.details,
+            details={**publish.details, "build_s": took.total_s, "phases": dict(took.phases)},
         )
     return Result(0, f"published {artifact.application} {artifact.version}, sha256 {artifact.sha256}\n")
 

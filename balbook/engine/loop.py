@@ -147,7 +147,7 @@ class Loop:
             self._begun.append(step)
             result = self._act(step)
         except BalbookError as exc:
-            self._finish(step, "failed", started, status=getattr(exc, "status", None), tail=str(exc))
+            self._finish(step, "failed", started, status=getattr(exc, "status", None), tail=_said_by(exc))
             raise
         self._finish(step, "changed", started, status=result.status, tail=result.tail(TAIL_LINES))
 
@@ -158,12 +158,11 @@ class Loop:
         self._finish(step, "changed" if step.id in self._interrupted else "already", started)
 
     def _act(self, step: Step) -> Result:
-        result = Result(0)
-        for action in step.actions:
-            result = perform(self._transport, step.host, action, self._progress(step))
+        """What all actions said, and the last one's status."""
+        said = [perform(self._transport, step.host, action, self._progress(step)) for action in step.actions]
         for action in step.verify:
             perform(self._transport, step.host, action)
-        return result
+        return Result(said[-1].status if said else 0, "".join(r.stdout for r in said), "".join(r.stderr for r in said))
 
     def _hold_floor(self, step: Step) -> None:
         """Waits a moment for the guards; raises StepFailed where too few hold."""
@@ -237,6 +236,12 @@ class Loop:
                 outcome, tail, is_whole = "undo_failed", str(exc), False
             self._finish(step, outcome, started, tail=tail)
         return is_whole
+
+
+def _said_by(exc: BalbookError) -> str:
+    """The error in a line with all that the command printed, where it was one; else the error with its advice."""
+    output = getattr(exc, "output", "")
+    return f"{exc.message.splitlines()[0]}\n{output}" if output else str(exc)
 
 
 def _last_lines(text: str) -> str:

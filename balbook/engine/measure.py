@@ -16,7 +16,7 @@ from balbook.inventory.models import ProbeRequest
 from balbook.journal import Journal
 from balbook.probe.client import START_WITHIN_S, ProbeProcess
 from balbook.probe.config import ProbeConfig, streams_from
-from balbook.probe.judge import acknowledged_posts, judge_posts, latency_of
+from balbook.probe.judge import Findings, acknowledged_posts, judge_posts, latency_of
 from balbook.probe.phases import phase_at, phase_spans, read_marks
 from balbook.probe.samples import read_samples
 from balbook.transport import Transport, fan_out
@@ -62,7 +62,7 @@ class Measurement:
         """Why the rollout must end: more requests failed than it may cost; empty: it need not."""
         if not self._probe:
             return ""
-        if not self._settings.get("is_gate", True):
+        if not self._settings.get("is_gate", True) or "judged_methods" in self._settings:
             return ""
         failed, allowed = int(self._probe.progress().get("failed", 0)), int(self._settings["max_failed"])
         return f"{failed} requests failed, {allowed} may" if failed > allowed else ""
@@ -88,15 +88,23 @@ class Measurement:
         self._journal.append("measured", **measured)
         if applied.verdict != "succeeded" or not self._settings.get("is_gate", True):
             return
-        allowed = int(self._settings["max_failed"])
-        if findings.failed > allowed:
-            applied.verdict, applied.why = "failed", f"{findings.failed} requests failed, {allowed} may"
+        failed, allowed = self._judged(findings), int(self._settings["max_failed"])
+        if failed > allowed:
+            applied.verdict, applied.why = "failed", f"{failed} requests failed, {allowed} may"
         elif measured.get("duplicate_posts"):
             applied.verdict, applied.why = "failed", f"{measured['duplicate_posts']} acknowledged POSTs were executed more than once"
         elif measured.get("missing_posts"):
             applied.verdict, applied.why = "failed", f"{measured['missing_posts']} acknowledged POSTs were never executed"
         elif findings.trust:
             applied.verdict, applied.why = "inconclusive", "; ".join(findings.trust)
+
+    def _judged(self, findings: Findings) -> int:
+        """How many failed requests count: all, or those of the methods that a drill's balancer may send again."""
+        methods = self._settings.get("judged_methods")
+        if methods is None or not self._probe:
+            return findings.failed
+        samples = read_samples(self._probe.out_dir)
+        return sum(s.is_failed and s.stream.partition(" ")[0] in methods for s in samples)
 
     def _posts(self, transport: Transport) -> dict[str, Any]:
         """Acknowledged POSTs against what the instances' logs say was executed; only where they log ids."""

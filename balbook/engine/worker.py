@@ -25,12 +25,15 @@ from balbook.engine.budget import Budget
 from balbook.engine.loop import Applied, Loop, StopRequest
 from balbook.engine.measure import Measurement, nothing_measured
 from balbook.engine.process import find, is_stop_requested, write_pid
+from balbook.engine.report import Reporter
 from balbook.errors import BalbookError, Refused
 from balbook.inventory import Inventory, read_inventory
+from balbook.inventory.secret_references import secret_references
 from balbook.journal import Event, Journal
 from balbook.lock import LeasePlace, held
-from balbook.plan import Plan, plan_from
-from balbook.secrets import Scrubber
+from balbook.plan import Plan, plan_from, secrets_of
+from balbook.scrubbing import ScrubbedStream, known_secrets
+from balbook.secrets import Scrubber, without_secrets
 from balbook.transport import Transport
 
 
@@ -38,38 +41,39 @@ def main(argv: list[str]) -> int:
     """Applies the plan of one run folder; what came of it stands in the journal."""
     run_dir = Path(argv[0])
     scrubber = Scrubber()
+    sys.stdout, sys.stderr = ScrubbedStream(sys.stdout, scrubber), ScrubbedStream(sys.stderr, scrubber)
     journal = Journal(run_dir / "journal.jsonl", clean=scrubber.data)
     stop = StopRequest()
     _listen(stop, journal)
     write_pid(run_dir)
     if is_stop_requested(run_dir):
         _ask(stop, journal, "asked before the first step")
+    reporter = Reporter(journal, journal.last("run_opened") or {})
     try:
-        applied = _apply(run_dir, journal, stop, scrubber)
+        reporter.end(_apply(run_dir, journal, stop, scrubber, reporter))
     except BalbookError as exc:
-        applied = Applied("failed", 0, str(exc))
-        applied_exit = exc.exit_status
-        journal.append("apply_finished", verdict="failed", changes=0, why=str(exc), exit_status=applied_exit)
-        return 0
+        reporter.end(Applied("failed", 0, str(exc)), exc.exit_status)
     except Exception as exc:
         # A defect of ours must end in a stated verdict too; the traceback is for whoever mends it.
         traceback.print_exc()
-        journal.append("apply_finished", verdict="failed", changes=0, why=f"defect in balbook: {type(exc).__name__}: {exc}", exit_status=1)
+        reporter.end(Applied("failed", 0, f"defect in balbook: {type(exc).__name__}: {exc}"))
         return 1
-    status = {"succeeded": 0, "inconclusive": 3}.get(applied.verdict, 1)
-    about = {"verdict": applied.verdict, "changes": applied.changes, "why": applied.why, "units": applied.units}
-    journal.append("apply_finished", exit_status=status, **about)
     return 0
 
 
-def _apply(run_dir: Path, journal: Journal, stop: StopRequest, scrubber: Scrubber) -> Applied:
+def _apply(run_dir: Path, journal: Journal, stop: StopRequest, scrubber: Scrubber, reporter: Reporter) -> Applied:
     opened = journal.last("run_opened") or {}
     plan = plan_from(json.loads((run_dir / "plan.json").read_text(encoding="utf-8")))
     _require_shown(plan, journal)
     inventory = read_inventory(Path(opened["inventory"]["path"]))
-    transport = transports.connect(inventory, _reveal(scrubber, inventory))
+    scrubber.learn(known_secrets(inventory, os.environ))  # a host may show what this plan does not need
+    reveal = _reveal(scrubber, inventory)
+    for secret in secrets_of(plan):
+        reveal(secret)  # one that cannot be read is bad input, as long as nothing was touched
+    transport = transports.connect(inventory, reveal)
     try:
         journal.append("apply_started", digest=plan.digest, pid=os.getpid(), steps=len(plan.steps))
+        reporter.begin(inventory, plan, reveal)
         with _leased(transport, plan, opened, journal, stop, run_dir), _measured(run_dir, plan, journal, opened) as measurement:
             budget = Budget(plan.settings.get("rollout", {}), measurement)
             loop = Loop(plan, transport, journal, stop, on_phase=measurement.phase, is_spent=budget.is_spent)
@@ -166,8 +170,13 @@ def _ask(stop: StopRequest, journal: Journal, why: str) -> None:
 
 
 def _reveal(scrubber: Scrubber, inventory: Inventory) -> transports.Reveal:
+    """Reads secrets where they are needed. From here on no process that is started inherits one."""
+    environ = dict(os.environ)
+    for name in environ.keys() - without_secrets(environ, secret_references(inventory)).keys():
+        del os.environ[name]
+
     def reveal(reference: SecretRef) -> str:
-        return scrubber.resolve(reference.reference, os.environ, base=inventory.path.parent)
+        return scrubber.resolve(reference.reference, environ, base=inventory.path.parent)
 
     return reveal
 

@@ -24,6 +24,29 @@ PHASES = {
 }
 
 
+ADVICE = (
+    ("Two incompatible versions exist", "Publish the package that needs the older one anew, made with the newer; then consolidate."),
+    ("unauthorized access token", "Is `central.token` of the inventory valid, and for this organization?"),
+    ("already exists in remote repository", "A published version is never replaced: raise `version` in Ballerina.toml."),
+    ("connection to the remote repository host failed", "Can the build host reach Central? Then apply again."),
+    ("compilation contains errors", "Mend the lines that are named above, then apply again."),
+    ("cannot resolve module", "Is that package published? Push it first: balbook apply pack_push."),
+    ("there are test failures", "Mend the tests that failed, or what they test."),
+    ("GraalVM installation directory", "Set GRAALVM_HOME for the build host's sessions (/etc/environment), or build a jar."),
+    ("cannot find 'native-image'", "GRAALVM_HOME must name a GraalVM that has native-image."),
+    ("did not end within", "Look at the build host and at Central, then apply again."),
+)
+"""What to do next, by what `bal` says; it has no codes that could be used instead. The first that fits."""
+
+
+@dataclass(frozen=True)
+class BuildTime:
+    """How long a build took: seconds by phase, and in all."""
+
+    phases: Mapping[str, float]
+    total_s: float
+
+
 @dataclass(frozen=True)
 class PackageId:
     """`org/name:version`."""
@@ -68,8 +91,18 @@ def parse_package(text: str, where: str) -> PackageId:
 
 def parse_services(text: str) -> list[str]:
     """The services of a consolidated project's `Ballerina.toml`, as written, sorted; a service may stand there twice."""
-    tables = tomllib.loads(text).get("tool", {}).get("consolidate-packages", [])
-    return sorted(service for table in tables for service in table.get("options", {}).get("services", []))
+    return sorted(service for table in _consolidated(text) for service in table.get("options", {}).get("services", []))
+
+
+def is_consolidated(text: str) -> bool:
+    """Whether this `Ballerina.toml` is of a project that the consolidate tool has made."""
+    return bool(_consolidated(text))
+
+
+def parse_left_over(text: str) -> list[str]:
+    """`org/name` of each `[[dependency]]` table without a service: the tool leaves them behind when it removes one."""
+    names = {f"{table.get('org')}/{table.get('name')}" for table in tomllib.loads(text).get("dependency", [])}
+    return sorted(names - set(parse_services(text)))
 
 
 def parse_dependencies(text: str) -> dict[str, str]:
@@ -87,10 +120,14 @@ def parse_tests(output: str) -> Tests:
     return Tests(**counts)
 
 
-def parse_build_time(text: str) -> dict[str, float]:
-    """Seconds by phase from `target/build-time.json` (which has milliseconds), phases that did not run left out."""
-    data: Mapping[str, Any] = json.loads(text)
-    return {label: data[key] / 1000 for key, label in PHASES.items() if isinstance(data.get(key), int | float) and data[key] > 0}
+def parse_build_time(text: str) -> BuildTime:
+    """From `target/build-time.json` (which has milliseconds), phases that did not run left out; Failed where it is none."""
+    try:
+        data: Mapping[str, Any] = json.loads(text)
+        phases = {label: data[key] / 1000 for key, label in PHASES.items() if data.get(key, 0) > 0}
+        return BuildTime(phases, max(data.get("totalDuration", 0) / 1000, sum(phases.values())))
+    except (ValueError, TypeError, AttributeError) as exc:
+        raise Failed(f"build-time.json cannot be read: {exc}", advice="Is this the distribution that `bal version` says?") from exc
 
 
 def parse_version(output: str) -> str:
@@ -107,11 +144,27 @@ def parse_sha256(text: str, name: str) -> str:
     return found.group(1).lower()
 
 
+def java_needed(version: str) -> int:
+    """The major version of the Java runtime that a distribution, and what it builds, needs."""
+    year, update = (int(part) for part in version.split(".")[:2])
+    return 21 if (year, update) >= (2201, 11) else 17
+
+
+def advice_on(output: str) -> str:
+    """What to do next after `bal` failed with this output; empty where its own words must do."""
+    return next((advice for said, advice in ADVICE if said in output), "")
+
+
 def newest(versions: list[str]) -> str | None:
     """The highest stable version of a list, pre-releases only where there is nothing else."""
     known = [v for v in versions if _SEMVER.match(v)]
     stable = [v for v in known if "-" not in v.split("+")[0]]
     return max(stable or known, key=_precedence, default=None)
+
+
+def _consolidated(text: str) -> list[Mapping[str, Any]]:
+    tables = tomllib.loads(text).get("tool", {}).get("consolidate-packages", [])
+    return tables if isinstance(tables, list) else []
 
 
 def _precedence(version: str) -> tuple[int, int, int, bool, str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from balbook.commands.releases import inspect
+from balbook.errors import Failed
 from balbook.facts import Fact
 
 
@@ -61,20 +62,25 @@ def installed(application_dir: str) -> Fact[Installed]:
 
 
 def parse_installed(output: str) -> Installed:
-    """Reads the lines of `inspect`: `release …`, `instance …`, `artifact …`."""
+    """Reads the lines of `inspect`: `release …`, `instance …`, `artifact …`; Failed names one that is damaged."""
     releases: dict[str, InstalledRelease] = {}
     instances: dict[int, RunningInstance] = {}
     artifacts: set[str] = set()
     for line in output.splitlines():
-        match line.split(" ", 3):
-            case ["release", name, proven, revision]:
-                at = None if proven == "no" else int(proven)
-                releases[name] = InstalledRelease(name, at, json.loads(revision))
-            case ["instance", port, current, rest]:
-                running, pid, since = rest.split(" ")
-                instances[int(port)] = RunningInstance(int(port), _or_none(current), _or_none(running), _number(pid), _number(since))
-            case ["artifact", sha256]:
-                artifacts.add(sha256)
+        try:
+            match line.split(" ", 3):
+                case ["release", name, proven, revision]:
+                    at = None if proven == "no" else int(proven)
+                    releases[name] = InstalledRelease(name, at, json.loads(revision))
+                case ["instance", port, current, rest]:
+                    running, pid, since = rest.split(" ")
+                    instances[int(port)] = RunningInstance(int(port), _or_none(current), _or_none(running), _number(pid), _number(since))
+                case ["artifact", sha256]:
+                    artifacts.add(sha256)
+        except ValueError as exc:
+            what = " ".join(line.split(" ", 2)[:2])
+            advice = "Its REVISION or PROVEN is damaged; remove that folder."
+            raise Failed(f"{what}: what stands of it cannot be read", advice=advice) from exc
     return Installed(releases, instances, frozenset(artifacts))
 
 

@@ -46,7 +46,7 @@ def parse_system(output: str) -> System:
     for line in output.splitlines():
         key, _, value = line.partition(" ")
         if key == "listens":
-            listening.add(int(value, 16))
+            listening.update(int(port, 16) for port in re.findall(r"^[0-9A-F]{4}$", value))
         elif key.startswith("tool."):
             tools[key.removeprefix("tool.")] = value
         else:

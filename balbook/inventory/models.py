@@ -121,7 +121,7 @@ class ConfigFile(Model):
     """A `Config.toml` template of the user's own; balbook adds the listener's tables."""
 
     file: LocalPath
-    """The template, relative to the inventory."""
+    """The template, relative to the inventory. A secret stands in it as `"${secret:env:NAME}"`."""
 
 
 class Application(Model):

@@ -16,6 +16,9 @@ ROLES = {"build": "build", "app": "app", "lb": "balancer"}
 """Role of a host by the word before the number in its name."""
 CENTRAL_PORT = "central.http"
 """Ballerina Central's stand-in; a lab with a build host has one."""
+INSTANCE_PORT, LISTEN_PORT = 9090, 80
+"""Of hosts that are machines of their own."""
+MOST_HOSTS = 64
 HEADING = "# The inventory of a lab on this machine. `balbook lab down` removes it.\n"
 
 
@@ -57,6 +60,47 @@ def inventory_text(lab: Path, hosts: Sequence[str], ports: Mapping[str, int], us
     data["artifacts"] = f"file://{lab}/artifacts"
     data["records"] = {"path": f"{lab}/records"}
     return HEADING + yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+
+
+def machines(count: int) -> tuple[str, ...]:
+    """The names of `count` hosts: applications' first of all, a balancer for two of them, a build host beside that.
+
+    >>> machines(5)
+    ('build1', 'app1', 'app2', 'app3', 'lb1')
+    """
+    if not 1 <= count <= MOST_HOSTS:
+        raise BadInput(f"a lab of {count} hosts cannot be", advice=f"Between 1 and {MOST_HOSTS}.")
+    others = (count >= 4) + (count >= 2)
+    apps = tuple(f"app{number}" for number in range(1, count - others + 1))
+    return (("build1",) if count >= 4 else ()) + apps + (("lb1",) if count >= 2 else ())
+
+
+def machines_inventory_text(lab: Path, hosts: Sequence[str], addresses: Mapping[str, str], user: str) -> str:
+    """The `inventory.yaml` of a lab whose hosts are machines: each its own address, the ports as in production."""
+    data: dict[str, Any] = {"version": 1, "environment": "lab", "lab": True}
+    data["hosts"] = {host: _machine(lab, host, addresses[host], user) for host in hosts}
+    balancers = [host for host in hosts if role(host) == "balancer"]
+    instances = [{"host": host, "port": INSTANCE_PORT} for host in hosts if role(host) == "app"]
+    if instances:
+        data["applications"] = {"hotel": _hotel(instances, has_balancer=bool(balancers))}
+    if balancers:
+        data["balancers"] = {"public": {"host": balancers[0], "kind": "nginx", "configuration": "include", "listen": LISTEN_PORT}}
+    data["artifacts"] = f"file://{lab}/artifacts"
+    data["records"] = {"path": f"{lab}/records"}
+    return HEADING + yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+
+
+def _machine(lab: Path, host: str, address: str, user: str) -> dict[str, Any]:
+    return {
+        "address": address,
+        "user": user,
+        "roles": [role(host)],
+        "become": "sudo",
+        "identity": f"{lab}/client_key",
+        "known_hosts": f"{lab}/known_hosts",
+        "supervisor": "systemd",
+        "drill": "allowed",
+    }
 
 
 def _host(lab: Path, host: str, port: int, user: str) -> dict[str, Any]:

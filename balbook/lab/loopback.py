@@ -6,21 +6,17 @@ the last that is removed, and every process of the lab is known by a variable of
 
 from __future__ import annotations
 
-import fcntl
 import os
 import random
-import shutil
-import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from balbook import processes
 from balbook.errors import Failed, Refused
-from balbook.lab import fleet, needs, ports, sshd, supplies
+from balbook.lab import fleet, folders, needs, ports, sshd, supplies
 from balbook.lab.fleet import HOSTS
 from balbook.lab.sshd import Server
 from balbook.lab.supplies import Supplies
@@ -31,7 +27,6 @@ from balbook.lab_place import (
     State,
     is_running,
     lab_folder,
-    labs_home,
     read_state,
     require_lab_or_nothing,
     write_state,
@@ -98,10 +93,11 @@ class LabStatus:
     instances: tuple[Endpoint, ...] = ()
     balancers: tuple[Endpoint, ...] = ()
     registries: tuple[Endpoint, ...] = ()
+    backend: str = BACKEND
 
     def data(self) -> dict[str, Any]:
         """Plain data, for `--json`."""
-        data: dict[str, Any] = {"name": self.name, "backend": BACKEND, "folder": str(self.folder)}
+        data: dict[str, Any] = {"name": self.name, "backend": self.backend, "folder": str(self.folder)}
         data |= {"is_running": self.is_running, "is_left_over": self.is_left_over, "inventory": str(self.folder / INVENTORY)}
         for kind in ("hosts", "instances", "balancers", "registries"):
             data[kind] = [vars(endpoint) | {"is_alive": endpoint.is_alive} for endpoint in getattr(self, kind)]
@@ -122,7 +118,7 @@ def up(
     needs.require(environ=environ)
     sshd.login()
     sshd.require_separation()
-    with _alone(environ):
+    with folders.alone(environ):
         _require_loopback(folder)
         if _is_complete(folder):
             return _keep(name, folder, hosts, say, environ)
@@ -141,7 +137,7 @@ def down(name: str = DEFAULT_NAME, *, say: Say = lambda line: None, environ: Map
     Raises Failed where a process does not end; the folder then stays, for another try.
     """
     folder = lab_folder(name, environ)
-    with _alone(environ):
+    with folders.alone(environ):
         _require_loopback(folder)
         was_there = _clear(folder, say)
     say(f"Lab {name} is down; {folder} is removed." if was_there else f"There is no lab {name}.")
@@ -209,7 +205,12 @@ def _supply(lab: Lab, environ: Mapping[str, str]) -> dict[str, tuple[int, str]]:
     if lab.supplies is None:
         return {}
     supplies.prepare(lab.supplies, environ)
-    return {CENTRAL: supplies.start_central(lab.supplies)}
+    return {CENTRAL: _central(lab)}
+
+
+def _central(lab: Lab) -> tuple[int, str]:
+    assert lab.supplies is not None
+    return supplies.start_central(lab.supplies)
 
 
 def _keep(name: str, folder: Path, hosts: Sequence[str], say: Say, environ: Mapping[str, str]) -> Lab:
@@ -220,8 +221,7 @@ def _keep(name: str, folder: Path, hosts: Sequence[str], say: Say, environ: Mapp
     for host, (pid, born) in state.servers.items():
         if processes.identity(pid) != born:
             say(f"{host}: its server is gone; starting it again")
-            is_central = host == CENTRAL and lab.supplies
-            servers[host] = supplies.start_central(lab.supplies) if is_central else sshd.start(lab.servers[host], environ)
+            servers[host] = sshd.start(lab.servers[host], environ) if host in lab.servers else _central(lab)
             write_state(folder, replace(state, servers=servers))
     say(f"Lab {name} is up already and is kept; its inventory is {lab.inventory}")
     if set(hosts) != set(lab.servers):
@@ -272,20 +272,10 @@ def _clear(folder: Path, say: Say) -> bool:
         return bool(found)
     for entry in folder.iterdir():
         if entry.name != STATE:
-            _remove(entry)
+            folders.remove(entry)
     (folder / STATE).unlink(missing_ok=True)
     folder.rmdir()
     return True
-
-
-def _remove(path: Path) -> None:
-    if not path.is_dir() or path.is_symlink():
-        path.unlink()
-        return
-    # A package's folder may have been made read-only by what was deployed.
-    for folder, _, _ in os.walk(path):
-        Path(folder).chmod(stat.S_IRWXU)
-    shutil.rmtree(path)
 
 
 def _endpoint(what: str, port: int, state: State, found: Sequence[Process]) -> Endpoint:
@@ -296,13 +286,3 @@ def _endpoint(what: str, port: int, state: State, found: Sequence[Process]) -> E
     process = processes.listener(port, found)
     name = f"{host}:{port}" if kind == "instance" else host
     return Endpoint(name, kind, "127.0.0.1", port, process.pid if process else None)
-
-
-@contextmanager
-def _alone(environ: Mapping[str, str]) -> Iterator[None]:
-    """One start or stop of a lab at a time: ports are handed out, and a half-started lab is told from an abandoned one."""
-    home = labs_home(environ)
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (home / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

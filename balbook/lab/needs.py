@@ -1,6 +1,6 @@
 """What the lab and the tests need of the operating system, and how to get it.
 
-    python -m balbook.lab.needs [--balancers] [--install]
+    python -m balbook.lab.needs [--balancers] [--vm] [--install]
 
 Only the standard library and `balbook.errors`, so that it runs before anything else is installed. Exit statuses: 0 all is
 there, 1 an installation failed, 2 something is missing.
@@ -55,6 +55,10 @@ NEEDS = (
     Need("curl", "health checks on the hosts", ("curl",), "curl", "curl"),
     Need("flock", "locks on the hosts", ("util-linux",), "flock", "util-linux"),
     Need("haproxy", "tests of the second balancer", ("haproxy",), "haproxy", "haproxy", "balancers", ("haproxy.service",)),
+    Need("debootstrap", "makes the base image of the lab's VMs", ("debootstrap",), "", "", "vm"),
+    Need("systemd-nspawn", "boots the lab's VMs", ("systemd-container",), "", "", "vm"),
+    Need("ip", "gives the lab's VMs their network", ("iproute2",), "", "", "vm"),
+    Need("nft", "injects network faults", ("nftables",), "", "", "vm"),
 )
 
 ELSEWHERE = (
@@ -86,23 +90,22 @@ def require(groups: Sequence[str] = ("",), *, environ: Mapping[str, str] = os.en
 def not_met(needed: Sequence[Need], reason: str = "") -> BadInput:
     """The error for these needs."""
     names = ", ".join(f"{need.program} ({need.why})" for need in needed)
-    ways = [
-        f"  apt-get install --no-install-recommends {_words(need.apt[0] for need in needed)}",
-        f"  brew install {_words(need.brew for need in needed)}",
-        f"  conda install -c conda-forge {_words(need.conda for need in needed)}",
-    ]
+    ways = [f"  apt-get install --no-install-recommends {_words(need.apt[0] for need in needed)}"]
+    if all(need.brew for need in needed):  # the lab's VMs are Linux's alone
+        ways.append(f"  brew install {_words(need.brew for need in needed)}")
+        ways.append(f"  conda install -c conda-forge {_words(need.conda for need in needed)}")
     advice = "\n".join([f"{reason}Install them, whichever fits:".strip(), *ways])
     return BadInput(f"missing on this machine: {names}", advice=advice)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Says what is missing; with `--install` installs it. `--balancers`: with what only tests of balancers need."""
+    """Says what is missing; with `--install` installs it. `--balancers`, `--vm`: with what tests of balancers and VMs need."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    if set(words) - {"--install", "--balancers"}:
+    if set(words) - {"--install", "--balancers", "--vm"}:
         print(__doc__, file=sys.stderr)
         return 2
     try:
-        needed = missing(("", "balancers") if "--balancers" in words else ("",))
+        needed = missing(("", *(group for group in ("balancers", "vm") if f"--{group}" in words)))
         if needed and "--install" in words:
             from balbook.lab.packages import install  # it imports this module
 

@@ -5,7 +5,7 @@ A procedure never changes a host: it reads facts and returns plans. Each module 
     preflight(site) -> Table                     read-only facts, for the reader
     plan(site) -> Plan                           what would be done
     verify(site, plan) -> list[Check]            fresh facts, after the plan was applied
-    evidence(site, plan, run_dir) -> list[Table]
+    evidence(site, plan, run_dir) -> list[Table | Folded]
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from balbook import sources
 from balbook.command import require_word
 from balbook.errors import BadInput, ParameterError, nearest
 from balbook.inventory.models import Inventory
 from balbook.plan import Plan
 from balbook.procedures.site import Site
-from balbook.table import Table
+from balbook.table import Shown, Table
 
 NAMES = ("build", "consolidate", "failover_drill", "hot_deploy", "install", "pack_push", "provision", "rollback")
 STRATEGIES = ("active_active", "active_active_checked", "active_passive")
@@ -45,7 +46,7 @@ class Procedure(Protocol):
 
     def verify(self, site: Site, plan: Plan) -> Sequence[Check]: ...
 
-    def evidence(self, site: Site, plan: Plan, run_dir: Path) -> Sequence[Table]: ...
+    def evidence(self, site: Site, plan: Plan, run_dir: Path) -> Sequence[Shown]: ...
 
 
 def procedure(name: str) -> Procedure:
@@ -72,6 +73,9 @@ def check_names(inventory: Inventory, parameters: Mapping[str, Any]) -> None:
     for name in ("release", "version"):
         if parameters.get(name):
             require_word(str(parameters[name]), f"parameter {name}")
+    for source in parameters.get("packages", ()):
+        if sources.is_git(source):
+            sources.parse_reference(source)  # before it is written anywhere: it might hold a credential
     strategy = parameters.get("strategy")
     if strategy and strategy not in STRATEGIES:
         raise ParameterError(f"parameter strategy: {strategy!r} is not known", advice=nearest(strategy, STRATEGIES))

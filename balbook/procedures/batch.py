@@ -11,6 +11,7 @@ from balbook.command import Command
 from balbook.commands import health, process, releases
 from balbook.inventory.models import Instance
 from balbook.plan import Action, Guard, Run, Step, Wait
+from balbook.procedures import supervision
 from balbook.procedures.look import Seen
 from balbook.procedures.release import Release
 from balbook.procedures.site import Site
@@ -200,13 +201,13 @@ class Batch:
         return self.seen.front is not None and self.site.application.drain != "graceful_stop"
 
     def _start(self, instance: Instance) -> Command:
-        return process.start(self.site.instance_dir(instance), instance.port, self.site.application.system.nofile)
+        return supervision.start(self.site, instance)
 
     def _stop_command(self, instance: Instance) -> Command:
         within_s = self.stop_within_s
         if within_s is None:
-            within_s = 0 if self._is_drained_first else round(self.site.application.graceful_stop_s) + 15
-        return process.stop(self.site.instance_dir(instance), within_s)
+            within_s = 0 if self._is_drained_first else supervision.stop_within_s(self.site.application)
+        return supervision.stop(self.site, instance, within_s)
 
     def _healthy(self, instance: Instance) -> tuple[Action, ...]:
         check = self.site.application.health

@@ -7,19 +7,21 @@ built again: two builds of one input differ in bytes, so bytes are never compare
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from balbook import transport as transports
 from balbook.commands import ballerina
 from balbook.errors import BalbookError
-from balbook.facts.ballerina import parse_build_time, parse_package, parse_version
+from balbook.facts.ballerina import parse_package, parse_version
+from balbook.journal import Journal
 from balbook.plan import Action, Plan, Publish, Run, Step, canonical
 from balbook.procedures import Check
+from balbook.procedures.bal_outputs import bal_outputs
 from balbook.procedures.preconditions import row
 from balbook.procedures.project import Project, project, wanted_packages
 from balbook.procedures.site import Site
-from balbook.table import Table
+from balbook.store import Artifact
+from balbook.table import Shown, Table
 
 
 def preflight(site: Site) -> Table:
@@ -33,10 +35,11 @@ def plan(site: Site) -> Plan:
     """Build, and publish to the store; nothing where the store holds what was built from this input."""
     found, kind = project(site), site.application.artifact
     root = site.host(found.host).root
-    distribution = parse_version(transports.run(site.transport, found.host, ballerina.bal(root, "/", "version", within_s=60)).stdout)
+    distribution = parse_version(site.transport.execute(found.host, ballerina.bal(root, "/", "version", within_s=60)).stdout)
     digest = input_digest(found, kind, distribution)
     there = site.store.built_from(site.application_name, digest)
     rows = [
+        row(f"{found.host}: bal is there", bool(distribution), distribution, otherwise="met by runbook install"),
         row("the project is there", found.exists, otherwise="met by runbook consolidate"),
         row("its packages are those of the inventory", found.services == wanted_packages(site), otherwise="met by runbook consolidate"),
         row("its tests passed as it stands", found.is_tested, otherwise="met by runbook consolidate"),
@@ -67,22 +70,30 @@ def verify(site: Site, plan: Plan) -> Sequence[Check]:
     return checks
 
 
-def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Table]:
-    """The artifact with what is in it, and the seconds of each phase of the last build."""
+def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Shown]:
+    """The artifact with what is in it, the seconds of each phase of its build, and what `bal` said."""
     artifact = site.store.built_from(site.application_name, str(plan.subject["input_digest"]))
     rows: list[tuple[object, ...]] = [(name, version) for name, version in sorted(artifact.packages.items())] if artifact else []
     title = f"{site.application_name} {artifact.version}, sha256 {artifact.sha256}" if artifact else "No artifact"
-    tables = [Table(("package", "version"), rows, title=title)]
-    if phases := build_phases(site):
-        tables.append(Table(("phase", "seconds"), [(name, f"{seconds:.2f}") for name, seconds in phases.items()], title="Last build"))
-    return tables
+    shown: list[Shown] = [Table(("package", "version"), rows, title=title)]
+    journal = Journal(run_dir / "journal.jsonl")
+    if artifact and "phases" in artifact.details:
+        shown.append(_phase_table(artifact))
+        _record(journal, artifact)
+    return [*shown, *(output for output in bal_outputs(journal.events()) if not isinstance(output, Table))]
 
 
-def build_phases(site: Site) -> Mapping[str, float]:
-    """Seconds by phase of the last build on the build host; empty where none was measured."""
-    found = project(site)
-    text = transports.run(site.transport, found.host, ballerina.read(f"{found.place}/target/build-time.json")).stdout
-    return parse_build_time(text) if text else {}
+def _phase_table(artifact: Artifact) -> Table:
+    rows = [(phase, f"{seconds:.2f}") for phase, seconds in artifact.details["phases"].items()]
+    return Table(("phase", "seconds"), [*rows, ("in all", f"{artifact.details['build_s']:.2f}")], title=f"Build of {artifact.version}")
+
+
+def _record(journal: Journal, artifact: Artifact) -> None:
+    """The times of a build of this run, once."""
+    applied = journal.last("apply_finished") or {}
+    if applied.get("changes") and not journal.last("timed"):
+        phases = {f"{phase.replace(' ', '_')}_s": seconds for phase, seconds in artifact.details["phases"].items()}
+        journal.append("timed", version=artifact.version, kind=artifact.kind, build_s=artifact.details["build_s"], **phases)
 
 
 def input_digest(found: Project, kind: str, distribution: str) -> str:
@@ -92,7 +103,8 @@ def input_digest(found: Project, kind: str, distribution: str) -> str:
 
 
 def _flags(kind: str) -> list[str]:
-    return ["--graalvm"] if kind == "native" else []
+    """`--sticky`: what was tested is what is built, however old the pins are."""
+    return ["--sticky", "--graalvm"] if kind == "native" else ["--sticky"]
 
 
 def _version(found: Project, digest: str) -> str:
@@ -113,7 +125,8 @@ def _step(site: Site, found: Project, root: str, kind: str, distribution: str, d
         version=_version(found, digest),
         kind=kind,
         dependencies=f"{found.place}/Dependencies.toml",
-        details={"input_digest": digest, "distribution": distribution, "build_host": found.host},
+        build_time=f"{found.place}/target/build-time.json",
+        details={"input_digest": digest, "project_digest": found.digest, "distribution": distribution, "build_host": found.host},
     )
     return Step(
         id=f"build {site.application_name}",

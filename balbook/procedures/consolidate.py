@@ -6,48 +6,46 @@ after every call and held against what was asked.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from balbook.command import Command
 from balbook.commands import ballerina
 from balbook.journal import Journal
-from balbook.plan import Fetch, Plan, Run, Step, Upload
+from balbook.plan import Action, Fetch, Plan, Run, Step, Upload
 from balbook.procedures import Check
-from balbook.procedures.bal_outputs import test_table
-from balbook.procedures.preconditions import row
-from balbook.procedures.project import KEPT, Project, newer, project, repository_sources, wanted_packages
+from balbook.procedures.bal_outputs import bal_outputs
+from balbook.procedures.preconditions import Row, row
+from balbook.procedures.project import KEPT, Project, newer, project, repository_sources, wanted_packages, with_repository
 from balbook.procedures.site import Site
-from balbook.sources import tree_digest
-from balbook.table import Table
+from balbook.sources import Sources, tree_digest
+from balbook.table import Shown, Table
 
 
 def preflight(site: Site) -> Table:
     """What is in the project, and what is wanted."""
-    found, wanted, offered = project(site), wanted_packages(site), newer(site, project(site))
-    names = sorted({*wanted, *found.services})
+    wanted, found = wanted_packages(site), project(site)
+    offered = newer(site, found)
     rows = [
         (n, "yes" if n in wanted else "no", "yes" if n in found.services else "no", found.resolved.get(n, "-"), offered.get(n, "-"))
-        for n in names
+        for n in sorted({*wanted, *found.services})
     ]
-    return Table(
-        ("package", "wanted", "in the project", "version", "newer"), rows, title=f"Consolidated project of {site.application_name}"
-    )
+    columns = ("package", "wanted", "in the project", "version", "newer")
+    return Table(columns, rows, title=f"Consolidated project of {site.application_name}")
 
 
 def plan(site: Site) -> Plan:
     """Bring the project from the repository, add and remove packages, resolve and test, and bring it back."""
-    found, wanted, offered = project(site), wanted_packages(site), newer(site, project(site))
-    root = site.host(found.host).root
-    steps = [
-        *_bring(site, found, root),
-        *_change(found, wanted, root),
-        _test(found, root, wanted, bool(offered)),
-        *_take_back(found, bool(offered) or not found.is_tested),
-    ]
-    has_tool = site.transport.execute(found.host, ballerina.has_tool(root)).status == 0
-    rows = (row(f"{found.host}: the tool {ballerina.TOOL} is there", has_tool, otherwise="met by runbook install"),)
-    return Plan("consolidate", site.application_name, tuple(steps), subject={"packages": wanted, "newer": offered}, preconditions=rows)
+    wanted, there = wanted_packages(site), project(site)
+    kept = repository_sources(site, there)
+    found = with_repository(there, kept)
+    offered, root = newer(site, found), site.host(found.host).root
+    steps = [*_bring(there, kept, root), *_change(found, wanted, root)]
+    is_settled = all(step.is_done for step in steps) and found.is_tested and not offered
+    is_new = kept is None or any(step.title.startswith(f"{ballerina.TOOL} new") for step in steps)
+    steps += [_test(found, root, offered, is_settled), _take_back(found, is_settled, KEPT if is_new else KEPT[:2])]
+    subject = {"packages": wanted, "newer": offered}
+    return Plan("consolidate", site.application_name, tuple(steps), subject=subject, preconditions=tuple(_preconditions(site, found, root)))
 
 
 def verify(site: Site, plan: Plan) -> Sequence[Check]:
@@ -56,104 +54,102 @@ def verify(site: Site, plan: Plan) -> Sequence[Check]:
     return [
         Check("the project has exactly the packages of the inventory", found.services == wanted, ", ".join(found.services)),
         *(Check(f"{name} is resolved", name in found.resolved, found.resolved.get(name, "-")) for name in wanted),
+        Check("no package that was removed is left in a [[dependency]] table", not found.left_over, ", ".join(found.left_over)),
         Check("its tests passed as it stands", found.is_tested),
     ]
 
 
-def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Table]:
-    """The counts of the tests, and what is in the project."""
-    return [test_table(Journal(run_dir / "journal.jsonl").events()), preflight(site)]
+def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Shown]:
+    """What `bal` said, the counts of the tests, and what is in the project."""
+    return [*bal_outputs(Journal(run_dir / "journal.jsonl").events()), preflight(site)]
 
 
-def _bring(site: Site, found: Project, root: str) -> list[Step]:
+def _preconditions(site: Site, found: Project, root: str) -> Iterator[Row]:
+    has_tool = site.transport.execute(found.host, ballerina.has_tool(root)).status == 0
+    yield row(f"{found.host}: the tool {ballerina.TOOL} is there", has_tool, otherwise="met by runbook install")
+    where = f"{found.repository}/Ballerina.toml"
+    if found.exists:
+        what = f"{where} is of a consolidated project"
+        yield row(what, found.is_consolidated, "" if found.is_consolidated else f"it has no [[tool.{ballerina.TOOL}]]: another project?")
+    if found.left_over:
+        found_tables = f"take out the [[dependency]] tables without a service: {', '.join(found.left_over)}"
+        yield row(f"{where} is in order", False, found_tables)
+
+
+def _bring(there: Project, kept: Sources | None, root: str) -> Iterator[Step]:
     """The repository's files become the host's, where they differ."""
-    kept = repository_sources(site, found)
     if kept is None:
-        return []
-    archive = f"{root}/projects/{kept.sha256}.tar"
-    digest = tree_digest(kept.files)
-    return [
-        Step(
-            id="bring project",
-            host=found.host,
-            title=f"the project from {found.repository}",
-            done=_has_digest(found.place, digest),
-            is_done=found.digest == digest,
-            actions=(
-                Upload(str(kept.archive), kept.sha256, archive),
-                Run(ballerina.unpack(archive, found.place, kept.sha256, ("target",))),
-            ),
-            verify=(Run(_has_digest(found.place, digest)),),
-        )
-    ]
-
-
-def _change(found: Project, wanted: Sequence[str], root: str) -> list[Step]:
-    """`new` for a project that is not there, else `remove` and `add`; each verified by reading the project again."""
-    if not found.exists and not (found.repository / "Ballerina.toml").exists():
-        make = ballerina.consolidate_new(root, found.place, list(wanted))
-        return [_tool_step(found, f"new: {', '.join(wanted)}", make, wanted, is_done=False)]
-    there = found.services if found.exists else []
-    surplus = [n for n in dict.fromkeys(there) if n not in wanted]
-    lacking = [n for n in wanted if n not in there]
-    if found.exists and surplus and len(surplus) == len(set(there)):
-        # `add` does nothing once all are removed, so the new ones come first.
-        order = [("add", lacking), ("remove", surplus)]
-    else:
-        order = [("remove", surplus), ("add", lacking)]
-    steps, standing = [], list(dict.fromkeys(there))
-    for verb, names in order:
-        if names:
-            standing = sorted({*standing, *names} if verb == "add" else {*standing} - {*names})
-            command = ballerina.bal(root, found.place, ballerina.TOOL, verb, ",".join(names))
-            steps.append(_tool_step(found, f"{verb}: {', '.join(names)}", command, standing, is_done=False))
-    return steps
-
-
-def _tool_step(found: Project, title: str, command: Command, standing: Sequence[str], *, is_done: bool) -> Step:
-    return Step(
-        id=f"consolidate {title.partition(':')[0]}",
-        host=found.host,
-        title=f"{ballerina.TOOL} {title}",
-        done=ballerina.has_services(found.place, list(standing)),
-        is_done=is_done,
-        actions=(Run(command),),
-        verify=(Run(ballerina.has_services(found.place, list(standing))),),
+        return
+    archive, digest = f"{root}/projects/{kept.sha256}.tar", tree_digest(kept.files)
+    is_same = ballerina.has_tree_digest(there.place, digest)
+    yield Step(
+        id="bring project",
+        host=there.host,
+        title=f"the project from {there.repository}",
+        done=is_same,
+        is_done=there.digest == digest,
+        actions=(
+            Upload(str(kept.archive), kept.sha256, archive),
+            Run(ballerina.unpack(archive, there.place, kept.sha256, ("target",))),
+        ),
+        verify=(Run(is_same),),
     )
 
 
-def _test(found: Project, root: str, wanted: Sequence[str], has_newer: bool) -> Step:
-    """`bal test` resolves the packages to the newest versions that fit, and runs the integration tests."""
-    is_done = found.is_tested and found.services == list(wanted) and not has_newer
+def _change(found: Project, wanted: Sequence[str], root: str) -> Iterator[Step]:
+    """`add` and `remove`, in an order that never empties the list: `add` does nothing after that. `new` where there is no other way."""
+    there = found.services
+    doubled = {name for name in there if there.count(name) > 1}
+    surplus = [name for name in dict.fromkeys(there) if name not in wanted or name in doubled]
+    lacking = [name for name in wanted if name not in there or name in doubled]
+    first = [name for name in lacking if name not in doubled] if set(surplus) == set(there) else []
+    if not there or (set(surplus) == set(there) and not first):
+        yield _tool_step(found, "new", wanted, ballerina.consolidate_new(root, found.place, list(wanted)), wanted)
+        return
+    standing = there
+    for verb, names in (("add", first), ("remove", surplus), ("add", [name for name in lacking if name not in first])):
+        if names:
+            standing = [*standing, *names] if verb == "add" else [name for name in standing if name not in names]
+            yield _tool_step(found, verb, names, ballerina.bal(root, found.place, ballerina.TOOL, verb, ",".join(names)), standing)
+
+
+def _tool_step(found: Project, verb: str, names: Sequence[str], command: Command, standing: Sequence[str]) -> Step:
+    """One call of the tool; right after it the project is read again."""
+    has_all = ballerina.has_services(found.place, sorted(standing))
+    return Step(
+        id=f"consolidate {verb} {','.join(names)}",
+        host=found.host,
+        title=f"{ballerina.TOOL} {verb}: {', '.join(names)}",
+        done=has_all,
+        actions=(Run(command),),
+        verify=(Run(has_all),),
+    )
+
+
+def _test(found: Project, root: str, offered: Mapping[str, str], is_settled: bool) -> Step:
+    """`bal test` resolves the packages and runs the integration tests; pins are left out where something newer is offered."""
+    resolve: list[Action] = [Run(ballerina.unpin(found.place))] if offered else []
+    test = (Run(ballerina.bal(root, found.place, "test")), Run(ballerina.remember_digest(found.place)))
+    newest = f" with {', '.join(f'{name} {version}' for name, version in sorted(offered.items()))}" if offered else ""
     return Step(
         id=f"test {found.place.rpartition('/')[2]}",
         host=found.host,
-        title="bal test: resolve the packages and run the integration tests",
-        done=_is_tested(found.place) if is_done else None,
-        is_done=is_done,
-        actions=(Run(ballerina.bal(root, found.place, "test")), Run(ballerina.remember_digest(found.place))),
-        verify=(Run(_is_tested(found.place)),),
+        title=f"bal test: resolve the packages{newest}, and run the integration tests",
+        done=ballerina.is_tested(found.place) if is_settled else None,
+        is_done=is_settled,
+        actions=(*resolve, *test),
+        verify=(Run(ballerina.is_tested(found.place)),),
     )
 
 
-def _take_back(found: Project, is_changed: bool) -> list[Step]:
+def _take_back(found: Project, is_settled: bool, names: Sequence[str]) -> Step:
     """The files that the tool and the resolution wrote, into the repository."""
-    is_same = not is_changed and all((found.repository / name).exists() for name in KEPT[:3])
-    return [
-        Step(
-            id="take project back",
-            host=found.host,
-            title=f"what changed, back into {found.repository} (commit it)",
-            done=ballerina.nothing() if is_same else None,
-            is_done=is_same,
-            actions=tuple(Fetch(f"{found.place}/{name}", str(found.repository / name)) for name in KEPT),
-        )
-    ]
-
-
-def _has_digest(place: str, digest: str) -> Command:
-    return ballerina.has_tree_digest(place, digest)
-
-
-def _is_tested(place: str) -> Command:
-    return ballerina.is_tested(place)
+    is_same = is_settled and all((found.repository / name).exists() for name in names)
+    return Step(
+        id="take project back",
+        host=found.host,
+        title=f"what changed, back into {found.repository} (commit it)",
+        done=ballerina.nothing() if is_same else None,
+        is_done=is_same,
+        actions=tuple(Fetch(f"{found.place}/{name}", str(found.repository / name)) for name in names),
+    )

@@ -10,7 +10,7 @@ from balbook.commands import releases
 from balbook.facts.releases import Installed
 from balbook.inventory.models import Instance
 from balbook.plan import Plan, Run, Step
-from balbook.procedures import Check
+from balbook.procedures import Check, supervision
 from balbook.procedures.look import Seen
 from balbook.procedures.preconditions import deployment_preconditions
 from balbook.procedures.release import Release, diff_of, staging
@@ -129,7 +129,9 @@ def probe_settings(site: Site, seen: Seen) -> dict[str, Any]:
         "instances": {f"{site.host(i.host).address}:{i.port}": i.name for i in application.instances},
         # While the active one leaves, the first that stands by serves, and nobody else.
         "must_reach": [i.name for i in application.instances[: 2 if application.strategy == "active_passive" else None]],
-        "logs": {host: [site.instance_dir(i) for i in application.instances if i.host == host] for host in site.application_hosts},
+        "logs": {
+            host: [supervision.log_source(site, i) for i in application.instances if i.host == host] for host in site.application_hosts
+        },
     }
 
 

@@ -16,7 +16,7 @@ from balbook.command import script
 from balbook.commands import ballerina
 from balbook.commands import system as system_commands
 from balbook.errors import BadInput, Failed
-from balbook.facts.ballerina import parse_sha256, parse_version
+from balbook.facts.ballerina import java_needed, parse_sha256, parse_version
 from balbook.facts.system import System, system
 from balbook.plan import Action, Plan, Run, Step, Upload
 from balbook.procedures import Check
@@ -29,6 +29,7 @@ from balbook.transport import fan_out
 ADDRESS = "https://dist.ballerina.io/downloads"
 VERSION = r"\d{4}\.\d+\.\d+\Z"
 STAND_IN = "lab stand-in"
+LAB_JAVA = 17
 
 
 @dataclass(frozen=True)
@@ -42,24 +43,24 @@ class Origin:
 
 def preflight(site: Site) -> Table:
     """What the build hosts have."""
+    _version(site)
     rows = [(host, version or "-", "yes" if is_lab else "no") for host, (version, is_lab) in _versions(site).items()]
     return Table(("host", "Ballerina", "stand-in"), rows, title="Build hosts")
 
 
 def plan(site: Site) -> Plan:
     """The distribution and the tool on build hosts, a Java runtime on app hosts."""
-    version = str(site.parameters.get("version", ""))
-    if not re.match(VERSION, version):
-        raise BadInput(f"parameter version: {version!r} is no version of Ballerina", advice="Such as 2201.13.1.")
+    version = _version(site)
+    needed = _java_needed(site, version)
     builders, apps = _with_role(site, "build"), _with_role(site, "app")
     systems = site.ask_all([*builders, *apps], lambda host: system(site.host(host).root)).require()
     installed = {host: found for host, (found, _) in _versions(site).items()}
     is_missing = any(installed[host] != version for host in builders)
     origin = _origin(site, version, builders) if is_missing else Origin("", None, "")
     steps = [step for host in builders for step in _distribution(site, host, version, origin, installed[host] == version)]
-    rows: list[Row] = [row(f"{host}: a Java runtime, 17 or later, for bal", (systems[host].java or 0) >= 17) for host in builders]
+    rows: list[Row] = [row(f"{host}: a Java runtime, {needed} or later, for bal", (systems[host].java or 0) >= needed) for host in builders]
     for host in apps:
-        java_rows, java_steps = _java(site, host, systems[host])
+        java_rows, java_steps = _java(site, host, systems[host], needed)
         rows += java_rows
         steps += java_steps
     return Plan("install", "", tuple(steps), subject={"version": version}, preconditions=tuple(rows))
@@ -80,6 +81,18 @@ def verify(site: Site, plan: Plan) -> Sequence[Check]:
 def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Table]:
     """The build hosts as they are now."""
     return [preflight(site)]
+
+
+def _version(site: Site) -> str:
+    version = str(site.parameters.get("version", ""))
+    if not re.match(VERSION, version):
+        raise BadInput(f"parameter version: {version!r} is no version of Ballerina", advice="Such as 2201.13.1.")
+    return version
+
+
+def _java_needed(site: Site, version: str) -> int:
+    """What the distribution builds needs as much as itself; the lab's stand-in is content with what the lab needs."""
+    return LAB_JAVA if site.inventory.lab else java_needed(version)
 
 
 def _with_role(site: Site, role: str) -> list[str]:
@@ -148,11 +161,11 @@ def _distribution(site: Site, host: str, version: str, origin: Origin, is_there:
     )
 
 
-def _java(site: Site, host: str, found: System) -> tuple[list[Row], list[Step]]:
+def _java(site: Site, host: str, found: System, needed: int) -> tuple[list[Row], list[Step]]:
     """Where a jar runs, Java must: installed where balbook manages the system, else asked for."""
     wanted = max(
         (
-            app.requires.java or 17
+            app.requires.java or needed
             for app in site.inventory.applications.values()
             if app.artifact == "jar" and _runs_on(app.instances, host)
         ),

@@ -16,13 +16,15 @@ from balbook.procedures.site import Site
 
 def drain(site: Site, instance_name: str) -> Plan:
     """Takes one instance out of service; refused by the engine where the capacity floor would not hold."""
-    seen, instance = look(site), _instance(site, instance_name)
+    instance = _instance(site, instance_name)
+    seen = look(site)
     return _plan(site, seen, instance, "drain", "down")
 
 
 def readmit(site: Site, instance_name: str) -> Plan:
     """Puts one instance back into service and sees the balancer use it; refused where it is not healthy."""
-    seen, instance = look(site), _instance(site, instance_name)
+    instance = _instance(site, instance_name)
+    seen = look(site)
     if not seen.is_healthy[instance.name]:
         raise Refused(f"{instance.name} is not healthy", advice=f"Look at it first: balbook logs {site.application_name} {instance.name}")
     return _plan(site, seen, instance, "readmit", "up")

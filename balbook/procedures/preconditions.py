@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from balbook import balancing
-from balbook.commands import haproxy, nginx
+from balbook.commands import haproxy, nginx, systemd
 from balbook.facts.system import System
 from balbook.inventory.models import Application, Host
+from balbook.procedures import supervision
 from balbook.procedures.look import Seen
 from balbook.procedures.site import Site
 
@@ -31,6 +32,9 @@ def deployment_preconditions(site: Site, seen: Seen) -> list[Row]:
         system = seen.systems[host]
         rows.append(row(f"{host}: balbook may write below {site.host(host).root}", system.is_root_writable, otherwise=_provision()))
         rows.append(row(f"{host}: curl is there", "curl" in system.tools, otherwise=_provision()))
+        if unit := supervision.has_unit(site, host, site.application_name):
+            has_unit = site.transport.execute(host, unit).status == 0
+            rows.append(row(f"{host}: the systemd unit is as the inventory has it", has_unit, otherwise=_provision()))
         if site.application.artifact == "jar":
             rows.append(_java(host, system, site.application))
     if seen.front:
@@ -78,8 +82,10 @@ def _balancer(site: Site, seen: Seen) -> list[Row]:
     if front.program == "haproxy":
         runs = site.transport.execute(front.host, haproxy.is_running(front.place, front.text({}))).status == 0
         return [*rows, row(what, runs, otherwise=_provision())]
-    if not front.place.is_own:
+    if not front.place.is_own and not found.has_systemd:
         return [*rows, row(what, front.program in found.tools, otherwise="unmet")]
+    if not front.place.is_own:
+        return [*rows, row(what, site.transport.execute(front.host, systemd.is_enabled(front.program)).status == 0, otherwise=_provision())]
     main = balancing.render_main(site.inventory, front.name, is_root=found.is_root)
     runs = site.transport.execute(front.host, nginx.is_running(front.place, main)).status == 0
     return [*rows, row(what, runs, otherwise=_provision())]

@@ -7,15 +7,15 @@ host, and what the tool and the resolution made there comes back, to be committe
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from balbook import sources
 from balbook import transport as transports
 from balbook.commands import ballerina
 from balbook.errors import BadInput
-from balbook.facts.ballerina import newest, parse_dependencies, parse_services
-from balbook.procedures.pack_push import build_host, central_url
+from balbook.facts.ballerina import is_consolidated, newest, parse_dependencies, parse_left_over, parse_services
+from balbook.procedures.packages import build_host, central_url
 from balbook.procedures.site import Site
 from balbook.transport import fan_out
 
@@ -41,6 +41,15 @@ class Project:
     @property
     def services(self) -> list[str]:
         return parse_services(self.toml) if self.toml else []
+
+    @property
+    def is_consolidated(self) -> bool:
+        return is_consolidated(self.toml)
+
+    @property
+    def left_over(self) -> list[str]:
+        """Packages whose `[[dependency]]` table has outlived their service."""
+        return parse_left_over(self.toml) if self.toml else []
 
     @property
     def resolved(self) -> dict[str, str]:
@@ -76,6 +85,16 @@ def repository_sources(site: Site, found: Project) -> sources.Sources | None:
     if not found.repository.is_dir():
         return None
     return sources.from_directory(found.repository, site.store.root / ".sources")
+
+
+def with_repository(found: Project, kept: sources.Sources | None) -> Project:
+    """The project as it will stand once the repository's files are the host's."""
+    if kept is None:
+        return found
+    digest = sources.tree_digest(kept.files)
+    texts = {name: kept.files.get(name, b"").decode("utf-8", errors="replace") for name in KEPT[:2]}
+    tested = found.tested_digest if digest == found.digest else ""
+    return replace(found, toml=texts["Ballerina.toml"], dependencies=texts["Dependencies.toml"], digest=digest, tested_digest=tested)
 
 
 def wanted_packages(site: Site) -> list[str]:

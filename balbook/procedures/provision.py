@@ -11,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from balbook import balancing
-from balbook.commands import files, haproxy, nginx
+from balbook.commands import files, haproxy, nginx, systemd
 from balbook.commands import system as system_commands
 from balbook.errors import BadInput, nearest
 from balbook.facts.system import System, system
 from balbook.inventory.models import Application, Host
 from balbook.plan import Plan, Run, Step
-from balbook.procedures import Check
+from balbook.procedures import Check, supervision
 from balbook.procedures.preconditions import Row, host_preconditions, row
 from balbook.procedures.site import Site
 from balbook.table import Table
@@ -113,6 +113,12 @@ def _steps(site: Site, name: str, found: System) -> Iterator[Step]:
             actions=(Run(system_commands.make_account(account)),),
         )
     yield _directories(site, name)
+    if "build" in host.roles and host.become:
+        yield _root_of_login(site, name)
+    for application in _names_on(site, name) if _manages_system(host, found) else []:
+        yield _unit(site, name, application)
+    if _manages_system(host, found):
+        yield from _distribution_balancers(site, name, found)
     for balancer_name, balancer in site.inventory.balancers.items():
         if balancer.host == name and balancer.configuration == "own" and balancing.applications_of(site.inventory, balancer_name):
             yield _balancer(site, name, balancer_name, found)
@@ -124,15 +130,76 @@ def _directories(site: Site, name: str) -> Step:
     for application in _names_on(site, name):
         place = site.application_dir(name, application)
         paths += [place, f"{place}/releases", f"{place}/artifacts", f"{place}/instances"]
+    there = files.are_directories(paths, is_privileged=True)
     return Step(
         id=f"directories {name}",
         host=name,
         title=f"directories below {root}",
         group="directories",
-        done=files.are_directories(paths),
-        actions=(Run(files.make_directories(paths)),),
-        verify=(Run(files.are_directories(paths)),),
+        done=there,
+        actions=(Run(files.make_directories(paths, is_privileged=True)),),
+        verify=(Run(there),),
     )
+
+
+def _root_of_login(site: Site, name: str) -> Step:
+    """Builds run without privilege, so what they write to is the login's."""
+    root = site.host(name).root
+    return Step(
+        id=f"root {name}",
+        host=name,
+        title=f"{root} is the login's, for builds without privilege",
+        group="root",
+        done=files.are_directories([root]),
+        actions=(Run(files.make_directories_of_login([root])),),
+        verify=(Run(files.are_directories([root])),),
+    )
+
+
+def _unit(site: Site, name: str, application: str) -> Step:
+    """The service account's processes are started by systemd, from a script of root's."""
+    text, there = supervision.unit_text(site, name, application), supervision.has_unit(site, name, application)
+    assert there is not None
+    unit = f"{systemd.UNITS}/{systemd.template_name(application)}"
+    return Step(
+        id=f"unit {name} {application}",
+        host=name,
+        title=f"systemd unit {systemd.template_name(application)}",
+        group="units",
+        done=there,
+        actions=(
+            Run(files.put_file(supervision.launcher_path(site, name, application), (systemd.launcher(),), "0755", is_privileged=True)),
+            Run(files.put_file(unit, (text,), is_privileged=True)),
+            Run(systemd.reload_units()),
+        ),
+        verify=(Run(there),),
+    )
+
+
+def _distribution_balancers(site: Site, name: str, found: System) -> Iterator[Step]:
+    """NGINX as the distribution ships it, running; HAProxy is started with its first configuration, its own has no listener."""
+    for balancer_name, balancer in site.inventory.balancers.items():
+        if balancer.host != name or balancer.configuration == "own" or balancer.kind == "nginx_plus":
+            continue
+        if balancer.kind not in found.tools:
+            package = system_commands.has_os_packages([balancer.kind])
+            yield Step(
+                id=f"packages {name} {balancer.kind}",
+                host=name,
+                title=f"OS packages: {balancer.kind}",
+                group="packages",
+                done=package,
+                actions=(Run(system_commands.install_os_packages([balancer.kind])),),
+            )
+        yield Step(
+            id=f"balancer {balancer_name}",
+            host=name,
+            title=f"{balancer.kind} of the distribution's runs, now and after a boot",
+            group="balancers",
+            done=systemd.is_enabled(balancer.kind),
+            actions=(Run(systemd.enable_now(balancer.kind)),),
+            verify=(Run(systemd.is_enabled(balancer.kind)),),
+        )
 
 
 def _balancer(site: Site, host: str, balancer_name: str, found: System) -> Step:
@@ -165,7 +232,7 @@ def _ports(site: Site, name: str, found: System) -> Iterator[Row]:
                 continue
             place = f"{site.application_dir(name, application)}/instances/{instance.port}"
             is_free = instance.port not in found.listening
-            is_ours = not is_free and site.transport.execute(name, files.are_directories([place])).status == 0
+            is_ours = not is_free and site.transport.execute(name, files.are_directories([place], is_privileged=True)).status == 0
             yield row(f"{name}: port {instance.port} is free or {application}'s own", is_free or is_ours)
 
 
@@ -184,6 +251,6 @@ def _with_state(site: Site, steps: list[Step]) -> list[Step]:
         return {s.id: s.done is not None and site.transport.execute(host, s.done).status == 0 for s in steps if s.host == host}
 
     states = fan_out([s.host for s in steps], on_host).require()
-    order = ["packages", "accounts", "directories", "balancers"]
+    order = ["packages", "accounts", "directories", "root", "units", "balancers"]
     ordered = sorted(steps, key=lambda s: order.index(s.group))
     return [replace(s, is_done=states[s.host][s.id]) for s in ordered]

@@ -11,13 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from balbook.command import Text
 from balbook.commands import files, releases
 from balbook.errors import BadInput
 from balbook.inventory.models import Application, Instance
+from balbook.inventory.secret_references import PLACEHOLDER, with_secrets
 from balbook.plan import Run, Step, Upload, canonical
+from balbook.procedures import supervision
 from balbook.procedures.site import Site
 from balbook.render import render
+from balbook.secrets import parse
 from balbook.store import Artifact
+
+CONFIG = "Config.toml"
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,11 @@ def _stage(site: Site, release: Release, host: str, is_staged: bool, diff: str) 
     directory = release.directory(site, host)
     stored = f"{site.application_dir(host)}/artifacts/{release.artifact.sha256}"
     there = releases.is_release(directory)
-    writes = [Run(files.put_file(f"{directory}.draft/{path}", (text,), "0600")) for path, text in sorted(release.files_on(host).items())]
+    account = supervision.account(site, host, site.application_name)
+    writes = [
+        Run(files.put_file(f"{directory}.draft/{path}", _content(path, text), "0600", is_privileged=True))
+        for path, text in sorted(release.files_on(host).items())
+    ]
     upload = Step(
         id=f"upload {host}",
         host=host,
@@ -104,7 +114,7 @@ def _stage(site: Site, release: Release, host: str, is_staged: bool, diff: str) 
         phase="stage",
         done=there,
         is_done=is_staged,
-        actions=(Upload(str(release.artifact.path), release.artifact.sha256, stored, "0755"),),
+        actions=(Upload(str(release.artifact.path), release.artifact.sha256, stored, "0755", is_privileged=True),),
     )
     assemble = Step(
         id=f"stage {host}",
@@ -118,17 +128,22 @@ def _stage(site: Site, release: Release, host: str, is_staged: bool, diff: str) 
         actions=(
             Run(releases.begin_release(directory, stored, release.artifact.file_name)),
             *writes,
-            Run(releases.finish_release(directory, release.revision(host))),
+            Run(releases.finish_release(directory, release.revision(host), account)),
         ),
         verify=(Run(releases.is_release(directory)),),
     )
     return [upload, assemble]
 
 
+def _content(path: str, text: str) -> Text:
+    """Into `Config.toml` secrets are put on the way; elsewhere there are none."""
+    return with_secrets(text) if path.endswith(f"/{CONFIG}") else (text,)
+
+
 def _instance_files(site: Site, application: Application, instance: Instance) -> dict[str, str]:
     port = instance.port
     return {
-        f"{port}/Config.toml": _config(site, application, instance),
+        f"{port}/{CONFIG}": _config(site, application, instance),
         f"{port}/environment": "".join(f"{key}={value}\n" for key, value in sorted(application.environment.items())),
         f"{port}/java_options": "".join(f"{option}\n" for option in application.java_options),
         f"{port}/limits": f"nofile={application.system.nofile}\nmemory_mb={application.system.memory_mb or ''}\n",
@@ -142,7 +157,12 @@ def _config(site: Site, application: Application, instance: Instance) -> str:
         path = site.inventory.resolve(application.config.file)
         user_config = path.read_text(encoding="utf-8")
     text = render(
-        "instance/Config.toml.j2", user_config=user_config, port=instance.port, graceful_stop_s=float(application.graceful_stop_s)
+        "instance/Config.toml.j2",
+        user_config=user_config,
+        port=instance.port,
+        graceful_stop_s=float(application.graceful_stop_s),
+        # What the balancer reaches over loopback, as in a lab, is not shown to the network.
+        listen="127.0.0.1" if site.host(instance.host).address.startswith("127.") else "",
     )
     try:
         tomllib.loads(text)
@@ -151,4 +171,18 @@ def _config(site: Site, application: Application, instance: Instance) -> str:
             f"{application.config.file if application.config else 'Config.toml'}: with the listener's tables it is no valid TOML: {exc}",
             advice="Leave [ballerina.http] and [ballerina.http.defaultListenerConfig] to the inventory (instances, graceful_stop_s).",
         ) from exc
+    _require_in_strings(application.config.file if application.config else CONFIG, text)
     return text.lstrip("\n")
+
+
+def _require_in_strings(name: str, text: str) -> None:
+    """Each reference to a secret is well-formed and stands in a string in double quotes; elsewhere its value would break the file."""
+    references = PLACEHOLDER.findall(text)
+    for reference in references:
+        parse(reference)
+    marked = json.dumps(tomllib.loads(PLACEHOLDER.sub(r"\\uE000", text)), ensure_ascii=False, default=str)
+    if marked.count("\ue000") != len(references):
+        raise BadInput(
+            f"{name}: a secret's reference stands in a comment, a name or a string in single quotes",
+            advice='Write it as a value in double quotes: password = "${secret:env:DB_PASSWORD}".',
+        )

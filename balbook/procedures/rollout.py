@@ -11,12 +11,11 @@ from balbook.command import Command
 from balbook.commands import health
 from balbook.inventory.models import Application, Instance
 from balbook.plan import Guard, Run, Step
+from balbook.procedures import supervision
 from balbook.procedures.batch import Batch
 from balbook.procedures.look import Seen
 from balbook.procedures.release import Release
 from balbook.procedures.site import Site
-
-STOP_GRACE_S = 15
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def roll(site: Site, seen: Seen, release: Release, pace: Pace) -> list[Step]:
             instances,
             states,
             floor=lambda leaving: floor_guards(site, seen, states, leaving),
-            stop_within_s=None if pace.is_quick else round(site.application.graceful_stop_s) + STOP_GRACE_S,
+            stop_within_s=None if pace.is_quick else supervision.stop_within_s(site.application),
             soak_s=pace.soak_s if is_canary else None,
         )
         steps += batch.steps()
@@ -89,7 +88,7 @@ def floor_guards(site: Site, seen: Seen, states: Mapping[str, State], leaving: S
     if not any(seen.is_serving(i) for i in leaving):
         return (), 0
     gone = {i.name for i in leaving}
-    others = [i for i in application.instances if i.name not in gone and states.get(i.name) == "up"]
+    others = [i for i in application.instances if i.name not in gone and (seen.front is None or states.get(i.name) == "up")]
     check = application.health
     return tuple(Guard(i.host, health.is_healthy(i.port, check.path, check.expect)) for i in others), application.floor
 

@@ -1,5 +1,6 @@
 """Pictures and tables of what was measured. Only this package imports pandas and matplotlib."""
 
+from balbook.report.failover import failover_plot
 from balbook.report.picture import Picture, latency_plot
 
-__all__ = ["Picture", "latency_plot"]
+__all__ = ["Picture", "failover_plot", "latency_plot"]

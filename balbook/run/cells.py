@@ -25,7 +25,7 @@ class CellWatch:
     @classmethod
     def begin(cls, journal: Journal, roles: Mapping[str, str]) -> None:
         """Watches the kernel that this runs in, if any. `roles` maps the sha256 of a runbook's cell to its role."""
-        shell = _shell()
+        shell = running_shell()
         if shell is None:
             return
         if cls._current:
@@ -47,16 +47,17 @@ class CellWatch:
         self._journal.append("cell_started", **self._cell(info.raw_cell, self._shell.execution_count))
 
     def after(self, result: Any) -> None:
-        status = "ok" if result.success else "error"
         cell = self._cell(result.info.raw_cell if result.info else "", result.execution_count or 0)
-        self._journal.append("cell_finished", status=status, **cell)
+        error = result.error_before_exec or result.error_in_exec
+        self._journal.append("cell_finished", status="error" if error else "ok", **cell, **({"error": type(error).__name__} if error else {}))
 
     def _cell(self, source: str, number: int) -> dict[str, Any]:
         sha256 = sha256_of(source)
         return {"role": self._roles.get(sha256, "unknown"), "number": number, "source_sha256": sha256}
 
 
-def _shell() -> Any:
+def running_shell() -> Any:
+    """The IPython that this runs in; None where there is none."""
     import sys
 
     if "IPython" not in sys.modules:

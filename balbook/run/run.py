@@ -206,7 +206,7 @@ class Run:
         applied = self.journal.last("apply_finished")
         if applied and applied.get("units"):
             tables.append(Table(("instance", "outcome"), unit_rows(applied["units"]), title="What became of each instance"))
-        if measured := self.measurements():
+        if (measured := self.measurements()) and "sent" in measured:
             flat = [(key.replace("_", " "), value) for key, value in measured.items() if isinstance(value, int | float | str)]
             tables.append(Table(("measured", "value"), flat, title="Requests sent from outside meanwhile"))
         return tables

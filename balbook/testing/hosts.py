@@ -138,12 +138,12 @@ def _inspect(fleet: World, host: FakeHost, name: str, command: Command) -> str:
 def _process(fleet: World, host: FakeHost, name: str, command: Command) -> int | str:
     place, *rest = arguments_of(command)
     match name_of(command):
-        case "process-start":
+        case "process-start" | "systemd-start":
             target = host.links.get(f"{place}/current")
             if target is None or not _is_directory(host, target):
                 return 1
             host.processes.setdefault(place, PurePosixPath(target).name)
-        case "process-stop":
+        case "process-stop" | "systemd-stop":
             host.processes.pop(place, None)
         case "runs":
             return _exit(host.processes.get(place, "-") == rest[0])
@@ -217,6 +217,8 @@ def _operating_system(fleet: World, host: FakeHost, name: str, command: Command)
             host.packages.update(words[1:])
         case "make-account":
             host.accounts.add(words[0])
+        case "systemd-has-unit":
+            return _exit(all(_sha256(host.files.get(path, "")) == sha256 for path, sha256 in zip(words[::2], words[1::2], strict=True)))
         case "has-account":
             return _exit(words[0] in host.accounts)
     return 0
@@ -247,8 +249,10 @@ ACTS: Mapping[str, Act] = {
     **dict.fromkeys(("put-file", "is-there", "configuration", "directory", "are-directories"), _file),
     **dict.fromkeys(("begin-release", "finish-release", "is-release"), _release),
     **dict.fromkeys(("switch", "points-to", "unlink"), _release),
-    **dict.fromkeys(("process-start", "process-stop", "runs", "logs", "executed-ids"), _process),
-    **dict.fromkeys(("os-packages", "make-account", "has-account"), _operating_system),
+    **dict.fromkeys(
+        ("process-start", "process-stop", "systemd-start", "systemd-stop", "runs", "logs", "systemd-logs", "executed-ids"), _process
+    ),
+    **dict.fromkeys(("os-packages", "make-account", "has-account", "systemd-has-unit", "systemd-is-enabled"), _operating_system),
     **dict.fromkeys(
         ("balbook-nginx-start", "balbook-nginx-is-running", "balbook-nginx-stop", "balbook-nginx-apply", "balbook-is-applied"), _nginx
     ),

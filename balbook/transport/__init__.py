@@ -23,6 +23,8 @@ Reveal = Callable[[SecretRef], str]
 Progress = Callable[[int, int], None]
 
 MAX_AT_ONCE = 32
+KEPT_LINES = 60
+"""Lines of each stream that an error keeps for the record, beside the few in its message."""
 
 
 class Transport(Protocol):
@@ -106,9 +108,11 @@ def run(transport: Transport, host: str, command: Command) -> Result:
     """Run once and hold the status against what the command expects; raises CommandFailed with the last lines."""
     result = transport.execute(host, command)
     if result.status not in command.expect:
-        raise CommandFailed(
+        error = CommandFailed(
             f"{host}: {describe(command)} ended with status {result.status}" + (f":\n{result.tail()}" if result.tail() else "")
         )
+        error.status, error.output = result.status, result.tail(KEPT_LINES)
+        raise error
     return result
 
 
@@ -122,7 +126,7 @@ def describe(command: Command) -> str:
 
 def reveal_text(text: Text, reveal: Reveal) -> bytes:
     """Standard input with its secrets put in; never logged."""
-    return "".join(part if isinstance(part, str) else reveal(part) for part in text).encode()
+    return "".join(part if isinstance(part, str) else part.quoted(reveal(part)) for part in text).encode()
 
 
 def connect(inventory: Inventory, reveal: Reveal | None = None) -> Transport:

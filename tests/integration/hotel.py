@@ -119,6 +119,12 @@ class Hotel:
         stated, record = self.apply(self.plan(GOOD[0]))
         assert stated.verdict == "succeeded", (stated, record)
 
+    def is_nginx_valid(self) -> bool:
+        """What `nginx -t` says of the configuration that lies on the disk now."""
+        main, log = self.balancer / "nginx.conf", self.balancer / "logs" / "error.log"
+        argv = ["nginx", "-t", "-q", "-p", str(self.balancer), "-c", str(main), "-e", str(log)]
+        return subprocess.run(argv, env=self.environ, capture_output=True, timeout=20, check=False).returncode == 0
+
     def balbook(self, *words: str, cwd: Path | None = None, within_s: float = 90) -> subprocess.CompletedProcess[str]:
         """Runs one command to its end."""
         argv = [sys.executable, "-m", "balbook", *words]

@@ -1,6 +1,10 @@
-# finish_release RELEASE: the draft becomes the release, its REVISION (standard input) last.
+# finish_release RELEASE [ACCOUNT]: the draft becomes the release, its REVISION (standard input) last. The files of its instances,
+# which only their owner may read, become ACCOUNT's, or the login's where balbook's own supervision runs them.
 set -eu
 draft="$1.draft"
-cat > "$draft/REVISION"
+owner=${2:-${SUDO_USER:-}}
+[ -z "$owner" ] || find "$draft" -mindepth 2 -type f -exec chown "$owner:" {} +
+# What is in the configuration stands in REVISION too.
+( umask 077; cat > "$draft/REVISION" )
 rm -rf "$1"
 mv "$draft" "$1"

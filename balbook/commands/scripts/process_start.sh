@@ -30,6 +30,8 @@ else
   set -- "$@" "$release_dir/app"
 fi
 mkdir -p log
+# Privilege is for the files; the instance itself is the login's.
+[ -z "${SUDO_UID:-}" ] || set -- setpriv "--reuid=$SUDO_UID" "--regid=$SUDO_GID" --init-groups -- "$@"
 setsid=$(command -v setsid || echo nohup)
 $setsid "$@" >> log/current.log 2>&1 < /dev/null &
 pid=$!

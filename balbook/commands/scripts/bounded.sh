@@ -1,0 +1,13 @@
+# bounded WITHIN-S COMMAND…: the command without an input; after WITHIN-S seconds its whole process group ends, status 124.
+bounded() {
+  within=$1 began=$(date +%s)
+  shift
+  timeout -k 10 "$within" "$@" < /dev/null
+  status=$?
+  # 137 without the time being over: something else has killed it, for want of memory perhaps.
+  if [ $status -eq 124 ] || { [ $status -eq 137 ] && [ $(($(date +%s) - began)) -ge "$within" ]; }; then
+    echo "it did not end within $within s; its processes were ended" >&2
+    status=124
+  fi
+  return $status
+}

@@ -1,0 +1,14 @@
+# watchdog_set FILE WITHIN-S ARGV...: runs ARGV (with our standard input as its own) after WITHIN-S seconds, whatever becomes
+# of whoever asked for it. FILE names its process, for watchdog_end.
+set -eu
+file=$1 within_s=$2
+shift 2
+umask 077
+mkdir -p "$(dirname "$file")"
+cat > "$file.stdin"
+text='sleep "$1"; file=$2; shift 2; "$@" < "$file.stdin"; rm -f "$file" "$file.stdin"'
+setsid=$(command -v setsid || echo nohup)
+$setsid sh -c "$text" balbook-watchdog "$within_s" "$file" "$@" > /dev/null 2>&1 < /dev/null &
+pid=$!
+echo "$pid" > "$file"
+echo "repaired by $pid after $within_s s at the latest"

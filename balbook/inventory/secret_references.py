@@ -1,0 +1,43 @@
+"""Which secrets an inventory names, and how a template of the user's names one: `${secret:env:DB_PASSWORD}`.
+
+In a `Config.toml` it stands inside a string in double quotes, so that the template itself is valid TOML:
+
+    password = "${secret:env:DB_PASSWORD}"
+
+The value is put in on its way to the host; plans, diffs, digests and records have the reference.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from balbook.command import SecretRef, Text
+
+if TYPE_CHECKING:
+    from balbook.inventory.models import Inventory
+
+PLACEHOLDER = re.compile(r"\$\{secret:([^}\x00-\x1f]+)\}")
+
+
+def secret_references(inventory: Inventory) -> tuple[str, ...]:
+    """Every reference to a secret in the inventory and in the templates that it names, each once."""
+    return tuple(dict.fromkeys(_references(inventory)))
+
+
+def with_secrets(template: str) -> Text:
+    """A TOML template as parts: each placeholder is a reference whose value fits into a string in double quotes."""
+    words = PLACEHOLDER.split(template)
+    parts = [SecretRef(word, quoting="toml") if number % 2 else word for number, word in enumerate(words)]
+    return tuple(part for part in parts if part != "")
+
+
+def _references(inventory: Inventory) -> Iterator[str]:
+    for reference in (inventory.central.token, inventory.notify.token):
+        if reference:
+            yield reference
+    for application in inventory.applications.values():
+        path = inventory.resolve(application.config.file) if application.config else None
+        if path and path.is_file():
+            yield from PLACEHOLDER.findall(path.read_text(encoding="utf-8", errors="replace"))

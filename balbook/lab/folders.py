@@ -1,0 +1,33 @@
+"""What all backends of the lab do with folders: one start or stop at a time, and removal to the last file."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from balbook.lab_place import labs_home
+
+
+@contextmanager
+def alone(environ: Mapping[str, str]) -> Iterator[None]:
+    """One start or stop of a lab at a time: ports are handed out, and a half-started lab is told from an abandoned one."""
+    home = labs_home(environ)
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (home / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def remove(path: Path) -> None:
+    """Removes a file or a folder with all that is in it, also what was made read-only."""
+    if not path.is_dir() or path.is_symlink():
+        path.unlink()
+        return
+    for folder, _, _ in os.walk(path):
+        Path(folder).chmod(stat.S_IRWXU)
+    shutil.rmtree(path)

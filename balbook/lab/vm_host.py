@@ -1,0 +1,201 @@
+"""One host of the lab's VMs: a Debian booted by `systemd-nspawn` over an overlay, in a namespace and a control group of its own.
+
+Everything is found again without a state: the control groups by the lab's word hold all processes, the mounts lie below the
+lab's folder.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from balbook.errors import Failed
+from balbook.lab import sshd, vm_network
+from balbook.lab.needs import find_program
+from balbook.lab.vm_image import LOGIN, LOGIN_ID
+from balbook.processes import MARKER, identity
+
+GROUPS = Path("/sys/fs/cgroup")
+PROPAGATE = Path("/run/systemd/nspawn/propagate")
+ENTER = 'for group in $1; do echo $$ > "$group/cgroup.procs" || exit 1; done; shift; exec "$@"'
+BOOT_WITHIN_S = 60.0
+END_WITHIN_S = 15.0
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where one host keeps its things: `lab` is the lab's folder, `image` the base image's root."""
+
+    name: str
+    lab: Path
+    image: Path
+    address: str
+
+    @property
+    def folder(self) -> Path:
+        return self.lab / "hosts" / self.name
+
+    @property
+    def root(self) -> Path:
+        """The host's file system while it is mounted."""
+        return self.folder / "root"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "console.log"
+
+    @property
+    def word(self) -> str:
+        """The name of its namespace and control group, and its name among this machine's containers."""
+        return vm_network.namespace(vm_network.word_of(self.lab), self.name)
+
+
+def prepare(machine: Machine, client_key: Path) -> str:
+    """Mounts the host's overlay and gives it name, keys and identity; returns its line for `known_hosts`."""
+    changes, work = machine.folder / "changes", machine.folder / "work"
+    for folder in (changes, work, machine.root):
+        folder.mkdir(parents=True, mode=0o755)
+    layers = f"lowerdir={machine.image},upperdir={changes},workdir={work}"
+    vm_network.run(["mount", "-t", "overlay", machine.word, "-o", layers, str(machine.root)])
+    etc = machine.root / "etc"
+    (etc / "hostname").write_text(f"{machine.name}\n")
+    (etc / "hosts").write_text(f"127.0.0.1 localhost\n{machine.address} {machine.name}\n")
+    (etc / "machine-id").write_text(os.urandom(16).hex() + "\n")
+    sshd.make_key(etc / "ssh" / "ssh_host_ed25519_key", f"balbook-lab-{machine.name}")
+    keys = machine.root / "home" / LOGIN / ".ssh"
+    keys.mkdir(mode=0o700)
+    shutil.copyfile(client_key.with_suffix(".pub"), keys / "authorized_keys")
+    for path in (keys, keys / "authorized_keys"):
+        os.chown(path, LOGIN_ID, LOGIN_ID)
+    kind, key = (etc / "ssh" / "ssh_host_ed25519_key.pub").read_text().split()[:2]
+    return f"{machine.address} {kind} {key}\n"
+
+
+def boot(machine: Machine) -> tuple[int, str]:
+    """Starts the host; pid and identity of the process that holds it. It goes on when this process ends."""
+    groups = [hierarchy / machine.word for hierarchy in hierarchies()]
+    for group in groups:
+        group.mkdir(exist_ok=True)
+    nspawn = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot", f"--directory={machine.root}"]
+    nspawn += [f"--machine={machine.word}", f"--hostname={machine.name}", "--console=pipe", "--capability=CAP_NET_ADMIN"]
+    nspawn += [
+        f"--network-namespace-path={vm_network.NAMESPACES / machine.word}",
+        "--resolv-conf=off",
+        "--timezone=off",
+        "--link-journal=no",
+    ]
+    with machine.log.open("ab") as log:
+        process = subprocess.Popen(
+            ["sh", "-c", ENTER, "enter", " ".join(map(str, groups)), *nspawn],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            env={"PATH": sshd.STANDARD_PATH, MARKER: str(machine.lab)},
+            start_new_session=True,
+        )
+    return process.pid, identity(process.pid)
+
+
+def wait_until_up(machine: Machine, known_hosts: Path, client_key: Path, environ: Mapping[str, str]) -> None:
+    """Waits until the host takes commands of its login, has privilege to give and has started all that it wants to."""
+    asked = "sudo -n systemctl is-system-running --wait"
+    deadline = time.monotonic() + BOOT_WITHIN_S
+    while True:
+        tried = ssh(machine, known_hosts, client_key, asked, environ)
+        if tried.stdout.strip() == "running":
+            return
+        if tried.stdout.strip() == "degraded" or time.monotonic() > deadline:
+            failed = ssh(machine, known_hosts, client_key, "systemctl --failed --plain --no-legend", environ).stdout
+            raise Failed(
+                f"{machine.name} does not come up: {tried.stdout.strip() or tried.stderr.strip()}\n{failed}{_tail(machine.log)}".rstrip(),
+                advice="Try `balbook lab up --backend vm` again; is the machine short of memory?",
+            )
+        time.sleep(0.1)
+
+
+def ssh(machine: Machine, known_hosts: Path, client_key: Path, line: str, environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Runs a line on the host as its login."""
+    options = ["-F", "none", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", f"UserKnownHostsFile={known_hosts}"]
+    options += ["-o", "GlobalKnownHostsFile=none", "-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=5", "-o", "LogLevel=ERROR"]
+    argv = [str(find_program("ssh", environ)), *options, "-i", str(client_key), f"{LOGIN}@{machine.address}", line]
+    return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=BOOT_WITHIN_S)
+
+
+def hierarchies() -> list[Path]:
+    """The control group trees that a host's processes enter: the unified one, and beside it systemd's own of older layouts."""
+    found = [GROUPS / "unified", GROUPS / "systemd"] if (GROUPS / "unified").is_dir() else [GROUPS]
+    return [tree for tree in found if (tree / "cgroup.procs").exists()]
+
+
+def pids(word: str) -> list[int]:
+    """All processes in the control groups of a lab or a host; a host's first process comes before its others."""
+    found: list[int] = []
+    for group in _groups(word):
+        for folder, _, _ in os.walk(group):
+            with suppress(OSError):
+                inside = [int(line) for line in Path(folder, "cgroup.procs").read_text().split()]
+                found = inside + found if folder.endswith("/init.scope") else found + inside
+    return list(dict.fromkeys(found))
+
+
+def first_pid(word: str) -> int | None:
+    """The process of the host's systemd, as this machine numbers it."""
+    for group in _groups(word):
+        with suppress(OSError, IndexError):
+            return int((group / "payload" / "init.scope" / "cgroup.procs").read_text().split()[0])
+    return None
+
+
+def end(word: str) -> list[int]:
+    """Ends all processes of these hosts at once, a host's systemd first so that nspawn tidies up; returns what still lives."""
+    deadline = time.monotonic() + END_WITHIN_S
+    is_first = True
+    while left := pids(word):
+        if time.monotonic() > deadline:
+            return left
+        inits = [pid for pid in left if Path(f"/proc/{pid}/comm").exists() and Path(f"/proc/{pid}/comm").read_text() == "systemd\n"]
+        for pid in inits if is_first and inits else left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.3 if is_first else 0.05)
+        is_first = False
+    return []
+
+
+def clear(lab: Path, word: str) -> None:
+    """Takes away mounts and control groups of the lab's hosts, whose processes have ended."""
+    for place in reversed(mounts_below(lab)):
+        vm_network.run(["umount", place])
+    for group in _groups(word):
+        for folder, _, _ in os.walk(group, topdown=False):
+            Path(folder).rmdir()
+    for left in PROPAGATE.glob(f"{word}-*") if PROPAGATE.is_dir() else []:
+        left.rmdir()
+
+
+def mounts_below(folder: Path) -> list[str]:
+    """What is mounted below `folder`, in the order of mounting."""
+    lines = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    return [words[1] for words in lines if words[1].startswith(f"{folder}/")]
+
+
+def has_groups(word: str) -> bool:
+    """Whether a lab or a host has control groups."""
+    return bool(_groups(word))
+
+
+def _groups(word: str) -> list[Path]:
+    """The control groups called `word`, or `word-` and more: app1's are not app10's."""
+    return [group for tree in hierarchies() for name in (word, f"{word}-*") for group in sorted(tree.glob(name)) if group.is_dir()]
+
+
+def _tail(log: Path, lines: int = 8) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.is_file() else ""

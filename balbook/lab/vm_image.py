@@ -1,0 +1,184 @@
+"""The base image of the lab's VMs: a Debian made once by `debootstrap`, named by the digest of its recipe.
+
+It lies in `<labs home>/.base/<digest>/`: `root` is the file system, `contents` the digest of what is in it, held against it
+before every use. Hosts stand on it through overlays and never write to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from balbook.errors import Failed
+from balbook.lab import folders
+
+SUITE = "bookworm"
+LOGIN, LOGIN_ID = "ops", 1000
+PACKAGES = (
+    *("systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "iproute2", "nftables", "procps"),
+    *("nginx", "haproxy", "openjdk-17-jre-headless", "curl", "socat", "unzip", "ca-certificates"),
+)
+FURNISH = """set -eu
+useradd --create-home --shell /bin/bash --uid "$2" "$1"
+usermod --password '*' "$1"
+echo "$1 ALL=(ALL) NOPASSWD: ALL" > "/etc/sudoers.d/$1"
+chmod 440 "/etc/sudoers.d/$1"
+printf '%s\\n' 'PasswordAuthentication no' 'KbdInteractiveAuthentication no' 'UseDNS no' 'MaxStartups 500' 'MaxSessions 500' \\
+  > /etc/ssh/sshd_config.d/lab.conf
+rm -f /etc/ssh/ssh_host_* /etc/resolv.conf
+: > /etc/machine-id
+# Installed, and for the runbooks to enable and start.
+systemctl --quiet disable nginx.service haproxy.service
+systemctl --quiet mask getty.target console-getty.service systemd-logind.service apt-daily.timer apt-daily-upgrade.timer \\
+  e2scrub_reap.service e2scrub_all.timer fstrim.timer
+apt-get clean
+rm -rf /var/lib/apt/lists/* /usr/share/doc/* /usr/share/man/* /usr/share/locale/*
+"""
+"""Constant; $1 is the login, $2 its number."""
+SAY_EVERY_S = 5.0
+BUILD_WITHIN_S = 1200
+SPACE_MB = 1500
+"""Free space that making it takes; it comes to 600 MB."""
+Say = Callable[[str], None]
+
+
+def recipe(sources: Path = Path("/etc/apt")) -> dict[str, object]:
+    """What the image is made from, as data."""
+    return {"version": 1, "suite": SUITE, "mirror": mirror(sources), "packages": PACKAGES, "furnish": FURNISH, "login": [LOGIN, LOGIN_ID]}
+
+
+def name_of(made_from: dict[str, object]) -> str:
+    """The digest of a recipe."""
+    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def mirror(sources: Path) -> str:
+    """Where this machine itself gets Debian from, read from its apt sources; empty where it has none: debootstrap knows one."""
+    files = [
+        sources / "sources.list",
+        *sorted((sources / "sources.list.d").glob("*.list")),
+        *sorted((sources / "sources.list.d").glob("*.sources")),
+    ]
+    for file in files:
+        text = file.read_text(errors="replace") if file.is_file() else ""
+        if found := _in_sources(text) if file.suffix == ".sources" else _in_list(text):
+            return found
+    return ""
+
+
+def is_whole(image: Path) -> bool:
+    """Whether the image is there as it was made."""
+    try:
+        return (image / "contents").read_text() == contents(image / "root")
+    except OSError:
+        return False
+
+
+def provide(base: Path, say: Say, in_use: Collection[str] = ()) -> Path:
+    """The image of the present recipe below `base`, made where it is missing or damaged; others that nobody uses go.
+
+    Raises Failed with the end of debootstrap's log.
+    """
+    made_from = recipe()
+    image = base / name_of(made_from)
+    for other in base.iterdir() if base.is_dir() else []:
+        if other.name not in (image.name, *in_use):
+            folders.remove(other)
+    if is_whole(image):
+        return image
+    if image.exists():
+        say("The base image is damaged or was changed; making it anew")
+        folders.remove(image)
+    draft = base / f"{image.name}.part"
+    draft.mkdir(parents=True, mode=0o700)
+    try:
+        _make(draft, str(made_from["mirror"]), say)
+        (draft / "recipe.json").write_text(json.dumps(made_from, indent=1))
+        (draft / "contents").write_text(contents(draft / "root"))
+        draft.rename(image)
+    except BaseException:
+        folders.remove(draft)
+        raise
+    return image
+
+
+def contents(root: Path) -> str:
+    """A digest of every name, kind, size and time of change below `root`; the files' bytes are left out for speed."""
+    digest = hashlib.sha256()
+    for folder, names, files in os.walk(root):
+        names.sort()
+        for name in sorted([*names, *files]):
+            seen = os.lstat(f"{folder}/{name}")
+            digest.update(f"{folder[len(str(root)) :]}/{name} {seen.st_mode} {seen.st_uid} {seen.st_size} {seen.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _make(draft: Path, source: str, say: Say) -> None:
+    say(f"Making the base image, once: Debian {SUITE} with {len(PACKAGES)} packages and what they need")
+    root = draft / "root"
+    began = time.monotonic()
+    argv = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(root), *([source] if source else [])]
+    _followed(argv, draft / "log", say)
+    _followed(["chroot", str(root), "sh", "-c", FURNISH, "furnish", LOGIN, str(LOGIN_ID)], draft / "log", say)
+    shutil.rmtree(root / "debootstrap", ignore_errors=True)
+    say(f"The base image is made, in {time.monotonic() - began:.0f} s")
+
+
+def _followed(argv: list[str], log: Path, say: Say) -> None:
+    """Runs it in a mount namespace of its own, so that no mount outlives it, and says now and then how far it is."""
+    # Without TMPDIR and the like: what it inherits is no part of the recipe.
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive", "HOME": "/root"}
+    unshared = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--", *argv]
+    done: Counter[str] = Counter()
+    began = said = time.monotonic()
+    with log.open("a") as file:
+        process = subprocess.Popen(
+            unshared, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        )
+        try:
+            for line in process.stdout or []:
+                file.write(line)
+                word = line.removeprefix("I: ").split(" ", 1)[0].lower()
+                done[word] += 1
+                if time.monotonic() - said > SAY_EVERY_S and word in ("retrieving", "extracting", "unpacking", "configuring"):
+                    said = time.monotonic()
+                    say(f"  {word} package {done[word]}")
+                if time.monotonic() - began > BUILD_WITHIN_S:
+                    raise Failed(f"{argv[0]} did not end within {BUILD_WITHIN_S} s", advice="Is the package mirror slow? Try again.")
+            status = process.wait()
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+    if status != 0:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
+        raise Failed(f"{argv[0]} ended with status {status}:\n{tail}", advice="Does `apt-get update` work on this machine?")
+
+
+def _in_list(text: str) -> str:
+    """The first archive with the suite in lines of `deb [options] URI SUITE COMPONENTS`."""
+    for line in text.splitlines():
+        words = line.split("#")[0].replace("[", " [ ").replace("]", " ] ").split()
+        if "[" in words and "]" in words:
+            words = words[: words.index("[")] + words[words.index("]") + 1 :]
+        if len(words) >= 4 and words[0] == "deb" and words[2] == SUITE and "main" in words[3:]:
+            return words[1].rstrip("/")
+    return ""
+
+
+def _in_sources(text: str) -> str:
+    """The first archive with the suite in stanzas of `Types:`, `URIs:`, `Suites:`, `Components:`."""
+    for stanza in text.split("\n\n"):
+        lines = [line for line in stanza.splitlines() if ":" in line and not line.startswith(("#", " "))]
+        fields = {key.strip().lower(): value.split() for key, _, value in (line.partition(":") for line in lines)}
+        is_on = fields.get("enabled", ["yes"]) != ["no"]
+        if is_on and "deb" in fields.get("types", []) and SUITE in fields.get("suites", []) and "main" in fields.get("components", []):
+            return fields["uris"][0].rstrip("/")
+    return ""

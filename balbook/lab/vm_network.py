@@ -1,0 +1,100 @@
+"""The network of a lab of VMs: a namespace with the lab's bridge, one for each host, and one cable to this machine.
+
+Everything is named by the lab's word (see `word_of`), so that what an interrupted start left is found without its state.
+The bridge stands in a namespace of its own: this machine's firewall and routes do not take part, and all interfaces go with
+the namespaces.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import random
+import subprocess
+import time
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from balbook.errors import Failed
+
+NAMESPACES = Path("/run/netns")
+INTERFACES = Path("/sys/class/net")
+PRIVATE = ipaddress.ip_network("10.0.0.0/8")
+FIRST_HOST = 11
+WITHIN_S = 20
+
+
+def word_of(folder: Path) -> str:
+    """What the lab's namespaces, interface and control groups are called, or begin with."""
+    return "bb" + hashlib.sha256(str(folder).encode()).hexdigest()[:8]
+
+
+def namespace(word: str, host: str) -> str:
+    """The name of the host's network namespace."""
+    return f"{word}-{host}"
+
+
+def addresses(hosts: Sequence[str], taken: Collection[str], chance: random.Random) -> dict[str, str]:
+    """An address for each host, in a network that neither this machine's routes nor `taken` addresses know."""
+    known = [ipaddress.ip_network(word, strict=False) for word in {*_routes(), *taken}]
+    for _ in range(1000):
+        candidate = ipaddress.ip_network((int(PRIVATE.network_address) + (chance.randrange(1 << 16) << 8), 24))
+        if not any(candidate.overlaps(network) for network in known if network.prefixlen):
+            return {host: str(candidate[FIRST_HOST + number]) for number, host in enumerate(hosts)}
+    raise Failed(f"no free network in {PRIVATE}", advice="`ip route` shows what is in use on this machine.")
+
+
+def connect(word: str, hosts: Mapping[str, str]) -> None:
+    """Makes namespaces, bridge and cables for hosts by address; this machine gets the network's first address."""
+    network = ipaddress.ip_network(f"{next(iter(hosts.values()))}/24", strict=False)
+    ip([f"netns add {name}" for name in (word, *(namespace(word, host) for host in hosts))])
+    cables = [f"link add p{n} netns {word} type veth peer name host0 netns {namespace(word, host)}" for n, host in enumerate(hosts)]
+    ip([f"link add {word} type veth peer name up0 netns {word}", *cables, f"addr add {network[1]}/24 dev {word}", f"link set {word} up"])
+    ports = ["up0", *(f"p{number}" for number in range(len(hosts)))]
+    plugged = [line for port in ports for line in (f"link set {port} master br0", f"link set {port} up")]
+    ip(["link add br0 type bridge", "link set lo up", "link set br0 up", *plugged], word)
+    for host, address in hosts.items():
+        ip([f"addr add {address}/24 dev host0", "link set lo up", "link set host0 up"], namespace(word, host))
+
+
+def left_of(word: str) -> list[str]:
+    """The namespaces and the interface of the lab that are there."""
+    spaces = [p.name for p in NAMESPACES.iterdir() if p.name == word or p.name.startswith(f"{word}-")] if NAMESPACES.is_dir() else []
+    return sorted(spaces) + ([word] if (INTERFACES / word).exists() else [])
+
+
+def disconnect(word: str) -> None:
+    """Takes away whatever of the lab's network is there; its processes must have ended."""
+    if (INTERFACES / word).exists():
+        ip([f"link delete {word}"])
+    ip([f"netns delete {name}" for name in left_of(word)])
+    deadline = time.monotonic() + WITHIN_S
+    while left := left_of(word):
+        if time.monotonic() > deadline:
+            raise Failed(f"these do not go away: {', '.join(left)}", advice="Does a process of yours still use them? `ip netns pids NAME`.")
+        time.sleep(0.02)
+
+
+def ip(lines: Sequence[str], space: str = "") -> None:
+    """Runs these lines of `ip`, in a namespace where one is named."""
+    if lines:
+        run(["ip", *(["-n", space] if space else []), "-batch", "-"], "".join(f"{line}\n" for line in lines))
+
+
+def run(argv: Sequence[str], given: str = "") -> str:
+    """Its standard output; Failed with its error where it does not exit 0."""
+    done = subprocess.run(list(argv), input=given, capture_output=True, text=True, check=False, timeout=WITHIN_S)
+    if done.returncode != 0:
+        raise Failed(
+            f"{' '.join(argv)}: {done.stderr.strip() or done.stdout.strip()}", advice="Is this machine's kernel without that part?"
+        )
+    return done.stdout
+
+
+def _routes() -> list[str]:
+    found = []
+    for entry in json.loads(run(["ip", "-json", "-4", "route", "show", "table", "all"]) or "[]"):
+        if entry.get("dst", "default") != "default":
+            found.append(str(entry["dst"]))
+    return found

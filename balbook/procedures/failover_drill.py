@@ -1,0 +1,230 @@
+"""Break one instance on purpose while requests flow, measure what clients see, repair it, and measure its return.
+
+The fault is a step with an undo. Before it is injected a watchdog stands on the host that repairs it after a while, so
+that a run that is killed, or a controller that loses its network, leaves no fault behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from balbook.command import Command
+from balbook.commands import faults, health
+from balbook.errors import ParameterError, Refused, nearest
+from balbook.inventory import read_inventory
+from balbook.inventory.models import Instance
+from balbook.plan import Action, Plan, Run, Step, Wait
+from balbook.probe.failover import failover_of
+from balbook.procedures import Check, supervision
+from balbook.procedures.balancing import Front
+from balbook.procedures.balancing import front as front_of
+from balbook.procedures.batch import THROUGH_BALANCER_S
+from balbook.procedures.deployment import probe_settings, state_table
+from balbook.procedures.look import Seen, look
+from balbook.procedures.preconditions import Row, deployment_preconditions, row
+from balbook.procedures.site import Site
+from balbook.table import Table
+
+FAULTS = ("kill", "hang", "drain", "blackhole")
+STATES = {"kill": "killed", "hang": "hanging", "drain": "draining", "blackhole": "unreachable"}
+BASELINE_S = 3.0
+WATCHDOG_MARGIN_S = 30
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is done to the instance on `host`, and what repairs it."""
+
+    host: str
+    inject: tuple[Action, ...]
+    repair: tuple[Action, ...]
+    watchdog: Command
+
+
+def preflight(site: Site) -> Table:
+    """What runs now, by instance."""
+    return state_table(site, look(site))
+
+
+def plan(site: Site) -> Plan:
+    """Configure the strategy, inject, hold, repair, see the instance return, put the inventory's configuration back."""
+    seen, name = look(site), str(site.parameters.get("fault", "kill"))
+    if name not in FAULTS:
+        raise ParameterError(f"parameter fault: {name!r} is not known", advice=nearest(name, FAULTS))
+    if seen.front is None:
+        raise Refused(f"application {site.application_name} has no balancer", advice="A drill shows what a balancer does; there is none.")
+    victim, seconds = _victim(site, seen), max(1, int(site.parameters.get("seconds", 12)))
+    settings = probe_settings(site, seen) | {
+        "rate": int(site.parameters.get("rate", 0)) or site.application.probe.rate,
+        "baseline_s": BASELINE_S,
+        "after_s": BASELINE_S,
+        # A POST that was sent to a dying instance may have run, so no balancer sends it again: its failure is the truth.
+        "judged_methods": ["GET"],
+        "must_reach": [],
+    }
+    place = site.lease_place
+    return Plan(
+        runbook="failover_drill",
+        application=site.application_name,
+        steps=(_configure(site, seen, victim), *_drill(site, seen, victim, name, seconds), _restore(site, seen, victim)),
+        subject={
+            "strategy": site.application.strategy,
+            "balancer": seen.front.balancer.kind,
+            "fault": name,
+            "instance": victim.name,
+            "seconds": seconds,
+        },
+        settings={"lease": {"host": place.host, "directory": place.directory}, "probe": settings},
+        preconditions=tuple(_preconditions(site, seen, victim, name)),
+    )
+
+
+def verify(site: Site, plan: Plan) -> Sequence[Check]:
+    """Fresh facts: the fault is gone, every instance serves."""
+    seen = look(Site(read_inventory(site.inventory.path), site.transport, {"application": site.application_name}))
+    checks = []
+    for instance in site.application.instances:
+        checks.append(Check(f"{instance.name} is healthy", seen.is_healthy[instance.name]))
+        checks.append(Check(f"{instance.name} is in service", seen.in_service[instance.name]))
+    return [*checks, Check("the inventory's configuration is in force", seen.is_final_applied)]
+
+
+def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Table]:
+    """What clients saw, from the probe's samples."""
+    places = sorted(run_dir.glob("probe*/samples.csv.gz"))
+    if not places:
+        return []
+    found = failover_of(places[-1].parent, str(plan.subject["instance"]))
+    title = "{fault} of {instance}, {strategy} behind {balancer}".format(**plan.subject)
+    return [Table(("measured", "value"), found.rows(), title=title)]
+
+
+def _victim(site: Site, seen: Seen) -> Instance:
+    """The active instance: the first that is in service."""
+    serving = [i for i in site.application.instances if seen.is_serving(i)]
+    return serving[0] if serving else site.application.instances[0]
+
+
+def _preconditions(site: Site, seen: Seen, victim: Instance, fault: str) -> list[Row]:
+    host, serving = site.host(victim.host), sum(seen.is_serving(i) for i in site.application.instances)
+    rows = [
+        row(f"{victim.host}: drills are allowed there", host.drill == "allowed", f"drill: {host.drill}"),
+        row("every instance serves", serving == len(site.application.instances), f"{serving} of {len(site.application.instances)}"),
+        row("another instance can take over", len(site.application.instances) > 1),
+        row(f"{victim.host}: instances are balbook's own processes", fault != "kill" or host.supervisor == "process", host.supervisor),
+    ]
+    if fault == "blackhole":
+        can = site.transport.execute(victim.host, faults.can_blackhole(victim.port)).status == 0
+        rows.append(row(f"{victim.host}: packets may be dropped there", can, "" if can else "needs iptables and privilege"))
+    return [*rows, *deployment_preconditions(site, seen)]
+
+
+def _configure(site: Site, seen: Seen, victim: Instance) -> Step:
+    """The balancer as the strategy has it; whatever ends the drill early puts the inventory's back."""
+    front, own = seen.front, _own_front(site)
+    assert front is not None
+    return Step(
+        id="configure",
+        host=front.host,
+        title=f"{front.name}: configuration for {site.application.strategy}",
+        unit=victim.name,
+        done=front.is_final(),
+        is_done=seen.is_final_applied,
+        actions=front.finish(),
+        undo=own.finish(),
+    )
+
+
+def _restore(site: Site, seen: Seen, victim: Instance) -> Step:
+    """Where the drill was about another strategy than the inventory's, that one is put back."""
+    own, front = _own_front(site), seen.front
+    assert front is not None
+    return Step(
+        id="restore",
+        host=own.host,
+        title=f"{own.name}: configuration as in the inventory",
+        unit=victim.name,
+        done=own.is_final(),
+        is_done=front.text({}) == own.text({}) and seen.is_final_applied,
+        actions=own.finish(),
+    )
+
+
+def _own_front(site: Site) -> Front:
+    own = front_of(Site(read_inventory(site.inventory.path), site.transport, {"application": site.application_name}))
+    assert own is not None
+    return own
+
+
+def _drill(site: Site, seen: Seen, victim: Instance, name: str, seconds: int) -> list[Step]:
+    front = seen.front
+    assert front is not None
+    fault = _fault(site, seen, victim, name, seconds)
+    check = site.application.health
+    healthy = Wait(health.is_healthy(victim.port, check.path, check.expect), within_s=check.within_s)
+    watchdog = f"{site.instance_dir(victim)}/drill-watchdog" if fault.host == victim.host else f"{front.place.prefix}/drill-watchdog"
+    off = Run(faults.end_watchdog(watchdog, is_privileged=fault.watchdog.is_privileged))
+    # The strategy decides who is asked: one that stands by is not, as long as the active one serves.
+    returned = (Wait(front.answers(victim), within_s=THROUGH_BALANCER_S + front.balancer.fail_timeout_s),)
+    limit_s = seconds + WATCHDOG_MARGIN_S
+    return [
+        Step(
+            id="inject",
+            host=fault.host,
+            title=f"{name} {victim.name}; repaired after {limit_s} s whatever happens",
+            unit=victim.name,
+            phase=f"{victim.name} {STATES[name]}",
+            actions=(Run(faults.set_watchdog(watchdog, fault.watchdog, limit_s)), *fault.inject),
+            undo=(*fault.repair, off),
+        ),
+        Step(
+            id="hold",
+            host=front.host,
+            title=f"measure for {seconds} s",
+            unit=victim.name,
+            actions=(Run(faults.wait(seconds)),),
+        ),
+        Step(
+            id="repair",
+            host=fault.host,
+            title=f"repair {victim.name}",
+            unit=victim.name,
+            phase=f"{victim.name} starting",
+            actions=(*fault.repair, off),
+        ),
+        Step(id="healthy", host=victim.host, title=f"{victim.name} is healthy", unit=victim.name, actions=(healthy,)),
+        Step(
+            id="return",
+            host=front.host,
+            title=f"{front.name} sends requests to {victim.name} again",
+            unit=victim.name,
+            actions=returned,
+        ),
+        Step(
+            id="returned",
+            host=front.host,
+            title=f"measure for {BASELINE_S:g} s",
+            unit=victim.name,
+            phase=f"{victim.name} serving",
+            actions=(Run(faults.wait(BASELINE_S)),),
+        ),
+    ]
+
+
+def _fault(site: Site, seen: Seen, victim: Instance, name: str, seconds: int) -> Fault:
+    front, place = seen.front, site.instance_dir(victim)
+    assert front is not None
+    start = supervision.start(site, victim)
+    match name:
+        case "kill":
+            return Fault(victim.host, (Run(faults.kill(place)),), (Run(start),), start)
+        case "hang":
+            return Fault(victim.host, (Run(faults.hang(place)),), (Run(faults.wake(place)),), faults.wake(place))
+        case "blackhole":
+            again = faults.open_again(victim.port)
+            return Fault(victim.host, (Run(faults.blackhole(victim.port)),), (Run(again),), again)
+    repair = front.apply({})
+    command = next(action.command for action in repair if isinstance(action, Run))
+    return Fault(front.host, front.apply({victim.name: "down"}), repair, command)

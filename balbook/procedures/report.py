@@ -1,0 +1,80 @@
+"""Report over all records: how often, how fast and how safely the fleet changes. Changes nothing; only records are read.
+
+What is counted and drawn is the report's own (`balbook.report`); here is which records there are and since when they count.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from balbook.errors import ParameterError
+from balbook.plan import Plan
+from balbook.procedures import Check
+from balbook.procedures.site import Site
+from balbook.statement import JOURNAL, verdict_of, whole_events
+from balbook.table import Table
+
+DAYS = {"d": 1, "w": 7}
+ADVICE = "Write a day such as 2026-01-31, or how long ago: 90d, 12w. Empty: from the first record on."
+
+
+def since_of(text: str, now: datetime) -> datetime | None:
+    """From when on records count: a day (UTC), or days or weeks before `now`; None: all of them. ParameterError otherwise."""
+    if not text:
+        return None
+    if found := re.fullmatch(r"([1-9][0-9]{0,3})([dw])", text):
+        return now - timedelta(days=int(found[1]) * DAYS[found[2]])
+    try:
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+            return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    except ValueError as exc:
+        raise ParameterError(f"parameter since: {text!r} is no day of the calendar", advice=ADVICE) from exc
+    raise ParameterError(f"parameter since: {text!r} is no day and no time ago", advice=ADVICE)
+
+
+def preflight(site: Site) -> Table:
+    """The records by runbook and verdict."""
+    counts = Counter((str(first.get("runbook", "?")), verdict) for first, verdict in _records(site))
+    rows = [(runbook, verdict, count) for (runbook, verdict), count in sorted(counts.items())]
+    return Table(("runbook", "verdict", "runs"), rows, title=str(_folder(site)), note="" if rows else "No run is recorded here.")
+
+
+def plan(site: Site) -> Plan:
+    """No step: a report changes nothing."""
+    since_of(str(site.parameters.get("since", "")), datetime.now(UTC))
+    subject = {"since": str(site.parameters.get("since", "")), "include_lab": bool(site.parameters.get("include_lab", False))}
+    return Plan("report", "", (), subject=subject)
+
+
+def verify(site: Site, plan: Plan) -> Sequence[Check]:
+    """Every record can be read."""
+    unreadable = [path.name for path in _folders(site) if next(whole_events(path / JOURNAL), None) is None]
+    return [Check("every record has a journal that can be read", not unreadable, ", ".join(unreadable) or "all of them")]
+
+
+def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Table]:
+    """Nothing beside the page."""
+    return []
+
+
+def _records(site: Site) -> list[tuple[Mapping[str, Any], str]]:
+    """The first event and the verdict of each."""
+    found = []
+    for path in _folders(site):
+        events = list(whole_events(path / JOURNAL))
+        if events:
+            found.append((events[0], verdict_of(events)[0]))
+    return found
+
+
+def _folders(site: Site) -> list[Path]:
+    return sorted(path for path in _folder(site).glob("*") if (path / JOURNAL).is_file())
+
+
+def _folder(site: Site) -> Path:
+    return site.inventory.resolve(site.inventory.records.path)

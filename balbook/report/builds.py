@@ -1,0 +1,115 @@
+"""Where a build's time goes, and how builds change over time, jar beside native."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from balbook.store import Artifact
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = {"jar": "#0072B2", "native": "#E69F00"}
+HATCHES = {"jar": "", "native": "//"}
+INK = "#333333"
+SHOWN = 12
+NAMED = 3
+
+
+def plot_builds(builds: Sequence[Artifact], shown: Artifact) -> Figure:
+    """Left the phases of the build `shown` in seconds, right all `builds` (oldest first) by what was built.
+
+    A jar and a native binary of the same project stand side by side. At most the last 12 are drawn.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.6), dpi=110, layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(1, 1.35))
+    _draw_phases(left, shown)
+    _draw_history(right, builds)
+    figure.suptitle(f"Builds of {shown.application}", x=0.01, ha="left", fontsize=13, fontweight="bold")
+    return figure
+
+
+def describe_builds(builds: Sequence[Artifact], shown: Artifact) -> str:
+    """The picture in words."""
+    phases = ", ".join(f"{phase} {seconds:.2f} s" for phase, seconds in _phases(shown).items())
+    times = "; ".join(f"{b.version} ({b.kind}) {_total_s(b):.2f} s" for b in builds[-SHOWN:])
+    return f"Build of {shown.application} {shown.version} ({shown.kind}): {phases}. Builds over time: {times}."
+
+
+def _phases(build: Artifact) -> Mapping[str, float]:
+    return {str(phase): float(seconds) for phase, seconds in build.details["phases"].items()}
+
+
+def _total_s(build: Artifact) -> float:
+    return float(build.details.get("build_s", sum(_phases(build).values())))
+
+
+def _draw_phases(ax: Axes, build: Artifact) -> None:
+    """A bar a phase in the order in which they ran, each with its seconds."""
+    phases = _phases(build)
+    names = list(reversed(phases))
+    longest = max(phases.values(), default=1.0) or 1.0
+    bars = ax.barh(names, [phases[name] for name in names], height=0.62, color=COLOURS[build.kind])
+    for number, (name, bar) in enumerate(zip(names, bars, strict=True)):
+        bar.set(hatch=HATCHES[build.kind], edgecolor="white", linewidth=0)
+        ax.text(phases[name] + longest * 0.015, number, f"{phases[name]:.2f} s", va="center", fontsize=9, color=INK)
+    ax.set_xlim(0, longest * 1.18)
+    ax.set_xlabel("time (s)")
+    ax.set_title(f"Phases of {build.version} ({build.kind}), {_total_s(build):.2f} s in all", loc="left", fontsize=10, color=INK)
+    ax.tick_params(axis="y", length=0)
+    _bare(ax)
+
+
+def _draw_history(ax: Axes, builds: Sequence[Artifact]) -> None:
+    """A place for each project that was built, its artifacts side by side, labelled with versions and what changed."""
+    groups = _groups(builds)[-SHOWN:]
+    kinds = [kind for kind in COLOURS if any(kind in group for group in groups)]
+    width = 0.78 / len(kinds)
+    highest = max(_total_s(build) for group in groups for build in group.values())
+    for number, kind in enumerate(kinds):
+        places = [place for place, group in enumerate(groups) if kind in group]
+        heights = [_total_s(groups[place][kind]) for place in places]
+        offset = (number - (len(kinds) - 1) / 2) * width
+        bars = ax.bar([place + offset for place in places], heights, width=width * 0.92, color=COLOURS[kind], label=kind)
+        for bar, height in zip(bars, heights, strict=True):
+            bar.set(hatch=HATCHES[kind], edgecolor="white", linewidth=0)
+            ax.text(bar.get_x() + bar.get_width() / 2, height + highest * 0.015, f"{height:.1f} s", ha="center", fontsize=8, color=INK)
+    ax.set_xticks(range(len(groups)), _labels(groups), fontsize=8)
+    ax.set_xlim(-0.6, max(len(groups), 3) - 0.4)
+    ax.set_ylim(0, highest * 1.2)
+    ax.set_ylabel("whole build (s)")
+    ax.set_title("Builds over time, by version and what changed", loc="left", fontsize=10, color=INK)
+    ax.legend(loc="upper right", ncols=2, fontsize=8, frameon=False)
+    ax.tick_params(axis="x", length=0)
+    if len(groups) > 4:
+        for label in ax.get_xticklabels():
+            label.set(rotation=35, ha="right")
+    _bare(ax)
+
+
+def _groups(builds: Sequence[Artifact]) -> list[dict[str, Artifact]]:
+    """The artifacts by kind, of each project in the order of its first build."""
+    groups: dict[str, dict[str, Artifact]] = {}
+    for build in builds:
+        groups.setdefault(str(build.details.get("project_digest", build.version)), {})[build.kind] = build
+    return list(groups.values())
+
+
+def _labels(groups: Sequence[Mapping[str, Artifact]]) -> list[str]:
+    labels, before = [], dict[str, str]()
+    for group in groups:
+        packages = dict(next(iter(group.values())).packages)
+        changed = [f"{name.rpartition('/')[2]} {version}" for name, version in sorted(packages.items()) if before.get(name) != version]
+        more = [f"and {len(changed) - NAMED} more"] if len(changed) > NAMED else []
+        labels.append("\n".join([*(build.version for build in group.values()), *changed[:NAMED], *more]))
+        before = packages
+    return labels
+
+
+def _bare(ax: Axes) -> None:
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)

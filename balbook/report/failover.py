@@ -1,0 +1,119 @@
+"""Failover latency by strategy: how many requests were answered within which time while an instance was broken.
+
+The newest drill of each strategy and balancer counts, of the same application and fault; so the comparison grows as
+drills are run. Line styles differ beside colours, for readers who see few of them and for prints in grey.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from balbook.probe.failover import Failover, failover_of
+from balbook.report.latency import COLOURS, INK, samples_frame, save_figure
+from balbook.report.picture import Picture
+from balbook.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
+LEAST_MS = 0.1
+
+
+def failover_plot(run: Run) -> Picture | str:
+    """Latency while the instance was broken, by strategy, over the newest drills with this fault; a sentence where none was measured."""
+    fault, application = str(run.parameters.get("fault", "")), str(run.parameters.get("application", ""))
+    drills = newest_drills(run.dir.parent, application, fault)
+    if not drills:
+        return "Nothing was measured: nothing was broken."
+    frame = drill_frame(drills)
+    path = run.dir / "failover.png"
+    title = f"{fault} of an instance of {application}: latency by strategy"
+    return Picture(save_figure(plot_failover(frame, title), path, describe(frame)), describe(frame))
+
+
+def newest_drills(records: Path, application: str, fault: str) -> dict[str, tuple[Path, str]]:
+    """`strategy, balancer` → the probe's folder and the broken instance, of the newest drill of each that was measured."""
+    found: dict[str, tuple[Path, str]] = {}
+    for record in sorted(records.glob("*-failover_drill-*")):
+        places = sorted(record.glob("probe*/summary.json"))
+        try:
+            plan = json.loads((record / "plan.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        subject = plan["subject"]
+        if places and (plan["application"], subject.get("fault")) == (application, fault):
+            found[f"{subject['strategy']}, {subject['balancer']}"] = (places[-1].parent, str(subject["instance"]))
+    return found
+
+
+def drill_frame(drills: dict[str, tuple[Path, str]]) -> pd.DataFrame:
+    """One row a request that was sent while the instance was broken.
+
+    Columns: `drill` (strategy and balancer), `method`, `latency_ms`, `is_failed`.
+    """
+    import pandas as pd
+
+    parts = []
+    for name, (out_dir, instance) in drills.items():
+        found = failover_of(out_dir, instance)
+        frame = samples_frame(out_dir)
+        begin_s, end_s = _window(found)
+        frame = frame[(frame["completed_s"] >= begin_s) & (frame["intended_s"] <= end_s)]
+        parts.append(
+            pd.DataFrame(
+                {
+                    "drill": name,
+                    "method": frame["stream"].str.partition(" ")[0],
+                    "latency_ms": frame["latency_ms"],
+                    "is_failed": ~frame["kind"].isin(["ok", "closed_by_reload"]),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def plot_failover(frame: pd.DataFrame, title: str) -> Figure:
+    """The share of requests slower than a latency, on logarithmic scales, so that one request in a thousand shows."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 5), dpi=110, layout="constrained")
+    ax = figure.subplots()
+    for number, (name, part) in enumerate(frame.groupby("drill", sort=True)):
+        _draw(ax, str(name), part, COLOURS[number % len(COLOURS)], STYLES[number % len(STYLES)])
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xlabel("latency (ms, log scale)")
+    ax.set_ylabel("share of requests that took longer")
+    ax.grid(color="#E5E5E5", linewidth=0.6)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    ax.legend(fontsize=9, frameon=False, loc="best")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold", color=INK)
+    return figure
+
+
+def describe(frame: pd.DataFrame) -> str:
+    """The picture in words."""
+    parts = [
+        f"{name}: {len(part):,} requests, {int(part['is_failed'].sum())} failed, worst {part['latency_ms'].max():.0f} ms"
+        for name, part in frame.groupby("drill", sort=True)
+    ]
+    return "Failover latency by strategy while an instance was broken. " + "; ".join(parts) + "."
+
+
+def _draw(ax: Axes, name: str, part: pd.DataFrame, colour: str, style: Any) -> None:
+    ordered = part["latency_ms"].clip(lower=LEAST_MS).sort_values().to_list()
+    slower = [(len(ordered) - number) / len(ordered) for number in range(len(ordered))]
+    failed = int(part["is_failed"].sum())
+    label = f"{name}: {len(ordered):,} requests, {failed} failed"
+    ax.plot(ordered, slower, drawstyle="steps-post", color=colour, linestyle=style, linewidth=1.8, label=label)
+
+
+def _window(found: Failover) -> tuple[float, float]:
+    begin_s = found.fault_at_s if found.fault_at_s is not None else 0.0
+    return begin_s, found.repair_at_s if found.repair_at_s is not None else float("inf")

@@ -1,0 +1,121 @@
+"""Adding, listing and removing schedules: the definition, and what makes systemd or cron keep it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from balbook.errors import BadInput, Failed, Refused, nearest
+from balbook.schedule import calendar, cron, systemd
+from balbook.schedule.definition import Schedule, check, schedule_from
+from balbook.schedule.places import Places
+
+BOOTED = Path("/run/systemd/system")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A schedule, when it is due next, whether systemd or cron really has it, and what its last run came to."""
+
+    schedule: Schedule
+    next_at: str
+    is_kept: bool
+    last: Mapping[str, Any] = field(default_factory=dict)
+
+
+def available_backend(booted: Path = BOOTED) -> str:
+    """`systemd` where it runs, else `cron`; BadInput where there is neither."""
+    if booted.is_dir() and shutil.which("systemctl"):
+        return "systemd"
+    if shutil.which("crontab"):
+        return "cron"
+    raise BadInput("neither systemd nor cron is on this machine", advice="Install cron, or let another scheduler call balbook apply.")
+
+
+def add(schedule: Schedule, where: Places) -> None:
+    """Keeps a new schedule. Refused where the name is taken; nothing is left where systemd or cron refuses it."""
+    check(schedule)
+    path = where.definition(schedule.name)
+    if path.exists() or _is_known_to_its_keeper(schedule, where):
+        raise Refused(
+            f"there is a schedule {schedule.name!r} already; nothing was changed", advice=f"balbook schedule remove {schedule.name}"
+        )
+    command = command_of(schedule.name, where)
+    texts = systemd.units(schedule, command, is_system=where.is_system) if schedule.backend == "systemd" else {}
+    _write_private(path, json.dumps(schedule.data(), indent=1, sort_keys=True) + "\n")
+    try:
+        if schedule.backend == "systemd":
+            systemd.enable(schedule, texts, where)
+        else:
+            cron.enable(schedule, command)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def remove(name: str, where: Places) -> Path:
+    """Takes a schedule away; its outcomes stay, in the file that is returned."""
+    schedule = find(name, where)
+    if schedule.backend == "systemd":
+        systemd.disable(name, where)
+    else:
+        cron.disable(name)
+    where.definition(name).unlink(missing_ok=True)
+    return where.outcomes(name)
+
+
+def find(name: str, where: Places) -> Schedule:
+    """The schedule of this name; BadInput where there is none."""
+    known = [path.stem for path in where.definitions.glob("*.json")]
+    if name not in known:
+        raise BadInput(f"there is no schedule {name!r}", advice=nearest(name, known))
+    return schedule_from(where.definition(name))
+
+
+def list_schedules(where: Places, now: datetime) -> list[Listed]:
+    """All schedules, by name. `now` is the local time."""
+    found = [schedule_from(path) for path in sorted(where.definitions.glob("*.json"))]
+    return [Listed(s, _next(s, now), _is_known_to_its_keeper(s, where), last_outcome(where, s.name)) for s in found]
+
+
+def last_outcome(where: Places, name: str) -> dict[str, Any]:
+    """The last line of a schedule's outcomes; empty where it never ran."""
+    path = where.outcomes(name)
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    last: dict[str, Any] = json.loads(lines[-1]) if lines else {}
+    return last
+
+
+def command_of(name: str, where: Places) -> list[str]:
+    """The argv of one run, by this very interpreter."""
+    return [sys.executable, "-m", "balbook", "schedule", "run", name, *(["--system"] if where.is_system else [])]
+
+
+def _next(schedule: Schedule, now: datetime) -> str:
+    if schedule.backend == "systemd" and (said := calendar.next_for_systemd(schedule.when)):
+        return said
+    due = calendar.parse(schedule.when).after(now)
+    return f"{due:%a %Y-%m-%d %H:%M}" if due else ""
+
+
+def _is_known_to_its_keeper(schedule: Schedule, where: Places) -> bool:
+    if schedule.backend == "systemd":
+        return (where.units / f"balbook-{schedule.name}.timer").exists()
+    return shutil.which("crontab") is not None and cron.has_entry(cron.read(), schedule.name)
+
+
+def _write_private(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = path.with_name(f".{path.name}.new")
+        draft.touch(mode=0o600)
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    except OSError as exc:
+        raise Failed(f"{path} cannot be written: {exc.strerror}", advice="May you write there?") from exc

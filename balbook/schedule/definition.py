@@ -1,0 +1,111 @@
+"""A schedule as data: what runs when, with which parameters; checked as a whole before anything is written."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from balbook.errors import BadInput, nearest
+from balbook.parameters import check_parameters, parse_assignments, read_parameters_file
+from balbook.pipeline import find_pipelines, read_pipeline
+from balbook.resources import resource
+from balbook.runbook import find_runbooks, read_runbook, runbook_path
+from balbook.schedule import calendar
+
+VERSION = 1
+MODES = ("plan", "apply")
+BACKENDS = ("systemd", "cron")
+EXAMPLE_KEYS = {"version", "runs", "mode", "when", "catch_up", "fail_on_changes", "on_failure", "parameters"}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A runbook or pipeline at set times.
+
+    `folder`: the working directory. `parameters_file` is read anew by every run; `parameters` (`name=value`) win over it.
+    `on_failure`: the argv of a command; no shell reads it. `is_drift_failure`: a plan that finds changes is a failure.
+    """
+
+    name: str
+    runs: str
+    when: str
+    inventory: str
+    folder: str
+    mode: str = "apply"
+    parameters_file: str = ""
+    parameters: tuple[str, ...] = ()
+    has_catch_up: bool = False
+    is_drift_failure: bool = False
+    on_failure: tuple[str, ...] = ()
+    backend: str = "systemd"
+
+    def data(self) -> dict[str, Any]:
+        """Plain data; the inverse of `schedule_from`."""
+        return {"version": VERSION, **asdict(self)}
+
+
+def check(schedule: Schedule) -> None:
+    """BadInput where anything about it is wrong."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", schedule.name):
+        raise BadInput(f"the schedule's name {schedule.name!r} is not allowed", advice="Use lower-case letters, digits, - and _.")
+    if schedule.mode not in MODES:
+        raise BadInput(f"mode {schedule.mode!r} is neither plan nor apply", advice="plan changes nothing.")
+    if schedule.backend not in BACKENDS:
+        raise BadInput(f"there is no {schedule.backend!r} to keep schedules with", advice=nearest(schedule.backend, BACKENDS))
+    if schedule.is_drift_failure and schedule.mode != "plan":
+        raise BadInput("only a plan can fail on changes", advice="Add --mode plan, or leave --fail-on-changes out.")
+    if schedule.backend == "cron":
+        calendar.parse(schedule.when)
+    else:
+        calendar.check_for_systemd(schedule.when)
+    _check_parameters(schedule)
+    if schedule.on_failure and shutil.which(schedule.on_failure[0]) is None:
+        raise BadInput(f"--on-failure: {schedule.on_failure[0]!r} is no program of this machine", advice="Name one, or its whole path.")
+
+
+def schedule_from(path: Path) -> Schedule:
+    """The schedule that is kept in this file; BadInput where it cannot be read."""
+    try:
+        data: dict[str, Any] = json.loads(path.read_bytes())
+        if data.pop("version") > VERSION:
+            raise BadInput(f"{path} is of a newer version", advice="Install a newer balbook.")
+        lists: dict[str, Any] = {key: tuple(value) for key, value in data.items() if isinstance(value, list)}
+        return Schedule(**{**data, **lists})
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise BadInput(f"{path} cannot be read: {exc}", advice=f"Add it again: balbook schedule remove {path.stem}, then add.") from exc
+
+
+def read_example(name: str) -> dict[str, Any]:
+    """Fields of a schedule from a YAML file, one of the user's or a shipped one by its name."""
+    folder = resource("templates", "schedules")
+    shipped = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    path = shipped.get(name, Path(name).expanduser())
+    if not path.is_file():
+        raise BadInput(f"there is no example and no file {name!r}", advice=nearest(name, shipped))
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as exc:
+        raise BadInput(f"{path} cannot be read: {exc}", advice="Write it like those that balbook brings along.") from exc
+    if not isinstance(data, dict) or data.get("version") != VERSION:
+        raise BadInput(f"{path} is no schedule of version {VERSION}", advice=f"Begin it with `version: {VERSION}`.")
+    if unknown := sorted(set(map(str, data)) - EXAMPLE_KEYS):
+        raise BadInput(f"{path}: {unknown[0]!r} is not known", advice=nearest(unknown[0], EXAMPLE_KEYS))
+    return {key: value for key, value in data.items() if key != "version"}
+
+
+def _check_parameters(schedule: Schedule) -> None:
+    pipelines = find_pipelines(Path(schedule.folder))
+    if schedule.runs in pipelines:
+        declared = read_pipeline(pipelines[schedule.runs]).parameters
+    elif schedule.runs in find_runbooks() or schedule.runs.endswith(".ipynb"):
+        declared = read_runbook(runbook_path(schedule.runs)).parameters
+    else:
+        raise BadInput(f"there is no runbook or pipeline {schedule.runs!r}", advice=nearest(schedule.runs, [*find_runbooks(), *pipelines]))
+    given = read_parameters_file(Path(schedule.parameters_file), declared) if schedule.parameters_file else {}
+    check_parameters(declared, {**given, **parse_assignments(declared, schedule.parameters)})

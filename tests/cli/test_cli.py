@@ -1,0 +1,208 @@
+"""The command line: exit statuses, nearest names, help, and what it refuses before it touches anything."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from balbook import transport
+from balbook.cli import COMMANDS, main
+from balbook.testing import FakeFleet
+from tests.small_fleet import fleet_with, write_inventory
+
+VENDORS = ("pandas", "matplotlib", "papermill", "paramiko", "pydantic", "yaml", "IPython", "nbformat", "jinja2")
+HOSTILE = ["; rm -rf /", "$(id)", "`id`", "a b", "a\nb", "../../etc", "/etc/passwd", "-rf", "a\0b", "\udcff", "ä", "x" * 200]
+
+
+@pytest.fixture
+def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An inventory whose hosts nobody may connect to."""
+
+    def connect(*args: object) -> Any:
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr(transport, "connect", connect)
+    monkeypatch.chdir(tmp_path)
+    for variable in ("BALBOOK_INVENTORY", "BALBOOK_RUN_DIR"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("BALBOOK_LAB_HOME", str(tmp_path / "no-lab"))
+    return write_inventory(tmp_path / "ops").path
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, inventory: Path, monkeypatch: pytest.MonkeyPatch) -> FakeFleet:
+    """The same hosts in memory, with `hotel` 1.0.0 in service."""
+    fleet = fleet_with(tmp_path / "ops", "1.0.0")
+    monkeypatch.setattr(transport, "connect", lambda *args: fleet)
+    return fleet
+
+
+def run(*words: str) -> int:
+    """The exit status, also where the parser itself ends the program."""
+    try:
+        return main(list(words))
+    except SystemExit as exc:
+        return int(exc.code or 0)
+
+
+def loaded(*words: str) -> set[str]:
+    """The vendors that a command loads."""
+    code = f"import sys, contextlib\nfrom balbook.cli import main\nwith contextlib.suppress(SystemExit): main({list(words)!r})\n"
+    code += "print('\\n' + ' '.join(m for m in sys.modules if '.' not in m))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    return set(shown.splitlines()[-1].split()) & set(VENDORS)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["nonsense"], []])
+def test_help_loads_no_vendor(words: list[str]) -> None:
+    assert loaded(*words) == set()
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help") == 0
+    shown = capsys.readouterr().out
+    assert [name for name in COMMANDS if f"\n    {name} " not in shown] == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example_of_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(name, "--help") == 0
+    captured = capsys.readouterr()
+    assert f"balbook {name}" in captured.out.partition("example")[2]
+    assert captured.err == ""
+
+
+@pytest.mark.parametrize(("word", "near"), [("aply", "apply"), ("sttaus", "status"), ("record", "records")])
+def test_a_misspelt_command_is_answered_with_the_nearest(word: str, near: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(word) == 2
+    assert f"Did you mean '{near}'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["plan"], ["apply"], ["plan", "--nonsense"], ["unlock", "hotel"], ["lab", "sideways"]])
+def test_what_is_missing_or_unknown_on_the_line_is_bad_input(words: list[str], inventory: Path) -> None:
+    assert run(*words) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["plan", "hot_deplyo", "-p", "application=hotel"], "hot_deploy"),
+        (["plan", "hot_deploy", "-p", "aplication=hotel"], "application"),
+        (["plan", "hot_deploy", "-p", "application=hotle"], "hotel"),
+        (["plan", "hot_deploy", "-p", "application=hotel", "-p", "strategy=active_pasive"], "active_passive"),
+        (["plan", "hot_deploy", "-p", "application=hotel", "-p", "serial=two"], "whole number"),
+        (["plan", "hot_deploy", "-p", "application=hotel", "-p", "serial=0"], "serial"),
+        (["plan", "provision", "-p", "hosts=ap1"], "app1"),
+        (["plan", "provision", "-p", "hosts"], "name=value"),
+        (["status", "hotle"], "hotel"),
+        (["logs", "hotel", "app1:9091"], "app1:9090"),
+        (["unlock", "hotle", "--reason", "x"], "hotel"),
+        (["stop", "12345678"], "records list"),
+        (["resume", "12345678"], "records list"),
+        (["apply", "--plan", "12345678"], "records list"),
+    ],
+)
+def test_a_wrong_name_exits_2_with_the_nearest_and_touches_nothing(
+    words: list[str], says: str, inventory: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if words[0] == "logs":  # it makes its transport first; nothing is asked of it
+        monkeypatch.setattr(transport, "connect", lambda *args: None)
+    before = sorted(inventory.parent.rglob("*"))
+    assert run(words[0], "-i", str(inventory), *words[1:]) == 2
+    captured = capsys.readouterr()
+    assert says in captured.err
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
+    assert sorted(inventory.parent.rglob("*")) == before
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+@pytest.mark.parametrize("command", ["plan", "apply"])
+def test_a_hostile_value_exits_2_before_any_connection(
+    command: str, value: str, inventory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(inventory.parent.rglob("*"))
+    ways = [
+        [f"application={value}"],
+        ["application=hotel", f"release={value}"],
+        ["application=hotel", f"strategy={value}"],
+        [f"{value}=hotel"],
+    ]
+    for assignments in ways:
+        given = [word for assignment in assignments for word in ("-p", assignment)]
+        assert run(command, "hot_deploy", "-i", str(inventory), *given) == 2
+    assert run(command, value, "-i", str(inventory)) == 2
+    assert run(command, "provision", "-i", str(inventory), "-p", f"hosts=app1,{value}") == 2
+    assert "Traceback" not in capsys.readouterr().err
+    assert sorted(inventory.parent.rglob("*")) == before
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_hostile_word_to_the_other_commands_exits_2(value: str, inventory: Path) -> None:
+    for words in (["status", value], ["drain", value, "app1:9090"], ["unlock", value, "--reason", "x"], ["stop", value], ["resume", value]):
+        assert run(words[0], "-i", str(inventory), "--", *words[1:]) == 2
+
+
+@pytest.mark.parametrize("value", ["a\nb", "\x1b[31m", "\udcff"])
+def test_a_reason_with_control_characters_or_broken_text_is_refused(value: str, inventory: Path) -> None:
+    assert run("plan", "hot_deploy", "-i", str(inventory), "-p", "application=hotel", "-p", f"reason={value}") == 2
+
+
+@pytest.mark.parametrize("text", ["version: 2\nhosts: {}\n", "hosts: [", "", "version: 1\nhosts: {'a;b': {address: x, roles: [app]}}\n"])
+def test_an_inventory_that_cannot_be_used_exits_2_naming_it(text: str, inventory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    inventory.write_text(text)
+    assert run("status", "-i", str(inventory)) == 2
+    assert str(inventory) in capsys.readouterr().err
+
+
+def test_without_an_inventory_it_says_how_to_name_one(inventory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("status") == 2
+    assert "balbook init" in capsys.readouterr().err
+
+
+def test_status_shows_what_runs_and_exits_0_only_where_all_serves(fleet: FakeFleet, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["status", "-i", str(fleet.inventory.path)]
+    assert run(*words, "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [(i["instance"], i["healthy"], i["in_service"]) for i in shown["hotel"]["instances"]] == [
+        ("app1:9090", "yes", "yes"),
+        ("app2:9090", "yes", "yes"),
+    ]
+    fleet.hosts["app2"].processes.clear()
+    assert run(*words) == 1
+    captured = capsys.readouterr()
+    assert "app2:9090" in captured.out
+    assert str(fleet.inventory.path) in captured.err
+
+
+def test_unlock_takes_the_lock_away_and_leaves_a_record(fleet: FakeFleet, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["unlock", "hotel", "-i", str(fleet.inventory.path), "--reason", "its machine is gone"]
+    run(*words)
+    held = json.dumps({"run_id": "r1", "who": "ann@laptop", "since": "09:00", "reason": ""})
+    fleet.hosts["lb1"].leases["/opt/balbook/locks/hotel"] = ("r1", held)
+    capsys.readouterr()
+    assert run(*words) == 0
+    assert "ann@laptop" in capsys.readouterr().out
+    assert fleet.hosts["lb1"].leases == {}
+    journals = [p.read_text() for p in fleet.inventory.path.parent.glob("records/*-unlock-*/journal.jsonl")]
+    assert sum("lease_broken" in text and "its machine is gone" in text for text in journals) == 1
+
+
+def test_an_instance_that_is_not_healthy_is_not_readmitted(fleet: FakeFleet, capsys: pytest.CaptureFixture[str]) -> None:
+    fleet.hosts["app2"].processes.clear()
+    assert run("readmit", "hotel", "app2:9090", "-i", str(fleet.inventory.path)) == 2
+    assert "balbook logs hotel app2:9090" in capsys.readouterr().err
+
+
+def test_hosts_that_cannot_be_reached_leave_standard_output_empty(fleet: FakeFleet) -> None:
+    words = [sys.executable, "-m", "balbook", "status", "--json", "-i", str(fleet.inventory.path)]
+    bare = {"HOME": "/nonexistent", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60, env=bare)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr

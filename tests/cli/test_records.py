@@ -1,0 +1,75 @@
+"""`records list|show`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from balbook.cli import main
+from balbook.engine.process import write_pid
+from tests.run_folders import run_folder, sealed
+
+
+@pytest.fixture
+def ops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with an inventory, and where its records go."""
+    hosts = {"app1": {"address": "127.0.0.1", "roles": ["app"]}}
+    (tmp_path / "inventory.yaml").write_text(yaml.safe_dump({"version": 1, "hosts": hosts}))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "records"
+
+
+def listed(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, str]]:
+    assert main(["records", "list", "--json", *words]) == 0
+    found: list[dict[str, str]] = json.loads(capsys.readouterr().out)["records"]
+    return found
+
+
+def test_no_records_are_an_empty_list(ops: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert listed(capsys) == []
+    assert main(["records", "list"]) == 0
+    assert "No run is recorded here." in capsys.readouterr().out
+
+
+def test_a_run_has_the_verdict_that_its_journal_states_before_it_is_sealed(ops: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_folder(ops, "aaaa0001")
+    run_folder(ops, "aaaa0002", verdict="failed")
+    assert [(run["run_id"], run["verdict"], run["sealed"]) for run in listed(capsys)] == [
+        ("aaaa0001", "succeeded", "no"),
+        ("aaaa0002", "failed", "no"),
+    ]
+    assert [run["run_id"] for run in listed(capsys, "--last", "1")] == ["aaaa0002"]
+
+
+def test_a_run_whose_process_lives_is_running_and_one_whose_process_died_is_inconclusive(
+    ops: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = run_folder(ops, "aaaa0001", verdict="")
+    assert listed(capsys)[0]["verdict"] == "inconclusive"
+    write_pid(folder)
+    assert listed(capsys)[0]["verdict"] == "running"
+    assert main(["records", "show", "aaaa0001", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["verdict"] == "running"
+    (folder / "run.pid").unlink()
+
+
+def test_a_sealed_record_says_whether_it_is_signed(ops: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sealed(ops, None, 1)
+    assert listed(capsys)[0]["sealed"] == "unsigned"
+
+
+def test_a_run_is_shown_with_its_reason_steps_measurements_and_files(ops: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_folder(ops, "aaaa0001")
+    assert main(["records", "show", "aaaa"]) == 0
+    said = capsys.readouterr().out
+    for expected in ("run aaaa0001", "Bug fix – Übergabe", "OPS-1", "Reload the balancer", "p99 ms", "12.5", "latency.png", "ada"):
+        assert expected in said
+
+
+def test_an_unknown_run_is_bad_input_with_the_nearest_id(ops: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_folder(ops, "aaaa0001")
+    assert main(["records", "show", "aaaa0002"]) == 2
+    assert "aaaa0001" in capsys.readouterr().err

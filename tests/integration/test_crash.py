@@ -1,0 +1,176 @@
+"""The run's process is killed right after an event of its journal: who uses the application does not notice, and it goes on.
+
+With BALBOOK_CRASH_ALL set (`make crash`) after every single event; else after one of each kind.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from balbook import direct
+from balbook.engine import process
+from balbook.errors import BadInput
+from balbook.procedures.balancing import front
+from balbook.procedures.look import look
+from tests.integration.rollout_lab import Clients, RolloutLab, events
+
+pytestmark = [pytest.mark.integration, pytest.mark.load]
+IS_WHOLE = bool(os.environ.get("BALBOOK_CRASH_ALL"))
+WORKER = """
+import os, signal, sys
+from balbook.journal import Journal
+
+append, left = Journal.append, int(sys.argv[2])
+
+def append_and_die(self, event, **fields):
+    global left
+    written = append(self, event, **fields)
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return written
+
+Journal.append = append_and_die
+from balbook.engine.worker import main
+sys.exit(main([sys.argv[1]]))
+"""
+STRATEGIES = {
+    "active_active": ("nginx", "active_active"),
+    "active_active_checked": ("haproxy", "active_active_checked"),
+    "active_passive": ("nginx", "active_passive"),
+}
+SETTINGS: dict[str, Any] = {
+    "graceful_stop_s": 0.3,
+    "health": {"path": "/health", "within_s": 4, "passes": 1},
+    "probe": {"rate": 40, "baseline_s": 0.5, "requests": [{"method": "GET", "path": "/rooms"}]},
+}
+
+
+@contextmanager
+def dying_after(number: int) -> Iterator[None]:
+    """Runs that begin meanwhile die by SIGKILL after their process's event of this number."""
+    start = process.start
+
+    def start_dying(run_dir: Path) -> subprocess.Popen[bytes]:
+        with (run_dir / process.LOG_FILE).open("ab") as log:
+            argv = [sys.executable, "-c", WORKER, str(run_dir), str(number)]
+            return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
+
+    process.start = start_dying
+    try:
+        yield
+    finally:
+        process.start = start
+
+
+def kinds(record: Path) -> list[tuple[str, int]]:
+    """`event` or `event step`, and its number among those of the run's process, from a run that went to its end."""
+    found = events(record)
+    names = [event["event"] for event in found]
+    begin, end = names.index("apply_started"), names.index("apply_finished")
+    return [
+        (f"{e['event']} {e.get('step', '').split(' ')[0]} {e.get('outcome', '')}".strip(), number)
+        for number, e in enumerate(found[begin : end + 1], 1)
+        if e["event"] != "progress"
+    ]
+
+
+def chosen(record: Path) -> list[tuple[str, int]]:
+    """Every event, or one of each kind of event (of the steps those that change what serves)."""
+    found = kinds(record)
+    if IS_WHOLE:
+        return found
+    told = dict(reversed(found))
+    wanted = ("apply_started", "probe_started", "step_started drain", "step_started start", "measured")
+    finished = ("step_finished drain changed", "step_finished stop changed", "undo_started admit", "undo_started start", "apply_finished")
+    return [(kind, number) for kind, number in told.items() if kind in wanted + finished]
+
+
+def assert_serving(lab: RolloutLab, when: str) -> None:
+    """The balancer takes its own configuration, and as many instances serve as the floor says."""
+    site = lab.site()
+    try:
+        seen, balancer = look(site), front(site)
+        assert balancer is not None
+        if lab.kind == "haproxy":
+            argv = ["haproxy", "-c", "-f", balancer.place.main]
+        else:
+            argv = ["nginx", "-t", "-c", balancer.place.main, "-p", balancer.place.prefix, "-e", balancer.place.error_log]
+        checked = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert checked.returncode == 0, f"{when}: {checked.stderr}"
+        serving = [i.name for i in site.application.instances if seen.is_serving(i)]
+        assert len(serving) >= site.application.floor, f"{when}: only {serving} serve"
+    finally:
+        site.transport.close()
+
+
+def die(lab: RolloutLab, number: int, version: str) -> Path:
+    with dying_after(number):
+        _, record = lab.apply("hot_deploy", release=version)
+    return record
+
+
+def resume(record: Path) -> None:
+    """Goes on; where the end of the run stands in its journal already, there is nothing to go on with."""
+    if events(record, "apply_finished"):
+        with pytest.raises(BadInput, match="has ended"):
+            direct.resume(record, lambda line: None)
+        return
+    stated = direct.resume(record, lambda line: None)
+    assert stated.verdict in ("succeeded", "inconclusive"), stated
+
+
+@pytest.fixture(params=STRATEGIES)
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RolloutLab]:
+    kind, strategy = STRATEGIES[request.param]
+    made = RolloutLab(tmp_path, kind=kind, strategy=strategy, application=SETTINGS)
+    try:
+        yield made.up()
+    finally:
+        made.down()
+
+
+def test_after_any_event_all_is_served_and_the_run_goes_on_or_is_undone(lab: RolloutLab) -> None:
+    lab.deploy("1.0.0")
+    plan_of = chosen(lab.deploy("2.0.0"))
+    assert len(plan_of) >= 7
+    with Clients(f"{lab.url}/rooms", rate=25) as clients:
+        for count, (kind, number) in enumerate(plan_of):
+            running = next(iter(lab.releases().values()))
+            other = "1.0.0" if running == "2.0.0" else "2.0.0"
+            record = die(lab, number, other)
+            assert_serving(lab, f"killed after {kind}")
+            if count % 2:
+                resume(record)
+                assert not lab.checks(other), f"resumed after {kind}"
+            else:
+                stated, _ = lab.apply("rollback", release=running)
+                assert stated.verdict in ("succeeded", "inconclusive"), (kind, stated)
+                assert not lab.checks(running), f"rolled back after {kind}"
+            assert not clients.failed, f"killed after {kind}: {clients.failed[:3]}"
+    assert clients.sent > 100
+
+
+def test_after_any_event_of_taking_back_all_is_served_and_the_old_release_comes_back(lab: RolloutLab) -> None:
+    lab.publish("3.0.0-sick", health_status=503)
+    lab.deploy("1.0.0")
+    stated, record = lab.apply("hot_deploy", release="3.0.0-sick")
+    assert stated.verdict == "failed"
+    plan_of = [(kind, number) for kind, number in kinds(record) if kind.startswith(("undo_started", "step_finished start failed"))]
+    assert plan_of
+    with Clients(f"{lab.url}/rooms", rate=25) as clients:
+        for kind, number in plan_of if IS_WHOLE else plan_of[:2]:
+            die(lab, number, "3.0.0-sick")
+            assert_serving(lab, f"killed after {kind}")
+            stated, _ = lab.apply("rollback", release="1.0.0")
+            assert stated.verdict in ("succeeded", "inconclusive"), (kind, stated)
+            assert not lab.checks("1.0.0"), f"rolled back after {kind}"
+            assert not clients.failed, f"killed after {kind}: {clients.failed[:3]}"

@@ -1,0 +1,70 @@
+"""The demonstration's acts, without a lab: what follows from each outcome."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from balbook.lab import demo
+from balbook.lab.demo import Act
+from balbook.lab.demo_report import Shown
+
+ACTS = (Act("First", "provision"), Act("Second", "hot_deploy"), Act("Third", "hot_deploy"))
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was done to the lab, and which acts were played; an act's title in `failing` fails, one in `raising` raises."""
+    done: list[str] = []
+    monkeypatch.setattr(demo.loopback, "down", lambda name, say=None: done.append(f"down {name}"))
+    monkeypatch.setattr(demo.loopback, "up", lambda name, say=None: done.append(f"up {name}") or SimpleNamespace())
+    monkeypatch.setattr(demo, "_inventory", lambda lab, records: SimpleNamespace())
+    return done
+
+
+def playing(
+    monkeypatch: pytest.MonkeyPatch, done: list[str], verdict: str = "succeeded", of: str = "", error: BaseException | None = None
+) -> None:
+    def run(act: Act, inventory: Any) -> Shown:
+        done.append(act.title)
+        if act.title == of and error:
+            raise error
+        return Shown(act.title, act.runbook, verdict if act.title == of else "succeeded", 0.1, why="because")
+
+    monkeypatch.setattr(demo, "_run", run)
+
+
+def test_all_acts_are_played_in_order_on_a_lab_that_goes_down(
+    told: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    playing(monkeypatch, told)
+    assert demo.play(ACTS, tmp_path) == 0
+    assert told == ["down demo", "up demo", "First", "Second", "Third", "down demo"]
+    assert "All as it should be." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verdict", ["failed", "inconclusive"])
+def test_an_act_that_does_not_succeed_ends_it_with_1_and_its_reason(
+    verdict: str, told: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    playing(monkeypatch, told, verdict, of="Second")
+    assert demo.play(ACTS, tmp_path) == 1
+    assert told == ["down demo", "up demo", "First", "Second", "down demo"]
+    assert f"Second: {verdict}: because" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("a defect")])
+def test_whatever_is_raised_the_lab_goes_down(
+    error: BaseException, told: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    playing(monkeypatch, told, of="First", error=error)
+    with pytest.raises(type(error)):
+        demo.play(ACTS, tmp_path)
+    assert told == ["down demo", "up demo", "First", "down demo"]
+
+
+def test_the_last_act_is_the_one_that_is_judged_under_load() -> None:
+    assert [act.is_under_load for act in demo.ACTS] == [False] * (len(demo.ACTS) - 1) + [True]

@@ -1,0 +1,112 @@
+"""Provisioning on a fleet in memory."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from balbook.errors import BadInput, HostUnreachable
+from balbook.journal import Journal
+from balbook.procedures import procedure
+from balbook.procedures.site import Site
+from balbook.testing import FakeFleet
+from tests.small_fleet import carry_out, change_inventory, fleet_with, make_plan, write_inventory
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> FakeFleet:
+    """Bare hosts whose clocks are right."""
+    fleet = FakeFleet(write_inventory(tmp_path))
+    for host in fleet.hosts.values():
+        host.system = {"epoch": str(int(time.time()))}
+    return fleet
+
+
+def test_bare_hosts_get_their_directories_and_the_balancer(fleet: FakeFleet, tmp_path: Path) -> None:
+    plan = make_plan(fleet, "provision")
+    assert plan.unmet == ()
+    assert {s.id for s in plan.pending} == {"directories app1", "directories app2", "directories lb1", "balancer public"}
+    assert carry_out(fleet, plan, Journal(tmp_path / "j")).verdict == "succeeded"
+    assert fleet.hosts["lb1"].is_balancer_running
+    assert "/opt/balbook/hotel/releases" in fleet.hosts["app1"].directories
+
+
+def test_a_second_plan_has_nothing_to_do(tmp_path: Path) -> None:
+    fleet = fleet_with(tmp_path)
+    assert make_plan(fleet, "provision").pending == ()
+    assert make_plan(fleet, "provision").digest == make_plan(fleet, "provision").digest
+
+
+def test_only_the_named_hosts_are_prepared(fleet: FakeFleet) -> None:
+    plan = make_plan(fleet, "provision", hosts=["app2"])
+    assert {s.host for s in plan.steps} == {"app2"}
+    assert {host for host, _ in fleet.commands} == {"app2"}
+
+
+def test_an_unknown_host_is_refused_with_the_nearest_name_and_nothing_is_asked(fleet: FakeFleet) -> None:
+    with pytest.raises(BadInput) as caught:
+        make_plan(fleet, "provision", hosts=["ap2"])
+    assert "app2" in caught.value.advice
+    assert fleet.commands == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "what"),
+    [
+        ({"memory_mb": "100"}, "app1: at least 512 MB of memory"),
+        ({"disk_mb": "1023"}, "app1: at least 1024 MB free below /opt/balbook"),
+        ({"nofile": "1024"}, "app1: may open 8192 files"),
+        ({"epoch": "1700000000"}, "app1: clock within 5 s of this machine's"),
+        ({"listens": "2382"}, "app1: port 9090 is free or hotel's own"),
+    ],
+)
+def test_what_a_host_lacks_is_an_unmet_precondition(fleet: FakeFleet, facts: dict[str, str], what: str) -> None:
+    fleet.hosts["app1"].system |= facts
+    assert [p["what"] for p in make_plan(fleet, "provision").unmet] == [what]
+
+
+def test_the_needs_of_all_applications_on_a_host_count_together(fleet: FakeFleet) -> None:
+    fleet.hosts["app1"].system |= {"memory_mb": "1000"}
+    change_inventory(fleet, requires={"memory_mb": 1001})
+    assert [p["what"] for p in make_plan(fleet, "provision").unmet] == ["app1: at least 1001 MB of memory"]
+
+
+def test_without_privilege_it_does_what_it_may_and_lists_the_rest(fleet: FakeFleet, tmp_path: Path) -> None:
+    path = fleet.inventory.path
+    path.write_text(path.read_text().replace("supervisor: process", "supervisor: systemd"))
+    change_inventory(fleet, requires={"os_packages": ["libpq5"]})
+    plan = make_plan(fleet, "provision")
+    assert plan.unmet == ()
+    left_out = [p["what"] for p in plan.preconditions if p["state"] == "left out"]
+    assert left_out == [f"{host}: {what}" for host in fleet.hosts for what in ("service accounts", "OS packages", "system limits")]
+    assert carry_out(fleet, plan, Journal(tmp_path / "j")).verdict == "succeeded"
+    assert not fleet.hosts["app1"].packages
+
+
+def test_with_privilege_accounts_and_packages_are_made_first(fleet: FakeFleet, tmp_path: Path) -> None:
+    path = fleet.inventory.path
+    path.write_text(path.read_text().replace("supervisor: process", "supervisor: systemd\n    become: sudo"))
+    change_inventory(fleet, requires={"os_packages": ["libpq5"]})
+    plan = make_plan(fleet, "provision")
+    assert [s.id for s in plan.steps[:2]] == ["packages app1", "packages app2"]
+    assert carry_out(fleet, plan, Journal(tmp_path / "j")).verdict == "succeeded"
+    assert fleet.hosts["app1"].packages == {"libpq5"}
+    assert fleet.hosts["app1"].accounts == {"hotel"}
+    assert fleet.hosts["lb1"].packages == set()
+
+
+def test_hosts_that_cannot_be_reached_are_rows_of_the_first_look(fleet: FakeFleet) -> None:
+    fleet.answers["app1", "system"] = HostUnreachable("app1", "no route to host", advice="Is it up?")
+    table = procedure("provision").preflight(Site(fleet.inventory, fleet, {"hosts": []}))
+    assert [(row[0], row[1] == "unreachable") for row in table.rows] == [("app1", True), ("app2", False), ("lb1", False)]
+
+
+def test_verification_asks_the_hosts_anew(tmp_path: Path) -> None:
+    fleet = fleet_with(tmp_path)
+    plan = make_plan(fleet, "provision")
+    fleet.hosts["lb1"].is_balancer_running = False
+    wrong = [c.what for c in procedure("provision").verify(Site(fleet.inventory, fleet, {"hosts": []}), plan) if not c.is_so]
+    assert len(wrong) == 1
+    assert wrong[0].startswith("lb1: ")

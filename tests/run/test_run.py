@@ -1,0 +1,178 @@
+"""A run without a notebook: its methods in the order of the cells, on a fleet in memory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from balbook import transport
+from balbook.engine import process
+from balbook.engine.loop import Loop, StopRequest
+from balbook.errors import BadInput, Failed, Inconclusive, ParameterError, Refused
+from balbook.journal import Journal, verify
+from balbook.plan import Plan, plan_from
+from balbook.run import Run, open_run
+from balbook.run.folder import EXPECTED_DIGEST
+from balbook.testing import FakeFleet
+from tests.small_fleet import fleet_with, publish
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeFleet:
+    """`hotel` 1.0.0 in service and 2.0.0 in the store; the run's process is a call in this one."""
+    fleet = fleet_with(tmp_path, "1.0.0")
+    publish(fleet.inventory, "2.0.0")
+    monkeypatch.setattr(transport, "connect", lambda *args: fleet)
+    for variable in ("BALBOOK_RUN_DIR", EXPECTED_DIGEST):
+        monkeypatch.delenv(variable, raising=False)
+
+    def start(run_dir: Path) -> Any:
+        plan = plan_from(json.loads((run_dir / "plan.json").read_text()))
+        journal = Journal(run_dir / "journal.jsonl")
+        journal.append("apply_started", digest=plan.digest, pid=1, steps=len(plan.steps))
+        applied = Loop(plan, fleet, journal, StopRequest()).apply()
+        status = 0 if applied.verdict == "succeeded" else 1
+        journal.append("apply_finished", verdict=applied.verdict, changes=applied.changes, why=applied.why, exit_status=status)
+        return SimpleNamespace(poll=lambda: 0)
+
+    monkeypatch.setattr(process, "start", start)
+    return fleet
+
+
+def opened(fleet: FakeFleet, mode: str = "apply", **parameters: Any) -> Run:
+    return open_run("hot_deploy", inventory=str(fleet.inventory.path), mode=mode, application="hotel", **parameters)
+
+
+def names(run: Run) -> list[str]:
+    return [e["event"] for e in verify(run.dir / "journal.jsonl")]
+
+
+def test_a_run_in_plan_mode_shows_the_plan_and_changes_nothing(fleet: FakeFleet, capsys: pytest.CaptureFixture[str]) -> None:
+    before = repr(fleet.hosts)
+    run = opened(fleet, "plan", reason="a look")
+    run.preflight()
+    run.apply(run.plan())
+    run.verify()
+    run.evidence()
+    run.conclude()
+    shown = capsys.readouterr().out
+    assert "Plan mode: nothing was changed" in shown
+    assert "PLANNED" in shown
+    assert repr(fleet.hosts) == before
+    assert names(run)[0] == "run_opened"
+    assert names(run)[-1] == "concluded"
+    assert fleet.is_closed
+
+
+def test_a_run_in_apply_mode_ends_succeeded_with_fresh_facts(fleet: FakeFleet, capsys: pytest.CaptureFixture[str]) -> None:
+    run = opened(fleet)
+    plan = run.plan()
+    run.apply(plan)
+    run.verify()
+    run.conclude()
+    assert "SUCCEEDED" in capsys.readouterr().out
+    concluded = run.journal.last("concluded")
+    assert concluded is not None
+    assert (concluded["verdict"], concluded["digest"]) == ("succeeded", plan.digest)
+    assert set(fleet.running("hotel").values()) == {plan.subject["release"]}
+    assert plan_from(json.loads((run.dir / "plan.json").read_text())).digest == plan.digest
+
+
+def test_who_what_and_why_stand_in_the_first_event(fleet: FakeFleet) -> None:
+    event = opened(fleet, "plan", reason="new prices", ticket="OPS-7").journal.events()[0]
+    assert (event["reason"], event["ticket"], event["runbook"], event["mode"]) == ("new prices", "OPS-7", "hot_deploy", "plan")
+    assert event["parameters"]["application"] == "hotel"
+    assert event["inventory"]["path"] == str(fleet.inventory.path)
+
+
+def test_a_run_that_was_not_verified_is_inconclusive(fleet: FakeFleet) -> None:
+    run = opened(fleet)
+    run.apply(run.plan())
+    with pytest.raises(Inconclusive, match="nothing was verified"):
+        run.conclude()
+
+
+def test_a_run_that_never_applied_its_plan_is_inconclusive(fleet: FakeFleet) -> None:
+    run = opened(fleet)
+    run.plan()
+    with pytest.raises(Inconclusive, match="never applied"):
+        run.conclude()
+
+
+def test_a_check_that_is_not_so_fails_the_run(fleet: FakeFleet) -> None:
+    run = opened(fleet)
+    run.apply(run.plan())
+    fleet.hosts["app2"].processes.clear()
+    run.verify()
+    with pytest.raises(Failed, match="app2:9090 is healthy"):
+        run.conclude()
+
+
+def test_a_rollout_that_fails_raises_and_stands_in_the_journal(fleet: FakeFleet) -> None:
+    run = opened(fleet)
+    plan = run.plan()
+    fleet.sick.add(str(plan.subject["release"]))
+    with pytest.raises(Failed, match="taken back"):
+        run.apply(plan)
+    error = run.journal.last("error")
+    assert error is not None
+    assert error["exit_status"] == 1
+    with pytest.raises(Failed):
+        run.conclude()
+
+
+def test_only_the_plan_that_was_shown_is_applied_and_only_once(fleet: FakeFleet) -> None:
+    run = opened(fleet)
+    plan = run.plan()
+    with pytest.raises(Refused, match="not the plan"):
+        run.apply(Plan("hot_deploy", "hotel", ()))
+    run.apply(plan)
+    with pytest.raises(Refused, match="already"):
+        run.apply(plan)
+
+
+def test_a_plan_with_unmet_preconditions_is_not_applied(fleet: FakeFleet) -> None:
+    fleet.hosts["app1"].system = {"root_writable": "no"}
+    run = opened(fleet)
+    plan = run.plan()
+    begun = len(fleet.commands)
+    with pytest.raises(Refused, match="may write below") as caught:
+        run.apply(plan)
+    assert "balbook apply provision" in caught.value.advice
+    assert len(fleet.commands) == begun
+
+
+def test_a_plan_that_is_no_longer_the_agreed_one_is_refused(fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(EXPECTED_DIGEST, "0" * 64)
+    with pytest.raises(Refused, match="changed since"):
+        opened(fleet).plan()
+
+
+def test_cells_out_of_order_are_bad_input(fleet: FakeFleet) -> None:
+    with pytest.raises(BadInput, match="no plan yet"):
+        opened(fleet).verify()
+
+
+def test_a_process_that_is_lost_says_how_to_go_on(fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "start", lambda run_dir: SimpleNamespace(poll=lambda: -9))
+    run = opened(fleet)
+    with pytest.raises(Failed) as caught:
+        run.apply(run.plan())
+    assert f"balbook resume {run.id}" in caught.value.advice
+    assert "run_lost" in names(run)
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"mode": "aply"}, {"serial": "1"}, {"release": 1.1}, {"application": "hotle"}, {"releas": "1"}, {"release": "$(id)"}]
+)
+def test_a_wrong_parameter_is_refused_before_anything_is_made(fleet: FakeFleet, parameters: dict[str, Any]) -> None:
+    begun = len(fleet.commands)
+    with pytest.raises(BadInput) as caught:
+        open_run("hot_deploy", **{"inventory": str(fleet.inventory.path), "application": "hotel", **parameters})
+    assert isinstance(caught.value, ParameterError) or "release" in str(caught.value)
+    assert len(fleet.commands) == begun
+    assert not (fleet.inventory.path.parent / "records").exists()

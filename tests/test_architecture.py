@@ -1,0 +1,104 @@
+"""The layers: an import only ever points down, vendors stay behind their fences, modules stay short."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import balbook
+
+ROOT = Path(balbook.__file__).parent
+# Top to bottom; modules of one row may use each other.
+LAYERS = (
+    "__main__ cli forms",
+    "runner direct pipeline schedule workflow report kernel",
+    "run",
+    "procedures",
+    "engine",
+    "record ledger approval verification export anchor comparison examination execution sealing signing statement tampering verdict probe",
+    "journal lock transport store",
+    "plan plan_view table progress",
+    "facts commands render balancing parameters runbook resources sources",
+    "inventory command secrets scrubbing lab_place processes",
+    "errors",
+)
+EVERYWHERE = ("lab", "testing")
+"""These may use everything; only the CLI and each other use them."""
+FENCES = {
+    "paramiko": ("transport",),
+    "papermill": ("runner",),
+    "pandas": ("report",),
+    "matplotlib": ("report",),
+    "ipywidgets": ("forms",),
+}
+LONGEST = 330
+
+RANK = {name: len(LAYERS) - number for number, row in enumerate(LAYERS) for name in row.split()}
+MODULES = {path.relative_to(ROOT).with_suffix("").as_posix(): path for path in sorted(ROOT.rglob("*.py")) if "_data" not in path.parts}
+
+
+def top(module: str) -> str:
+    """The name of a module in the layers: that of its file or folder right below `balbook`."""
+    return module.split("/")[0]
+
+
+def imported(path: Path) -> Iterator[tuple[str, int]]:
+    """Every module that a file imports, wherever in it, with the line."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module == "balbook":
+            yield from ((f"balbook.{alias.name}", node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: a relative import"
+            yield node.module or "", node.lineno
+
+
+def arrows() -> Iterator[tuple[str, str, str]]:
+    """`place`, module and used module, of every import of balbook's own."""
+    for module, path in MODULES.items():
+        for name, line in imported(path):
+            parts = name.split(".")
+            if parts[0] == "balbook" and len(parts) > 1 and parts[1] != "__version__":
+                yield f"balbook/{module}.py:{line}", top(module), parts[1]
+
+
+def is_allowed(module: str, used: str) -> bool:
+    if module in EVERYWHERE or used == module:
+        return True
+    if used in EVERYWHERE:
+        return module == "cli"
+    return RANK[used] <= RANK[module]
+
+
+def test_every_module_is_in_a_layer() -> None:
+    assert {top(module) for module in MODULES} - set(RANK) - {*EVERYWHERE, "__init__"} == set()
+
+
+def test_no_import_points_up() -> None:
+    assert [f"{place} uses {used}" for place, module, used in arrows() if module != "__init__" and not is_allowed(module, used)] == []
+
+
+@pytest.mark.parametrize("vendor", FENCES)
+def test_a_vendor_stays_behind_its_fence(vendor: str) -> None:
+    users = {module for module, path in MODULES.items() for name, _ in imported(path) if name.split(".")[0] == vendor}
+    assert [user for user in sorted(users) if top(user) not in (*FENCES[vendor], *EVERYWHERE)] == []
+
+
+def test_the_test_itself_sees_arrows_and_vendors() -> None:
+    assert ("runner", "journal") in {(module, used) for _, module, used in arrows()}
+    assert "papermill" in {name for name, _ in imported(MODULES["runner"])}
+    assert not is_allowed("plan", "engine")
+    assert not is_allowed("engine", "lab")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_is_not_too_long(module: str) -> None:
+    assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= LONGEST
+
+
+def test_no_module_is_a_drawer_for_anything() -> None:
+    assert [m for m in MODULES if {"utils", "helpers", "common", "manager"} & set(m.split("/"))] == []

@@ -1,0 +1,74 @@
+"""Verdicts: stated from the journal, never from the executor's word alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from balbook.verdict import Returned, state
+
+CELLS = ["a" * 64, "b" * 64, "c" * 64]
+OK = Returned("ok")
+
+
+def cell(sha256: str, role: str = "plan", number: int = 1) -> dict[str, Any]:
+    return {"event": "cell_started", "source_sha256": sha256, "role": role, "number": number}
+
+
+def events(*more: dict[str, Any], cells: list[str] | None = None, verdict: str = "succeeded", why: str = "") -> list[dict[str, Any]]:
+    ran = [cell(sha256) for sha256 in (CELLS if cells is None else cells)]
+    return [*ran, {"event": "planned", "digest": "d1"}, *more, {"event": "concluded", "verdict": verdict, "why": why, "digest": "d1"}]
+
+
+@pytest.mark.parametrize(("verdict", "status"), [("succeeded", 0), ("planned", 0), ("failed", 1), ("inconclusive", 3)])
+def test_a_whole_run_has_the_verdict_that_it_concluded_with(verdict: str, status: int) -> None:
+    stated = state(events(verdict=verdict, why="so"), CELLS, OK)
+    assert (stated.verdict, stated.why, stated.exit_status) == (verdict, "so", status)
+
+
+@pytest.mark.parametrize("how", ["error", "kernel_death", "cell_timeout", "interrupted"])
+def test_a_run_whose_executor_did_not_return_well_has_failed_whatever_was_concluded(how: str) -> None:
+    stated = state(events(), CELLS, Returned(how, "what it said"))
+    assert (stated.verdict, stated.why, stated.exit_status) == ("failed", f"{how}: what it said", 1)
+
+
+@pytest.mark.parametrize(("status", "verdict"), [(1, "failed"), (2, "failed"), (3, "inconclusive")])
+def test_an_error_in_the_journal_decides_with_its_exit_status_and_advice(status: int, verdict: str) -> None:
+    error = {"event": "error", "message": "app1: no route", "advice": "Is it up?", "exit_status": status}
+    stated = state([*events()[:-1], error], CELLS, Returned("error", "a long traceback"))
+    assert (stated.verdict, stated.exit_status) == (verdict, status)
+    assert stated.why == "app1: no route\n  Is it up?"
+
+
+def test_a_run_that_was_never_concluded_is_inconclusive() -> None:
+    assert "never concluded" in state(events()[:-1], CELLS, OK).why
+    assert state([], CELLS, OK).exit_status == 3
+
+
+@pytest.mark.parametrize(
+    ("cells", "why"),
+    [
+        ([CELLS[0], CELLS[2]], "skipped_cell: code cell 2"),
+        ([CELLS[0], "f" * 64, CELLS[1], CELLS[2]], "edited_cell"),
+        ([CELLS[1], CELLS[0], CELLS[2]], "out_of_order"),
+        ([*CELLS, CELLS[2]], "out_of_order"),
+        ([], "skipped_cell: code cell 1"),
+    ],
+)
+def test_cells_that_are_not_the_runbooks_make_it_inconclusive(cells: list[str], why: str) -> None:
+    stated = state(events(cells=cells), CELLS, OK)
+    assert stated.verdict == "inconclusive"
+    assert stated.why.startswith(why)
+
+
+def test_papermills_own_cell_counts_only_right_after_the_parameters() -> None:
+    ran = [cell(CELLS[0], "parameters"), cell("f" * 64, "unknown"), cell(CELLS[1]), cell(CELLS[2])]
+    assert state([*ran, *events(cells=[])], CELLS, OK).verdict == "succeeded"
+    ran = [cell(CELLS[0], "parameters"), cell(CELLS[1]), cell("f" * 64, "unknown"), cell(CELLS[2])]
+    assert state([*ran, *events(cells=[])], CELLS, OK).why.startswith("edited_cell")
+
+
+def test_a_conclusion_about_another_plan_than_the_one_shown_is_inconclusive() -> None:
+    stated = state(events({"event": "planned", "digest": "d2"}), CELLS, OK)
+    assert (stated.verdict, stated.why.partition(":")[0]) == ("inconclusive", "changed_plan")
