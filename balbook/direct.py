@@ -18,6 +18,7 @@ from balbook.plan import Plan, plan_from
 from balbook.procedures.site import Site
 from balbook.run.folder import make_run_dir, new_run_id, opening, run_id_of
 from balbook.run.run import write_beside
+from balbook.scrubbing import known_secrets
 from balbook.sealing import seal_run
 from balbook.statement import STATEMENT
 from balbook.verdict import EXIT_STATUS, Stated
@@ -31,7 +32,7 @@ def apply_directly(inventory: Inventory, plan: Plan, parameters: Mapping[str, An
         raise Refused(f"{len(plan.unmet)} preconditions are not met: " + "; ".join(p["what"] for p in plan.unmet))
     run_id = new_run_id()
     run_dir = make_run_dir(inventory, plan.runbook, run_id, utc_now())
-    journal = Journal(run_dir / "journal.jsonl")
+    journal = Journal(run_dir / "journal.jsonl", clean=known_secrets(inventory, os.environ).data)
     journal.append("run_opened", run_id=run_id, **opening(inventory, plan.runbook, "", {**parameters, "mode": "apply"}))
     write_beside(run_dir / "plan.json", json.dumps(plan.data(), indent=1, sort_keys=True) + "\n")
     journal.append("planned", digest=plan.digest, changes=len(plan.pending), steps=len(plan.steps), unmet=0)

@@ -13,6 +13,7 @@ What the runbooks are about goes to all of them: a parameter that the caller giv
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,8 +29,10 @@ from balbook.journal import Journal, utc_now
 from balbook.parameters import Parameter
 from balbook.resources import resource
 from balbook.run.folder import make_run_dir, new_run_id, opening, run_id_of
+from balbook.run.run import require_no_secrets
 from balbook.runbook import find_runbooks, read_runbook, runbook_path
 from balbook.runner import Outcome, execute
+from balbook.scrubbing import known_secrets
 from balbook.sealing import seal_run
 
 VERSION = 1
@@ -106,8 +109,10 @@ def run_pipeline(
     """Runs the runbooks in order until one does not succeed; `resumed`: the record of an earlier run whose successes stand."""
     _require_declared(pipeline, parameters)
     started = time.monotonic()
+    scrubber = known_secrets(inventory, os.environ)
+    require_no_secrets(parameters, scrubber)
     record = make_run_dir(inventory, pipeline.name, new_run_id(), utc_now())
-    journal = Journal(record / "journal.jsonl")
+    journal = Journal(record / "journal.jsonl", clean=scrubber.data)
     journal.append("run_opened", run_id=run_id_of(record), pipeline=True, **opening(inventory, pipeline.name, "", parameters))
     done = _succeeded(Journal(resumed / "journal.jsonl")) if resumed else set()
     if resumed:

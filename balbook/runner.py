@@ -26,8 +26,10 @@ from balbook.journal import Journal, utc_now
 from balbook.parameters import check_parameters
 from balbook.procedures import check_names, with_defaults
 from balbook.run.cells import sha256_of
-from balbook.run.folder import APPROVED_RUN, EXPECTED_DIGEST, RUN_DIR, make_run_dir, new_run_id, run_id_of
+from balbook.run.folder import APPROVED_RUN, EXPECTED_DIGEST, NOTEBOOK, RUN_DIR, make_run_dir, new_run_id, run_id_of
+from balbook.run.run import require_no_secrets
 from balbook.runbook import Runbook, read_runbook, runbook_path
+from balbook.scrubbing import known_secrets
 from balbook.sealing import seal_run
 from balbook.verdict import Returned, Stated
 
@@ -71,6 +73,7 @@ def execute(
     expected_digest: str = "",
     shown_in: str = "",
     say: Say = lambda line: None,
+    cell_timeout_s: int = CELL_TIMEOUT_S,
 ) -> Outcome:
     """Runs one runbook to its end and states the verdict. BadInput before anything is touched; else an Outcome, also of a failure.
 
@@ -80,11 +83,14 @@ def execute(
     given = check_parameters(runbook.parameters, {**parameters, "inventory": str(inventory.path)})
     checked = check_parameters(runbook.parameters, with_defaults(inventory, runbook.name, given))
     check_names(inventory, checked)
+    scrubber = known_secrets(inventory, os.environ)
+    require_no_secrets(checked, scrubber)
     run_dir = make_run_dir(inventory, runbook.name, new_run_id(), utc_now())
-    journal = Journal(run_dir / "journal.jsonl")
+    journal = Journal(run_dir / "journal.jsonl", clean=scrubber.data)
     started = time.monotonic()
-    with _environment({RUN_DIR: str(run_dir), EXPECTED_DIGEST: expected_digest, APPROVED_RUN: shown_in}):
-        returned = _execute(runbook, checked, run_dir, journal, say)
+    about = {RUN_DIR: str(run_dir), NOTEBOOK: str(runbook.path.resolve()), EXPECTED_DIGEST: expected_digest, APPROVED_RUN: shown_in}
+    with _environment(about):
+        returned = _execute(runbook, checked, run_dir, journal, say, cell_timeout_s)
     journal.append("executor_returned", status=returned.status, message=returned.message)
     stated = _state(runbook, journal, returned)
     journal.append("run_closed", verdict=stated.verdict, why=stated.why)
@@ -92,10 +98,10 @@ def execute(
     return _outcome(runbook, run_dir, journal, stated, time.monotonic() - started)
 
 
-def _execute(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path, journal: Journal, say: Say) -> Returned:
+def _execute(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path, journal: Journal, say: Say, cell_timeout_s: int) -> Returned:
     """Papermill in a thread; meanwhile events are said, and signals are passed on to the run's process."""
     results: list[Returned] = []
-    thread = threading.Thread(target=lambda: results.append(_papermill(runbook, parameters, run_dir)), daemon=True)
+    thread = threading.Thread(target=lambda: results.append(_papermill(runbook, parameters, run_dir, cell_timeout_s)), daemon=True)
     thread.start()
     position = 0
     with _signals(run_dir, say):
@@ -114,7 +120,7 @@ def _execute(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path, jou
     return results[0] if results else Returned("error", "papermill ended without a result")
 
 
-def _papermill(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path) -> Returned:
+def _papermill(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path, cell_timeout_s: int) -> Returned:
     with _without_grammar():
         import papermill
         from nbclient.exceptions import CellTimeoutError, DeadKernelError
@@ -131,7 +137,7 @@ def _papermill(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path) -
             kernel_name="python3",
             kernel_manager_class=LocalKernel,
             progress_bar=False,
-            execution_timeout=CELL_TIMEOUT_S,
+            execution_timeout=cell_timeout_s,
             autosave_cell_every=5,
             request_save_on_cell_execute=False,
         )

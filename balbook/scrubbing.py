@@ -84,8 +84,13 @@ class ScrubbedStream(io.TextIOBase):
     def encoding(self) -> str:  # type: ignore[override]
         return self.target.encoding
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.target, name)
+    @property
+    def buffer(self) -> Any:
+        return self.target.buffer
+
+    def close(self) -> None:
+        """The target is somebody else's to close."""
+        self.flush()
 
 
 def _end_of_safe(text: str, scrubber: Scrubber) -> int:

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from balbook import anchor as anchors
+from balbook import verdict
 from balbook.errors import BadInput, RecordError
 from balbook.inventory import Inventory
+from balbook.inventory.secret_references import secret_references
 from balbook.journal import Journal
 from balbook.ledger import Ledger, open_ledger
 from balbook.record import Record, seal
+from balbook.secrets import without_secrets
 from balbook.signing import Trust
 
 ALLOWED_SIGNERS = "allowed_signers"
@@ -57,6 +60,26 @@ def signing_key(inventory: Inventory) -> Path | None:
     return inventory.resolve(inventory.records.sign_with) if inventory.records.sign_with else None
 
 
+def bare_environment(inventory: Inventory) -> dict[str, str]:
+    """What processes inherit that have nothing to do with the inventory's secrets."""
+    return without_secrets(os.environ, secret_references(inventory))
+
+
+def close(run_dir: Path) -> None:
+    """States the verdict of a run that only an executor without a runner saw: JupyterLab, plain papermill.
+
+    Nothing where it is stated. That the executor returned is taken for granted: whoever seals says so.
+    """
+    journal = Journal(run_dir / "journal.jsonl")
+    events = journal.events()
+    if not events or any(e["event"] == "run_closed" for e in events):
+        return
+    stated = verdict.state(events, events[0].get("cells", ()), verdict.Returned("ok"))
+    if is_lost(run_dir):
+        stated = verdict.Stated("inconclusive", "lost_run: something was applied whose end nobody wrote down", 3)
+    journal.append("run_closed", verdict=stated.verdict, why=stated.why, by="seal")
+
+
 def seal_run(inventory: Inventory, run_dir: Path, say: Callable[[str], None]) -> Record | None:
     """Seals a run that is over. What does not work is said, with where the record was left; the run's verdict stands.
 
@@ -67,7 +90,11 @@ def seal_run(inventory: Inventory, run_dir: Path, say: Callable[[str], None]) ->
         return None
     try:
         record = seal(
-            run_dir, ledger_of(inventory), sign_with=signing_key(inventory), anchor=anchor_of(inventory), environ=dict(os.environ)
+            run_dir,
+            ledger_of(inventory),
+            sign_with=signing_key(inventory),
+            anchor=anchor_of(inventory),
+            environ=bare_environment(inventory),
         )
     except (RecordError, BadInput) as exc:
         say(f"NOT SEALED: {exc}")

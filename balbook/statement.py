@@ -60,6 +60,7 @@ def state(run_dir: Path, *, at: datetime, signing_key: str = "") -> dict[str, An
         "at": timestamp(at),
         "started_at": events[0]["at"] if events else "",
         **{key: opened[key] for key in _OPENED if key in opened},
+        "versions": _versions(opened, events),
         "runbooks": [
             {"runbook": e.get("runbook", ""), "sha256": e.get("runbook_sha256", "")} for e in events if e["event"] == "run_opened"
         ],
@@ -103,6 +104,9 @@ def file_sha256(path: Path) -> str:
 def verdict_of(events: list[Event]) -> tuple[str, str]:
     """The stated verdict and why; a journal that was not closed is `inconclusive`."""
     closed = next((e for e in reversed(events) if e["event"] == "run_closed"), None)
+    concluded = next((e for e in reversed(events) if e["event"] == "concluded"), None)
+    if closed is None and concluded:
+        return "inconclusive", f"concluded as {concluded.get('verdict')}, but not closed: run balbook seal NOTEBOOK"
     if closed is None:
         return "inconclusive", "lost_run: the run was not closed, its process is gone"
     return str(closed.get("verdict", "inconclusive")), str(closed.get("why", ""))
@@ -141,6 +145,12 @@ def _plan(run_dir: Path, name: str) -> dict[str, Any]:
         return {"name": name, "digest": digest(canonical(data))} | {k: data[k] for k in ("runbook", "application", "subject")}
     except (ValueError, KeyError, TypeError):
         return {"name": name, "digest": "", "runbook": "", "application": "", "subject": {}}
+
+
+def _versions(opened: Event, events: list[Event]) -> dict[str, Any]:
+    """Of balbook and Python here, and of what the hosts run."""
+    found = next((e for e in reversed(events) if e["event"] == "versions"), {})
+    return {**opened.get("versions", {}), **({"hosts": found["hosts"]} if found else {})}
 
 
 def _digests(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

@@ -39,6 +39,10 @@ def state(events: Sequence[Event], expected_cells: Sequence[str], returned: Retu
         return Stated("inconclusive" if status == 3 else "failed", _with_advice(error), status)
     if returned.status != "ok":
         return _stated("failed", f"{returned.status}: {returned.message}".rstrip(": "))
+    if ended := next((e for e in events if e["event"] == "cell_finished" and e["status"] == "error"), None):
+        name = str(ended.get("error", "an error"))
+        word = "sys_exit" if name == "SystemExit" else "cell_error"
+        return _stated("failed", f"{word}: the cell run as number {ended['number']} ended with {name}, and yet the executor went on")
     concluded = _last(events, "concluded")
     if concluded is None:
         return _stated("inconclusive", "the executor returned, but the run was never concluded")

@@ -18,7 +18,8 @@ LAYERS = (
     "run",
     "procedures",
     "engine",
-    "record ledger approval verification export anchor comparison examination execution sealing signing statement tampering verdict probe",
+    "record ledger approval verification export anchor comparison examination execution sealing signing statement tampering"
+    " notice verdict probe",
     "journal lock transport store",
     "plan plan_view table progress",
     "facts commands render balancing parameters runbook resources sources",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 
 from balbook import __version__
@@ -37,10 +38,12 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status. An error of ours is a message and advice, never a traceback."""
     words = list(sys.argv[1:] if argv is None else argv)
+    unwrapped = sys.stdout, sys.stderr  # the command may put something around them that hides secrets
     try:
         parser = _parser(words)
         args = parser.parse_args(words)
         status: int = args.run(args)
+        sys.stdout.flush()
         return status
     except BalbookError as exc:
         print(f"balbook: {exc}", file=sys.stderr)
@@ -49,8 +52,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("balbook: interrupted", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        sys.stderr.close()
+        unwrapped[1].close()
         return 1
+    finally:
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+        sys.stdout, sys.stderr = unwrapped
 
 
 class _Parser(argparse.ArgumentParser):

@@ -136,18 +136,22 @@ def seal(args: argparse.Namespace) -> int:
     """Seals what plain papermill or JupyterLab left, or a run that was lost."""
     from balbook import sealing
     from balbook.comparison import find_record
+    from balbook.engine.process import find
     from balbook.record import adopt
     from balbook.record import seal as seal_record
 
     inventory = options.inventory_of(args)
     records = sealing.records_folder(inventory)
     run_dir = adopt(Path(args.what), records) if args.what.endswith(".ipynb") else find_record(records, args.what)
+    if pid := find(run_dir):
+        raise BadInput(f"{run_dir} is not over: its process {pid} is running", advice="Seal it when that has ended.")
+    sealing.close(run_dir)
     record = seal_record(
         run_dir,
         sealing.ledger_of(inventory),
         sign_with=sealing.signing_key(inventory),
         anchor=sealing.anchor_of(inventory),
-        environ=dict(os.environ),
+        environ=sealing.bare_environment(inventory),
     )
     print(f"sealed: {record.folder} ({record.verdict}, {'signed' if record.is_signed else 'not signed'})")
     for note in record.notes:
@@ -186,7 +190,7 @@ def _anchored(inventory: Inventory) -> Sequence[Any]:
     if to is None:
         return []
     try:
-        return to.heads(dict(os.environ), sealing.trust_of(inventory))
+        return to.heads(sealing.bare_environment(inventory), sealing.trust_of(inventory))
     except Inconclusive as exc:
         options.say(f"anchor: {exc}")
         return []

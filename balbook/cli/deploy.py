@@ -60,13 +60,13 @@ def apply(args: argparse.Namespace) -> int:
 
     inventory = options.inventory_of(args)
     opened, planned = _events(Journal(find_run(inventory, args.plan) / "journal.jsonl"), args.plan)
-    if args.name and args.name != opened["runbook"]:
+    if args.name and args.name not in (opened["runbook"], opened.get("notebook")):
         raise BadInput(f"run {args.plan} is of the runbook {opened['runbook']}, not {args.name}", advice="Leave the name out.")
     args.inventory = Path(opened["inventory"]["path"])
     agreed = {k: v for k, v in opened["parameters"].items() if k != "inventory"}
     if args.parameter or args.parameters_file:
         _refuse_other_parameters(args, opened, agreed)
-    return _run(args, opened["runbook"], agreed | {"mode": "apply"}, expected_digest=str(planned["digest"]), shown_in=args.plan)
+    return _run(args, _notebook(opened), agreed | {"mode": "apply"}, expected_digest=str(planned["digest"]), shown_in=args.plan)
 
 
 def resume(args: argparse.Namespace) -> int:
@@ -76,6 +76,7 @@ def resume(args: argparse.Namespace) -> int:
     from balbook.run.folder import find_run
 
     inventory = options.inventory_of(args)
+    options.hide_secrets(inventory)
     run_dir = find_run(inventory, args.run_id)
     opened = Journal(run_dir / "journal.jsonl").last("run_opened") or {}
     if opened.get("pipeline"):
@@ -140,6 +141,7 @@ def _run(
 ) -> int:
     inventory = options.inventory_of(args, parameter=str(parameters.get("inventory", "")))
     parameters.pop("inventory", None)
+    options.hide_secrets(inventory)
     pipeline = _pipeline(name)
     if pipeline:
         from balbook.pipeline import run_pipeline
@@ -191,6 +193,15 @@ def _print(outcome: Outcome) -> None:
     if outcome.why:
         print(f"  {outcome.why}")
     print(f"record: {outcome.record}")
+
+
+def _notebook(opened: dict[str, Any]) -> str:
+    """What was executed: one of ours by its name, another by its file."""
+    from balbook.runbook import find_runbooks
+
+    ours = find_runbooks().get(opened["runbook"])
+    is_ours = ours is not None and str(ours.resolve()) == str(opened.get("notebook", ours.resolve()))
+    return str(opened["runbook"] if is_ours else opened["notebook"])
 
 
 def _events(journal: Journal, run_id: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -6,11 +6,14 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from balbook.inventory import Inventory, find_inventory, read_inventory
 from balbook.lab_place import running_inventory
+from balbook.scrubbing import QUIET, ScrubbedStream, known_secrets
+from balbook.secrets import FORMS
 
 
 def add_inventory(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +34,16 @@ def inventory_of(args: argparse.Namespace, parameter: str = "") -> Inventory:
         args.inventory, parameter=parameter, environ=os.environ, cwd=Path.cwd(), lab_inventory=running_inventory(os.environ)
     )
     say(f"inventory: {path} ({source})")
-    return read_inventory(path)
+    inventory = read_inventory(path)
+    hide_secrets(inventory, QUIET)
+    return inventory
+
+
+def hide_secrets(inventory: Inventory, kinds: Collection[str] = tuple(FORMS)) -> None:
+    """From now on this program prints no secret of the inventory; of those kinds of references that can be read here."""
+    scrubber = known_secrets(inventory, os.environ, kinds)
+    if scrubber.values:
+        sys.stdout, sys.stderr = ScrubbedStream(sys.stdout, scrubber), ScrubbedStream(sys.stderr, scrubber)
 
 
 def say(line: str) -> None:

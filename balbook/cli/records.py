@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,19 @@ def _is_running(folder: Path) -> bool:
     return find(folder) is not None
 
 
+def _environment(data: Mapping[str, Any]) -> str:
+    return str((data.get("inventory") or {}).get("environment") or "-")
+
+
+def _versions(versions: Mapping[str, Any]) -> Iterator[str]:
+    """`balbook 0.1.0`, then each host's programs."""
+    for name, version in versions.items():
+        if name != "hosts":
+            yield f"{name} {version}"
+    for host, programs in (versions.get("hosts") or {}).items():
+        yield f"{host}: " + ", ".join(f"{name} {version}" for name, version in programs.items())
+
+
 def _tables(data: Mapping[str, Any]) -> list[Table]:
     who, git = data.get("who") or {}, data.get("git") or {}
     given = {key: value for key, value in (data.get("parameters") or {}).items() if value not in ("", [])}
@@ -107,13 +120,16 @@ def _tables(data: Mapping[str, Any]) -> list[Table]:
         ("verdict", data["verdict"] + (f": {data['why']}" if data["why"] else "")),
         ("started", data["started_at"]),
         ("by", f"{who.get('user', '?')} on {who.get('host', '?')}"),
+        ("signed", f"with {data['signing_key']}" if data["is_signed"] else "no"),
+        ("where", "a lab: hosts and Ballerina are its stand-ins" if data.get("lab") else _environment(data)),
         ("reason", data.get("reason") or "none given"),
         ("ticket", data.get("ticket") or "none given"),
         ("parameters", ", ".join(f"{key}={value}" for key, value in given.items())),
         ("inventory", (data.get("inventory") or {}).get("path", "-")),
         ("commit", f"{git['commit']}{', with changes' if git.get('dirty') else ''}" if git.get("commit") else "-"),
+        ("versions", "; ".join(_versions(data.get("versions") or {})) or "-"),
         ("artifact", ", ".join(f"{path} {value[:12]}…" for path, value in data["digests"].items()) or "-"),
-        ("also in", ", ".join(f"{other['record']} ({other['verdict']})" for other in data["same_artifact"]) or "-"),
+        ("also in", ", ".join(f"{other['record']} ({', '.join(filter(None, [other['environment'], other['verdict']]))})" for other in data["same_artifact"]) or "-"),
         ("record", data["record"]),
     ]
     tables = [Table((f"run {data['run_id']}", ""), about)]

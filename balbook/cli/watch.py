@@ -53,6 +53,7 @@ def logs(args: argparse.Namespace) -> int:
     from balbook.transport import fan_out
 
     inventory = options.inventory_of(args)
+    options.hide_secrets(inventory)
     name = require_application(inventory, args.application)
     site = Site(inventory, transport.connect(inventory), {"application": name})
     instances = {i.name: i for i in site.application.instances}

@@ -11,6 +11,11 @@ def describe_system(root: str) -> Command:
     return script("system", host_script("system"), root, is_privileged=True)
 
 
+def describe_versions(bal: str = "") -> Command:
+    """Prints the versions of Java, the balancers and, where its path is given, `bal`; parsed by `facts.versions`."""
+    return script("versions", host_script("versions"), bal)
+
+
 def has_os_packages(names: list[str]) -> Command:
     """Exit 0 where all are installed; else it names those that are missing."""
     return script("os-packages", host_script("os_packages"), "check", *names)

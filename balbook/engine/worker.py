@@ -89,7 +89,7 @@ def _require_shown(plan: Plan, journal: Journal) -> None:
     shown = str((journal.last("planned") or {}).get("digest", ""))
     if plan.digest != shown:
         raise Refused(
-            f"plan.json is not the plan that was shown: its digest is {plan.digest[:12]}…, the journal has {shown[:12]}…",
+            f"changed_plan: plan.json is not the plan that was shown: its digest is {plan.digest[:12]}…, the journal has {shown[:12]}…",
             advice="Nothing was touched. Make a new plan.",
         )
 

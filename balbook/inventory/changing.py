@@ -47,7 +47,7 @@ class Probe(Model):
     requests: list[ProbeRequest] = []
     """Empty: GET of the health path."""
     baseline_s: Annotated[float, Field(ge=0.5, le=600)] = 2
-    """How long it measures before anything changes."""
+    """How long it measures before anything changes, and again afterwards."""
     max_failed: Annotated[int, Field(ge=0)] = 0
     """Failed requests that a rollout may cost."""
 

@@ -19,6 +19,7 @@ CENTRAL_PORT = "central.http"
 INSTANCE_PORT, LISTEN_PORT = 9090, 80
 """Of hosts that are machines of their own."""
 MOST_HOSTS = 64
+SIGNERS = "allowed_signers"
 HEADING = "# The inventory of a lab on this machine. `balbook lab down` removes it.\n"
 
 
@@ -58,7 +59,7 @@ def inventory_text(lab: Path, hosts: Sequence[str], ports: Mapping[str, int], us
         data["balancers"] = {"public": _balancer(balancers[0], ports)}
     data |= ballerina or {}
     data["artifacts"] = f"file://{lab}/artifacts"
-    data["records"] = {"path": f"{lab}/records"}
+    data["records"] = _records(lab)
     return HEADING + yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
 
 
@@ -86,7 +87,7 @@ def machines_inventory_text(lab: Path, hosts: Sequence[str], addresses: Mapping[
     if balancers:
         data["balancers"] = {"public": {"host": balancers[0], "kind": "nginx", "configuration": "include", "listen": LISTEN_PORT}}
     data["artifacts"] = f"file://{lab}/artifacts"
-    data["records"] = {"path": f"{lab}/records"}
+    data["records"] = _records(lab)
     return HEADING + yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
 
 
@@ -101,6 +102,17 @@ def _machine(lab: Path, host: str, address: str, user: str) -> dict[str, Any]:
         "supervisor": "systemd",
         "drill": "allowed",
     }
+
+
+def signers_text(user: str, public_key: str) -> str:
+    """The lab's `allowed_signers`: whoever holds its key."""
+    kind, key = public_key.split()[:2]
+    return f"{user}@lab {kind} {key}\n"
+
+
+def _records(lab: Path) -> dict[str, Any]:
+    """Signed with the lab's own key; not with the user's, which signs what counts."""
+    return {"path": f"{lab}/records", "sign_with": f"{lab}/client_key", "allowed_signers": f"{lab}/{SIGNERS}"}
 
 
 def _host(lab: Path, host: str, port: int, user: str) -> dict[str, Any]:

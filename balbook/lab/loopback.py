@@ -182,6 +182,7 @@ def _start(name: str, folder: Path, hosts: Sequence[str], wanted: Sequence[str],
     write_state(folder, state)
     lab = _lab(name, folder, state)
     sshd.make_key(lab.client_key, f"balbook-lab-{name}")
+    (folder / fleet.SIGNERS).write_text(fleet.signers_text(sshd.login(), lab.client_key.with_suffix(".pub").read_text()))
     for store in ("artifacts", "records"):
         (folder / store).mkdir(mode=0o700)
     with ThreadPoolExecutor(len(lab.servers) + 1) as pool:

@@ -177,6 +177,7 @@ def _start(name: str, folder: Path, hosts: Sequence[str], say: Say, environ: Map
     say(f"Starting lab {name}: {', '.join(f'{host} {address}' for host, address in addresses.items())}")
     lab = _lab(name, folder, state)
     sshd.make_key(lab.client_key, f"balbook-lab-{name}")
+    (folder / fleet.SIGNERS).write_text(fleet.signers_text(sshd.login(), lab.client_key.with_suffix(".pub").read_text()))
     for store in ("artifacts", "records"):
         (folder / store).mkdir(mode=0o700)
     vm_network.connect(vm_network.word_of(folder), addresses)
@@ -187,7 +188,6 @@ def _start(name: str, folder: Path, hosts: Sequence[str], say: Say, environ: Map
         write_state(folder, replace(state, servers=born))
         list(pool.map(lambda machine: vm_host.wait_until_up(machine, lab.known_hosts, lab.client_key, environ), machines))
     lab.inventory.write_text(fleet.machines_inventory_text(folder, hosts, addresses, vm_image.LOGIN))
-    # The shell has become nspawn meanwhile; a process keeps its identity through that.
     write_state(folder, replace(state, servers=born, is_up=True))
     say(f"Lab {name} is up; its inventory is {lab.inventory}")
     return lab

@@ -23,8 +23,19 @@ from balbook.lab.vm_image import LOGIN, LOGIN_ID
 from balbook.processes import MARKER, identity
 
 GROUPS = Path("/sys/fs/cgroup")
+LOCKS = Path("/run/systemd/nspawn/locks")
 PROPAGATE = Path("/run/systemd/nspawn/propagate")
-ENTER = 'for group in $1; do echo $$ > "$group/cgroup.procs" || exit 1; done; shift; exec "$@"'
+KEEP = """enter() { for group in $groups; do echo "$1" > "$group$2/cgroup.procs" || exit 1; done; }
+groups=$1
+shift
+enter $$ /keeper
+while :; do
+  status=0
+  (enter "$(exec sh -c 'echo $PPID')" ''; exec "$@") || status=$?
+  [ "$status" -eq 133 ] || exit "$status"
+done
+"""
+"""Runs nspawn in the host's control groups ($1), again where it says that the host was rebooted (133); keeps out of nspawn's own groups."""
 BOOT_WITHIN_S = 60.0
 END_WITHIN_S = 15.0
 
@@ -82,7 +93,7 @@ def boot(machine: Machine) -> tuple[int, str]:
     """Starts the host; pid and identity of the process that holds it. It goes on when this process ends."""
     groups = [hierarchy / machine.word for hierarchy in hierarchies()]
     for group in groups:
-        group.mkdir(exist_ok=True)
+        (group / "keeper").mkdir(parents=True, exist_ok=True)
     nspawn = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot", f"--directory={machine.root}"]
     nspawn += [f"--machine={machine.word}", f"--hostname={machine.name}", "--console=pipe", "--capability=CAP_NET_ADMIN"]
     nspawn += [
@@ -93,7 +104,7 @@ def boot(machine: Machine) -> tuple[int, str]:
     ]
     with machine.log.open("ab") as log:
         process = subprocess.Popen(
-            ["sh", "-c", ENTER, "enter", " ".join(map(str, groups)), *nspawn],
+            ["sh", "-c", KEEP, "keep", " ".join(map(str, groups)), *nspawn],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -173,7 +184,9 @@ def end(word: str) -> list[int]:
 def clear(lab: Path, word: str) -> None:
     """Takes away mounts and control groups of the lab's hosts, whose processes have ended."""
     for place in reversed(mounts_below(lab)):
+        seen = Path(place).stat()
         vm_network.run(["umount", place])
+        (LOCKS / f"inode-{seen.st_dev}:{seen.st_ino}").unlink(missing_ok=True)  # nspawn's, where it was killed
     for group in _groups(word):
         for folder, _, _ in os.walk(group, topdown=False):
             Path(folder).rmdir()

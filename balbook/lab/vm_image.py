@@ -36,7 +36,7 @@ rm -f /etc/ssh/ssh_host_* /etc/resolv.conf
 : > /etc/machine-id
 # Installed, and for the runbooks to enable and start.
 systemctl --quiet disable nginx.service haproxy.service
-systemctl --quiet mask getty.target console-getty.service systemd-logind.service apt-daily.timer apt-daily-upgrade.timer \\
+systemctl --quiet mask getty.target console-getty.service apt-daily.timer apt-daily-upgrade.timer \\
   e2scrub_reap.service e2scrub_all.timer fstrim.timer
 apt-get clean
 rm -rf /var/lib/apt/lists/* /usr/share/doc/* /usr/share/man/* /usr/share/locale/*

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from balbook.commands import ballerina
 from balbook.errors import BalbookError
-from balbook.facts.ballerina import parse_package, parse_version
+from balbook.facts.ballerina import PHASES, parse_package, parse_version
 from balbook.journal import Journal
 from balbook.plan import Action, Plan, Publish, Run, Step, canonical
 from balbook.procedures import Check
@@ -84,8 +84,9 @@ def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Shown]:
 
 
 def _phase_table(artifact: Artifact) -> Table:
-    rows = [(phase, f"{seconds:.2f}") for phase, seconds in artifact.details["phases"].items()]
-    return Table(("phase", "seconds"), [*rows, ("in all", f"{artifact.details['build_s']:.2f}")], title=f"Build of {artifact.version}")
+    phases = artifact.details["phases"]
+    rows = [(phase, f"{phases[phase]:.3f}") for phase in PHASES.values() if phase in phases]
+    return Table(("phase", "seconds"), [*rows, ("in all", f"{artifact.details['build_s']:.3f}")], title=f"Build of {artifact.version}")
 
 
 def _record(journal: Journal, artifact: Artifact) -> None:

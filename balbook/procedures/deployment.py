@@ -122,6 +122,7 @@ def probe_settings(site: Site, seen: Seen) -> dict[str, Any]:
         "timeout_s": probe.timeout_s,
         "max_failed": probe.max_failed,
         "baseline_s": max(probe.baseline_s, least_s),
+        "after_s": probe.baseline_s,
         "requests": [request.model_dump() for request in probe.requests],
         "host_header": balancing.host_name(site.application_name),
         "health_path": application.health.path,

@@ -64,7 +64,7 @@ def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Table]:
 
 def _records(site: Site) -> list[tuple[Mapping[str, Any], str]]:
     """The first event and the verdict of each."""
-    found = []
+    found: list[tuple[Mapping[str, Any], str]] = []
     for path in _folders(site):
         events = list(whole_events(path / JOURNAL))
         if events:

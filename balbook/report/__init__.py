@@ -1,6 +1,7 @@
 """Pictures and tables of what was measured. Only this package imports pandas and matplotlib."""
 
+from balbook.report.builds import build_plot
 from balbook.report.failover import failover_plot
 from balbook.report.picture import Picture, latency_plot
 
-__all__ = ["Picture", "failover_plot", "latency_plot"]
+__all__ = ["Picture", "build_plot", "failover_plot", "latency_plot"]

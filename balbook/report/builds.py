@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from balbook.store import Artifact
+from balbook.facts.ballerina import PHASES
+from balbook.report.picture import Picture
+from balbook.run import Run
+from balbook.store import Artifact, Store
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,7 +18,22 @@ COLOURS = {"jar": "#0072B2", "native": "#E69F00"}
 HATCHES = {"jar": "", "native": "//"}
 INK = "#333333"
 SHOWN = 12
-NAMED = 3
+NAMED = 4
+
+
+def build_plot(run: Run) -> Picture | str:
+    """The phases of the artifact's build, and all builds of the application, jar beside native; a sentence where none was timed."""
+    application = str(run.parameters.get("application", ""))
+    store = Store(run.inventory.resolve(run.inventory.artifacts))
+    builds = [artifact for artifact in store.artifacts(application) if "phases" in artifact.details]
+    if not builds:
+        return "No build was timed yet."
+    from balbook.report.latency import save_figure
+
+    shown = next((b for b in builds if b.details.get("input_digest") == run.subject.get("input_digest")), builds[-1])
+    path, alt = run.dir / "builds.png", describe_builds(builds, shown)
+    save_figure(plot_builds(builds, shown), path, alt)
+    return Picture(path, alt)
 
 
 def plot_builds(builds: Sequence[Artifact], shown: Artifact) -> Figure:
@@ -35,13 +53,15 @@ def plot_builds(builds: Sequence[Artifact], shown: Artifact) -> Figure:
 
 def describe_builds(builds: Sequence[Artifact], shown: Artifact) -> str:
     """The picture in words."""
-    phases = ", ".join(f"{phase} {seconds:.2f} s" for phase, seconds in _phases(shown).items())
-    times = "; ".join(f"{b.version} ({b.kind}) {_total_s(b):.2f} s" for b in builds[-SHOWN:])
+    phases = ", ".join(f"{phase} {_seconds(seconds)}" for phase, seconds in _phases(shown).items())
+    times = "; ".join(f"{b.version} ({b.kind}) {_seconds(_total_s(b))}" for b in builds[-SHOWN:])
     return f"Build of {shown.application} {shown.version} ({shown.kind}): {phases}. Builds over time: {times}."
 
 
 def _phases(build: Artifact) -> Mapping[str, float]:
-    return {str(phase): float(seconds) for phase, seconds in build.details["phases"].items()}
+    """Seconds by phase, in the order in which they run."""
+    found = build.details["phases"]
+    return {phase: float(found[phase]) for phase in (*PHASES.values(), *sorted(found)) if phase in found}
 
 
 def _total_s(build: Artifact) -> float:
@@ -51,15 +71,15 @@ def _total_s(build: Artifact) -> float:
 def _draw_phases(ax: Axes, build: Artifact) -> None:
     """A bar a phase in the order in which they ran, each with its seconds."""
     phases = _phases(build)
-    names = list(reversed(phases))
+    names = list(phases)[::-1]
     longest = max(phases.values(), default=1.0) or 1.0
     bars = ax.barh(names, [phases[name] for name in names], height=0.62, color=COLOURS[build.kind])
     for number, (name, bar) in enumerate(zip(names, bars, strict=True)):
         bar.set(hatch=HATCHES[build.kind], edgecolor="white", linewidth=0)
-        ax.text(phases[name] + longest * 0.015, number, f"{phases[name]:.2f} s", va="center", fontsize=9, color=INK)
+        ax.text(phases[name] + longest * 0.015, number, _seconds(phases[name]), va="center", fontsize=9, color=INK)
     ax.set_xlim(0, longest * 1.18)
     ax.set_xlabel("time (s)")
-    ax.set_title(f"Phases of {build.version} ({build.kind}), {_total_s(build):.2f} s in all", loc="left", fontsize=10, color=INK)
+    ax.set_title(f"Phases of {build.version} ({build.kind}), {_seconds(_total_s(build))} in all", loc="left", fontsize=10, color=INK)
     ax.tick_params(axis="y", length=0)
     _bare(ax)
 
@@ -71,13 +91,13 @@ def _draw_history(ax: Axes, builds: Sequence[Artifact]) -> None:
     width = 0.78 / len(kinds)
     highest = max(_total_s(build) for group in groups for build in group.values())
     for number, kind in enumerate(kinds):
-        places = [place for place, group in enumerate(groups) if kind in group]
-        heights = [_total_s(groups[place][kind]) for place in places]
         offset = (number - (len(kinds) - 1) / 2) * width
-        bars = ax.bar([place + offset for place in places], heights, width=width * 0.92, color=COLOURS[kind], label=kind)
+        places = [place + (offset if len(group) > 1 else 0) for place, group in enumerate(groups) if kind in group]
+        heights = [_total_s(group[kind]) for group in groups if kind in group]
+        bars = ax.bar(places, heights, width=width * 0.92, color=COLOURS[kind], label=kind)
         for bar, height in zip(bars, heights, strict=True):
             bar.set(hatch=HATCHES[kind], edgecolor="white", linewidth=0)
-            ax.text(bar.get_x() + bar.get_width() / 2, height + highest * 0.015, f"{height:.1f} s", ha="center", fontsize=8, color=INK)
+            ax.text(bar.get_x() + bar.get_width() / 2, height + highest * 0.015, _seconds(height), ha="center", fontsize=8, color=INK)
     ax.set_xticks(range(len(groups)), _labels(groups), fontsize=8)
     ax.set_xlim(-0.6, max(len(groups), 3) - 0.4)
     ax.set_ylim(0, highest * 1.2)
@@ -108,6 +128,10 @@ def _labels(groups: Sequence[Mapping[str, Artifact]]) -> list[str]:
         labels.append("\n".join([*(build.version for build in group.values()), *changed[:NAMED], *more]))
         before = packages
     return labels
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3f} s" if value < 0.1 else f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
 
 
 def _bare(ax: Axes) -> None:

@@ -67,17 +67,18 @@ def dora(deployments: pd.DataFrame, begin: pd.Timestamp, end: pd.Timestamp) -> D
     )
 
 
-def _afterwards(acting: pd.DataFrame, run: pd.Series) -> pd.DataFrame:  # type: ignore[type-arg]
+def _afterwards(acting: pd.DataFrame, run: pd.Series) -> pd.DataFrame:
     """What was done later to the same application in the same environment."""
     same = (acting["application"] == run["application"]) & (acting["environment"] == run["environment"])
-    return acting[same & (acting["at"] > run["at"])]
+    later: pd.DataFrame = acting[same & (acting["at"] > run["at"])]
+    return later
 
 
 def _is_rolled_back(after: pd.DataFrame) -> bool:
     return bool(len(after)) and after.iloc[0]["runbook"] == "rollback"
 
 
-def _restored_h(run: pd.Series, after: pd.DataFrame) -> float | None:  # type: ignore[type-arg]
+def _restored_h(run: pd.Series, after: pd.DataFrame) -> float | None:
     """Hours to the next success, where the deployment counts as a failure."""
     if run["has_succeeded"] and not _is_rolled_back(after):
         return None
@@ -101,6 +102,6 @@ def _lead_times_h(runs: pd.DataFrame, deployments: pd.DataFrame) -> list[float |
     return found
 
 
-def _median(values: pd.Series) -> float | None:  # type: ignore[type-arg]
+def _median(values: pd.Series) -> float | None:
     known = values.dropna()
     return float(known.median()) if len(known) else None

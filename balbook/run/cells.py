@@ -49,7 +49,8 @@ class CellWatch:
     def after(self, result: Any) -> None:
         cell = self._cell(result.info.raw_cell if result.info else "", result.execution_count or 0)
         error = result.error_before_exec or result.error_in_exec
-        self._journal.append("cell_finished", status="error" if error else "ok", **cell, **({"error": type(error).__name__} if error else {}))
+        ended = {"status": "error", "error": type(error).__name__} if error else {"status": "ok"}
+        self._journal.append("cell_finished", **ended, **cell)
 
     def _cell(self, source: str, number: int) -> dict[str, Any]:
         sha256 = sha256_of(source)

@@ -15,8 +15,13 @@ from typing import Any
 
 from balbook.errors import BadInput, Failed
 from balbook.inventory import Inventory, digest_of
+from balbook.inventory.secret_references import secret_references
+from balbook.sealing import signing_key
+from balbook.secrets import without_secrets
+from balbook.signing import fingerprint
 
 RUN_DIR = "BALBOOK_RUN_DIR"
+NOTEBOOK = "BALBOOK_NOTEBOOK"
 EXPECTED_DIGEST = "BALBOOK_PLAN_DIGEST"
 APPROVED_RUN = "BALBOOK_APPROVED_RUN"
 
@@ -60,13 +65,15 @@ def opening(
     """Who, what, why, with which versions: the fields of the first event."""
     from balbook import __version__
 
+    who = {"user": environ.get("SUDO_USER") or getpass.getuser(), "host": socket.gethostname()}
+    key = signing_key(inventory)
     return {
         "journal": 1,
         "runbook": runbook,
         "name": runbook,
         "runbook_sha256": runbook_sha256,
         "mode": parameters.get("mode", "plan"),
-        "who": {"user": environ.get("SUDO_USER") or getpass.getuser(), "host": socket.gethostname()},
+        "who": {**who, "ssh_key": fingerprint(key)} if key else who,
         "reason": parameters.get("reason", ""),
         "ticket": parameters.get("ticket", ""),
         "parameters": dict(parameters),
@@ -74,19 +81,20 @@ def opening(
         "inventory": {"path": str(inventory.path), "sha256": digest_of(inventory), "environment": inventory.environment},
         "versions": {"balbook": __version__, "python": platform.python_version()},
         "lab": inventory.lab,
-        "git": _git(inventory.path.parent),
+        "git": _git(inventory.path.parent, without_secrets(environ, secret_references(inventory))),
     }
 
 
-def _git(folder: Path) -> dict[str, Any]:
+def _git(folder: Path, environ: Mapping[str, str]) -> dict[str, Any]:
     """Commit and dirty flag of the repository that the inventory is in; empty where there is none."""
     try:
-        commit = _ask_git(folder, "rev-parse", "HEAD")
-        return {"commit": commit, "dirty": bool(_ask_git(folder, "status", "--porcelain"))} if commit else {}
+        commit = _ask_git(folder, environ, "rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_ask_git(folder, environ, "status", "--porcelain"))} if commit else {}
     except (OSError, subprocess.SubprocessError):
         return {}
 
 
-def _ask_git(folder: Path, *words: str) -> str:
-    done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10, check=False)
+def _ask_git(folder: Path, environ: Mapping[str, str], *words: str) -> str:
+    argv = ["git", "-C", str(folder), *words]
+    done = subprocess.run(argv, env=dict(environ), capture_output=True, text=True, timeout=10, check=False)
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -11,8 +11,10 @@ from typing import Any
 
 from balbook import approval, plan_view, procedures, progress, sealing
 from balbook import transport as transports
+from balbook.commands.ballerina import bal_of
 from balbook.engine import process
 from balbook.errors import BadInput, BalbookError, Failed, Inconclusive, ParameterError, Refused
+from balbook.facts.versions import versions
 from balbook.inventory import Inventory, load_inventory
 from balbook.journal import Event, Journal, utc_now
 from balbook.lab_place import running_inventory
@@ -20,10 +22,12 @@ from balbook.parameters import check_parameters
 from balbook.plan import Plan
 from balbook.procedures import Check
 from balbook.procedures.site import Site
-from balbook.run.cells import CellWatch, sha256_of
+from balbook.run.cells import CellWatch, running_shell, sha256_of
 from balbook.run.display import Verdict, show
-from balbook.run.folder import APPROVED_RUN, EXPECTED_DIGEST, RUN_DIR, make_run_dir, new_run_id, opening, run_id_of
+from balbook.run.folder import APPROVED_RUN, EXPECTED_DIGEST, NOTEBOOK, RUN_DIR, make_run_dir, new_run_id, opening, run_id_of
+from balbook.run.outputs import guard
 from balbook.runbook import read_runbook, runbook_path
+from balbook.scrubbing import known_secrets
 from balbook.secrets import Scrubber
 from balbook.table import Table
 
@@ -44,12 +48,20 @@ def open_run(name: str, **parameters: Any) -> Run:
     )
     checked = check_parameters(runbook.parameters, procedures.with_defaults(inventory, name, checked))
     procedures.check_names(inventory, checked)
+    scrubber = known_secrets(inventory, os.environ)
+    guard(running_shell(), scrubber)
+    require_no_secrets(checked, scrubber)
     given = os.environ.get(RUN_DIR)
     run_dir = Path(given) if given else make_run_dir(inventory, name, new_run_id(), utc_now())
-    journal = Journal(run_dir / "journal.jsonl", clean=Scrubber().data)
-    journal.append("run_opened", run_id=run_id_of(run_dir), **opening(inventory, name, runbook.sha256, checked))
-    CellWatch.begin(journal, {sha256_of(cell.source): cell.role for cell in runbook.cells if cell.type == "code"})
-    run = Run(name, inventory, checked, run_dir, journal)
+    journal = Journal(run_dir / "journal.jsonl", clean=scrubber.data)
+    # The file that is executed, where the executor says so; else it can only be ours, and another one shows by its cells.
+    notebook = os.environ.get(NOTEBOOK)
+    executed = read_runbook(Path(notebook)) if notebook else runbook
+    cells = {sha256_of(cell.source): cell.role for cell in executed.cells if cell.type == "code"}
+    told = {"procedure": name, "notebook": str(executed.path.resolve()), "cells": [sha256_of(c.source) for c in executed.cells if c.type == "code"]}
+    journal.append("run_opened", run_id=run_id_of(run_dir), **opening(inventory, executed.name, executed.sha256, checked), **told)
+    CellWatch.begin(journal, cells)
+    run = Run(name, inventory, checked, run_dir, journal, scrubber)
     show(run.summary())
     return run
 
@@ -57,9 +69,12 @@ def open_run(name: str, **parameters: Any) -> Run:
 class Run:
     """A runbook's run. Its methods are the cells of the notebook, in their order."""
 
-    def __init__(self, name: str, inventory: Inventory, parameters: dict[str, Any], run_dir: Path, journal: Journal) -> None:
+    def __init__(
+        self, name: str, inventory: Inventory, parameters: dict[str, Any], run_dir: Path, journal: Journal, scrubber: Scrubber
+    ) -> None:
         self.name, self.inventory, self.parameters, self.dir, self.journal = name, inventory, parameters, run_dir, journal
         self.id = run_id_of(run_dir)
+        self._scrubber = scrubber
         self.mode = str(parameters["mode"])
         self._procedure = procedures.procedure(name)
         self._site = Site(inventory, transports.connect(inventory), parameters)
@@ -89,16 +104,19 @@ class Run:
         """Makes and shows the plan, and keeps it in the record. Raises Refused where another plan was agreed on."""
         with self._recorded():
             plan = self._procedure.plan(self._site)
+            _require_no_secret(plan, self._scrubber)
             write_beside(self.dir / "plan.json", json.dumps(plan.data(), indent=1, sort_keys=True) + "\n")
             self.journal.append("planned", digest=plan.digest, changes=len(plan.pending), steps=len(plan.steps), unmet=len(plan.unmet))
             self._plan = plan
+            self._note_versions(plan)
             show(plan_view.precondition_table(plan), plan_view.plan_table(plan))
             if text := plan_view.diffs(plan):
                 show(text)
             expected = os.environ.get(EXPECTED_DIGEST)
             if expected and expected != plan.digest:
                 raise Refused(
-                    f"the facts have changed since the plan was shown: its digest was {expected[:12]}…, now it is {plan.digest[:12]}…",
+                    f"changed_plan: the facts have changed since the plan was shown: its digest was {expected[:12]}…, "
+                    f"now it is {plan.digest[:12]}…",
                     advice=f"Look at the new plan: balbook plan {self.name}.",
                 )
             return plan
@@ -142,10 +160,24 @@ class Run:
         if verdict == "inconclusive":
             raise Inconclusive(f"{self.name}: inconclusive: {why}", advice=f"The record is {self.dir}")
 
+    @property
+    def subject(self) -> Mapping[str, Any]:
+        """What the plan is about; empty before there is one."""
+        return self._plan.subject if self._plan else {}
+
     def measurements(self) -> dict[str, Any]:
         """What was measured last in this run; empty where nothing was."""
         event = self.journal.last("measured")
         return {k: v for k, v in event.items() if k not in ("seq", "at", "event", "prev")} if event else {}
+
+    def _note_versions(self, plan: Plan) -> None:
+        """Keeps what the plan's hosts run; a host that does not answer is left out, since the plan says so itself."""
+        application = self.inventory.applications.get(plan.application)
+        front = self.inventory.balancers[application.balancer].host if application and application.balancer else ""
+        hosts = dict.fromkeys([*(step.host for step in plan.steps if step.host in self.inventory.hosts), *([front] if front else [])])
+        builders = {host: bal_of(f"{self.inventory.hosts[host].root}") for host in hosts if "build" in self.inventory.hosts[host].roles}
+        found = self._site.ask_all(hosts, lambda host: versions(builders.get(host, "")))
+        self.journal.append("versions", hosts=found.succeeded)
 
     def _required_plan(self) -> Plan:
         if self._plan is None:
@@ -154,7 +186,7 @@ class Run:
 
     def _require_applicable(self, plan: Plan) -> None:
         if self._plan is None or plan.digest != self._plan.digest:
-            raise Refused("this is not the plan that was shown", advice="Run the plan cell again, look, and apply that.")
+            raise Refused("changed_plan: this is not the plan that was shown", advice="Run the plan cell again, look, and apply that.")
         if self.journal.last("apply_started"):
             raise Refused("this run has applied its plan already", advice="Open a new run: run the notebook from its top.")
         if plan.unmet:
@@ -192,7 +224,7 @@ class Run:
         if event is None:
             self.journal.append("run_lost", why="the run's process ended without a word")
             raise Failed(
-                "the run's process was lost before it could finish",
+                "lost_run: the run's process was lost before it could finish",
                 advice=f"See {self.dir / process.LOG_FILE}; look at the application (balbook status), then: balbook resume {self.id}",
             )
         if event["verdict"] == "failed":
@@ -235,6 +267,27 @@ class Run:
         except BalbookError as exc:
             self.journal.append("error", kind=type(exc).__name__, message=exc.message, advice=exc.advice, exit_status=exc.exit_status)
             raise
+
+
+def require_no_secrets(parameters: Mapping[str, Any], scrubber: Scrubber) -> None:
+    """ParameterError where a parameter's value holds a secret of the inventory: parameters stay in every record."""
+    for name, value in parameters.items():
+        if scrubber.data(value) != value:
+            held = ", ".join(scrubber.references)
+            raise ParameterError(
+                f"parameter {name} holds a secret of the inventory (one of {held})",
+                advice="Parameters are kept in clear in every record. Leave it out; if a notebook has it already, change the secret.",
+            )
+
+
+def _require_no_secret(plan: Plan, scrubber: Scrubber) -> None:
+    """Refused where a plan would show a secret: it is kept, compared and signed as it stands."""
+    for step in plan.steps:
+        if scrubber.data(step.data()) != step.data():
+            raise Refused(
+                f"{step.id}: the plan would show a secret in clear: {scrubber.text(step.diff or step.title)[:400]}",
+                advice="Write its reference in its place. If a host's file has it in clear, change it there first.",
+            )
 
 
 def unit_rows(units: Mapping[str, str]) -> list[tuple[str, str]]:

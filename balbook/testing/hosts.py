@@ -260,6 +260,7 @@ ACTS: Mapping[str, Act] = {
     "inspect": _inspect,
     **dict.fromkeys(("balbook-is-healthy", "balbook-stays-healthy"), _health),
     **dict.fromkeys(("balbook-warm-up", "balbook-haproxy-stop"), lambda *_: 0),
+    "versions": lambda *_: "java 17.0.15\n",
     "balbook-nginx-version": lambda *_: "nginx version: nginx/1.26.0\n",
     "mark-proven": _mark_proven,
     "lease": _lease,

@@ -84,14 +84,13 @@ def kinds(record: Path) -> list[tuple[str, int]]:
 
 
 def chosen(record: Path) -> list[tuple[str, int]]:
-    """Every event, or one of each kind of event (of the steps those that change what serves)."""
+    """Every event, or one of each kind of event."""
     found = kinds(record)
     if IS_WHOLE:
         return found
     told = dict(reversed(found))
-    wanted = ("apply_started", "probe_started", "step_started drain", "step_started start", "measured")
-    finished = ("step_finished drain changed", "step_finished stop changed", "undo_started admit", "undo_started start", "apply_finished")
-    return [(kind, number) for kind, number in told.items() if kind in wanted + finished]
+    wanted = {"apply_started", "probe_started", "step_started start", "step_finished drain changed", "measured", "apply_finished"}
+    return [(kind, number) for kind, number in told.items() if kind in wanted]
 
 
 def assert_serving(lab: RolloutLab, when: str) -> None:
@@ -141,7 +140,7 @@ def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RolloutLab]:
 def test_after_any_event_all_is_served_and_the_run_goes_on_or_is_undone(lab: RolloutLab) -> None:
     lab.deploy("1.0.0")
     plan_of = chosen(lab.deploy("2.0.0"))
-    assert len(plan_of) >= 7
+    assert len(plan_of) >= 6
     with Clients(f"{lab.url}/rooms", rate=25) as clients:
         for count, (kind, number) in enumerate(plan_of):
             running = next(iter(lab.releases().values()))
@@ -167,7 +166,7 @@ def test_after_any_event_of_taking_back_all_is_served_and_the_old_release_comes_
     plan_of = [(kind, number) for kind, number in kinds(record) if kind.startswith(("undo_started", "step_finished start failed"))]
     assert plan_of
     with Clients(f"{lab.url}/rooms", rate=25) as clients:
-        for kind, number in plan_of if IS_WHOLE else plan_of[:2]:
+        for kind, number in plan_of if IS_WHOLE else plan_of[1:2]:
             die(lab, number, "3.0.0-sick")
             assert_serving(lab, f"killed after {kind}")
             stated, _ = lab.apply("rollback", release="1.0.0")

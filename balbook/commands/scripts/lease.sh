@@ -3,7 +3,9 @@
 # Exit 0: done; 75: held by another (standard output: `AGE-S HOLDER`); 76: not ours any more.
 set -eu
 action=$1 dir=$2 id=$3 stale=$4
-age() { echo $(( $(date +%s) - $(stat -c %Y "$dir/heartbeat" 2>/dev/null || stat -c %Y "$dir") )); }
+# A lease that vanishes meanwhile is as good as new.
+beat() { stat -c %Y "$dir/heartbeat" 2>/dev/null || stat -c %Y "$dir" 2>/dev/null || date +%s; }
+age() { echo $(( $(date +%s) - $(beat) )); }
 holder() { cat "$dir/holder" 2>/dev/null || echo '{}'; }
 is_ours() { [ "$(cat "$dir/id" 2>/dev/null)" = "$id" ]; }
 take() { printf '%s\n' "$id" > "$dir/id"; printf '%s\n' "$1" > "$dir/holder"; : > "$dir/heartbeat"; }
@@ -17,7 +19,7 @@ acquire)
     old=$(holder) was=$(age)
     # Whoever moves the stale lease away has won. It stays where it was moved to, named by its last heartbeat: one who
     # judged the same lease, but comes later, finds that name taken and cannot move the winner's fresh lease there.
-    gone="$dir.stale.$(cat "$dir/id" 2>/dev/null).$(stat -c %Y "$dir/heartbeat" 2>/dev/null || stat -c %Y "$dir")"
+    gone="$dir.stale.$(cat "$dir/id" 2>/dev/null).$(beat)"
     if [ "$(age)" -gt "$stale" ] && mv -T "$dir" "$gone" 2>/dev/null; then
       if mkdir "$dir" 2>/dev/null; then take "$new"; echo "took over $was $old"; exit 0; fi
     fi

@@ -1,0 +1,68 @@
+"""Network faults for hosts of the lab of VMs, injected in the host's own network namespace from outside of the host."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from balbook.errors import Failed, ParameterError, Refused, nearest
+from balbook.lab import vm, vm_network
+from balbook.lab_place import DEFAULT_NAME
+
+FAULTS = ("blackhole", "reject", "loss", "delay", "none")
+SSH = 22
+LOSS_PERCENT = 20
+DELAY_MS = 200
+TABLE = "inet balbook_lab_fault"
+
+
+def inject(fault: str, target: str, name: str = DEFAULT_NAME, *, environ: Mapping[str, str] = os.environ) -> str:
+    """Has this fault on `target` in place of any other, and says so in a sentence. `none` takes it away.
+
+    `target`: `HOST`, for all but its SSH (the controller reaches the host, nobody its services), or `HOST:PORT` (with 22: the
+    controller is cut off, clients are not). `blackhole`: packets vanish both ways. `reject`: connections are refused.
+    `loss`: a fifth of all packets vanishes. `delay`: 200 ms on all that the host sends, SSH too, where the kernel has netem.
+    Raises ParameterError for an unknown fault or host, Refused where the kernel has no netem.
+    """
+    if fault not in FAULTS:
+        raise ParameterError(f"there is no network fault {fault!r}", advice=nearest(fault, FAULTS))
+    lab = vm.lab_of(name, environ=environ)
+    host, _, port = target.partition(":")
+    if host not in lab.machines:
+        raise ParameterError(f"lab {name} has no host {host!r}", advice=nearest(host, lab.machines))
+    if port and not (port.isdigit() and 0 < int(port) < 65536):
+        raise ParameterError(f"{port!r} is no port", advice=f"Write {host}, or {host}:9090.")
+    space = lab.machines[host].word
+    _take_away(space)
+    if fault == "delay":
+        _delay(space)
+    elif fault != "none":
+        vm_network.run(["ip", "netns", "exec", space, "nft", "-f", "-"], rules(fault, int(port) if port else None))
+    return f"{target}: {fault}"
+
+
+def rules(fault: str, port: int | None) -> str:
+    """The rules for nftables; `port` None: every port but SSH's."""
+    verdict = {"blackhole": "drop", "loss": f"numgen random mod 100 < {LOSS_PERCENT} drop", "reject": "reject with tcp reset"}[fault]
+    lines = []
+    for hook, side, interface in (("input", "dport", "iifname"), ("output", "sport", "oifname")):
+        match = f'{interface} "host0" meta l4proto tcp th {side} {f"{port}" if port else f"!= {SSH}"}'
+        rule = f"{match} {verdict}" if hook == "input" or fault != "reject" else ""
+        lines.append(f"chain {hook} {{ type filter hook {hook} priority -300; policy accept; {rule}; }}".replace("; ;", ";"))
+    return f"table {TABLE} {{\n" + "\n".join(lines) + "\n}\n"
+
+
+def _take_away(space: str) -> None:
+    # A table may be added where it is there, and deleted only then.
+    vm_network.run(["ip", "netns", "exec", space, "nft", "-f", "-"], f"add table {TABLE}\ndelete table {TABLE}\n")
+    if "netem" in vm_network.run(["tc", "-n", space, "qdisc", "show", "dev", "host0"]):
+        vm_network.run(["tc", "-n", space, "qdisc", "delete", "dev", "host0", "root"])
+
+
+def _delay(space: str) -> None:
+    try:
+        vm_network.run(["tc", "-n", space, "qdisc", "add", "dev", "host0", "root", "netem", "delay", f"{DELAY_MS}ms"])
+    except Failed as exc:
+        raise Refused(
+            f"this kernel cannot delay packets: {exc.message}", advice="Load its module: modprobe sch_netem. Or use loss."
+        ) from exc

@@ -1,0 +1,150 @@
+"""The report over all records: a frame for who wants more, and one static HTML page that needs nothing beside it."""
+
+from __future__ import annotations
+
+import os
+from base64 import b64encode
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from balbook.errors import Failed
+from balbook.report.charts import Chart, charts, spoken_s
+from balbook.report.dora import Dora, deployments_frame, dora
+from balbook.report.records import phases_frame, runs_frame
+from balbook.report.trend import BETTER, SAME, UNKNOWN, WORSE, Trend, headline, trends
+from balbook.resources import resource
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SIGNS = {BETTER: "✔", WORSE: "✘", SAME: "●", UNKNOWN: "…", "mixed": "◆"}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What all records came to. `runs` has the columns that `records.py` lists, `deployments` those of `dora.py`."""
+
+    runs: pd.DataFrame
+    deployments: pd.DataFrame
+    measures: Dora
+    trends: tuple[Trend, ...]
+    word: str
+    sentence: str
+    begin: datetime
+    end: datetime
+    has_lab: bool
+
+    def data(self) -> dict[str, Any]:
+        """Plain data, for `--json`."""
+        return {
+            "begin": self.begin.isoformat(),
+            "end": self.end.isoformat(),
+            "runs": len(self.runs),
+            "answer": self.word,
+            "why": self.sentence,
+            "dora": asdict(self.measures),
+            "trends": [{**asdict(trend), "verdict": trend.verdict} for trend in self.trends],
+        }
+
+
+def read_report(records: Path, *, since: datetime | None, now: datetime, include_lab: bool = False) -> Report:
+    """Reads all records; the time from `since` (unset: the first run) to `now` is halved to compare."""
+    import pandas as pd
+
+    # A change is judged by what came before and after it, so that only the counting begins at `since`.
+    everything = runs_frame(records, include_lab=include_lab)
+    runs = everything if since is None else everything[everything["at"] >= since].reset_index(drop=True)
+    end = pd.Timestamp(now)
+    begin = pd.Timestamp(since) if since else (runs["at"].min() if len(runs) else end)
+    deployments = deployments_frame(everything)
+    deployments = deployments[deployments["at"] >= begin].reset_index(drop=True)
+    found = tuple(trends(runs, deployments, begin, end))
+    word, sentence = headline(found)
+    measures = dora(deployments, begin, end)
+    return Report(runs, deployments, measures, found, word, sentence, begin.to_pydatetime(), now, include_lab)
+
+
+def render_page(report: Report, source: str) -> str:
+    """The page's HTML. `source` says whose records these are."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(resource("templates", "report")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    drawn = charts(report.runs, report.deployments, phases_frame(report.runs))
+    return environment.get_template("page.html.j2").render(
+        report=report,
+        source=source,
+        sign=SIGNS[report.word],
+        cards=[_card(trend) for trend in report.trends],
+        charts=[_embedded(chart) for chart in drawn],
+        latest=[_latest(row) for row in report.deployments.tail(12).to_dict("records")][::-1],
+        kinds=sorted(report.runs["runbook"].value_counts().items()),
+    )
+
+
+def write_page(report: Report, source: str, path: Path) -> Path:
+    """Writes the page beside `path` and moves it there; Failed where it cannot be written."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        draft.write_text(render_page(report, source), encoding="utf-8")
+        draft.replace(path)
+    except OSError as exc:
+        raise Failed(f"{path} cannot be written: {exc.strerror}", advice="Name another file with --output.") from exc
+    return path
+
+
+def spoken(value: float | None, unit: str) -> str:
+    """A measure for people."""
+    if value is None:
+        return "–"
+    match unit:
+        case "%":
+            return f"{value * 100:.0f} %"
+        case "h":
+            return spoken_s(value * 3600)
+        case "s":
+            return spoken_s(value)
+    return f"{value:.1f} {unit}"
+
+
+def _card(trend: Trend) -> dict[str, str]:
+    verdict = trend.verdict
+    has_moved = verdict in (BETTER, WORSE) and trend.now is not None and trend.before is not None
+    return {
+        "name": trend.name,
+        "now": spoken(trend.now, trend.unit),
+        "before": spoken(trend.before, trend.unit),
+        "verdict": verdict,
+        "sign": ("↑" if (trend.now or 0) > (trend.before or 0) else "↓") if has_moved else SIGNS[verdict],
+        "mark": verdict.replace(" ", "-"),
+        "compared": f"{trend.values_before} and {trend.values_now} values",
+    }
+
+
+def _embedded(chart: Chart) -> dict[str, str]:
+    light, dark = (b64encode(svg.encode()).decode() for svg in (chart.light, chart.dark))
+    return {
+        "title": chart.title,
+        "alt": chart.alt,
+        "light": f"data:image/svg+xml;base64,{light}",
+        "dark": f"data:image/svg+xml;base64,{dark}",
+    }
+
+
+def _latest(row: dict[Any, Any]) -> dict[str, str]:
+    missing = row["lead_time_h"] != row["lead_time_h"]
+    return {
+        "at": f"{row['at']:%Y-%m-%d %H:%M}",
+        "what": f"{row['application']} {row['version']}".strip(),
+        "environment": row["environment"],
+        "verdict": row["verdict"] if not (row["has_succeeded"] and row["is_failure"]) else "rolled back",
+        "lead_time": "–" if missing else spoken(row["lead_time_h"], "h"),
+        "run_id": row["run_id"],
+    }
