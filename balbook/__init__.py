@@ -24,6 +24,7 @@ _HOME = {
     "latency_plot": "balbook.report",
     "load_inventory": "balbook.inventory",
     "open_run": "balbook.run",
+    "report_page": "balbook.report",
 }
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "latency_plot",
     "load_inventory",
     "open_run",
+    "report_page",
 ]
 
 

@@ -94,7 +94,7 @@ def place(inventory: Inventory, balancer_name: str) -> Place:
             error_log=f"{base}/logs/error.log",
             logs=f"{base}/logs",
             temporary=f"{base}/temporary",
-            socket=f"{base}/admin.sock",
+            socket=_socket(f"{base}/admin.sock"),
         )
     if balancer.kind == "haproxy":
         directory = balancer.directory or "/etc/haproxy"
@@ -102,6 +102,11 @@ def place(inventory: Inventory, balancer_name: str) -> Place:
         return Place(False, "/etc/haproxy", f"{directory}/haproxy.cfg", directory, f"{run}.pid", "", "", "", f"{run}/admin.sock")
     directory, logs = balancer.directory or "/etc/nginx/conf.d", "/var/log/nginx"
     return Place(False, "/etc/nginx", "/etc/nginx/nginx.conf", directory, "/run/nginx.pid", f"{logs}/error.log", logs, "", "")
+
+
+def _socket(path: str) -> str:
+    """HAProxy refuses a socket's path beyond 97 characters; a long one gets a short name that is always the same."""
+    return path if len(path) <= 97 else f"/tmp/balbook-{_hash(path)}.sock"
 
 
 def configuration_path(inventory: Inventory, application_name: str) -> str:

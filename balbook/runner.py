@@ -7,6 +7,7 @@ hand, reach a safe state) and not the end of the kernel in the middle of it.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -139,7 +140,7 @@ def _papermill(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path, c
             progress_bar=False,
             execution_timeout=cell_timeout_s,
             autosave_cell_every=5,
-            request_save_on_cell_execute=False,
+            request_save_on_cell_execute=True,
         )
         return Returned("ok")
     except papermill.PapermillExecutionError as exc:
@@ -152,6 +153,7 @@ def _papermill(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path, c
         return Returned("error", f"{type(exc).__name__}: {exc}")
     finally:
         if draft.exists():
+            _correct(draft)
             draft.replace(final)
         else:
             shutil.copyfile(runbook.path, final)
@@ -169,6 +171,21 @@ def _without_grammar() -> Iterator[None]:
         yield
     finally:
         del sys.modules[name]
+
+
+def _correct(notebook: Path) -> None:
+    """Takes papermill's `completed` from cells that never ran, and from the one that ran when the kernel died or time was up."""
+    data = json.loads(notebook.read_text(encoding="utf-8"))
+    cells = [cell for cell in data["cells"] if cell["cell_type"] == "code"]
+    about = [cell["metadata"].get("papermill", {}) for cell in cells]
+    is_cut_short = not any(a.get("status") == "failed" for a in about)
+    ran = [n for n, cell in enumerate(cells) if cell.get("execution_count")]
+    for number, told in enumerate(about):
+        if number not in ran:
+            told["status"] = "not run"
+        elif number == ran[-1] and number < len(cells) - 1 and is_cut_short:
+            told["status"] = "interrupted"
+    notebook.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _state(runbook: Runbook, journal: Journal, returned: Returned) -> Stated:

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from balbook.errors import BadInput
 from balbook.inventory.models import Inventory
 from balbook.inventory.secret_references import secret_references
-from balbook.secrets import FORMS, GAP, Scrubber, encodings
+from balbook.secrets import FORMS, GAP, Scrubber, encodings, without_secrets
 
 QUIET = ("env", "file")
 """Kinds of references that are read without starting anything."""
@@ -30,10 +30,13 @@ _WIDEST = 8
 def known_secrets(inventory: Inventory, environ: Mapping[str, str], kinds: Collection[str] = tuple(FORMS)) -> Scrubber:
     """A scrubber that knows every secret of the inventory that can be read here; those that cannot are passed over."""
     scrubber = Scrubber()
-    for reference in secret_references(inventory):
-        if reference.partition(":")[0] in kinds:
+    references = secret_references(inventory)
+    bare = without_secrets(environ, references)
+    for reference in references:
+        kind = reference.partition(":")[0]
+        if kind in kinds:
             try:
-                scrubber.resolve(reference, environ, base=inventory.path.parent)
+                scrubber.resolve(reference, environ if kind == "env" else bare, base=inventory.path.parent)
             except BadInput:
                 continue  # nobody here has it, so nobody here can show it
     return scrubber

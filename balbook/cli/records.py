@@ -129,7 +129,7 @@ def _tables(data: Mapping[str, Any]) -> list[Table]:
         ("commit", f"{git['commit']}{', with changes' if git.get('dirty') else ''}" if git.get("commit") else "-"),
         ("versions", "; ".join(_versions(data.get("versions") or {})) or "-"),
         ("artifact", ", ".join(f"{path} {value[:12]}…" for path, value in data["digests"].items()) or "-"),
-        ("also in", ", ".join(f"{other['record']} ({', '.join(filter(None, [other['environment'], other['verdict']]))})" for other in data["same_artifact"]) or "-"),
+        ("also in", ", ".join(f"{o['record']} ({o['environment'] or '-'}, {o['verdict']})" for o in data["same_artifact"]) or "-"),
         ("record", data["record"]),
     ]
     tables = [Table((f"run {data['run_id']}", ""), about)]

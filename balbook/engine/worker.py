@@ -176,7 +176,8 @@ def _reveal(scrubber: Scrubber, inventory: Inventory) -> transports.Reveal:
         del os.environ[name]
 
     def reveal(reference: SecretRef) -> str:
-        return scrubber.resolve(reference.reference, environ, base=inventory.path.parent)
+        source = environ if reference.reference.startswith("env:") else os.environ
+        return scrubber.resolve(reference.reference, source, base=inventory.path.parent)
 
     return reveal
 

@@ -106,10 +106,9 @@ def parse_left_over(text: str) -> list[str]:
 
 
 def parse_dependencies(text: str) -> dict[str, str]:
-    """`org/name` → version of every package that `Dependencies.toml` resolved, Ballerina's own left out."""
+    """`org/name` → version of every package that `Dependencies.toml` resolved, the standard library left out."""
     tables = tomllib.loads(text).get("package", []) if text.strip() else []
-    packages = {f"{t['org']}/{t['name']}": str(t["version"]) for t in tables}
-    return {name: version for name, version in packages.items() if not name.startswith("ballerina")}
+    return {f"{t['org']}/{t['name']}": str(t["version"]) for t in tables if t["org"] not in ("ballerina", "ballerinai")}
 
 
 def parse_tests(output: str) -> Tests:

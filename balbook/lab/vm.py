@@ -148,7 +148,7 @@ def require_machine(folder: Path, hosts: int, environ: Mapping[str, str]) -> Non
     if os.geteuid() != 0:
         raise BadInput("a lab of VMs needs root", advice="Run it through sudo, or use the loopback lab: balbook lab up.")
     needs.require(("", "vm"), environ=environ)
-    if "overlay" not in Path("/proc/filesystems").read_text().split():
+    if "overlay" not in _kernel_file_systems():
         raise BadInput("this kernel has no overlay file system", advice="Load it: modprobe overlay. Or use the loopback lab.")
     if not vm_host.hierarchies():
         raise BadInput("/sys/fs/cgroup has no control groups", advice="Mount them (`mount -t cgroup2`), or use the loopback lab.")
@@ -160,7 +160,7 @@ def require_machine(folder: Path, hosts: int, environ: Mapping[str, str]) -> Non
         )
     has_image = (labs_home(environ) / BASE / vm_image.name_of(vm_image.recipe())).is_dir()
     wanted_mb = hosts * HOST_MB + (0 if has_image else vm_image.SPACE_MB)
-    free_mb = shutil.disk_usage(standing).free >> 20
+    free_mb = _free_mb(standing)
     if free_mb < wanted_mb:
         raise BadInput(f"{standing} has {free_mb} MB free, a lab of {hosts} VMs needs {wanted_mb} MB", advice="Make room there.")
 
@@ -243,6 +243,14 @@ def _endpoint(folder: Path, what: str, port: int, state: State) -> Endpoint:
     inside, first = set(vm_host.pids(word)), vm_host.first_pid(word)
     process = processes.listener(port, [p for p in processes.all_processes() if p.pid in inside], seen_by=first) if first else None
     return Endpoint(f"{host}:{port}" if kind == "instance" else host, kind, address, port, process.pid if process else None)
+
+
+def _free_mb(folder: Path) -> int:
+    return shutil.disk_usage(folder).free >> 20
+
+
+def _kernel_file_systems() -> list[str]:
+    return Path("/proc/filesystems").read_text().split()
 
 
 def _file_system(folder: Path) -> str:

@@ -24,7 +24,7 @@ from balbook.plan import Plan
 from balbook.procedures.site import Site
 from balbook.table import Shown, Table
 
-NAMES = ("build", "consolidate", "failover_drill", "hot_deploy", "install", "pack_push", "provision", "rollback")
+NAMES = ("build", "consolidate", "failover_drill", "hot_deploy", "install", "pack_push", "provision", "report", "rollback")
 STRATEGIES = ("active_active", "active_active_checked", "active_passive")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import re
 import zipfile
 from collections.abc import Mapping
@@ -16,7 +17,9 @@ from balbook.command import require_word
 from balbook.commands import ballerina
 from balbook.errors import BadInput
 from balbook.facts.ballerina import PackageId, parse_package
+from balbook.inventory.secret_references import secret_references
 from balbook.procedures.site import Site
+from balbook.secrets import without_secrets
 from balbook.sources import Sources
 from balbook.transport import fan_out
 
@@ -112,7 +115,9 @@ def _new_directory(site: Site, source: str) -> Path | None:
 
 def _read(site: Site, source: str) -> tuple[PackageId, Sources]:
     cache = site.store.root / ".sources"
-    found = sources.from_git(source, cache) if sources.is_git(source) else sources.from_directory(site.inventory.resolve(source), cache)
+    bare = without_secrets(os.environ, secret_references(site.inventory))
+    is_git = sources.is_git(source)
+    found = sources.from_git(source, cache, bare) if is_git else sources.from_directory(site.inventory.resolve(source), cache)
     return parse_package(found.text("Ballerina.toml"), f"{found.origin}/Ballerina.toml"), found
 
 

@@ -66,8 +66,8 @@ def candidates(site: Site, seen: Seen) -> list[str]:
 def chosen(site: Site, seen: Seen) -> str | None:
     """The release that the parameters name, by its name or version, else the previous one; None where there is none.
 
-    The previous one is what was proven last, or, where every instance runs that already, what was proven before it.
-    Raises ParameterError for a release that is not among the candidates.
+    The previous one is what was proven before the last one; where a rollout away from the last one was cut off, it is the
+    last one itself. Raises ParameterError for a release that is not among the candidates.
     """
     known = candidates(site, seen)
     if wanted := str(site.parameters.get("release", "")):
@@ -75,8 +75,13 @@ def chosen(site: Site, seen: Seen) -> str | None:
         if not found:
             raise ParameterError(f"parameter release: {wanted!r} was not proven healthy on every host", advice=nearest(wanted, known))
         return found[0]
-    running = {seen.running(i) for i in _instances(site)}
-    return next((name for name in known if running != {name}), None)
+    return next((name for name in known if not all(_is_at(seen, i, name) for i in _instances(site))), None)
+
+
+def _is_at(seen: Seen, instance: Instance, release: str) -> bool:
+    """It runs the release; or it died with it, in service as it was: a rollout takes an instance out before it stops it."""
+    is_running = seen.running(instance) == release
+    return seen.current(instance) == release and (is_running or seen.in_service[instance.name])
 
 
 def _release(site: Site, seen: Seen, name: str) -> Release:

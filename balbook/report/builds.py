@@ -116,7 +116,7 @@ def _groups(builds: Sequence[Artifact]) -> list[dict[str, Artifact]]:
     groups: dict[str, dict[str, Artifact]] = {}
     for build in builds:
         groups.setdefault(str(build.details.get("project_digest", build.version)), {})[build.kind] = build
-    return list(groups.values())
+    return [{kind: group[kind] for kind in COLOURS if kind in group} for group in groups.values()]
 
 
 def _labels(groups: Sequence[Mapping[str, Artifact]]) -> list[str]:

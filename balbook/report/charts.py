@@ -6,6 +6,7 @@ The colours are Okabe and Ito's; marks differ in shape beside colour. Figures ar
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import cycle
@@ -37,9 +38,11 @@ class Paper:
 
     ink: str
     grid: str
+    colours: tuple[str, ...]
 
 
-LIGHT, DARK = Paper("#1d2430", "#d5dae2"), Paper("#e4e8ee", "#343c48")
+LIGHT = Paper("#1d2430", "#d5dae2", COLOURS)
+DARK = Paper("#e4e8ee", "#343c48", ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#0072B2", "#D55E00", "#F0E442"))
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,15 @@ def charts(runs: pd.DataFrame, deployments: pd.DataFrame, phases: pd.DataFrame) 
 
 
 def _chart(title: str, draw: Draw, alt: str) -> Chart:
-    return Chart(title, _svg(draw, LIGHT), _svg(draw, DARK), alt)
+    light = _svg(draw, LIGHT)
+    return Chart(title, light, _on_dark(light), alt)
+
+
+def _on_dark(svg: str) -> str:
+    """The same picture in the colours of dark paper: drawing it again would take as long again."""
+    changed = dict(zip((LIGHT.ink, LIGHT.grid, *LIGHT.colours), (DARK.ink, DARK.grid, *DARK.colours), strict=True))
+    known = {before.lower(): after for before, after in changed.items()}
+    return re.sub("|".join(known), lambda found: known[found[0]], svg)
 
 
 def _svg(draw: Draw, paper: Paper) -> str:
@@ -129,7 +140,7 @@ def _weeks(deployments: pd.DataFrame) -> pd.DataFrame:
     """Deployments by week (its Monday): `good`, `bad`; weeks without any are there."""
     import pandas as pd
 
-    monday = (deployments["at"] - pd.to_timedelta(deployments["at"].dt.weekday, unit="D")).dt.normalize()
+    monday = (deployments["at"] - pd.to_timedelta(deployments["at"].dt.day_of_week, unit="D")).dt.normalize()
     counts = pd.DataFrame({"week": monday, "good": ~deployments["is_failure"], "bad": deployments["is_failure"]})
     summed = counts.groupby("week").sum()
     return summed.reindex(pd.date_range(summed.index.min(), summed.index.max(), freq="7D"), fill_value=0)
@@ -141,7 +152,15 @@ def _weekly(ax: Axes, deployments: pd.DataFrame) -> None:
     weeks = _weeks(deployments)
     ax.bar(weeks.index, weeks["good"], width=5.5, color=GOOD, label="succeeded")
     ax.bar(
-        weeks.index, weeks["bad"], width=5.5, bottom=weeks["good"], color=BAD, hatch="///", edgecolor="white", linewidth=0, label="failed"
+        weeks.index,
+        weeks["bad"],
+        width=5.5,
+        bottom=weeks["good"],
+        color=BAD,
+        hatch="///",
+        edgecolor="white",
+        linewidth=0,
+        label="failed or rolled back",
     )
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_ylabel("deployments a week")
@@ -182,7 +201,7 @@ def _dots(frame: pd.DataFrame, names: pd.Series[str], unit: str, *, is_log: bool
     def draw(ax: Axes, paper: Paper) -> None:
         from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-        for (name, part), colour, marker in zip(frame.groupby(names), cycle(COLOURS), cycle(MARKERS), strict=False):
+        for (name, part), colour, marker in zip(frame.groupby(names), cycle(paper.colours), cycle(MARKERS), strict=False):
             ax.plot(part["at"], part["value"], linestyle="", marker=marker, markersize=5.5, color=colour, label=str(name), alpha=0.85)
             if len(part) >= 5:
                 ax.plot(part["at"], part["value"].rolling(5, min_periods=3).median(), color=colour, linewidth=1.6)
@@ -222,7 +241,7 @@ def _phases(ax: Axes, part: pd.DataFrame, paper: Paper) -> None:
     named = list(largest.index[:5])
     others = [column for column in table.columns if column not in named]
     columns = [(name, table[name]) for name in named] + ([("others", table[others].sum(axis=1))] if others else [])
-    for (name, values), colour in zip(columns, cycle(COLOURS), strict=False):
+    for (name, values), colour in zip(columns, cycle(paper.colours), strict=False):
         ax.bar(range(len(table)), values, bottom=bottom, width=0.8, color=colour, label=str(name))
         bottom = [low + value for low, value in zip(bottom, values, strict=True)]
     step = max(1, -(-len(table) // 6))

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from base64 import b64encode
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from balbook.errors import Failed
+from balbook.procedures.report import since_of
 from balbook.report.charts import Chart, charts, spoken_s
 from balbook.report.dora import Dora, deployments_frame, dora
 from balbook.report.records import phases_frame, runs_frame
 from balbook.report.trend import BETTER, SAME, UNKNOWN, WORSE, Trend, headline, trends
 from balbook.resources import resource
+from balbook.run import Run
+from balbook.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -148,3 +151,19 @@ def _latest(row: dict[Any, Any]) -> dict[str, str]:
         "lead_time": "–" if missing else spoken(row["lead_time_h"], "h"),
         "run_id": row["run_id"],
     }
+
+
+def report_page(run: Run) -> Table:
+    """Writes `report.html` into the run's record; its measures as a table."""
+    now = datetime.now(UTC)
+    since = since_of(str(run.parameters.get("since", "")), now)
+    report = read_report(run.dir.parent, since=since, now=now, include_lab=bool(run.parameters.get("include_lab", False)))
+    path = write_page(report, f"{run.inventory.environment}, {run.dir.parent}", run.dir / "report.html")
+    return measures_table(report, path)
+
+
+def measures_table(report: Report, path: Path) -> Table:
+    """Each measure in both halves; the note has the answer and the page's place."""
+    rows = [(t.name, spoken(t.before, t.unit), spoken(t.now, t.unit), t.verdict) for t in report.trends]
+    note = f"{report.sentence}\n{path}"
+    return Table(("measure", "earlier half", "later half", "verdict"), rows, title=f"Is it getting better? {report.word}", note=note)

@@ -57,10 +57,10 @@ def open_run(name: str, **parameters: Any) -> Run:
     # The file that is executed, where the executor says so; else it can only be ours, and another one shows by its cells.
     notebook = os.environ.get(NOTEBOOK)
     executed = read_runbook(Path(notebook)) if notebook else runbook
-    cells = {sha256_of(cell.source): cell.role for cell in executed.cells if cell.type == "code"}
-    told = {"procedure": name, "notebook": str(executed.path.resolve()), "cells": [sha256_of(c.source) for c in executed.cells if c.type == "code"]}
+    cells = [(sha256_of(cell.source), cell.role) for cell in executed.cells if cell.type == "code"]
+    told = {"procedure": name, "notebook": str(executed.path.resolve()), "cells": [sha256 for sha256, _ in cells]}
     journal.append("run_opened", run_id=run_id_of(run_dir), **opening(inventory, executed.name, executed.sha256, checked), **told)
-    CellWatch.begin(journal, cells)
+    CellWatch.begin(journal, dict(cells))
     run = Run(name, inventory, checked, run_dir, journal, scrubber)
     show(run.summary())
     return run

@@ -1,8 +1,8 @@
 """20 commands on each of 10 hosts, beside plain paramiko in threads with `TCP_NODELAY`: `commands.py [ROUNDS]`.
 
 The hosts are those of a loopback lab. Both sides connect anew in each round, run `true` one after the other on every host,
-all hosts side by side, and read output and status; then the same once more over the connections that are open. The rounds alternate and medians are compared. Exits 1 naming the row
-that took more than 1.1 times plain paramiko's time.
+all hosts side by side, and read output and status; then the same once more over the connections that are open. The rounds
+alternate and medians are compared. Exits 1 naming the row that took more than 1.1 times plain paramiko's time.
 """
 
 from __future__ import annotations

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
@@ -44,9 +45,9 @@ def until(is_so: Callable[[], bool], within_s: float = 20.0, what: str = "it") -
 
 @dataclass
 class RolloutLab:
-    """`folder` is private to the test. `application` and `balancer` are merged into the lab's inventory."""
+    """`folder` is a short one, for the sockets below it. `application` and `balancer` are merged into the lab's inventory."""
 
-    folder: Path
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="bb-")))
     kind: str = "nginx"
     strategy: str = "active_active"
     apps: int = 2
@@ -71,6 +72,7 @@ class RolloutLab:
 
     def down(self) -> None:
         loopback.down(environ=self.environ)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
     def inventory(self) -> Inventory:
@@ -191,6 +193,3 @@ class Clients:
             self.failed.append(f"{type(exc).__name__}: {exc}")
         self.worst_s = max(self.worst_s, time.monotonic() - began)
 
-
-def freeze(pid: int) -> None:
-    os.kill(pid, signal.SIGSTOP)

@@ -128,9 +128,9 @@ def resume(record: Path) -> None:
 
 
 @pytest.fixture(params=STRATEGIES)
-def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RolloutLab]:
+def lab(request: pytest.FixtureRequest) -> Iterator[RolloutLab]:
     kind, strategy = STRATEGIES[request.param]
-    made = RolloutLab(tmp_path, kind=kind, strategy=strategy, application=SETTINGS)
+    made = RolloutLab(kind=kind, strategy=strategy, application=SETTINGS)
     try:
         yield made.up()
     finally:

@@ -27,7 +27,7 @@ def test_the_plan_that_was_shown_is_applied_under_load_without_a_failed_request_
     assert wanted not in hotel.running().values()
 
     shown = hotel.balbook("apply", "--plan", planned["run_id"], "--json")
-    assert shown.returncode == 0, shown.stderr
+    assert shown.returncode == 0, shown.stdout + shown.stderr
     data = printed_json(shown)
     (run,) = data["runbooks"]
     measured = run["measurements"]
@@ -61,7 +61,7 @@ def test_what_is_already_so_is_not_done_again(hotel: Hotel) -> None:
     version = next(iter(hotel.running().values()))
     pids = [hotel.look().pid(i) for i in hotel.inventory.applications["hotel"].instances]
     again = hotel.balbook("apply", *DEPLOY, "-p", f"release={version}", "--json")
-    assert again.returncode == 0, again.stderr
+    assert again.returncode == 0, again.stdout + again.stderr
     assert [r["changes"] for r in printed_json(again)["runbooks"]] == [0]
     assert pids == [hotel.look().pid(i) for i in hotel.inventory.applications["hotel"].instances]
 
@@ -87,7 +87,7 @@ def test_a_change_of_configuration_alone_is_a_deployment(hotel: Hotel, tmp_path:
 
 def test_a_plan_is_the_same_from_the_command_line_and_from_plain_papermill_elsewhere(hotel: Hotel, tmp_path: Path) -> None:
     shown = hotel.balbook("plan", "hot_deploy", "-p", "application=hotel", "--json", cwd=tmp_path)
-    assert shown.returncode == 0, shown.stderr
+    assert shown.returncode == 0, shown.stdout + shown.stderr
     record = Path(printed_json(shown)["record"])
     before = hotel.records()
     argv = [sys.executable, "-m", "papermill", str(ROOT / "runbooks" / "hot_deploy.ipynb"), "out.ipynb"]
@@ -138,7 +138,7 @@ def test_an_instance_is_drained_and_readmitted_for_maintenance(hotel: Hotel) -> 
 def test_logs_shows_the_end_of_each_instances_log(hotel: Hotel) -> None:
     first, second = (i.name for i in hotel.inventory.applications["hotel"].instances)
     shown = hotel.balbook("logs", "hotel", "--lines", "3")
-    assert shown.returncode == 0, shown.stderr
+    assert shown.returncode == 0, shown.stdout + shown.stderr
     assert f"== {first} ==" in shown.stdout
     assert f"== {second} ==" in shown.stdout
     assert len(shown.stdout.splitlines()) in range(4, 9)

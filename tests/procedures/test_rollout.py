@@ -10,7 +10,7 @@ import pytest
 from balbook.engine.loop import Loop
 from balbook.errors import InventoryError
 from balbook.journal import Journal
-from balbook.plan import Plan, Step
+from balbook.plan import Plan
 from balbook.testing import FakeFleet
 from tests.small_fleet import carry_out, fleet_with, make_plan, publish
 

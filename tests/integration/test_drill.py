@@ -1,0 +1,97 @@
+"""Drills on the loopback lab: what clients see, and that no fault is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from balbook.engine import process
+from balbook.plan import plan_from
+from balbook.probe.failover import Failover, failover_of
+from tests.integration.rollout_lab import RolloutLab, events, measured, until
+
+pytestmark = [pytest.mark.integration, pytest.mark.load]
+ROUTES = {"/": {"timeout_s": 1}, "/slow": {"timeout_s": 20}}
+
+
+@pytest.fixture
+def make() -> Iterator[Any]:
+    made: list[RolloutLab] = []
+
+    def up(kind: str = "nginx", strategy: str = "active_active", **application: Any) -> RolloutLab:
+        lab = RolloutLab(kind=kind, strategy=strategy, application={"routes": ROUTES, "graceful_stop_s": 0.3, **application})
+        made.append(lab)
+        lab.up()
+        lab.deploy("1.0.0")
+        return lab
+
+    yield up
+    for lab in made:
+        lab.down()
+
+
+def drill(lab: RolloutLab, fault: str, seconds: int = 4, **parameters: Any) -> tuple[Failover, Path]:
+    stated, record = lab.apply("failover_drill", fault=fault, rate=200, seconds=seconds, strategy="", **parameters)
+    assert stated.verdict == "succeeded", (stated, (record / "engine.log").read_text())
+    plan = plan_from(json.loads((record / "plan.json").read_text()))
+    return failover_of(record / "probe", str(plan.subject["instance"])), record
+
+
+@pytest.mark.parametrize(("kind", "strategy"), [("nginx", "active_active"), ("haproxy", "active_active_checked")])
+def test_no_get_fails_where_an_instance_is_killed_or_hangs(make: Any, kind: str, strategy: str) -> None:
+    lab = make(kind, strategy, **({"routes": {"/": {"timeout_s": 0.6}}} if kind == "haproxy" else {}))
+    for fault in ("kill", "hang"):
+        found, record = drill(lab, fault)
+        assert found.failed_get == 0
+        assert found.return_s is not None, "the instance never came back into service"
+        assert found.slow <= 10
+        assert not measured(record)["duplicate_posts"]
+        assert measured(record)["failed"] == found.failed_other
+        assert found.failed_other <= (1 if fault == "kill" else found.slow)
+    assert not lab.checks("1.0.0")
+
+
+def test_the_passive_side_takes_over_and_hands_back(make: Any) -> None:
+    lab = make("nginx", "active_passive")
+    found, record = drill(lab, "kill")
+    assert found.failed_get == 0
+    served = {name for counts in measured(record)["served"].values() for name in counts}
+    assert served >= set(lab.names())
+    assert found.return_s is not None
+
+
+def test_a_drill_of_another_strategy_leaves_the_inventorys_configuration(make: Any) -> None:
+    lab = make()
+    _, record = drill(lab, "drain", seconds=2)
+    stated, _ = lab.apply("failover_drill", fault="drain", rate=100, seconds=2, strategy="active_passive")
+    assert stated.verdict == "succeeded", stated
+    assert not lab.checks("1.0.0")
+    assert measured(record)["failed"] == 0
+
+
+def test_a_run_that_is_killed_leaves_no_fault_behind(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("balbook.procedures.failover_drill.WATCHDOG_MARGIN_S", 1)
+    lab = make()
+    victim = lab.pid("app1")
+
+    def kill_the_run(line: str) -> None:
+        if "measure for" in line:
+            record = max((lab.lab.folder / "records").glob("*-failover_drill-*"))
+            os.kill(process.find(record) or 0, signal.SIGKILL)
+
+    stated, record = lab.apply("failover_drill", kill_the_run, fault="hang", rate=50, seconds=3, strategy="")
+    assert "process was lost" in stated.why
+    assert not events(record, "measured")
+    assert _state(victim) == "T", "the run was killed before the fault"
+    until(lambda: _state(victim) != "T", 15, "the watchdog's repair")
+    assert not lab.checks("1.0.0")
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]

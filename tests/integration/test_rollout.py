@@ -1,0 +1,152 @@
+"""Rollouts on the loopback lab under load, each strategy on its balancer: nobody notices, or it ends and is taken back."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from balbook.journal import Event
+from tests.integration.rollout_lab import RolloutLab, events, measured
+
+pytestmark = [pytest.mark.integration, pytest.mark.load]
+STRATEGIES = [("nginx", "active_active"), ("nginx", "active_passive"), ("haproxy", "active_active_checked"), ("haproxy", "active_passive")]
+GET = {"method": "GET", "path": "/rooms"}
+
+
+@pytest.fixture
+def make() -> Iterator[Any]:
+    made: list[RolloutLab] = []
+
+    def up(kind: str = "nginx", strategy: str = "active_active", apps: int = 2, more: Any = None, **application: Any) -> RolloutLab:
+        settings = {"graceful_stop_s": 0.5, "health": {"path": "/health", "within_s": 6}, **application}
+        lab = RolloutLab(kind=kind, strategy=strategy, apps=apps, application=settings, inventory_more=more or {})
+        made.append(lab)
+        lab.up()
+        lab.deploy("1.0.0")
+        return lab
+
+    yield up
+    for lab in made:
+        lab.down()
+
+
+def assert_unnoticed(found: Event, kind: str) -> None:
+    assert found["failed"] == 0, found["failed_by_kind"]
+    assert found["duplicate_posts"] == found["missing_posts"] == 0
+    assert found["acknowledged_posts"] > 100
+    assert found["sent"] == found["acknowledged"] + found["closed_by_reload"]
+    assert found["closed_by_reload"] == 0 or kind == "nginx"
+
+
+@pytest.mark.parametrize(("kind", "strategy"), STRATEGIES)
+def test_a_rollout_and_a_rollback_cost_no_request_and_run_no_post_twice(make: Any, kind: str, strategy: str) -> None:
+    lab = make(kind, strategy, apps=3 if (kind, strategy) == ("haproxy", "active_passive") else 2)
+    assert_unnoticed(measured(lab.deploy("2.0.0")), kind)
+    assert not lab.checks("2.0.0")
+    stated, record = lab.apply("rollback", release="")
+    assert stated.verdict == "succeeded", stated
+    assert_unnoticed(measured(record), kind)
+    assert set(lab.releases().values()) == {"1.0.0"}
+
+
+def test_slow_requests_in_flight_complete_while_their_instances_are_replaced(make: Any) -> None:
+    lab = make(routes={"/": {"timeout_s": 1}, "/slow": {"timeout_s": 20}})
+    answers: list[int] = []
+
+    def ask_slowly() -> None:
+        with urllib.request.urlopen(f"{lab.url}/slow", timeout=30) as answer:
+            answers.append(answer.status)
+
+    asking = [threading.Thread(target=ask_slowly) for _ in range(4)]
+    for number, thread in enumerate(asking):
+        threading.Timer(1.5 + number, thread.start).start()
+    assert_unnoticed(measured(lab.deploy("2.0.0")), "nginx")
+    time.sleep(0.1)
+    for thread in asking:
+        thread.join(30)
+    assert answers == [200, 200, 200, 200]
+
+
+@pytest.mark.parametrize("drained", ["reload", "graceful_stop"])
+def test_both_ways_to_leave_nginx_cost_no_fresh_request(make: Any, drained: str) -> None:
+    lab = make(drain=drained, graceful_stop_s=2, probe={"rate": 200, "requests": [GET]})
+    found = measured(lab.deploy("2.0.0"))
+    assert found["failed"] == 0, found["failed_by_kind"]
+
+
+def test_a_sick_release_is_taken_back_and_no_request_fails(make: Any) -> None:
+    lab = make()
+    lab.publish("3.0.0-sick", health_status=503)
+    stated, record = lab.apply("hot_deploy", release="3.0.0-sick")
+    assert stated.verdict == "failed"
+    assert "was taken back to what it was" in stated.why
+    assert measured(record)["failed"] == 0
+    first, second = lab.names()
+    assert events(record, "apply_finished")[-1]["units"] == {first: "taken back", second: "not reached"}
+    assert not lab.checks("1.0.0")
+
+
+def test_a_canary_serves_for_its_soak_and_new_instances_are_warmed_up(make: Any) -> None:
+    lab = make(rollout={"canary": True, "soak_s": 2, "warm_up_requests": 30, "min_healthy_s": 1})
+    record = lab.deploy("2.0.0")
+    took = {e["step"].rpartition(" ")[0]: e["seconds"] for e in events(record, "step_finished") if e["outcome"] == "changed"}
+    assert took["soak"] >= 2
+    assert took["stay healthy"] >= 1
+    assert "warm up" in took
+    assert measured(record)["failed"] == 0
+
+
+def test_requests_that_the_canary_fails_end_the_rollout_and_it_is_taken_back(make: Any) -> None:
+    lab = make(rollout={"canary": True, "soak_s": 8}, probe={"rate": 100, "requests": [GET]})
+    _publish_broken(lab)
+    stated, record = lab.apply("hot_deploy", release="4.0.0-broken")
+    assert stated.verdict == "failed"
+    assert "requests failed, 0 may" in stated.why
+    assert set(events(record, "apply_finished")[-1]["units"].values()) == {"taken back", "not reached"}
+    assert not lab.checks("1.0.0")
+
+
+def test_others_are_told_and_prometheus_gets_its_file(make: Any) -> None:
+    code = "import sys, pathlib; pathlib.Path('told').open('a').write(sys.stdin.read())"
+    lab = make(more={"notify": {"command": [sys.executable, "-c", code]}, "metrics_textfile": "balbook.prom"})
+    lab.deploy("2.0.0")
+    told = [json.loads(line) for line in (lab.lab.folder / "told").read_text().splitlines()]
+    assert [(t["what"], t.get("verdict", "")) for t in told[-2:]] == [("started", ""), ("verdict", "succeeded")]
+    text = (lab.lab.folder / "balbook.prom").read_text()
+    assert 'balbook_last_run_failed_requests{application="hotel",runbook="hot_deploy"} 0\n' in text
+
+
+def test_a_rollback_takes_less_than_half_of_a_deployment(make: Any) -> None:
+    lab = make(graceful_stop_s=3)
+    deployed, undone = _seconds(lab.deploy("2.0.0")), _seconds(lab.apply("rollback", release="")[1])
+    assert _waits(undone) < _waits(deployed) / 2, (undone, deployed)
+
+
+def _seconds(record: Path) -> dict[str, float]:
+    return {e["step"]: e["seconds"] for e in events(record, "step_finished")}
+
+
+def _waits(steps: dict[str, float]) -> float:
+    """The seconds of the steps that only wait for an old instance to end: what a rollback saves, on any machine."""
+    return sum(seconds for step, seconds in steps.items() if step.startswith("stop"))
+
+
+def _publish_broken(lab: RolloutLab) -> None:
+    """A release that is healthy and fails what is asked of it."""
+    from datetime import UTC, datetime
+
+    from balbook.lab.ballerina.jar import make_jar
+    from balbook.lab.ballerina.routes import Route
+    from balbook.store import Store
+
+    routes = (Route("GET", "/health", body='{"status":"UP"}'), Route("GET", "/rooms", status=500, body="broken"))
+    jar = make_jar(lab.folder / "broken.jar", application="hotel", version="4.0.0", packages={"acme/rooms": "4.0.0"}, routes=routes)
+    Store(lab.lab.folder / "artifacts").publish("hotel", "4.0.0-broken", "jar", jar, at=datetime.now(UTC))

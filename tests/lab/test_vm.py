@@ -1,0 +1,170 @@
+"""What a lab of VMs asks of this machine, and the parts of it that need no VM to be seen."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+from balbook.errors import BadInput
+from balbook.inventory import read_inventory
+from balbook.lab import fleet, needs, vm, vm_faults, vm_image, vm_network
+
+LIST = """# deb http://one.example/debian bookworm main
+deb-src http://two.example/debian bookworm main
+deb [arch=amd64 signed-by=/k] http://three.example/debian/ bookworm contrib main
+"""
+SOURCES = """Types: deb
+URIs: http://other.example/tools
+Suites: stable
+Components: main
+
+Types: deb deb-src
+# a comment
+URIs: http://four.example/debian
+Suites: bookworm bookworm-updates
+Components: main
+"""
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"sources.list": LIST}, "http://three.example/debian"),
+        ({"sources.list.d/debian.sources": SOURCES}, "http://four.example/debian"),
+        ({"sources.list.d/debian.sources": SOURCES.replace("Types: deb deb-src", "Enabled: no\nTypes: deb")}, ""),
+        ({"sources.list": LIST.replace("bookworm", "trixie")}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_mirror_is_the_one_that_this_machine_uses(tmp_path: Path, files: dict[str, str], expected: str) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert vm_image.mirror(tmp_path) == expected
+
+
+def test_another_recipe_is_another_image(tmp_path: Path) -> None:
+    recipe = vm_image.recipe(tmp_path)
+    assert vm_image.name_of(recipe) == vm_image.name_of(vm_image.recipe(tmp_path))
+    for key in recipe:
+        assert vm_image.name_of(recipe | {key: "other"}) != vm_image.name_of(recipe)
+
+
+def test_an_image_is_whole_as_long_as_nothing_in_it_has_changed(tmp_path: Path) -> None:
+    (tmp_path / "root" / "etc").mkdir(parents=True)
+    (tmp_path / "root" / "etc" / "hosts").write_text("one")
+    assert not vm_image.is_whole(tmp_path)
+    (tmp_path / "contents").write_text(vm_image.contents(tmp_path / "root"))
+    assert vm_image.is_whole(tmp_path)
+    (tmp_path / "root" / "etc" / "hosts").write_text("three")
+    assert not vm_image.is_whole(tmp_path)
+
+
+def test_addresses_avoid_every_network_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vm_network, "_routes", lambda: ["10.0.0.0/9", "192.168.0.0/16"])
+    taken = ["10.200.0.11/24"]
+    for seed in range(50):
+        found = vm_network.addresses(["app1", "lb1"], taken, random.Random(seed))
+        first, second = (ipaddress.ip_address(address) for address in found.values())
+        assert int(second) == int(first) + 1
+        assert first in ipaddress.ip_network("10.128.0.0/9")
+        assert first not in ipaddress.ip_network("10.200.0.0/24")
+
+
+@pytest.mark.parametrize(
+    ("count", "hosts"),
+    [
+        (1, ("app1",)),
+        (2, ("app1", "lb1")),
+        (3, ("app1", "app2", "lb1")),
+        (4, fleet.HOSTS),
+        (20, ("build1", *(f"app{n}" for n in range(1, 19)), "lb1")),
+    ],
+)
+def test_hosts_by_their_number(count: int, hosts: tuple[str, ...]) -> None:
+    assert fleet.machines(count) == hosts
+
+
+@pytest.mark.parametrize("count", [0, -1, 1000])
+def test_a_number_of_hosts_that_cannot_be_is_refused(count: int) -> None:
+    with pytest.raises(BadInput, match=f"a lab of {count} hosts"):
+        fleet.machines(count)
+
+
+def test_the_inventory_has_machines_as_in_production(tmp_path: Path) -> None:
+    addresses = {host: f"10.1.2.{number}" for number, host in enumerate(fleet.HOSTS, 11)}
+    path = tmp_path / "inventory.yaml"
+    path.write_text(fleet.machines_inventory_text(tmp_path, fleet.HOSTS, addresses, "ops"))
+    inventory = read_inventory(path)
+    assert {host: known.address for host, known in inventory.hosts.items()} == addresses
+    assert {(h.user, h.become, h.supervisor, h.root) for h in inventory.hosts.values()} == {("ops", "sudo", "systemd", "/opt/balbook")}
+    assert [i.name for i in inventory.applications["hotel"].instances] == ["app1:9090", "app2:9090"]
+    assert (inventory.balancers["public"].configuration, inventory.balancers["public"].listen) == ("include", 80)
+
+
+def test_without_root_it_is_said_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(BadInput, match="needs root"):
+        vm.up("default", environ={"BALBOOK_LAB_HOME": str(tmp_path / "labs")})
+    assert not (tmp_path / "labs").exists()
+
+
+def test_on_another_system_than_linux_the_other_lab_is_recommended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(BadInput, match="needs Linux") as caught:
+        vm.require_machine(tmp_path, 4, {})
+    assert "loopback" in caught.value.advice
+
+
+@pytest.fixture
+def suitable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
+    """A machine that can have VMs, whatever this one is; the environment of its user."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("only Linux has /proc")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(needs, "require", lambda groups, environ: None)
+    monkeypatch.setattr(vm, "_file_system", lambda folder: "ext4")
+    monkeypatch.setattr(vm.vm_host, "hierarchies", lambda: [tmp_path])
+    monkeypatch.setattr(vm, "_kernel_file_systems", lambda: ["ext4", "overlay"])
+    return {"BALBOOK_LAB_HOME": str(tmp_path / "labs")}
+
+
+def test_a_suitable_machine_is_taken(suitable: dict[str, str], tmp_path: Path) -> None:
+    vm.require_machine(tmp_path / "labs" / "default", 1, suitable)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("_file_system", "tmpfs", "lies on tmpfs"),
+        ("_file_system", "overlay", "lies on overlay"),
+        ("_kernel_file_systems", ["ext4"], "no overlay file system"),
+        ("_free_mb", 100, "has 100 MB free, a lab of 2 VMs needs"),
+    ],
+)
+def test_what_a_machine_lacks_is_said(
+    suitable: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: object, message: str
+) -> None:
+    monkeypatch.setattr(vm, name, lambda *_: value)
+    with pytest.raises(BadInput, match=message):
+        vm.require_machine(tmp_path / "labs" / "default", 2, suitable)
+    assert not (tmp_path / "labs").exists()
+
+
+def test_a_fault_of_a_host_leaves_its_ssh_alone_and_that_of_a_port_all_others() -> None:
+    assert 'iifname "host0" meta l4proto tcp th dport != 22 drop' in vm_faults.rules("blackhole", None)
+    assert 'oifname "host0" meta l4proto tcp th sport 9090 drop' in vm_faults.rules("blackhole", 9090)
+    assert "reject with tcp reset" in vm_faults.rules("reject", 9090)
+    assert "numgen random mod 100 < 20 drop" in vm_faults.rules("loss", 9090)
+
+
+def test_two_labs_are_called_differently(tmp_path: Path) -> None:
+    words = {vm_network.word_of(tmp_path / name) for name in ("one", "two")}
+    assert len(words) == 2
+    assert all(len(word) <= 15 for word in words), "an interface's name is no longer"

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from balbook.report.dora import Dora, deployments_frame, dora
+from balbook.report.records import runs_frame
+from tests.report.history import BEGIN, DAY, History
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> History:
+    return History(tmp_path / "records")
+
+
+def found(history: History) -> pd.DataFrame:
+    return deployments_frame(runs_frame(history.records))
+
+
+def measured(history: History, days: int = 14) -> Dora:
+    return dora(found(history), pd.Timestamp(BEGIN), pd.Timestamp(BEGIN + days * DAY))
+
+
+def test_frequency_counts_successful_deployments_a_week(history: History) -> None:
+    for day in range(4):
+        history.deploy(f"1.{day}.0", BEGIN + day * DAY)
+    history.deploy("2.0.0", BEGIN + 5 * DAY, verdict="failed")
+    assert measured(history).per_week == pytest.approx(2.0)
+    assert measured(history).deployments == 5
+
+
+def test_what_changed_nothing_was_refused_or_is_another_runbook_is_no_deployment(history: History) -> None:
+    history.deploy("1.0.0", BEGIN, changes=0)
+    history.deploy("1.0.0", BEGIN, verdict="failed", has_begun=False)
+    history.deploy("1.0.0", BEGIN, verdict="failed", changes=0, exit_status=2)
+    history.build("1.0.0", BEGIN)
+    history.run("provision", BEGIN)
+    history.run("rollback", BEGIN)
+    assert len(found(history)) == 0
+    assert measured(history) == Dora(0, 0.0, None, None, None)
+
+
+def test_lead_time_runs_from_the_first_build_to_the_end_of_the_first_success_in_each_environment(history: History) -> None:
+    history.build("1.0.0", BEGIN)
+    history.build("1.0.0", BEGIN + HOUR)
+    history.deploy("1.0.0", BEGIN + 2 * HOUR, verdict="failed")
+    history.deploy("1.0.0", BEGIN + 3 * HOUR, 3600)
+    history.deploy("1.0.0", BEGIN + 5 * HOUR, 3600)
+    history.deploy("1.0.0", BEGIN + 9 * HOUR, 3600, environment="production")
+    history.deploy("0.9.0", BEGIN + 10 * HOUR)
+    frame = found(history)
+    assert frame["lead_time_h"].dropna().to_list() == pytest.approx([4, 10])
+    assert measured(history).lead_time_h == pytest.approx(7)
+
+
+def test_a_failed_or_lost_or_rolled_back_deployment_is_a_failure(history: History) -> None:
+    history.deploy("1.0.0", BEGIN)
+    history.deploy("1.1.0", BEGIN + DAY, verdict="failed")
+    history.deploy("1.2.0", BEGIN + 2 * DAY, verdict="")
+    history.deploy("1.3.0", BEGIN + 3 * DAY)
+    history.run("rollback", BEGIN + 3 * DAY + HOUR)
+    history.deploy("1.4.0", BEGIN + 4 * DAY)
+    assert found(history)["is_failure"].to_list() == [False, True, True, True, False]
+    assert measured(history).failure_rate == pytest.approx(3 / 5)
+
+
+def test_a_rollback_elsewhere_or_after_the_next_deployment_is_not_held_against_it(history: History) -> None:
+    history.deploy("1.0.0", BEGIN)
+    history.run("rollback", BEGIN + HOUR, environment="production")
+    history.deploy("1.1.0", BEGIN + DAY)
+    history.run("rollback", BEGIN + DAY + HOUR)
+    assert found(history)["is_failure"].to_list() == [False, True]
+
+
+def test_time_to_restore_ends_with_the_next_success_there(history: History) -> None:
+    history.deploy("1.0.0", BEGIN, 3600, verdict="failed")
+    history.deploy("1.0.0", BEGIN + 2 * HOUR, verdict="failed")
+    history.deploy("1.1.0", BEGIN + 2 * HOUR, environment="production")
+    history.deploy("1.1.0", BEGIN + 4 * HOUR, 3600)
+    history.run("rollback", BEGIN + 8 * HOUR, 3600)
+    history.deploy("1.2.0", BEGIN + DAY, verdict="failed")
+    hours = found(history)["restore_h"].to_list()
+    assert hours[0] == pytest.approx(4)
+    assert hours[3] == pytest.approx(4)  # 1.1.0, to the end of its rollback
+    assert pd.isna(hours[-1])  # nothing has followed yet
+    assert pd.isna(hours[2])
+
+
+def test_only_the_deployments_of_the_span_count(history: History) -> None:
+    for day in range(6):
+        history.deploy(f"1.{day}.0", BEGIN + day * DAY, verdict="failed" if day < 3 else "succeeded")
+    frame = found(history)
+    assert dora(frame, pd.Timestamp(BEGIN + 3 * DAY), pd.Timestamp(BEGIN + 6 * DAY)).failure_rate == 0
+    assert dora(frame, pd.Timestamp(BEGIN), pd.Timestamp(BEGIN + 3 * DAY)).failure_rate == 1

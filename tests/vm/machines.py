@@ -1,0 +1,99 @@
+"""The lab of VMs with the hotel sample on it, and what tests ask of it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from balbook import procedures
+from balbook import transport as transports
+from balbook.command import Command, Result, script
+from balbook.errors import BalbookError
+from balbook.inventory import Inventory
+from balbook.lab import vm_faults, vm_host
+from balbook.plan import Plan
+from tests.integration.hotel import GOOD, Hotel, until
+
+BRISK = {
+    "graceful_stop_s": 1,
+    "health": {"path": "/health", "expect": 200, "within_s": 30, "passes": 1},
+    "routes": {"/": {"timeout_s": 1}},
+}
+"""A lab's application as it comes, only brisker; and a request that got no answer is passed on after a second."""
+
+
+class Machines(Hotel):
+    """The application on a lab of VMs."""
+
+    def address(self, host: str) -> str:
+        return self.inventory.hosts[host].address
+
+    @property
+    def url(self) -> str:
+        """The application, through the balancer."""
+        return f"http://{self.address('lb1')}/rooms"
+
+    def provision_plan(self, inventory: Inventory | None = None, **parameters: Any) -> Plan:
+        with self.site(inventory, **parameters) as site:
+            return procedures.procedure("provision").plan(site)
+
+    def provision(self) -> None:
+        stated, record = self.apply(self.provision_plan())
+        assert stated.verdict == "succeeded", (stated, record)
+
+    def make_whole(self) -> None:
+        """No fault is left, and both instances serve the same good release; nothing is done where they do."""
+        for host in ("app1", "app2", "lb1"):
+            self.fault("none", host)
+        versions = self.running()
+        if len(versions) == 2 and len(set(versions.values())) == 1 and set(versions.values()) <= set(GOOD):
+            return
+        stated, record = self.apply(self.plan(GOOD[0]))
+        assert stated.verdict == "succeeded", (stated, record)
+
+    def fault(self, fault: str, target: str) -> None:
+        vm_faults.inject(fault, target, environ=self.environ)
+
+    @contextmanager
+    def transport(self, inventory: Inventory | None = None) -> Iterator[transports.Transport]:
+        opened = transports.connect(inventory or self.inventory)
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+    def run(self, host: str, text: str, *args: str, inventory: Inventory | None = None) -> Result:
+        """A shell script as root on the host."""
+        with self.transport(inventory) as opened:
+            return transports.run(opened, host, script("test", text, *args, is_privileged=True))
+
+    def execute(self, host: str, *argv: str, inventory: Inventory | None = None) -> Result:
+        """A command of the login's."""
+        with self.transport(inventory) as opened:
+            return opened.execute(host, Command(argv))
+
+    def inside(self, host: str, *argv: str, given: str = "") -> str:
+        """A command of this machine's in the host's network namespace."""
+        machine = self.lab.machines[host]  # type: ignore[attr-defined]
+        done = subprocess.run(["ip", "netns", "exec", machine.word, *argv], input=given, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    def in_host(self, host: str, *argv: str) -> None:
+        """A command as the host's root, without SSH."""
+        pid = vm_host.first_pid(self.lab.machines[host].word)  # type: ignore[attr-defined]
+        subprocess.run(["nsenter", "--target", str(pid), "--all", "--", *argv], check=True, stdin=subprocess.DEVNULL, timeout=30)
+
+    def boot_id(self, host: str) -> str:
+        """What changes with every boot of the host; empty while it does not answer."""
+        with suppress(BalbookError):
+            return self.execute(host, "systemctl", "show", "--property=UserspaceTimestampMonotonic").stdout
+        return ""
+
+    def reboot(self, host: str) -> None:
+        """Reboots the host and waits until it takes commands again."""
+        before = self.boot_id(host)
+        with suppress(BalbookError):
+            self.run(host, "systemctl reboot")
+        until(lambda: self.boot_id(host) not in ("", before), 60, f"a reboot of {host}")
