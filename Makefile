@@ -27,7 +27,7 @@ types: $(INSTALLED_FOR_TESTS)
 	$(BIN)/mypy --strict balbook
 
 unit: $(INSTALLED_FOR_TESTS)
-	$(PYTEST) -m "not ($(SLOW))"
+	$(PYTEST) -n auto -m "not ($(SLOW))"
 
 integration: $(INSTALLED_FOR_TESTS)  ## tests with real servers, and the runbooks in plan mode
 	@$(BIN)/python -m balbook.lab.needs --balancers --install

@@ -16,6 +16,8 @@ from typing import Any
 from balbook.errors import BadInput
 
 DEADLINE_S = 30.0
+WITH_PASSWORD = """IFS= read -r password && printf '%s\\n' "$password" | sudo -S -p '' -v && unset password && sudo -n -- "$@\""""
+"""The first line of standard input is for sudo alone, also where it wants none; the rest is the command's."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,14 @@ class Command:
     expect: tuple[int, ...] = (0,)
     is_privileged: bool = False
 
-    def line(self, become: str = "") -> str:
-        """The one shell line that a transport sends; every word quoted."""
+    def line(self, become: str = "", *, asks_password: bool = False) -> str:
+        """The one shell line that a transport sends; every word quoted. `asks_password`: its input begins with a line for sudo."""
         words = list(self.argv)
         if self.environment:
             words = ["env", *(f"{key}={value}" for key, value in sorted(self.environment.items())), *words]
-        if self.is_privileged and become:
+        if self.is_privileged and become and asks_password:
+            words = ["sh", "-c", WITH_PASSWORD, "balbook-become", *words]
+        elif self.is_privileged and become:
             words = [become, "-n", "--", *words]
         return shlex.join(words)
 

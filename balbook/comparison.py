@@ -16,6 +16,9 @@ UNSEALED = "not sealed"
 NOISE_SHARE, NOISE_S = 0.1, 0.5
 """Durations are called different when they differ by more than a tenth and by more than half a second."""
 
+UNTELLING = ("sent", "acknowledged", "acknowledged_posts", "lag_max_ms", "lag_p99_ms", "longest_gap_s", "mixed_window_s")
+"""Measurements of the probe that differ between any two runs."""
+
 
 @dataclass(frozen=True)
 class Listed:
@@ -105,7 +108,7 @@ def diff(a: Record, b: Record) -> list[Difference]:
     found += [d for d in _differences("seconds of", *durations) if not _is_noise(d)]
     total = Difference("seconds", _seconds(_events(a)), _seconds(_events(b)))
     found += [] if _is_noise(total) else [total]
-    found += _differences("measurement", a.predicate.get("measurements", {}), b.predicate.get("measurements", {}))
+    found += _differences("measurement", *(_comparable(r.predicate.get("measurements", {})) for r in (a, b)))
     return found
 
 
@@ -163,7 +166,7 @@ def _steps(events: Sequence[Event]) -> list[dict[str, Any]]:
             start = {"step": name, "host": event.get("host", ""), "title": event.get("title", "")}
             steps[name] = {**start, "outcome": "started", "seconds": None, "status": None}
         elif event["event"] == "step_finished":
-            step = steps.setdefault(name, {"step": name, "host": "", "title": ""})
+            step = steps.setdefault(name, {"step": name, "host": event.get("host", ""), "title": event.get("title", "")})
             step |= {key: event.get(key) for key in ("outcome", "seconds", "status")}
     return list(steps.values())
 
@@ -183,6 +186,14 @@ def _differences(what: str, a: Any, b: Any, *, separator: str = " ") -> Iterator
             yield from _differences(f"{what}{separator}{key}", a.get(key), b.get(key), separator=".")
     elif a != b:
         yield Difference(what, a, b)
+
+
+def _comparable(measurements: Mapping[str, Any]) -> dict[str, Any]:
+    """What tells two runs apart: failures, p99 of each phase. How much was sent, and to whom, differs from run to run."""
+    latency = measurements.get("latency", {})
+    kept = {f"p99_ms {phase}": found.get("p99_ms") for phase, found in latency.items() if isinstance(found, Mapping)}
+    told = {key: value for key, value in measurements.items() if key not in UNTELLING and not isinstance(value, Mapping)}
+    return {**told, **({"failed_by_kind": found} if (found := measurements.get("failed_by_kind")) else {}), **kept}
 
 
 def _is_noise(difference: Difference) -> bool:

@@ -17,6 +17,7 @@ from balbook.journal import Journal, utc_now
 from balbook.plan import Plan, plan_from
 from balbook.procedures.site import Site
 from balbook.run.folder import make_run_dir, new_run_id, opening, run_id_of
+from balbook.run.programs import note_versions
 from balbook.run.run import write_beside
 from balbook.scrubbing import known_secrets
 from balbook.sealing import seal_run
@@ -93,6 +94,7 @@ def _not_so(run_dir: Path, journal: Journal) -> Sequence[str]:
     site = Site(inventory, transports.connect(inventory), opened["parameters"])
     try:
         checks = procedures.procedure(plan.runbook).verify(site, plan)
+        note_versions(site, plan, journal)
     finally:
         site.transport.close()
     journal.append("verified", checks=[{"what": c.what, "so": c.is_so, "found": c.found} for c in checks])

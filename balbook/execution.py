@@ -93,7 +93,8 @@ def _parameters(cells: Sequence[Cell], opened: Event) -> Iterator[str]:
         if cell.role == "parameters" or INJECTED in cell.tags:
             shown |= _literals(cell.source)
     for name in sorted(shown.keys() & journaled.keys()):
-        if shown[name] != journaled[name]:
+        is_filled_in = shown[name] in ("", [])  # by the inventory's defaults
+        if shown[name] != journaled[name] and not is_filled_in:
             yield f"the parameter {name} is {shown[name]!r} in it and {journaled[name]!r} in the journal"
 
 

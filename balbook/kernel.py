@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from contextlib import suppress
 from typing import Any, ClassVar
@@ -22,6 +23,10 @@ class LocalKernel(AsyncKernelManager):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{**options, "transport": "ipc"})
+
+    async def _async_pre_start_kernel(self, **options: Any) -> Any:
+        """What a cell prints comes as messages; standard output is the command's own, for its result."""
+        return await super()._async_pre_start_kernel(**{"stdout": subprocess.DEVNULL, **options})
 
     async def _async_post_start_kernel(self, **options: Any) -> None:
         """Remembers it, for `interrupt_started`."""

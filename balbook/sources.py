@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import tarfile
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -98,7 +99,7 @@ def _archived(origin: str, files: dict[str, bytes], cache: Path) -> Sources:
     archive = cache / f"{sha256}.tar"
     if not archive.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        draft = archive.with_suffix(f".{os.getpid()}.part")
+        draft = archive.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")  # packages are read side by side
         draft.write_bytes(content)
         draft.replace(archive)
     return Sources(origin, sha256, archive, files)

@@ -70,14 +70,21 @@ def _wrong_cells(events: Sequence[Event], expected: Sequence[str]) -> str:
     """What differs between the cells that ran and the runbook's; empty where nothing does."""
     ran = [e for e in events if e["event"] == "cell_started"]
     own = [e for i, e in enumerate(ran) if not _is_injected(ran, i)]
-    found = [str(e["source_sha256"]) for e in own]
+    found = [_stands_for(e, expected) for e in own]
     if found == list(expected):
         return ""
-    if strange := next((e for e in own if e["source_sha256"] not in expected), None):
+    if strange := next((e for e in own if _stands_for(e, expected) not in expected), None):
         return f"edited_cell: the cell run as number {strange['number']} is not the runbook's"
     if missing := next((i for i, sha256 in enumerate(expected, 1) if sha256 not in found), None):
         return f"skipped_cell: code cell {missing} of the runbook never ran"
     return "out_of_order: cells ran twice or in another order than the runbook's"
+
+
+def _stands_for(cell: Event, expected: Sequence[str]) -> str:
+    """The cell's digest; a parameters cell that somebody filled in by hand stands for the runbook's, which is its first."""
+    sha256 = str(cell["source_sha256"])
+    is_filled_in = cell["role"] == INJECTED_AFTER and sha256 not in expected
+    return expected[0] if is_filled_in and expected else sha256
 
 
 def _is_injected(ran: Sequence[Event], index: int) -> bool:

@@ -20,13 +20,32 @@ from balbook.render import render
 KINDS = ("ci", "cd", "decentralized")
 FOLDER = Path(".github") / "workflows"
 MARK = re.compile(r"# Made by `balbook workflow (?P<kind>[a-z]+)`; sha256 of what follows: (?P<sha256>[0-9a-f]{64})\n")
-SIDES = {
-    "cd": (("Consolidate the packages", "consolidate"), ("Build", "build"), ("Replace what runs", "hot_deploy")),
-    "decentralized": (("Build, publish, retrieve, configure, deploy, verify", "decentralized"),),
+ABOUT = '-p "application=$APPLICATION" -p "reason=$REASON" -p "ticket=$TICKET"'
+REGISTRY = '--url "$REGISTRY" --credentials env:REGISTRY_CREDENTIALS'
+
+
+@dataclass(frozen=True)
+class Block:
+    """A step that runs a command, a constant of ours; `secrets` are those that it alone sees."""
+
+    title: str
+    command: str
+    secrets: tuple[str, ...] = ()
+
+
+BLOCKS = {
+    "cd": (
+        Block("Consolidate the packages", f"balbook apply consolidate {ABOUT}", ("BALLERINA_CENTRAL_ACCESS_TOKEN",)),
+        Block("Build", f"balbook apply build {ABOUT}", ("BALLERINA_CENTRAL_ACCESS_TOKEN",)),
+        Block("Replace what runs", f"balbook apply hot_deploy {ABOUT}"),
+    ),
+    "decentralized": (
+        Block("Publish", f'balbook registry publish "$APPLICATION" "$RELEASE" target/bin/*.jar {REGISTRY}', ("REGISTRY_CREDENTIALS",)),
+        Block("Retrieve", f'balbook registry retrieve "$APPLICATION" "$RELEASE" {REGISTRY}', ("REGISTRY_CREDENTIALS",)),
+        Block("Configure, deploy, verify", f'balbook apply hot_deploy -p "release=$RELEASE" {ABOUT}'),
+    ),
 }
-"""What a deploying workflow applies, in order: the step's title and the runbook or pipeline."""
-NEEDS_TOKEN = frozenset({"consolidate", "build", "decentralized"})
-"""Those that may read packages from Ballerina Central."""
+"""What a deploying workflow runs, in order. Values come as variables, so that no shell ever reads one as text of the script."""
 
 
 @dataclass(frozen=True)
@@ -116,15 +135,13 @@ def _values(wanted: Wanted) -> dict[str, Any]:
     require_word(wanted.environment, "environment")
     for path in (wanted.branch, wanted.inventory, wanted.records, *wanted.packages):
         _require_inside(path)
-    runs = SIDES.get(wanted.kind, ())
     return {
         "environment": wanted.environment,
         "inventory": wanted.inventory,
         "records": wanted.records,
         "branch": wanted.branch,
         "packages": wanted.packages,
-        "runs": runs,
-        "needs_token": {name: name in NEEDS_TOKEN for _, name in runs},
+        "blocks": BLOCKS.get(wanted.kind, ()),
         "version": __version__,
         "uses": lambda name: _uses(name, wanted.pins[name]),
     }

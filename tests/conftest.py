@@ -12,11 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from balbook.lab import loopback, needs
 from balbook.lab.loopback import Lab
 from balbook.lab_place import VARIABLE
 from balbook.store import Store
+
+# Machines are shared: how long an example takes says nothing about the code.
+settings.register_profile("balbook", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("balbook")
 
 NOT_APPLICABLE = "only "
 """How the reason of a skip begins that is no lack: `only root's NGINX changes accounts`."""

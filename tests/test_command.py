@@ -84,3 +84,28 @@ def test_a_word_that_could_be_more_than_a_word_is_refused(value: str) -> None:
 
 def test_the_tail_of_a_result_ends_with_its_errors() -> None:
     assert Result(1, "one\ntwo\nthree\n", "bad\n").tail(2) == "two\nthree\nbad"
+
+
+def test_a_privileged_command_goes_through_become_and_another_does_not() -> None:
+    assert Command(("id",), is_privileged=True).line("sudo") == "sudo -n -- id"
+    assert Command(("id",), is_privileged=True).line("") == "id"
+    assert Command(("id",)).line("sudo", asks_password=True) == "id"
+
+
+def test_sudos_password_is_the_first_line_of_the_input_and_never_a_word_of_a_command(tmp_path: Path) -> None:
+    """A stand-in for sudo: with -v it checks the password that it reads, else it runs the command and has no input of its own."""
+    sudo = tmp_path / "sudo"
+    sudo.write_text(
+        f'#!/bin/sh\necho "$*" >> {tmp_path}/said\ncase $* in *-v) read -r p; [ "$p" = "a b\'c" ] ;; *) shift 2; exec "$@" ;; esac\n'
+    )
+    sudo.chmod(0o755)
+    line = Command(("sh", "-c", "cat; echo $1", "x", "$(id)"), is_privileged=True).line("sudo", asks_password=True)
+
+    def run(given: str) -> subprocess.CompletedProcess[str]:
+        environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+        return subprocess.run(["sh", "-c", line], input=given, env=environment, capture_output=True, text=True, check=False)
+
+    assert run("a b'c\nline one\nline two\n").stdout == "line one\nline two\n$(id)\n"
+    assert "a b'c" not in (tmp_path / "said").read_text()
+    refused = run("wrong\nline one\n")
+    assert (refused.returncode, refused.stdout) == (1, "")

@@ -75,7 +75,7 @@ def test_a_webhook_that_fails_is_a_line_in_the_journal_and_no_error(tmp_path: Pa
 
 def test_a_command_gets_the_line_on_standard_input(tmp_path: Path) -> None:
     code = "import sys, pathlib; pathlib.Path('heard').write_text(sys.stdin.read())"
-    (noted,) = tell(tmp_path, f"notify: {{command: [{sys.executable}, -c, \"{code}\"]}}")
+    (noted,) = tell(tmp_path, f'notify: {{command: [{sys.executable}, -c, "{code}"]}}')
     assert "problem" not in noted, noted
     assert json.loads((tmp_path / "heard").read_text())["verdict"] == "failed"
 

@@ -108,10 +108,18 @@ def missed(book: Sealed, number: int, path: Path, places: list[int], expected: C
     return wrong
 
 
+@pytest.mark.parametrize("name", ["statement.json", "statement.json.sig", "journal.jsonl", "hot_deploy.ipynb"])
+def test_some_flipped_bytes_of_each_file_are_found(book: Sealed, name: str) -> None:
+    """All of them are in the tests marked `integration`, which take longer."""
+    path = book.record(MIDDLE) / name
+    assert missed(book, MIDDLE, path, list(range(0, path.stat().st_size, 211)), lambda _: "") == []
+
+
 def test_untouched_records_verify(book: Sealed) -> None:
     assert [check.state for check in book.verify().checks] == ["ok"] * 7
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("number", "every"), [(MIDDLE, 1), (ENTRIES, 5)])
 def test_every_flipped_byte_of_a_statement_is_found(book: Sealed, number: int, every: int) -> None:
     path = book.record(number) / "statement.json"
@@ -120,6 +128,7 @@ def test_every_flipped_byte_of_a_statement_is_found(book: Sealed, number: int, e
     assert missed(book, number, path, positions, lambda _: expected) == []
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("number", [MIDDLE, ENTRIES])
 def test_every_flipped_byte_of_a_signature_is_found(book: Sealed, number: int) -> None:
     path = book.record(number) / "statement.json.sig"
@@ -127,12 +136,14 @@ def test_every_flipped_byte_of_a_signature_is_found(book: Sealed, number: int) -
     assert missed(book, number, path, list(range(path.stat().st_size)), lambda _: expected) == []
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("number", [1, MIDDLE, ENTRIES - 1, ENTRIES])
 def test_every_flipped_byte_of_a_ledger_entry_is_found(book: Sealed, number: int) -> None:
     path = book.entry(number)
     assert missed(book, number, path, list(range(path.stat().st_size)), lambda _: f"entry {number}: ") == []
 
 
+@pytest.mark.integration
 def test_every_flipped_byte_of_a_journal_is_found_with_its_event(book: Sealed) -> None:
     path = book.record(MIDDLE) / "journal.jsonl"
     data = path.read_bytes()
@@ -144,6 +155,7 @@ def test_every_flipped_byte_of_a_journal_is_found_with_its_event(book: Sealed) -
     assert missed(book, MIDDLE, path, list(range(len(data))), event) == []
 
 
+@pytest.mark.integration
 def test_flipped_bytes_of_a_notebook_are_found(book: Sealed) -> None:
     path = book.record(MIDDLE) / "hot_deploy.ipynb"
     positions = random.Random(7).sample(range(path.stat().st_size), 500)

@@ -72,3 +72,18 @@ def test_papermills_own_cell_counts_only_right_after_the_parameters() -> None:
 def test_a_conclusion_about_another_plan_than_the_one_shown_is_inconclusive() -> None:
     stated = state(events({"event": "planned", "digest": "d2"}), CELLS, OK)
     assert (stated.verdict, stated.why.partition(":")[0]) == ("inconclusive", "changed_plan")
+
+
+def test_a_parameters_cell_that_was_filled_in_by_hand_stands_for_the_runbooks() -> None:
+    filled = [cell("f" * 64, "parameters"), *(cell(sha256) for sha256 in CELLS[1:])]
+    assert state([*filled, *events(cells=[])], CELLS, OK).verdict == "succeeded"
+    twice = [*filled[:1], *filled]
+    assert "out_of_order" in state([*twice, *events(cells=[])], CELLS, OK).why
+
+
+@pytest.mark.parametrize(("error", "word"), [("SystemExit", "sys_exit"), ("ValueError", "cell_error")])
+def test_a_cell_that_ended_with_an_error_counts_although_the_executor_went_on(error: str, word: str) -> None:
+    ended = {"event": "cell_finished", "status": "error", "error": error, "number": 2}
+    stated = state(events(ended), CELLS, OK)
+    assert (stated.verdict, stated.exit_status) == ("failed", 1)
+    assert stated.why.startswith(f"{word}:")

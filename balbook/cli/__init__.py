@@ -29,6 +29,7 @@ COMMANDS = {
     "init": ("project", "make a deployment repository"),
     "check": ("project", "hold runbooks against the anatomy of a runbook"),
     "doctor": ("doctor", "what this machine and the hosts have and lack"),
+    "registry": ("registry", "publish artifacts to a registry, and retrieve them from there"),
     "report": ("report", "over all records: is it getting better?"),
     "schedule": ("schedule", "runbooks and pipelines at set times, by systemd or cron"),
     "workflow": ("workflow", "write workflows for GitHub Actions"),

@@ -15,6 +15,7 @@ from balbook.errors import BadInput, Inconclusive
 from balbook.inventory import Inventory
 from balbook.table import Table
 
+MOST_SHOWN = 60
 EXAMPLES = {"seal": "balbook seal out.ipynb", "approve": "balbook approve 3f2a90c1 --key ~/.ssh/id_ed25519"}
 
 
@@ -202,4 +203,6 @@ def _progress(done: int, total: int) -> None:
 
 
 def _cell(value: Any) -> str:
-    return "-" if value is None else str(value)
+    """At most so much that both sides fit on a line; `--json` has all of it."""
+    text = "-" if value is None else " ".join(str(value).split())
+    return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 1]}…"

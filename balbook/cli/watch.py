@@ -62,9 +62,7 @@ def logs(args: argparse.Namespace) -> int:
     wanted = [args.instance] if args.instance else list(instances)
     lines = max(1, args.lines)
     try:
-        outcomes = fan_out(
-            wanted, lambda key: site.transport.execute(instances[key].host, supervision.logs(site, instances[key], lines))
-        )
+        outcomes = fan_out(wanted, lambda key: site.transport.execute(instances[key].host, supervision.logs(site, instances[key], lines)))
     finally:
         site.transport.close()
     for key, result in outcomes.succeeded.items():

@@ -137,9 +137,11 @@ def _measured(run_dir: Path, plan: Plan, journal: Journal, opened: Event) -> Ite
     if not settings or not plan.pending:
         yield nothing_measured()
         return
-    if journal.last("resumed"):
+    name = str(opened.get("run_id", "run"))
+    if times := sum(event["event"] == "resumed" for event in journal.events()):
         settings = {**settings, "must_reach": []}  # what was deployed before the crash may have served then
-    with Measurement.begun(run_dir, settings, str(opened.get("run_id", "run")), journal) as measurement:
+        name += f"r{times}"  # the process that died sent requests with these ids before
+    with Measurement.begun(run_dir, settings, name, journal) as measurement:
         yield measurement
 
 

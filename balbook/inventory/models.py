@@ -46,6 +46,8 @@ class Host(Model):
     """What it is for."""
     become: Literal["", "sudo"] = ""
     """How privileged commands are run; empty: they are not."""
+    become_password: SecretReference | None = None
+    """Reference to the password that sudo asks the login for; unset: it asks for none."""
     drill: Literal["forbidden", "allowed"] = "forbidden"
     """Whether `failover_drill` may inject faults here."""
     jump: Address | None = None

@@ -211,7 +211,9 @@ def _require_vm(folder: Path) -> None:
 
 
 def _clear(folder: Path, say: Say) -> bool:
-    """Ends what belongs to the lab and removes its folder; whether there was anything."""
+    """Ends what belongs to the lab and removes its folder; whether there was anything. A half-made base image goes too."""
+    for draft in (folder.parent / BASE).glob("*.part"):
+        folders.remove(draft)
     if not left_of(folder):
         return False
     word = vm_network.word_of(folder)

@@ -135,7 +135,8 @@ def _followed(argv: list[str], log: Path, say: Say) -> None:
     """Runs it in a mount namespace of its own, so that no mount outlives it, and says now and then how far it is."""
     # Without TMPDIR and the like: what it inherits is no part of the recipe.
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive", "HOME": "/root"}
-    unshared = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--", *argv]
+    # Nor does a process outlive this one, however it ends.
+    unshared = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--", *argv]
     done: Counter[str] = Counter()
     began = said = time.monotonic()
     with log.open("a") as file:

@@ -113,7 +113,11 @@ def _preconditions(site: Site, seen: Seen, victim: Instance, fault: str) -> list
         row(f"{victim.host}: drills are allowed there", host.drill == "allowed", f"drill: {host.drill}"),
         row("every instance serves", serving == len(site.application.instances), f"{serving} of {len(site.application.instances)}"),
         row("another instance can take over", len(site.application.instances) > 1),
-        row(f"{victim.host}: instances are balbook's own processes", fault != "kill" or host.supervisor == "process", host.supervisor),
+        row(
+            f"{victim.host}: instances are balbook's own processes",
+            fault not in ("kill", "hang") or host.supervisor == "process",
+            host.supervisor,
+        ),
     ]
     if fault == "blackhole":
         can = site.transport.execute(victim.host, faults.can_blackhole(victim.port)).status == 0

@@ -38,7 +38,7 @@ def plan(site: Site) -> Plan:
     host, found = build_host(site), look(site)
     has_bal = site.transport.execute(host, ballerina.has_bal(site.host(host).root)).status == 0
     rows = [row(f"{host}: bal is there", has_bal, otherwise="met by runbook install")]
-    rows += [_publishable(p) for p in found.packed if p.published not in ("same", "absent")]
+    rows += [_publishable(p) for p in found.packed if p.published not in ("same", "absent", "lost")]
     if repository(site) == "central" and any(p.published != "same" for p in found.packed):
         rows.append(_token(site))
     steps = [step for packed in found.packed for step in _steps(site, host, packed)]
@@ -89,7 +89,8 @@ def _steps(site: Site, host: str, packed: Packed) -> Iterator[Step]:
     record = record_of(site, package)
     # What is published already was seen from this machine: there may be no record of it on the host.
     is_done = packed.published == "same"
-    done = ballerina.nothing() if is_done else ballerina.remembers(record, found.sha256)
+    remembers = None if packed.published == "lost" else ballerina.remembers(record, found.sha256)
+    done = ballerina.nothing() if is_done else remembers
 
     def step(verb: str, title: str, actions: Sequence[Any], verify: Sequence[Any] = ()) -> Step:
         return Step(

@@ -31,7 +31,8 @@ REPOSITORIES = ("central", "local")
 class Packed:
     """A package, its sources, and what the repository has of it.
 
-    `published`: `absent`, `same` (from these sources), `other` (from other sources), or why nobody can say.
+    `published`: `absent`, `same` (from these sources), `other` (from other sources), `lost` (it was pushed once, and the
+    repository has it no more), or why nobody can say.
     """
 
     package: PackageId
@@ -131,7 +132,7 @@ def _published(site: Site, package: PackageId, found: Sources) -> str:
     asked = site.transport.execute(host, ballerina.http_status(url))
     status = asked.stdout.strip()
     if status == "404":
-        return "absent"
+        return "lost" if recorded else "absent"
     if not status.startswith(("2", "3")):
         said = f"answers {status}" if asked.status == 0 and status != "000" else f"does not answer: {asked.stderr.strip()}"
         return f"{central_url(site)} {said}"

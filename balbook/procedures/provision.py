@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from balbook import balancing
-from balbook.commands import files, haproxy, nginx, systemd
+from balbook.commands import files, firewall, haproxy, nginx, systemd
 from balbook.commands import system as system_commands
 from balbook.errors import BadInput, nearest
 from balbook.facts.system import System, system
@@ -119,6 +119,7 @@ def _steps(site: Site, name: str, found: System) -> Iterator[Step]:
         yield _unit(site, name, application)
     if _manages_system(host, found):
         yield from _distribution_balancers(site, name, found)
+        yield from _firewall(site, name)
     for balancer_name, balancer in site.inventory.balancers.items():
         if balancer.host == name and balancer.configuration == "own" and balancing.applications_of(site.inventory, balancer_name):
             yield _balancer(site, name, balancer_name, found)
@@ -174,6 +175,25 @@ def _unit(site: Site, name: str, application: str) -> Step:
         ),
         verify=(Run(there),),
     )
+
+
+def _firewall(site: Site, name: str) -> Iterator[Step]:
+    """What the applications and balancers of the host listen on must be reached, where it has a firewall at all."""
+    ports = {i.port for app in site.inventory.applications.values() for i in app.instances if i.host == name}
+    for balancer in site.inventory.balancers.values():
+        if balancer.host == name:
+            ports |= {balancer.listen, *([balancer.tls.listen] if balancer.tls else [])}
+    if ports:
+        check = firewall.is_open(sorted(ports))
+        yield Step(
+            id=f"firewall {name}",
+            host=name,
+            title=f"the firewall, where one is active, lets in {', '.join(map(str, sorted(ports)))}",
+            group="firewall",
+            done=check,
+            actions=(Run(firewall.open_ports(sorted(ports))),),
+            verify=(Run(check),),
+        )
 
 
 def _distribution_balancers(site: Site, name: str, found: System) -> Iterator[Step]:
@@ -251,6 +271,6 @@ def _with_state(site: Site, steps: list[Step]) -> list[Step]:
         return {s.id: s.done is not None and site.transport.execute(host, s.done).status == 0 for s in steps if s.host == host}
 
     states = fan_out([s.host for s in steps], on_host).require()
-    order = ["packages", "accounts", "directories", "root", "units", "balancers"]
+    order = ["packages", "accounts", "directories", "root", "units", "balancers", "firewall"]
     ordered = sorted(steps, key=lambda s: order.index(s.group))
     return [replace(s, is_done=states[s.host][s.id]) for s in ordered]

@@ -3,7 +3,7 @@
 A *deployment* is a run of `hot_deploy` or `deploy` that was applied: it succeeded and changed something, or it began and did not
 succeed. Refused runs (lock, preconditions), plans, and rollbacks are none.
 
-    deployment frequency   successful deployments a week
+    deployment frequency   successful deployments a week; missing for less than a week
     lead time              from the start of the build of a version to the end of its first successful deployment, per environment;
                            the records do not know when its source was committed. Median, hours.
     change failure rate    share of deployments that did not succeed, or were followed by a rollback of the same application in the
@@ -60,7 +60,7 @@ def dora(deployments: pd.DataFrame, begin: pd.Timestamp, end: pd.Timestamp) -> D
     weeks = (end - begin).total_seconds() / (7 * 24 * HOUR_S)
     return Dora(
         deployments=len(part),
-        per_week=float(part["has_succeeded"].sum()) / weeks if weeks > 0 else None,
+        per_week=float(part["has_succeeded"].sum()) / weeks if weeks >= 1 else None,
         lead_time_h=_median(part["lead_time_h"]),
         failure_rate=float(part["is_failure"].mean()) if len(part) else None,
         restore_h=_median(part["restore_h"]),

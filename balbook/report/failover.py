@@ -80,6 +80,7 @@ def drill_frame(drills: dict[str, tuple[Path, str]]) -> pd.DataFrame:
 def plot_failover(frame: pd.DataFrame, title: str) -> Figure:
     """The share of requests slower than a latency, on logarithmic scales, so that one request in a thousand shows."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter
 
     figure = Figure(figsize=(9, 5), dpi=110, layout="constrained")
     ax = figure.subplots()
@@ -87,6 +88,8 @@ def plot_failover(frame: pd.DataFrame, title: str) -> Figure:
         _draw(ax, str(name), part, COLOURS[number % len(COLOURS)], STYLES[number % len(STYLES)])
     ax.set_xscale("log")
     ax.set_yscale("log")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.set_xlabel("latency (ms, log scale)")
     ax.set_ylabel("share of requests that took longer")
     ax.grid(color="#E5E5E5", linewidth=0.6)

@@ -6,7 +6,9 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from balbook.errors import BadInput
 from balbook.journal import Journal
+from balbook.parameters import declared_parameters
 
 
 def sha256_of(source: str) -> str:
@@ -54,7 +56,16 @@ class CellWatch:
 
     def _cell(self, source: str, number: int) -> dict[str, Any]:
         sha256 = sha256_of(source)
-        return {"role": self._roles.get(sha256, "unknown"), "number": number, "source_sha256": sha256}
+        role = self._roles.get(sha256) or ("parameters" if _declares_only(source) else "unknown")
+        return {"role": role, "number": number, "source_sha256": sha256}
+
+
+def _declares_only(source: str) -> bool:
+    """Whether it is a parameters cell, filled in by hand perhaps: declarations and nothing else."""
+    try:
+        return bool(declared_parameters(source))
+    except BadInput:
+        return False
 
 
 def running_shell() -> Any:

@@ -11,10 +11,8 @@ from typing import Any
 
 from balbook import approval, plan_view, procedures, progress, sealing
 from balbook import transport as transports
-from balbook.commands.ballerina import bal_of
 from balbook.engine import process
 from balbook.errors import BadInput, BalbookError, Failed, Inconclusive, ParameterError, Refused
-from balbook.facts.versions import versions
 from balbook.inventory import Inventory, load_inventory
 from balbook.journal import Event, Journal, utc_now
 from balbook.lab_place import running_inventory
@@ -26,6 +24,7 @@ from balbook.run.cells import CellWatch, running_shell, sha256_of
 from balbook.run.display import Verdict, show
 from balbook.run.folder import APPROVED_RUN, EXPECTED_DIGEST, NOTEBOOK, RUN_DIR, make_run_dir, new_run_id, opening, run_id_of
 from balbook.run.outputs import guard
+from balbook.run.programs import note_versions
 from balbook.runbook import read_runbook, runbook_path
 from balbook.scrubbing import known_secrets
 from balbook.secrets import Scrubber
@@ -108,7 +107,7 @@ class Run:
             write_beside(self.dir / "plan.json", json.dumps(plan.data(), indent=1, sort_keys=True) + "\n")
             self.journal.append("planned", digest=plan.digest, changes=len(plan.pending), steps=len(plan.steps), unmet=len(plan.unmet))
             self._plan = plan
-            self._note_versions(plan)
+            note_versions(self._site, plan, self.journal)
             show(plan_view.precondition_table(plan), plan_view.plan_table(plan))
             if text := plan_view.diffs(plan):
                 show(text)
@@ -138,6 +137,7 @@ class Run:
                 show("Plan mode: there is nothing to verify.")
                 return
             self._checks = self._procedure.verify(self._site, self._required_plan())
+            note_versions(self._site, self._required_plan(), self.journal)  # it may have been about these
             rows = [(c.what, "yes" if c.is_so else "no", c.found) for c in self._checks]
             self.journal.append("verified", checks=[{"what": c.what, "so": c.is_so, "found": c.found} for c in self._checks])
             show(Table(("check", "so", "found"), rows, title="Verified with fresh facts"))
@@ -169,15 +169,6 @@ class Run:
         """What was measured last in this run; empty where nothing was."""
         event = self.journal.last("measured")
         return {k: v for k, v in event.items() if k not in ("seq", "at", "event", "prev")} if event else {}
-
-    def _note_versions(self, plan: Plan) -> None:
-        """Keeps what the plan's hosts run; a host that does not answer is left out, since the plan says so itself."""
-        application = self.inventory.applications.get(plan.application)
-        front = self.inventory.balancers[application.balancer].host if application and application.balancer else ""
-        hosts = dict.fromkeys([*(step.host for step in plan.steps if step.host in self.inventory.hosts), *([front] if front else [])])
-        builders = {host: bal_of(f"{self.inventory.hosts[host].root}") for host in hosts if "build" in self.inventory.hosts[host].roles}
-        found = self._site.ask_all(hosts, lambda host: versions(builders.get(host, "")))
-        self.journal.append("versions", hosts=found.succeeded)
 
     def _required_plan(self) -> Plan:
         if self._plan is None:

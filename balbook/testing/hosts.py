@@ -252,7 +252,9 @@ ACTS: Mapping[str, Act] = {
     **dict.fromkeys(
         ("process-start", "process-stop", "systemd-start", "systemd-stop", "runs", "logs", "systemd-logs", "executed-ids"), _process
     ),
-    **dict.fromkeys(("os-packages", "make-account", "has-account", "systemd-has-unit", "systemd-is-enabled"), _operating_system),
+    **dict.fromkeys(
+        ("os-packages", "make-account", "has-account", "systemd-has-unit", "systemd-is-enabled", "firewall"), _operating_system
+    ),
     **dict.fromkeys(
         ("balbook-nginx-start", "balbook-nginx-is-running", "balbook-nginx-stop", "balbook-nginx-apply", "balbook-is-applied"), _nginx
     ),

@@ -10,6 +10,7 @@ import contextlib
 import getpass
 import hashlib
 import logging
+import os
 import select
 import socket
 import threading
@@ -20,7 +21,8 @@ from typing import BinaryIO
 
 import paramiko
 
-from balbook.command import Command, Result, script
+from balbook import secrets
+from balbook.command import Command, Result, SecretRef, script
 from balbook.commands import host_script
 from balbook.errors import (
     BadInput,
@@ -57,12 +59,13 @@ class SshTransport:
         """Run once, whatever the status; raises HostError or DeadlineExceeded."""
         started = time.monotonic()
         with self._channel(host) as channel:
-            channel.exec_command(command.line(self._become(host)))
+            password = self._password(host, command)
+            channel.exec_command(command.line(self._host(host).become, asks_password=bool(password)))
             deadline = started + command.deadline_s
             try:
-                if command.stdin:
+                if command.stdin or password:
                     channel.settimeout(command.deadline_s)
-                    channel.sendall(reveal_text(command.stdin, self._reveal))
+                    channel.sendall(password + reveal_text(command.stdin, self._reveal))
                 channel.shutdown_write()
             except (TimeoutError, OSError):
                 # The command may have ended without reading its input; its status and output say why.
@@ -125,8 +128,11 @@ class SshTransport:
         sent, sha256 = 0, hashlib.sha256()
         with self._channel(host) as channel:
             channel.settimeout(UPLOAD_STALLED_S)
-            channel.exec_command(command.line(self._become(host)))
+            password = self._password(host, command)
+            channel.exec_command(command.line(self._host(host).become, asks_password=bool(password)))
             try:
+                if password:
+                    channel.sendall(password)
                 while chunk := file.read(CHUNK):
                     channel.sendall(chunk)
                     sha256.update(chunk)
@@ -149,7 +155,7 @@ class SshTransport:
         sha256 = hashlib.sha256()
         with self._channel(host) as channel, draft.open("wb") as file:
             channel.settimeout(command.deadline_s)
-            channel.exec_command(command.line(self._become(host)))
+            channel.exec_command(command.line())
             try:
                 while chunk := channel.recv(CHUNK):
                     file.write(chunk)
@@ -158,8 +164,14 @@ class SshTransport:
                 raise DeadlineExceeded(f"{host}: the download of {command.argv[-1]} stood still") from exc
         return sha256.hexdigest()
 
-    def _become(self, host: str) -> str:
-        return self._host(host).become
+    def _password(self, host: str, command: Command) -> bytes:
+        """The line for sudo that the command's input begins with; empty where there is none to send."""
+        reference = self._host(host).become_password
+        if not reference or not command.is_privileged or not self._host(host).become:
+            return b""
+        if self._reveal is _no_secrets:
+            return (secrets.resolve(reference, os.environ, base=self._inventory.path.parent) + "\n").encode()
+        return reveal_text((SecretRef(reference), "\n"), self._reveal)
 
     def _host(self, name: str) -> Host:
         try:

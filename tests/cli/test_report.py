@@ -14,7 +14,7 @@ from tests.report.history import improving_months
 def inventory(tmp_path: Path) -> Path:
     path = tmp_path / "inventory.yaml"
     path.write_text(resource("templates", "deployment", "inventory.yaml").read_text())
-    improving_months(tmp_path / "records", weeks=4)
+    improving_months(tmp_path / "records", weeks=3)
     return path
 
 
@@ -25,7 +25,10 @@ def test_the_page_is_written_and_the_measures_are_printed(inventory: Path, tmp_p
     assert page.read_text().startswith("<!doctype html>")
 
 
-def test_json_is_one_object_with_the_four_measures(inventory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_is_one_object_with_the_four_measures(
+    inventory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("balbook.report.page.charts", lambda *frames: [])  # which take seconds to draw
     argv = ["report", "-i", str(inventory), "--output", str(tmp_path / "page.html"), "--json"]
     assert main(argv) == 0
     data = json.loads(capsys.readouterr().out)

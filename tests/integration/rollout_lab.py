@@ -192,4 +192,3 @@ class Clients:
         except (OSError, urllib.error.URLError) as exc:
             self.failed.append(f"{type(exc).__name__}: {exc}")
         self.worst_s = max(self.worst_s, time.monotonic() - began)
-

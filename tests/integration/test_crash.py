@@ -1,11 +1,10 @@
 """The run's process is killed right after an event of its journal: who uses the application does not notice, and it goes on.
 
-With BALBOOK_CRASH_ALL set (`make crash`) after every single event; else after one of each kind.
+`make crash` does so after every single event, the other tests after one of each kind.
 """
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,8 +21,10 @@ from balbook.procedures.balancing import front
 from balbook.procedures.look import look
 from tests.integration.rollout_lab import Clients, RolloutLab, events
 
-pytestmark = [pytest.mark.integration, pytest.mark.load]
-IS_WHOLE = bool(os.environ.get("BALBOOK_CRASH_ALL"))
+pytestmark = [pytest.mark.integration]
+extent = pytest.mark.parametrize(
+    "is_whole", [pytest.param(False, marks=pytest.mark.load, id="kinds"), pytest.param(True, marks=pytest.mark.crash, id="every")]
+)
 WORKER = """
 import os, signal, sys
 from balbook.journal import Journal
@@ -83,10 +84,10 @@ def kinds(record: Path) -> list[tuple[str, int]]:
     ]
 
 
-def chosen(record: Path) -> list[tuple[str, int]]:
+def chosen(record: Path, is_whole: bool) -> list[tuple[str, int]]:
     """Every event, or one of each kind of event."""
     found = kinds(record)
-    if IS_WHOLE:
+    if is_whole:
         return found
     told = dict(reversed(found))
     wanted = {"apply_started", "probe_started", "step_started start", "step_finished drain changed", "measured", "apply_finished"}
@@ -137,9 +138,10 @@ def lab(request: pytest.FixtureRequest) -> Iterator[RolloutLab]:
         made.down()
 
 
-def test_after_any_event_all_is_served_and_the_run_goes_on_or_is_undone(lab: RolloutLab) -> None:
+@extent
+def test_after_any_event_all_is_served_and_the_run_goes_on_or_is_undone(lab: RolloutLab, is_whole: bool) -> None:
     lab.deploy("1.0.0")
-    plan_of = chosen(lab.deploy("2.0.0"))
+    plan_of = chosen(lab.deploy("2.0.0"), is_whole)
     assert len(plan_of) >= 6
     with Clients(f"{lab.url}/rooms", rate=25) as clients:
         for count, (kind, number) in enumerate(plan_of):
@@ -158,7 +160,8 @@ def test_after_any_event_all_is_served_and_the_run_goes_on_or_is_undone(lab: Rol
     assert clients.sent > 100
 
 
-def test_after_any_event_of_taking_back_all_is_served_and_the_old_release_comes_back(lab: RolloutLab) -> None:
+@extent
+def test_after_any_event_of_taking_back_all_is_served_and_the_old_release_comes_back(lab: RolloutLab, is_whole: bool) -> None:
     lab.publish("3.0.0-sick", health_status=503)
     lab.deploy("1.0.0")
     stated, record = lab.apply("hot_deploy", release="3.0.0-sick")
@@ -166,7 +169,7 @@ def test_after_any_event_of_taking_back_all_is_served_and_the_old_release_comes_
     plan_of = [(kind, number) for kind, number in kinds(record) if kind.startswith(("undo_started", "step_finished start failed"))]
     assert plan_of
     with Clients(f"{lab.url}/rooms", rate=25) as clients:
-        for kind, number in plan_of if IS_WHOLE else plan_of[1:2]:
+        for kind, number in plan_of if is_whole else plan_of[1:2]:
             die(lab, number, "3.0.0-sick")
             assert_serving(lab, f"killed after {kind}")
             stated, _ = lab.apply("rollback", release="1.0.0")

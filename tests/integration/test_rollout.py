@@ -25,9 +25,17 @@ GET = {"method": "GET", "path": "/rooms"}
 def make() -> Iterator[Any]:
     made: list[RolloutLab] = []
 
-    def up(kind: str = "nginx", strategy: str = "active_active", apps: int = 2, more: Any = None, **application: Any) -> RolloutLab:
+    def up(
+        kind: str = "nginx",
+        strategy: str = "active_active",
+        apps: int = 2,
+        more: Any = None,
+        method: str = "least_conn",
+        **application: Any,
+    ) -> RolloutLab:
         settings = {"graceful_stop_s": 0.5, "health": {"path": "/health", "within_s": 6}, **application}
-        lab = RolloutLab(kind=kind, strategy=strategy, apps=apps, application=settings, inventory_more=more or {})
+        balancer = {"method": method}
+        lab = RolloutLab(kind=kind, strategy=strategy, apps=apps, application=settings, balancer=balancer, inventory_more=more or {})
         made.append(lab)
         lab.up()
         lab.deploy("1.0.0")
@@ -73,6 +81,11 @@ def test_slow_requests_in_flight_complete_while_their_instances_are_replaced(mak
     for thread in asking:
         thread.join(30)
     assert answers == [200, 200, 200, 200]
+
+
+def test_a_client_that_belongs_to_one_instance_is_served_throughout(make: Any) -> None:
+    lab = make(method="ip_hash")
+    assert_unnoticed(measured(lab.deploy("2.0.0")), "nginx")
 
 
 @pytest.mark.parametrize("drained", ["reload", "graceful_stop"])

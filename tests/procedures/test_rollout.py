@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from balbook.engine.loop import Loop
 from balbook.errors import InventoryError
+from balbook.inventory import read_inventory
 from balbook.journal import Journal
 from balbook.plan import Plan
 from balbook.testing import FakeFleet
@@ -81,6 +83,19 @@ def test_active_checks_are_refused_on_an_open_source_nginx_with_advice(tmp_path:
     with pytest.raises(InventoryError, match="active checks") as refused:
         planned(tmp_path, parameters={"strategy": "active_active_checked"})
     assert "haproxy" in refused.value.advice
+
+
+def test_nginx_plus_is_asked_for_and_an_open_source_one_is_no_substitute(tmp_path: Path) -> None:
+    fleet = fleet_with(tmp_path, "1.0.0")
+    publish(fleet.inventory, "2.0.0")
+    data = yaml.safe_load(fleet.inventory.path.read_text())
+    data["balancers"]["public"] |= {"kind": "nginx_plus"}
+    fleet.inventory.path.write_text(yaml.safe_dump(data))
+    fleet.inventory = read_inventory(fleet.inventory.path)
+    (unmet,) = [p for p in make_plan(fleet, strategy="active_active_checked").unmet if "Plus" in p["what"]]
+    assert "haproxy" in unmet["found"]
+    fleet.answers["balbook-nginx-version"] = "nginx version: nginx/1.25.5 (nginx-plus-r32-p1)\n"
+    assert not [p for p in make_plan(fleet, strategy="active_active_checked").unmet if "Plus" in p["what"]]
 
 
 def test_several_that_stand_by_are_refused_on_nginx_with_the_reason(tmp_path: Path) -> None:

@@ -34,6 +34,12 @@ def test_frequency_counts_successful_deployments_a_week(history: History) -> Non
     assert measured(history).deployments == 5
 
 
+def test_less_than_a_week_has_no_frequency(history: History) -> None:
+    history.deploy("1.0.0", BEGIN)
+    assert measured(history, days=6).per_week is None
+    assert measured(history, days=7).per_week == 1
+
+
 def test_what_changed_nothing_was_refused_or_is_another_runbook_is_no_deployment(history: History) -> None:
     history.deploy("1.0.0", BEGIN, changes=0)
     history.deploy("1.0.0", BEGIN, verdict="failed", has_begun=False)

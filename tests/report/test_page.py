@@ -47,7 +47,7 @@ def test_the_page_answers_at_its_top(months: Report, page: str) -> None:
 
 
 def test_a_team_that_gets_worse_is_told_so(tmp_path: Path) -> None:
-    improving_months(tmp_path, is_worsening=True)
+    improving_months(tmp_path, weeks=12, is_worsening=True)
     report = read_report(tmp_path, since=None, now=NOW)
     assert report.word == "worse"
     assert {t.name: t.verdict for t in report.trends}["Lead time"] == "worse"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -47,11 +50,27 @@ class Machines(Hotel):
         """No fault is left, and both instances serve the same good release; nothing is done where they do."""
         for host in ("app1", "app2", "lb1"):
             self.fault("none", host)
+        until(lambda: len(self.answering()) == 2, 30, "both instances behind the balancer, which leaves out for a while what failed")
         versions = self.running()
         if len(versions) == 2 and len(set(versions.values())) == 1 and set(versions.values()) <= set(GOOD):
             return
         stated, record = self.apply(self.plan(GOOD[0]))
         assert stated.verdict == "succeeded", (stated, record)
+
+    def answering(self) -> set[str]:
+        """The instances that the balancer sends requests to; all two where nothing is deployed yet."""
+        found = set()
+        for _ in range(20):
+            request = urllib.request.Request(self.url, headers={"X-Balbook-Probe": "1"})
+            try:
+                with urllib.request.urlopen(request, timeout=5) as answer:
+                    found.add(str(answer.headers["X-Balbook-Upstream"]))
+            except urllib.error.HTTPError as exc:
+                if exc.code == 404:  # the distribution's own page: nothing is deployed
+                    return {"app1", "app2"}
+            except OSError:
+                pass  # it is on its way up
+        return {addresses.rpartition(", ")[2] for addresses in found}
 
     def fault(self, fault: str, target: str) -> None:
         vm_faults.inject(fault, target, environ=self.environ)
@@ -79,6 +98,14 @@ class Machines(Hotel):
         machine = self.lab.machines[host]  # type: ignore[attr-defined]
         done = subprocess.run(["ip", "netns", "exec", machine.word, *argv], input=given, capture_output=True, text=True, check=True)
         return done.stdout
+
+    def can_connect(self, host: str, port: int) -> bool:
+        """Whether this machine reaches the port."""
+        try:
+            with socket.create_connection((self.address(host), port), timeout=1):
+                return True
+        except OSError:
+            return False
 
     def in_host(self, host: str, *argv: str) -> None:
         """A command as the host's root, without SSH."""

@@ -30,7 +30,7 @@ def traces() -> dict[str, set[str]]:
 
 
 def processes() -> list[str]:
-    shown = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True)
+    shown = subprocess.run(["ps", "-ww", "-eo", "pid=,args="], capture_output=True, text=True, check=True)
     return shown.stdout.splitlines()
 
 
@@ -62,7 +62,7 @@ def test_what_a_killed_start_left_is_seen_and_removed(machines: Machines) -> Non
     argv = [sys.executable, "-m", "balbook", "lab", "up", "--backend", "vm", "--hosts", "1", "--name", "cut"]
     process = subprocess.Popen(argv, env=machines.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        until(lambda: any("nspawn" in line and str(folder) in line for line in processes()), 30, "a host that boots")
+        until(lambda: any("nspawn" in line and f"{folder}/" in line for line in processes()), 30, "a host that boots")
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()

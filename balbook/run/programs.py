@@ -1,0 +1,20 @@
+"""Which programs did the work: the versions that a record names."""
+
+from __future__ import annotations
+
+from balbook.commands.ballerina import bal_of
+from balbook.facts.versions import versions
+from balbook.journal import Journal
+from balbook.plan import Plan
+from balbook.procedures.site import Site
+
+
+def note_versions(site: Site, plan: Plan, journal: Journal) -> None:
+    """Journals what the plan's hosts run; a host that does not answer is left out, since the plan says so itself."""
+    inventory = site.inventory
+    application = inventory.applications.get(plan.application)
+    front = [inventory.balancers[application.balancer].host] if application and application.balancer else []
+    hosts = dict.fromkeys([*(step.host for step in plan.steps if step.host in inventory.hosts), *front])
+    builders = {host: bal_of(inventory.hosts[host].root) for host in hosts if "build" in inventory.hosts[host].roles}
+    found = site.ask_all(hosts, lambda host: versions(builders.get(host, "")))
+    journal.append("versions", hosts=found.succeeded)

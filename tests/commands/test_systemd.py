@@ -1,0 +1,158 @@
+"""What a unit of systemd starts, and what is asked of systemd; with stand-ins for its programs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from balbook.command import Command
+from balbook.commands import firewall, process, systemd
+
+RULESET = """table inet filter {
+	chain input {
+		type filter hook input priority filter; policy drop;
+	}
+	chain output {
+		type filter hook output priority filter; policy accept;
+	}
+}
+"""
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """A folder of stand-ins that comes first on the path of `run`."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    return folder
+
+
+def stand_in(programs: Path, name: str, text: str) -> None:
+    """A program that notes its arguments in `<name>.said`, then does `text`."""
+    (programs / name).write_text(f'#!/bin/sh\necho "$*" >> "{programs}/{name}.said"\n{text}\n')
+    (programs / name).chmod(0o755)
+
+
+def said(programs: Path, name: str) -> list[str]:
+    file = programs / f"{name}.said"
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def run(programs: Path, command: Command | list[str], environment: Mapping[str, str] = os.environ) -> subprocess.CompletedProcess[str]:
+    argv = list(command.argv) if isinstance(command, Command) else command
+    environ = {**environment, "PATH": f"{programs}:/usr/bin:/bin"}
+    return subprocess.run(argv, env=environ, capture_output=True, text=True, check=False, timeout=30)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """An application's directory with a launcher and a release that an instance points to."""
+    release = tmp_path / "hotel" / "releases" / "1.0.0-abc"
+    (release / "9090").mkdir(parents=True)
+    (release / "app.jar").touch()
+    (release / "9090" / "environment").write_text("RATE=1 $(x) 'y'\nrelease_dir=mine\n")
+    (release / "9090" / "java_options").write_text("-Xmx64m\n-Dname=a b\n")
+    instance = tmp_path / "hotel" / "instances" / "9090"
+    instance.mkdir(parents=True)
+    (instance / "current").symlink_to(release)
+    (tmp_path / "hotel" / "launch").write_text(systemd.launcher())
+    return tmp_path / "hotel"
+
+
+def test_the_launcher_becomes_the_application_with_its_environment_and_options(place: Path, programs: Path) -> None:
+    stand_in(programs, "java", 'for word in "$@"; do echo "<$word>"; done; echo "$RATE"; echo "$release_dir"; echo "$BAL_CONFIG_FILES"')
+    done = run(programs, ["sh", str(place / "launch"), "run", "9090"], {})
+    release = place / "releases" / "1.0.0-abc"
+    expected = ["<-Xmx64m>", "<-Dname=a b>", "<-jar>", f"<{release}/app.jar>", "1 $(x) 'y'", "mine", f"{release}/9090/Config.toml"]
+    assert done.stdout.splitlines() == expected, done.stderr
+
+
+def test_a_native_release_is_run_itself(place: Path, programs: Path) -> None:
+    release = place / "releases" / "1.0.0-abc"
+    (release / "app.jar").unlink()
+    (release / "app").write_text('#!/bin/sh\necho "native $#"\n')
+    (release / "app").chmod(0o755)
+    assert run(programs, ["sh", str(place / "launch"), "run", "9090"]).stdout == "native 0\n"
+
+
+def test_what_was_started_is_noted_as_balbooks_own_supervision_does(place: Path, programs: Path) -> None:
+    instance = place / "instances" / "9090"
+    noted = ["sh", str(place / "launch"), "started", "9090"]
+    assert run(programs, [*noted, str(os.getpid())]).returncode == 0
+    assert run(programs, process.runs(str(instance), "1.0.0-abc")).returncode == 0
+    assert run(programs, [*noted, "4999999"]).returncode == 0
+    assert (instance / "pid").read_text() == "4999999 0 1.0.0-abc\n", "it had ended before it was noted"
+    assert run(programs, process.runs(str(instance), "-")).returncode == 0
+
+
+def test_ids_are_counted_over_files_and_journals(tmp_path: Path, programs: Path) -> None:
+    log = tmp_path / "instance" / "log" / "current.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("executed POST /x id=run-1\n")
+    stand_in(
+        programs, "journalctl", 'echo "executed POST /x id=run-1"; echo "executed POST /x id=run-2"; echo "executed POST /x id=else-1"'
+    )
+    found = run(programs, process.executed_ids("run", [str(tmp_path / "instance"), "balbook-hotel@9090.service"]))
+    assert [line.split() for line in found.stdout.splitlines()] == [["2", "run-1"], ["1", "run-2"]]
+    assert "--unit=balbook-hotel@9090.service" in said(programs, "journalctl")[0]
+
+
+def test_an_instance_that_serves_nobody_is_killed_once_systemd_has_been_asked_to_stop_it(programs: Path) -> None:
+    stand_in(programs, "systemctl", "case $1 in show) echo loaded; echo active ;; esac")
+    unit = systemd.unit_name("hotel", 9090)
+    assert run(programs, systemd.stop("/x", unit, 0)).returncode == 0
+    changes = [line for line in said(programs, "systemctl") if not line.startswith(("show", "reset"))]
+    assert changes == [f"stop --no-block {unit}", f"kill --signal=SIGKILL {unit}", f"stop {unit}"]
+
+
+@pytest.mark.parametrize("state", ["not-found inactive", "loaded inactive"])
+def test_where_nothing_runs_nothing_is_stopped(programs: Path, state: str) -> None:
+    stand_in(programs, "systemctl", f"printf '%s\\n' {state}")
+    assert run(programs, systemd.stop("/x", "u.service", 10)).stdout == "nothing runs\n"
+    assert [line.split()[0] for line in said(programs, "systemctl")] == ["show"]
+
+
+def test_a_unit_is_there_where_both_files_are_and_systemd_has_read_them(
+    tmp_path: Path, programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systemd, "UNITS", str(tmp_path))
+    launch, unit = tmp_path / "launch", tmp_path / "balbook-hotel@.service"
+    stand_in(programs, "systemctl", "echo no")
+    check = systemd.has_unit("hotel", "text\n", str(launch))
+    assert run(programs, check).returncode == 1
+    unit.write_text("text\n")
+    assert run(programs, check).returncode == 1
+    launch.write_text(systemd.launcher())
+    assert run(programs, check).returncode == 0
+    unit.write_text("another\n")
+    assert run(programs, check).returncode == 1
+    unit.write_text("text\n")
+    stand_in(programs, "systemctl", "echo yes")
+    assert run(programs, check).returncode == 1
+
+
+def test_without_an_active_firewall_nothing_is_opened(programs: Path) -> None:
+    stand_in(programs, "systemctl", "exit 3")
+    stand_in(programs, "nft", "")
+    assert run(programs, firewall.is_open([80])).returncode == 0
+    assert said(programs, "nft") == []
+
+
+def test_a_firewall_that_drops_is_closed_until_its_chain_has_a_rule_for_each_port(programs: Path) -> None:
+    stand_in(programs, "systemctl", "")
+    stand_in(programs, "nft", f'case "$*" in "list chains") cat <<\'END\'\n{RULESET}END\n;; esac')
+    found = run(programs, firewall.is_open([80, 443]))
+    assert found.returncode == 1
+    for port in (80, 443):
+        assert f'insert rule inet filter input tcp dport {port} accept comment "balbook"' in found.stdout
+
+
+def test_a_firewall_that_accepts_by_itself_is_left_alone(programs: Path) -> None:
+    stand_in(programs, "systemctl", "")
+    accepting = RULESET.replace("policy drop", "policy accept")
+    stand_in(programs, "nft", f'case "$*" in "list chains") cat <<\'END\'\n{accepting}END\n;; esac')
+    assert run(programs, firewall.is_open([80])).returncode == 0
