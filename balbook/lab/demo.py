@@ -11,25 +11,22 @@ import fcntl
 import os
 import signal
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import yaml
 
 from balbook.errors import BalbookError, Refused
 from balbook.inventory import Inventory, read_inventory
 from balbook.lab import demo_report, loopback
-from balbook.lab.ballerina.jar import sample_jar
 from balbook.lab.demo_report import Shown
+from balbook.lab.supplies import raise_version
 from balbook.lab_place import labs_home
-from balbook.store import Store
+from balbook.resources import resource
 
 Say = Callable[[str], None]
 NAME = "demo"
@@ -40,22 +37,19 @@ ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass(frozen=True)
 class Act:
-    """One runbook of the demonstration. `publishes` is a version of the sample that is put into the store before it.
+    """One pass through the pipeline `centralized`. `raises`: a package, its new version, and what its source says before and after.
 
-    `is_under_load`: requests must have been sent while it ran.
+    `is_under_load`: requests must have been sent while the application was replaced.
     """
 
     title: str
-    runbook: str
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    publishes: str = ""
+    raises: tuple[str, str, tuple[str, str]] | None = None
     is_under_load: bool = False
 
 
 ACTS = (
-    Act("Prepare the hosts", "provision"),
-    Act("Deploy release 1.0.0", "hot_deploy", {"application": "hotel", "release": "1.0.0"}, publishes="1.0.0"),
-    Act("Replace it by 2.0.0", "hot_deploy", {"application": "hotel", "release": "2.0.0"}, publishes="2.0.0", is_under_load=True),
+    Act("Three packages become one application, and are deployed"),
+    Act("A package changes: the application is replaced", ("rooms", "0.2.0", ("rate: 80.00", "rate: 95.00")), is_under_load=True),
 )
 
 
@@ -80,14 +74,14 @@ def play(acts: Sequence[Act], records: Path) -> int:
         shown.append(Shown("Bring up four hosts", "", "up", time.monotonic() - began))
         inventory = _inventory(lab, records)
         for number, act in enumerate(acts, 1):
-            say(f"\n== {number} of {len(acts)}: {act.title} (runbook {act.runbook}) ==")
-            shown.append(_run(act, inventory))
+            say(f"\n== {number} of {len(acts)}: {act.title} ==")
+            shown += _run(act, lab, inventory)
             if shown[-1].verdict != "succeeded":
                 break
     say("")
     missed = demo_report.missed(shown)
     print_whole(demo_report.text(shown, missed, time.monotonic() - began, relative_to=Path.cwd()))
-    return 1 if missed or len(shown) <= len(acts) else 0
+    return 1 if missed else 0
 
 
 def say(line: str) -> None:
@@ -106,35 +100,32 @@ def print_whole(text: str) -> None:
         _replace_by_nothing(1)
 
 
-def _run(act: Act, inventory: Inventory) -> Shown:
-    from balbook.runner import execute  # with papermill; the lab is up before that is loaded
+def _run(act: Act, lab: loopback.Lab, inventory: Inventory) -> list[Shown]:
+    """What each runbook came to; the last one may have failed, and then there are no more."""
+    from balbook.pipeline import read_pipeline, run_pipeline  # with papermill; the lab is up before that is loaded
 
-    if act.publishes:
-        _publish(inventory, act.publishes)
-    outcome = execute(act.runbook, inventory, {**act.parameters, "mode": "apply", "reason": "demonstration"}, say=say)
-    if outcome.verdict != "succeeded":
-        say(f"{act.runbook}: {outcome.verdict}: {outcome.why}")
-    return Shown(
-        title=act.title,
-        runbook=act.runbook,
-        verdict=outcome.verdict,
-        seconds=outcome.seconds,
-        changes=outcome.changes,
-        why=outcome.why,
-        measurements=outcome.measurements,
-        record=outcome.record,
-        is_under_load=act.is_under_load,
-    )
-
-
-def _publish(inventory: Inventory, version: str) -> None:
-    """The sample application as a jar of the lab's own making, in the store."""
-    store = Store(inventory.resolve(inventory.artifacts))
-    packages = {f"acme/{name}": version for name in ("rooms", "bookings", "payments")}
-    with tempfile.TemporaryDirectory(prefix="balbook-demo-") as folder:
-        jar = sample_jar(Path(folder) / "app.jar", version)
-        artifact, _ = store.publish("hotel", version, "jar", jar, at=datetime.now(UTC), packages=packages, details={"lab": True})
-    say(f"published hotel {version}, sha256 {artifact.sha256[:12]}…")
+    if act.raises:
+        package, version, answer = act.raises
+        raise_version(lab.folder / "repositories", package, version, answer, os.environ)
+        say(f"acme/{package} is {version} now, in its repository")
+    pipeline = read_pipeline(resource("runbooks", "centralized.yaml"))
+    done = run_pipeline(pipeline, inventory, {"mode": "apply", "reason": "demonstration"}, say=say)
+    if done.verdict != "succeeded":
+        say(f"{done.name}: {done.verdict}: {done.why}")
+    return [
+        Shown(
+            title=act.title,
+            runbook=outcome.runbook,
+            verdict=outcome.verdict,
+            seconds=outcome.seconds,
+            changes=outcome.changes,
+            why=outcome.why,
+            measurements=outcome.measurements,
+            record=outcome.record,
+            is_under_load=act.is_under_load and outcome.runbook == pipeline.entries[-1].runbook,
+        )
+        for outcome in done.outcomes
+    ]
 
 
 def _inventory(lab: loopback.Lab, records: Path) -> Inventory:

@@ -41,7 +41,7 @@ def missed(shown: Sequence[Shown]) -> list[str]:
 def text(shown: Sequence[Shown], missed: Sequence[str], seconds: float, *, relative_to: Path) -> str:
     """The whole report."""
     parts = [str(_acts(shown))]
-    parts += [str(_requests(act)) for act in shown if act.measurements]
+    parts += [str(_requests(act)) for act in shown if "sent" in act.measurements]
     files = [path for act in shown for path in _files(act)]
     if files:
         parts.append("Look at\n" + "\n".join(f"  {os.path.relpath(path, relative_to)}" for path in files))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -113,6 +114,21 @@ def make_distribution(path: Path, central_url: str) -> Path:
     return path
 
 
+def raise_version(repositories: Path, package: str, version: str, answer: tuple[str, str], environ: Mapping[str, str]) -> None:
+    """A package's next version in its repository: `answer`, what its source says and what it says instead, is committed."""
+    repository = repositories / package
+    for path, pattern, new in (
+        (repository / "Ballerina.toml", r'(?m)^version = ".*"$', f'version = "{version}"'),
+        (repository / f"{package}.bal", re.escape(answer[0]), answer[1]),
+    ):
+        text, changed = re.subn(pattern, new, path.read_text(encoding="utf-8"))
+        if not changed:
+            raise Failed(f"{path}: there is no {pattern}", advice="The sample package is not as it was made; bring the lab up anew.")
+        path.write_text(text, encoding="utf-8")
+    if (git := find_program("git", environ)) and (repository / ".git").is_dir():
+        _commit(git, repository, f"Version {version}")
+
+
 def start_central(supplies: Supplies) -> tuple[int, str]:
     """Starts Central for packages of `acme` and waits until it listens; its pid and identity. Raises Failed with its log's end."""
     place, log = supplies.lab / "central", supplies.lab / "central.log"
@@ -145,7 +161,7 @@ def start_central(supplies: Supplies) -> tuple[int, str]:
     )
 
 
-def _commit(git: Path, repository: Path) -> None:
+def _commit(git: Path, repository: Path, message: str = "The sample package") -> None:
     """All files of the folder as one commit, whatever this user's git is told."""
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith("GIT_")},
@@ -156,7 +172,7 @@ def _commit(git: Path, repository: Path) -> None:
     for words in (
         ["-c", f"init.defaultBranch={BRANCH}", "init", "--quiet"],
         ["add", "--all"],
-        [*author, "commit", "--quiet", "--message", "The sample package"],
+        [*author, "commit", "--quiet", "--message", message],
     ):
         done = subprocess.run([str(git), *words], cwd=repository, env=environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:

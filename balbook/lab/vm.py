@@ -12,6 +12,7 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,6 +39,8 @@ BASE = ".base"
 HOST_MB = 100
 """Free space for what a host writes."""
 GENERATION_PORT = 8099
+INOTIFY = 6
+"""inotify instances without which a host does not come up; all hosts share root's."""
 Say = Callable[[str], None]
 
 
@@ -69,7 +72,8 @@ def up(
     say: Say = lambda line: None,
     environ: Mapping[str, str] = os.environ,
 ) -> Lab:
-    """Boots the lab and proves that every host takes commands. One that is up is kept; what an interrupted start left goes first.
+    """Boots the lab and proves that every host takes commands. One that is up is kept, and its hosts that are off are booted
+    again; what an interrupted start left goes first.
 
     On any failure nothing is left but the base image. Raises BadInput or Refused, before anything is made, where this machine
     cannot have such a lab, and Failed where it does not start.
@@ -81,8 +85,7 @@ def up(
         _require_vm(folder)
         state = read_state(folder)
         if state is not None and is_running(folder):
-            say(f"Lab {name} is up already and is kept; its inventory is {folder / INVENTORY}")
-            return _lab(name, folder, state)
+            return _keep(_lab(name, folder, state), state, hosts, say, environ)
         _clear(folder, say)
         try:
             return _start(name, folder, hosts, say, environ)
@@ -158,6 +161,12 @@ def require_machine(folder: Path, hosts: int, environ: Mapping[str, str]) -> Non
             f"{standing} lies on {_file_system(standing)}, on which overlays cannot stand",
             advice="Set BALBOOK_LAB_HOME to a folder on a disk.",
         )
+    watches, most = hosts * INOTIFY + _inotify_in_use(), _inotify_most()
+    if watches > most:
+        raise BadInput(
+            f"a lab of {hosts} VMs needs {watches} inotify instances with those in use, this machine allows {most}",
+            advice=f"Allow more: sysctl fs.inotify.max_user_instances={2 * watches}. Or have fewer hosts.",
+        )
     has_image = (labs_home(environ) / BASE / vm_image.name_of(vm_image.recipe())).is_dir()
     wanted_mb = hosts * HOST_MB + (0 if has_image else vm_image.SPACE_MB)
     free_mb = _free_mb(standing)
@@ -190,6 +199,23 @@ def _start(name: str, folder: Path, hosts: Sequence[str], say: Say, environ: Map
     lab.inventory.write_text(fleet.machines_inventory_text(folder, hosts, addresses, vm_image.LOGIN))
     write_state(folder, replace(state, servers=born, is_up=True))
     say(f"Lab {name} is up; its inventory is {lab.inventory}")
+    return lab
+
+
+def _keep(lab: Lab, state: State, hosts: Sequence[str], say: Say, environ: Mapping[str, str]) -> Lab:
+    """The lab that stands there, with hosts booted again that were switched off."""
+    servers = dict(state.servers)
+    for host, machine in lab.machines.items():
+        pid, born = servers.get(host, (0, ""))
+        if not pid or processes.identity(pid) != born:
+            say(f"{host}: it is off; booting it again")
+            vm_host.end(machine.word)
+            servers[host] = vm_host.boot(machine)
+            write_state(lab.folder, replace(state, servers=servers))
+            vm_host.wait_until_up(machine, lab.known_hosts, lab.client_key, environ)
+    say(f"Lab {lab.name} is up already and is kept; its inventory is {lab.inventory}")
+    if set(hosts) != set(lab.machines):
+        say(f"It has {', '.join(lab.machines)}; for other hosts take it down first.")
     return lab
 
 
@@ -245,6 +271,20 @@ def _endpoint(folder: Path, what: str, port: int, state: State) -> Endpoint:
     inside, first = set(vm_host.pids(word)), vm_host.first_pid(word)
     process = processes.listener(port, [p for p in processes.all_processes() if p.pid in inside], seen_by=first) if first else None
     return Endpoint(f"{host}:{port}" if kind == "instance" else host, kind, address, port, process.pid if process else None)
+
+
+def _inotify_most() -> int:
+    return int(Path("/proc/sys/fs/inotify/max_user_instances").read_text())
+
+
+def _inotify_in_use() -> int:
+    """The inotify instances of root's processes, those of hosts that are up among them."""
+    count = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if folder.stat().st_uid == 0:
+                count += sum(os.readlink(entry) == "anon_inode:inotify" for entry in os.scandir(folder / "fd"))
+    return count
 
 
 def _free_mb(folder: Path) -> int:

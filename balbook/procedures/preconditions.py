@@ -79,13 +79,13 @@ def _balancer(site: Site, seen: Seen) -> list[Row]:
         advice = "" if "nginx-plus" in version else "; open source has no active checks: use kind haproxy, or strategy active_active"
         rows.append(row(f"{front.host}: the balancer {front.name} is NGINX Plus", not advice, version + advice))
     what = f"{front.host}: the balancer {front.name} runs"
+    if not front.place.is_own and found.has_systemd:
+        return [*rows, row(what, site.transport.execute(front.host, systemd.is_enabled(front.program)).status == 0, otherwise=_provision())]
     if front.program == "haproxy":
         runs = site.transport.execute(front.host, haproxy.is_running(front.place, front.text({}))).status == 0
         return [*rows, row(what, runs, otherwise=_provision())]
-    if not front.place.is_own and not found.has_systemd:
-        return [*rows, row(what, front.program in found.tools, otherwise="unmet")]
     if not front.place.is_own:
-        return [*rows, row(what, site.transport.execute(front.host, systemd.is_enabled(front.program)).status == 0, otherwise=_provision())]
+        return [*rows, row(what, front.program in found.tools, otherwise="unmet")]
     main = balancing.render_main(site.inventory, front.name, is_root=found.is_root)
     runs = site.transport.execute(front.host, nginx.is_running(front.place, main)).status == 0
     return [*rows, row(what, runs, otherwise=_provision())]

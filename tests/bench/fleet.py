@@ -93,7 +93,7 @@ def report(rows: dict[str, dict[str, float]], uploads: str) -> int:
 def install(folder: Path) -> Path:
     """An environment with Ansible and pyinfra; the folder of its programs."""
     venv.create(folder, with_pip=True)
-    subprocess.run([folder / "bin" / "pip", "install", "-q", "ansible-core", "pyinfra"], check=True, timeout=600)
+    subprocess.run([folder / "bin" / "pip", "install", "-qq", "ansible-core", "pyinfra"], check=True, timeout=600)
     return folder / "bin"
 
 

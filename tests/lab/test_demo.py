@@ -12,7 +12,7 @@ from balbook.lab import demo
 from balbook.lab.demo import Act
 from balbook.lab.demo_report import Shown
 
-ACTS = (Act("First", "provision"), Act("Second", "hot_deploy"), Act("Third", "hot_deploy"))
+ACTS = (Act("First"), Act("Second"), Act("Third"))
 
 
 @pytest.fixture
@@ -28,11 +28,11 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def playing(
     monkeypatch: pytest.MonkeyPatch, done: list[str], verdict: str = "succeeded", of: str = "", error: BaseException | None = None
 ) -> None:
-    def run(act: Act, inventory: Any) -> Shown:
+    def run(act: Act, lab: Any, inventory: Any) -> list[Shown]:
         done.append(act.title)
         if act.title == of and error:
             raise error
-        return Shown(act.title, act.runbook, verdict if act.title == of else "succeeded", 0.1, why="because")
+        return [Shown(act.title, "hot_deploy", verdict if act.title == of else "succeeded", 0.1, why="because")]
 
     monkeypatch.setattr(demo, "_run", run)
 

@@ -131,6 +131,8 @@ def suitable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
     monkeypatch.setattr(needs, "require", lambda groups, environ: None)
     monkeypatch.setattr(vm, "_file_system", lambda folder: "ext4")
     monkeypatch.setattr(vm.vm_host, "hierarchies", lambda: [tmp_path])
+    monkeypatch.setattr(vm, "_inotify_in_use", lambda: 2)
+    monkeypatch.setattr(vm, "_inotify_most", lambda: 128)
     monkeypatch.setattr(vm, "_kernel_file_systems", lambda: ["ext4", "overlay"])
     return {"BALBOOK_LAB_HOME": str(tmp_path / "labs")}
 
@@ -145,6 +147,7 @@ def test_a_suitable_machine_is_taken(suitable: dict[str, str], tmp_path: Path) -
         ("_file_system", "tmpfs", "lies on tmpfs"),
         ("_file_system", "overlay", "lies on overlay"),
         ("_kernel_file_systems", ["ext4"], "no overlay file system"),
+        ("_inotify_most", 8, "needs 14 inotify instances"),
         ("_free_mb", 100, "has 100 MB free, a lab of 2 VMs needs"),
     ],
 )

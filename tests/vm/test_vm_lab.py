@@ -83,6 +83,17 @@ def test_a_lab_that_is_up_is_kept_and_shows_what_listens(machines: Machines) -> 
         loopback.down("default", environ=machines.environ)
 
 
+def test_a_host_that_was_switched_off_is_booted_again(machines: Machines) -> None:
+    def is_on() -> bool:
+        return {e.name: e.is_alive for e in vm.status("default", environ=machines.environ).hosts}["build1"]
+
+    machines.run("build1", "touch /root/kept; systemctl poweroff")
+    until(lambda: not is_on(), 30, "build1 goes off")
+    vm.up("default", environ=machines.environ)
+    assert is_on()
+    assert machines.run("build1", "ls /root").stdout == "kept\n", "it is the same machine"
+
+
 def test_namespaces_are_named_by_the_folder_of_the_lab(machines: Machines) -> None:
     word = vm_network.word_of(machines.lab.folder)
     expected = {word, *(f"{word}-{host}" for host in machines.inventory.hosts)}
