@@ -20,7 +20,7 @@ LAYERS = (
     "engine",
     "record ledger approval verification export anchor comparison examination execution sealing signing statement tampering"
     " notice verdict probe",
-    "journal lock transport store",
+    "journal lock transport store registry registry_files",
     "plan plan_view table progress",
     "facts commands render balancing parameters runbook resources sources",
     "inventory command secrets scrubbing lab_place processes",

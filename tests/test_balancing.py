@@ -114,11 +114,11 @@ def test_an_application_without_a_balancer_is_refused() -> None:
 
 
 def test_the_first_instance_is_the_active_one() -> None:
-    assert [s.is_backup for s in servers_of(inventory(), "Inn.1", {})] == [False, True, True]
+    assert [s.is_backup for s in servers_of(inventory(), "Inn.1", {})] == [False, True]
 
 
 def test_an_ipv6_address_is_bracketed() -> None:
-    assert servers_of(inventory(), "Inn.1", {})[2].address == "[fd00::23]:9191"
+    assert servers_of(inventory(), "Inn.1", {})[1].address == "[fd00::23]:9191"
 
 
 def test_names_that_differ_stay_different_inside_the_configuration() -> None:

@@ -85,7 +85,9 @@ def _status(args: argparse.Namespace, backend: str) -> int:
     if args.json:
         options.print_json(found.data())
         return 0
-    rows = [(e.name, e.kind, e.address, e.port, e.pid or "-") for e in (*found.hosts, *found.instances, *found.balancers)]
+    rows = [
+        (e.name, e.kind, e.address, e.port, e.pid or "-") for e in (*found.hosts, *found.instances, *found.balancers, *found.registries)
+    ]
     note = "left over by a start that was interrupted, or by a reboot: `balbook lab down` removes it" if found.is_left_over else ""
     print(Table(("name", "kind", "address", "port", "pid"), rows, title=f"lab {args.name} ({backend})", note=note))
     return 0

@@ -95,9 +95,7 @@ def _require_shown(plan: Plan, journal: Journal) -> None:
 
 
 @contextlib.contextmanager
-def _leased(
-    transport: Transport, plan: Plan, opened: Event, journal: Journal, stop: StopRequest, run_dir: Path
-) -> Iterator[None]:
+def _leased(transport: Transport, plan: Plan, opened: Event, journal: Journal, stop: StopRequest, run_dir: Path) -> Iterator[None]:
     """Holds the application's lease, where the plan is about one and has something to do."""
     lease: Mapping[str, str] | None = plan.settings.get("lease")
     if not lease or not plan.pending:

@@ -14,6 +14,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -24,6 +25,7 @@ Runner = Callable[[Sequence[str], Log], int]
 """Runs an argv to its end and returns its exit status; its output is shown, not returned."""
 
 POLICY = Path("/usr/sbin/policy-rc.d")
+INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PUT_POLICY = """set -eu
 mark='balbook: no server is started while the lab is installed'
 if [ -e "$1" ] || [ -L "$1" ]; then
@@ -48,10 +50,21 @@ def run_to_the_end(argv: Sequence[str], log: Log) -> int:
 
     A second interruption asks the command to end.
     """
-    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=2, start_new_session=True)
+    # An interruption in the middle of the start would leave a command that nobody waits for.
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
+    unblocked = partial(signal.pthread_sigmask, signal.SIG_SETMASK, blocked)
+    try:
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=2, start_new_session=True, preexec_fn=unblocked)
+    except BaseException:
+        unblocked()
+        raise
     interruption: BaseException | None = None
+    is_blocked = True
     while True:
         try:
+            if is_blocked:
+                is_blocked = False
+                unblocked()
             status = process.wait()
             break
         except BaseException as exc:

@@ -283,7 +283,7 @@ def _inotify_in_use() -> int:
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if folder.stat().st_uid == 0:
-                count += sum(os.readlink(entry) == "anon_inode:inotify" for entry in os.scandir(folder / "fd"))
+                count += sum(str(entry.readlink()) == "anon_inode:inotify" for entry in (folder / "fd").iterdir())
     return count
 
 

@@ -143,7 +143,7 @@ def _whole(site: Site, seen: Seen, release: Release, runbook: str, steps: Sequen
         steps=(*steps, *final_configuration(site, seen), *_settle(site, seen, release)),
         subject=_subject(site, release),
         settings=settings,
-        preconditions=tuple(deployment_preconditions(site, seen)),
+        preconditions=tuple(deployment_preconditions(site, seen, str(release.artifact.details.get("distribution", "")))),
     )
 
 

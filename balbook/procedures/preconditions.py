@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from balbook import balancing
 from balbook.commands import haproxy, nginx, systemd
+from balbook.facts.ballerina import java_needed
 from balbook.facts.system import System
 from balbook.inventory.models import Application, Host
 from balbook.procedures import supervision
@@ -25,7 +26,7 @@ def row(what: str, is_met: bool, found: object = "", otherwise: str = "unmet") -
     return {"what": what, "state": "met" if is_met else otherwise, "found": str(found)}
 
 
-def deployment_preconditions(site: Site, seen: Seen) -> list[Row]:
+def deployment_preconditions(site: Site, seen: Seen, distribution: str = "") -> list[Row]:
     """What a deployment needs of its hosts."""
     rows: list[Row] = []
     for host in site.application_hosts:
@@ -36,7 +37,7 @@ def deployment_preconditions(site: Site, seen: Seen) -> list[Row]:
             has_unit = site.transport.execute(host, unit).status == 0
             rows.append(row(f"{host}: the systemd unit is as the inventory has it", has_unit, otherwise=_provision()))
         if site.application.artifact == "jar":
-            rows.append(_java(host, system, site.application))
+            rows.append(_java(host, system, _java_of(site, distribution)))
     if seen.front:
         rows += _balancer(site, seen)
     return rows
@@ -64,8 +65,14 @@ def host_preconditions(name: str, host: Host, system: System, applications: Sequ
     return rows
 
 
-def _java(host: str, system: System, application: Application) -> Row:
-    wanted = application.requires.java or DEFAULT_JAVA
+def _java_of(site: Site, distribution: str) -> int:
+    """What the inventory asks for, else what the distribution that built the artifact needs; a lab's stand-in is content with less."""
+    if site.application.requires.java:
+        return site.application.requires.java
+    return java_needed(distribution) if distribution and not site.inventory.lab else DEFAULT_JAVA
+
+
+def _java(host: str, system: System, wanted: int) -> Row:
     found = f"Java {system.java}" if system.java else "no Java"
     return row(f"{host}: a Java runtime, {wanted} or later", (system.java or 0) >= wanted, found)
 
@@ -79,11 +86,11 @@ def _balancer(site: Site, seen: Seen) -> list[Row]:
         advice = "" if "nginx-plus" in version else "; open source has no active checks: use kind haproxy, or strategy active_active"
         rows.append(row(f"{front.host}: the balancer {front.name} is NGINX Plus", not advice, version + advice))
     what = f"{front.host}: the balancer {front.name} runs"
-    if not front.place.is_own and found.has_systemd:
-        return [*rows, row(what, site.transport.execute(front.host, systemd.is_enabled(front.program)).status == 0, otherwise=_provision())]
     if front.program == "haproxy":
         runs = site.transport.execute(front.host, haproxy.is_running(front.place, front.text({}))).status == 0
         return [*rows, row(what, runs, otherwise=_provision())]
+    if not front.place.is_own and found.has_systemd:
+        return [*rows, row(what, site.transport.execute(front.host, systemd.is_enabled(front.program)).status == 0, otherwise=_provision())]
     if not front.place.is_own:
         return [*rows, row(what, front.program in found.tools, otherwise="unmet")]
     main = balancing.render_main(site.inventory, front.name, is_root=found.is_root)

@@ -197,7 +197,7 @@ def _firewall(site: Site, name: str) -> Iterator[Step]:
 
 
 def _distribution_balancers(site: Site, name: str, found: System) -> Iterator[Step]:
-    """NGINX as the distribution ships it, running; HAProxy is started with its first configuration, its own has no listener."""
+    """NGINX as the distribution ships it, running; HAProxy, whose configuration is one file, with balbook's in its place."""
     for balancer_name, balancer in site.inventory.balancers.items():
         if balancer.host != name or balancer.configuration == "own" or balancer.kind == "nginx_plus":
             continue
@@ -211,14 +211,20 @@ def _distribution_balancers(site: Site, name: str, found: System) -> Iterator[St
                 done=package,
                 actions=(Run(system_commands.install_os_packages([balancer.kind])),),
             )
+        check = systemd.is_enabled(balancer.kind)
+        actions: tuple[Run, ...] = (Run(systemd.enable_now(balancer.kind)),)
+        if balancer.kind == "haproxy" and (names := list(balancing.applications_of(site.inventory, balancer_name))):
+            place, text = balancing.place(site.inventory, balancer_name), balancing.render_balancer(site.inventory, names[0], {})
+            check = haproxy.is_running(place, text)
+            actions = (*actions, Run(haproxy.apply_configuration(place, text, generation_port=balancer.generation_port)))
         yield Step(
             id=f"balancer {balancer_name}",
             host=name,
             title=f"{balancer.kind} of the distribution's runs, now and after a boot",
             group="balancers",
-            done=systemd.is_enabled(balancer.kind),
-            actions=(Run(systemd.enable_now(balancer.kind)),),
-            verify=(Run(systemd.is_enabled(balancer.kind)),),
+            done=check,
+            actions=actions,
+            verify=(Run(check),),
         )
 
 

@@ -119,9 +119,13 @@ def run(transport: Transport, host: str, command: Command) -> Result:
 def describe(command: Command) -> str:
     """A short name of a command, for people: of a script its name and arguments, not its text."""
     argv = command.argv
-    if argv[:2] == ("sh", "-c") and len(argv) > 3:
-        return " ".join(argv[3:])
-    return " ".join(argv)
+    if argv[:2] != ("sh", "-c") or len(argv) <= 3:
+        return " ".join(argv)
+    name, *arguments = argv[3:]
+    if name in ("bal", "bal-push") and len(arguments) > 2:
+        arguments = [f"{' '.join(arguments[3:])} in {arguments[0]}"]
+        name = "bal"
+    return " ".join([name, *arguments])
 
 
 def reveal_text(text: Text, reveal: Reveal) -> bytes:

@@ -20,7 +20,7 @@ UNIT = "balbook-hotel@9090.service"
 def test_a_release_is_replaced_under_load_without_a_failed_request_and_a_second_apply_changes_nothing(machines: Machines) -> None:
     wanted = machines.other()
     shown = machines.balbook("apply", "hot_deploy", "-p", "application=hotel", "-p", f"release={wanted}", "--json", within_s=120)
-    assert shown.returncode == 0, shown.stderr
+    assert shown.returncode == 0, shown.stdout + shown.stderr
     (run,) = printed_json(shown)["runbooks"]
     measured = run["measurements"]
     assert run["changes"] > 0
@@ -74,6 +74,23 @@ def test_the_distributions_nginx_is_untouched_but_for_one_file(machines: Machine
     added = machines.run("lb1", "ls /etc/nginx/conf.d /etc/nginx/sites-enabled").stdout.split()
     assert [name for name in added if name.endswith(".conf")] == ["balbook-hotel.conf"]
     assert "default" in added
+
+
+def test_the_distributions_haproxy_serves_as_well(machines: Machines, tmp_path: Path) -> None:
+    other = {"kind": "haproxy", "listen": 8080, "generation_port": 8098}
+    changed = machines.edited(tmp_path / "inventory.yaml", lambda data: data["balancers"]["public"].update(other))
+    wanted = machines.other()
+    try:
+        assert [p["state"] for p in machines.plan(wanted, inventory=changed).unmet] == ["met by runbook provision"]
+        stated, record = machines.apply(machines.provision_plan(changed), changed)
+        assert stated.verdict == "succeeded", (stated, record)
+        stated, record = machines.apply(machines.plan(wanted, inventory=changed, is_measured=True), changed)
+        assert stated.verdict == "succeeded", (stated, record)
+        assert last(record, "measured")["failed"] == 0
+        assert not machines.plan(wanted, inventory=changed).pending
+        assert not machines.provision_plan(changed).pending
+    finally:
+        machines.run("lb1", "systemctl disable --quiet --now haproxy")
 
 
 def test_logs_come_from_the_journal(machines: Machines) -> None:

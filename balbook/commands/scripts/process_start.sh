@@ -19,7 +19,7 @@ set -- env
 while IFS= read -r line || [ -n "$line" ]; do
   [ -n "$line" ] && set -- "$@" "$line"
 done < "$settings/environment"
-set -- "$@" "BAL_CONFIG_FILES=$settings/Config.toml"
+set -- "$@" "BAL_CONFIG_FILES=$settings/Config.toml" "BALBOOK_RELEASE=$release"
 if [ -f "$release_dir/app.jar" ]; then
   set -- "$@" java
   while IFS= read -r option || [ -n "$option" ]; do

@@ -11,6 +11,9 @@ record Response(int status, String contentType, String body) {
             Map.entry(404, "Not Found"), Map.entry(405, "Method Not Allowed"), Map.entry(409, "Conflict"),
             Map.entry(500, "Internal Server Error"), Map.entry(503, "Service Unavailable"));
 
+    /** What balbook started this as; the jar's own version where somebody else did. */
+    private static final String RELEASE = System.getenv().getOrDefault("BALBOOK_RELEASE", "");
+
     /** The JSON body of Ballerina's own errors. */
     static Response error(int status, String message, Request request) {
         String body = "{\"timestamp\":\"" + Instant.now() + "\", \"status\":" + status + ", \"reason\":\"" + reason(status)
@@ -22,7 +25,7 @@ record Response(int status, String contentType, String body) {
     byte[] bytes(Table table, boolean isKeptAlive) {
         byte[] content = status == 204 ? new byte[0] : body.getBytes(StandardCharsets.UTF_8);
         StringBuilder head = new StringBuilder(160).append("HTTP/1.1 ").append(status).append(' ').append(reason(status));
-        head.append("\r\nX-Balbook-Release: ").append(table.version);
+        head.append("\r\nX-Balbook-Release: ").append(RELEASE.isEmpty() ? table.version : RELEASE);
         head.append("\r\nX-Balbook-Packages: ").append(String.join(" ", table.packages)).append("\r\nServer: ballerina-lab-stand-in");
         head.append("\r\nContent-Type: ").append(contentType).append("\r\nContent-Length: ").append(content.length);
         head.append("\r\nConnection: ").append(isKeptAlive ? "keep-alive" : "close").append("\r\n\r\n");

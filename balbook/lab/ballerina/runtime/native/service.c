@@ -138,7 +138,8 @@ static int answer(Connection *c, int status, const char *type, const char *body,
     Text all = {0};
     size_t size = status == 204 ? 0 : strlen(body);
     add(&all, "HTTP/1.1 "); add_number(&all, status); add(&all, " "); add(&all, reason(status));
-    add(&all, "\r\nX-Balbook-Release: "); add(&all, fact("version")); add(&all, "\r\nX-Balbook-Packages:");
+    const char *release = getenv("BALBOOK_RELEASE");
+    add(&all, "\r\nX-Balbook-Release: "); add(&all, release && *release ? release : fact("version")); add(&all, "\r\nX-Balbook-Packages:");
     for (size_t i = 0; i < record_count; i++)
         if (!strcmp(records[i].field[0], "package")) {
             add(&all, " "); add(&all, records[i].field[1]);
