@@ -47,7 +47,7 @@ class Table:
         for number, row in enumerate(cells):
             lines.append("  ".join(_first_line(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
             if number == 0:
-                lines.append("  ".join("-" * width for width in widths))
+                lines.append("  ".join("-" * min(width, 80) for width in widths))
         return "\n".join([*lines, *([self.note] if self.note else [])])
 
     __repr__ = __str__

@@ -33,7 +33,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
     os.environ[VARIABLE] = str(home / "labs")
     os.environ.pop("BALBOOK_INVENTORY", None)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for ending in (signal.SIGINT, signal.SIGTERM):  # SIGINT is ignored where a shell started this in the background
+        signal.signal(ending, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

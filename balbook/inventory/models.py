@@ -164,7 +164,8 @@ class Application(Model):
     graceful_stop_s: Annotated[float, Field(ge=0, le=3600)] = 2
     """`gracefulStopTimeout` of Ballerina's listener: how long a stopping instance finishes requests."""
     drain: Literal["reload", "graceful_stop"] | None = None
-    """How an instance leaves the balancer; unset: what was measured as best for the balancer."""
+    """How an instance leaves an NGINX. `reload` (unset): requests in flight finish, however long they take. `graceful_stop`: no
+    reload, so no kept-alive connection is closed, but what takes longer than `graceful_stop_s` is cut."""
     capacity_floor: Annotated[int, Field(ge=0)] | None = None
     """Instances that must serve at any time; unset: all but one, at least one."""
     keep_releases: Annotated[int, Field(ge=2)] = 5
