@@ -23,6 +23,7 @@ from typing import Any
 import yaml
 
 from balbook.command import require_word
+from balbook.engine.process import is_stop_requested
 from balbook.errors import BadInput, ParameterError, nearest
 from balbook.inventory import Inventory
 from balbook.journal import Journal, utc_now
@@ -128,9 +129,10 @@ def run_pipeline(
         journal.append("runbook_finished", run_id=outcome.run_id, record=str(outcome.record), **outcome.data())
         say(f"[{number}/{len(pipeline.entries)}] {entry.runbook}: {outcome.verdict} in {outcome.seconds:.1f} s, {outcome.changes} changes")
         outcomes.append(outcome)
-        if outcome.exit_status:
+        if outcome.exit_status or is_stop_requested(outcome.record) or is_stop_requested(record):
             break
-    verdict, why, status = _verdict(outcomes, str(parameters.get("mode", "plan")))
+    is_whole = len(outcomes) + len(done) == len(pipeline.entries)
+    verdict, why, status = _verdict(outcomes, str(parameters.get("mode", "plan")), is_whole)
     journal.append("run_closed", verdict=verdict, why=why)
     seal_run(inventory, record, say)
     return PipelineOutcome(pipeline.name, run_id_of(record), verdict, why, status, time.monotonic() - started, record, tuple(outcomes))
@@ -164,8 +166,10 @@ def _succeeded(journal: Journal) -> set[str]:
     return earlier | {str(e["runbook"]) for e in events if e["event"] == "runbook_finished" and e["verdict"] == "succeeded"}
 
 
-def _verdict(outcomes: Sequence[Outcome], mode: str) -> tuple[str, str, int]:
+def _verdict(outcomes: Sequence[Outcome], mode: str, is_whole: bool) -> tuple[str, str, int]:
     bad = next((o for o in outcomes if o.exit_status), None)
     if bad:
         return ("inconclusive" if bad.exit_status == 3 else "failed"), f"{bad.runbook}: {bad.why}", bad.exit_status
+    if not is_whole:
+        return "failed", f"stopped on request after {outcomes[-1].runbook}", 1
     return ("succeeded" if mode == "apply" else "planned"), "", 0

@@ -156,10 +156,13 @@ def s3() -> Iterator[str]:
     }
     import fsspec
 
+    # Instances are kept by their arguments, which do not name the server; the test module before this one had another.
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
     fsspec.filesystem("s3").mkdir("ledgers")
     yield "s3://ledgers"
     os.environ.clear()
     os.environ |= before
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
     server.stop()
 
 

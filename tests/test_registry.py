@@ -37,10 +37,13 @@ def s3() -> Iterator[str]:
     os.environ["AWS_ENDPOINT_URL"] = f"http://{host}:{port}"
     import fsspec
 
+    # Instances are kept by their arguments, which do not name the server; the test module before this one had another.
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
     fsspec.filesystem("s3", skip_instance_cache=True).mkdir("registry")
     yield "s3://registry"
     os.environ.clear()
     os.environ |= before
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
     server.stop()
 
 

@@ -119,16 +119,20 @@ class Loop:
             raise _Ended(f"stopped: {why}")
 
     def _side_by_side(self, batch: list[Step]) -> None:
-        """Steps of one group: hosts and lanes at the same time, the steps of one lane in their order."""
+        """Steps of one group: hosts and lanes at the same time, the steps of one lane in their order; a stop ends each lane."""
         lanes: dict[str, list[Step]] = {}
         for step in batch:
             lanes.setdefault(f"{step.host} {step.lane}".strip(), []).append(step)
 
         def in_lane(lane: str) -> None:
             for step in lanes[lane]:
+                if self._stop.is_asked:
+                    return
                 self._step(step)
 
         fan_out(lanes, in_lane).require()
+        if any(step.id not in self._result.outcomes for step in batch):
+            raise _Ended(f"stopped: {self._stop.why}")
 
     def _step(self, step: Step) -> None:
         if step.id in self._finished:

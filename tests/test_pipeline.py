@@ -1,0 +1,150 @@
+"""Pipelines: what their file may say, and what follows from each runbook's outcome. The runbooks themselves do not run here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from balbook import pipeline as pipelines
+from balbook.engine.process import STOP_FILE
+from balbook.errors import BadInput, ParameterError
+from balbook.inventory import Inventory, read_inventory
+from balbook.journal import Journal
+from balbook.pipeline import Pipeline, find_pipelines, read_pipeline, run_pipeline
+from balbook.resources import resource
+from balbook.runner import Outcome
+
+THREE = "version: 1\nname: three\nrunbooks: [{runbook: provision}, {runbook: build}, {runbook: hot_deploy, parameters: {serial: 2}}]\n"
+Execute = Callable[..., Outcome]
+
+
+@pytest.fixture
+def inventory(tmp_path: Path) -> Inventory:
+    path = tmp_path / "inventory.yaml"
+    path.write_text("version: 1\nhosts: {build1: {address: 127.0.0.1, roles: [build]}}\n")
+    return read_inventory(path)
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Pipeline:
+    path = tmp_path / "three.yaml"
+    path.write_text(THREE)
+    return read_pipeline(path)
+
+
+def executing(tmp_path: Path, verdicts: dict[str, tuple[str, int]], calls: list[tuple[str, dict[str, Any]]], stopped: str = "") -> Execute:
+    """Stands in for the runner: notes each call; a runbook has the verdict given here, else it succeeds."""
+
+    def execute(name: str, inventory: Inventory, parameters: dict[str, Any], **_: Any) -> Outcome:
+        calls.append((name, dict(parameters)))
+        record = tmp_path / f"record-{len(calls)}"
+        record.mkdir()
+        if name == stopped:
+            (record / STOP_FILE).touch()
+        verdict, status = verdicts.get(name, ("succeeded", 0))
+        return Outcome(name, f"{len(calls):08x}", verdict, "because" if status else "", status, 0.1, record, record / "n.ipynb", changes=1)
+
+    return execute
+
+
+def play(
+    three: Pipeline,
+    inventory: Inventory,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    verdicts: dict[str, tuple[str, int]] | None = None,
+    parameters: dict[str, Any] | None = None,
+    stopped: str = "",
+    resumed: Path | None = None,
+) -> tuple[pipelines.PipelineOutcome, list[tuple[str, dict[str, Any]]]]:
+    calls: list[tuple[str, dict[str, Any]]] = []
+    place = tmp_path / f"play-{len(list(tmp_path.glob('play-*')))}"
+    place.mkdir()
+    monkeypatch.setattr(pipelines, "execute", executing(place, verdicts or {}, calls, stopped))
+    return run_pipeline(three, inventory, {"mode": "apply", **(parameters or {})}, resumed=resumed), calls
+
+
+def test_ours_is_the_guides_centralized_deployment() -> None:
+    ours = read_pipeline(find_pipelines(Path("/nonexistent"))["centralized"])
+    assert [e.runbook for e in ours.entries] == ["provision", "install", "pack_push", "consolidate", "build", "hot_deploy"]
+    assert resource("runbooks", "centralized.yaml") == ours.path
+
+
+def test_a_users_own_stands_over_ours(tmp_path: Path) -> None:
+    (tmp_path / "pipelines").mkdir()
+    own = tmp_path / "pipelines" / "centralized.yaml"
+    own.write_text(THREE)
+    assert find_pipelines(tmp_path)["centralized"] == own
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- a list", "is no pipeline"),
+        ("version: 1\nname: x\nrunbooks: []\nmore: 1\n", "is no pipeline"),
+        ("version: 2\nname: x\nrunbooks: []\n", "version 2 is not known"),
+        ("version: 1\nname: ../x\nrunbooks: []\n", "'../x' is not allowed"),
+        ("version: 1\nname: x\nrunbooks: [{runbook: provison}]\n", "Did you mean 'provision'"),
+        ("version: 1\nname: x\nrunbooks: [build]\n", "is no entry"),
+        ("version: [1\n", "cannot be read"),
+    ],
+)
+def test_what_is_no_pipeline_is_refused_in_words(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(text)
+    with pytest.raises(BadInput) as refused:
+        read_pipeline(path)
+    assert said in str(refused.value)
+
+
+def test_a_parameter_reaches_every_runbook_that_declares_it_and_no_other(
+    three: Pipeline, inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, calls = play(three, inventory, tmp_path, monkeypatch, parameters={"application": "hotel", "reason": "why"})
+    assert calls == [
+        ("provision", {"mode": "apply", "reason": "why"}),
+        ("build", {"mode": "apply", "application": "hotel", "reason": "why"}),
+        ("hot_deploy", {"mode": "apply", "application": "hotel", "reason": "why", "serial": 2}),
+    ]
+
+
+def test_a_parameter_that_no_runbook_has_is_refused_before_anything_runs(
+    three: Pipeline, inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ParameterError, match="Did you mean 'application'"):
+        play(three, inventory, tmp_path, monkeypatch, parameters={"aplication": "hotel"})
+    assert not (tmp_path / "records").exists()
+
+
+@pytest.mark.parametrize(("verdict", "status"), [("failed", 1), ("inconclusive", 3), ("failed", 2)])
+def test_it_stops_at_the_first_that_does_not_succeed(
+    verdict: str, status: int, three: Pipeline, inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, calls = play(three, inventory, tmp_path, monkeypatch, {"build": (verdict, status)})
+    assert [name for name, _ in calls] == ["provision", "build"]
+    assert (done.verdict, done.why, done.exit_status) == ("inconclusive" if status == 3 else "failed", "build: because", status)
+    assert done.changes == 2
+
+
+def test_a_request_to_stop_ends_it_even_where_the_runbook_in_hand_succeeded(
+    three: Pipeline, inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, calls = play(three, inventory, tmp_path, monkeypatch, stopped="provision")
+    assert [name for name, _ in calls] == ["provision"]
+    assert (done.verdict, done.why, done.exit_status) == ("failed", "stopped on request after provision", 1)
+
+
+def test_resumed_it_leaves_out_what_succeeded_also_in_the_run_before_the_last(
+    three: Pipeline, inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = play(three, inventory, tmp_path, monkeypatch, {"build": ("failed", 1)})
+    second, calls = play(three, inventory, tmp_path, monkeypatch, {"hot_deploy": ("failed", 1)}, resumed=first.record)
+    assert [name for name, _ in calls] == ["build", "hot_deploy"]
+    third, calls = play(three, inventory, tmp_path, monkeypatch, resumed=second.record)
+    assert [name for name, _ in calls] == ["hot_deploy"]
+    assert third.verdict == "succeeded"
+    assert [e["verdict"] for e in Journal(third.record / "journal.jsonl").events() if e["event"] == "run_closed"] == ["succeeded"]
+    assert (first.record / "statement.json").exists()
