@@ -36,7 +36,7 @@ integration: $(INSTALLED_FOR_TESTS)  ## tests with real servers, and the runbook
 	$(PYTEST) -m "(integration or vm or browser or airflow) and not (load or crash)"
 
 load: $(INSTALLED_FOR_TESTS)  ## measures under load, so nothing else runs meanwhile
-	$(PYTEST) -m load
+	$(PYTEST) -m "load and not crash"
 
 crash: $(INSTALLED_FOR_TESTS)  ## killed after every single event of a run on the lab; long, so not a part of `test`
 	$(PYTEST) -m crash

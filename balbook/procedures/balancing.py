@@ -69,6 +69,13 @@ class Front(ABC):
         """The configuration that has these instances in or out of service."""
         return balancing.render_balancer(self.site.inventory, self.site.application_name, states)
 
+    def is_reachable(self, instance: Instance) -> bool:
+        """Whether requests from the balancer's own host get there: by address they all go to one, and to a passive one none."""
+        application = self.site.application
+        if self.balancer.method == "ip_hash":
+            return len(application.instances) == 1
+        return application.strategy != "active_passive" or instance.name == application.instances[0].name
+
     def answers(self, instance: Instance) -> Command:
         """Exit 0 once this instance answered a health request through the balancer."""
         application = self.site.application

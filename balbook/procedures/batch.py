@@ -187,14 +187,12 @@ class Batch:
         ]
 
     def _answers(self) -> tuple[Action, ...]:
-        """The balancer sends requests there; a passive instance gets none as long as the active one serves."""
-        front, application = self.seen.front, self.site.application
+        """The balancer sends requests there, where one who asks from its own host can reach the instance."""
+        front = self.seen.front
         if not front:
             return ()
         within_s = THROUGH_BALANCER_S + front.balancer.fail_timeout_s
-        first = application.instances[0].name
-        reachable = [i for i in self.instances if application.strategy != "active_passive" or i.name == first]
-        return tuple(Wait(front.answers(i), within_s=within_s) for i in reachable)
+        return tuple(Wait(front.answers(i), within_s=within_s) for i in self.instances if front.is_reachable(i))
 
     @property
     def _is_drained_first(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from balbook import balancing
 from balbook.commands import releases
 from balbook.facts.releases import Installed
-from balbook.inventory.models import Instance
+from balbook.inventory.models import Application, Instance
 from balbook.plan import Plan, Run, Step
 from balbook.procedures import Check, supervision
 from balbook.procedures.look import Seen
@@ -128,12 +128,19 @@ def probe_settings(site: Site, seen: Seen) -> dict[str, Any]:
         "health_path": application.health.path,
         "health_expect": application.health.expect,
         "instances": {f"{site.host(i.host).address}:{i.port}": i.name for i in application.instances},
-        # While the active one leaves, the first that stands by serves, and nobody else.
-        "must_reach": [i.name for i in application.instances[: 2 if application.strategy == "active_passive" else None]],
+        "must_reach": _must_reach(application, balancer.method),
         "logs": {
             host: [supervision.log_source(site, i) for i in application.instances if i.host == host] for host in site.application_hosts
         },
     }
+
+
+def _must_reach(application: Application, method: str) -> list[str]:
+    """The instances that requests from one place come to see while all are replaced in turn."""
+    if method == "ip_hash":
+        return []  # which of them is chance
+    # While the active one leaves, the first that stands by serves, and nobody else.
+    return [i.name for i in application.instances[: 2 if application.strategy == "active_passive" else None]]
 
 
 def _whole(site: Site, seen: Seen, release: Release, runbook: str, steps: Sequence[Step], settings: Mapping[str, Any]) -> Plan:

@@ -37,7 +37,7 @@ def _plan(site: Site, seen: Seen, instance: Instance, name: str, wanted: State) 
     before: dict[str, State] = {n: "up" if is_in else "down" for n, is_in in seen.in_service.items()}
     after: dict[str, State] = {**before, instance.name: wanted}
     guards, needed = floor_guards(site, seen, before, [instance]) if wanted == "down" else ((), 0)
-    is_answering = wanted == "up" and site.application.strategy != "active_passive"
+    is_answering = wanted == "up" and front.is_reachable(instance)
     step = Step(
         id=f"{name} {instance.name}",
         host=front.host,
