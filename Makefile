@@ -38,7 +38,7 @@ integration: $(INSTALLED_FOR_TESTS)  ## tests with real servers, and the runbook
 load: $(INSTALLED_FOR_TESTS)  ## measures under load, so nothing else runs meanwhile
 	$(PYTEST) -m "load and not crash"
 
-crash: $(INSTALLED_FOR_TESTS)  ## killed after every single event of a run on the lab; long, so not a part of `test`
+crash: $(INSTALLED_FOR_TESTS)  ## runs killed after every single event, instances that hang; long, so not a part of `test`
 	$(PYTEST) -m crash
 
 bench: $(INSTALLED_FOR_TESTS)  ## each prints its table and says which row it missed
