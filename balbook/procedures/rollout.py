@@ -46,7 +46,7 @@ class Pace:
 def roll(site: Site, seen: Seen, release: Release, pace: Pace) -> list[Step]:
     """The steps for every instance that does not serve the release yet."""
     states: dict[str, State] = {name: "up" if is_in else "down" for name, is_in in seen.in_service.items()}
-    waiting = [i for i in _order(site) if not _is_deployed(seen, i, release)]
+    waiting = [i for i in _order(site, seen) if not _is_deployed(seen, i, release)]
     steps: list[Step] = []
     for number, instances in enumerate(_batches(seen, waiting, pace)):
         is_canary = pace.soak_s is not None and number == 0 and len(instances) < len(waiting)
@@ -116,10 +116,15 @@ def _before_rollout(site: Site, waiting: Sequence[Instance]) -> list[Step]:
     ]
 
 
-def _order(site: Site) -> list[Instance]:
-    """The inventory's order; of active_passive the passive ones first."""
+def _order(site: Site, seen: Seen) -> list[Instance]:
+    """The inventory's order, of active_passive the passive ones first; but whoever serves nobody now comes before all.
+
+    One that is down costs no capacity while it changes, and serves when the next one leaves.
+    """
     instances = list(site.application.instances)
-    return instances[1:] + instances[:1] if site.application.strategy == "active_passive" else instances
+    if site.application.strategy == "active_passive":
+        instances = instances[1:] + instances[:1]
+    return sorted(instances, key=seen.is_serving)
 
 
 def _is_deployed(seen: Seen, instance: Instance, release: Release) -> bool:

@@ -72,6 +72,16 @@ def test_the_floor_is_looked_at_before_every_drain(tmp_path: Path) -> None:
     assert all(step.guards_needed == 2 and len(step.guards) == 2 for step in drains)
 
 
+def test_an_instance_that_is_down_comes_first_so_that_the_others_can_leave_at_all(tmp_path: Path) -> None:
+    fleet = fleet_with(tmp_path, "1.0.0")
+    fleet.hosts["app2"].processes.clear()
+    publish(fleet.inventory, "2.0.0")
+    plan = make_plan(fleet)
+    assert units(plan) == ["app2:9090", "app1:9090"]
+    assert carry_out(fleet, plan, Journal(tmp_path / "deploy.jsonl")).verdict == "succeeded"
+    assert fleet.serving("hotel") == BOTH
+
+
 def test_the_strategy_of_the_parameters_stands_in_for_the_inventorys(tmp_path: Path) -> None:
     plan = planned(tmp_path, parameters={"strategy": "active_passive"})
     assert plan.subject["strategy"] == "active_passive"
