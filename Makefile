@@ -6,15 +6,22 @@ INSTALLED_FOR_TESTS := .venv/installed-for-tests
 PYTEST := $(BIN)/python -m pytest -q
 # Virtual machines can be booted by root on Linux alone.
 VMS := $(shell [ "$$(id -u)$$(uname)" = 0Linux ] && echo --vm)
+# They wait more than they compute.
+SIDE_BY_SIDE ?= 4
+# Where the demo runs: on this machine alone (loopback), or on Debian VMs (vm: Linux, root).
+LAB ?= loopback
 SLOW := integration or load or vm or browser or airflow or crash
 export PYTHON
 
-.PHONY: demo test check lint types unit integration load crash bench clean
+.PHONY: demo jupyter test check lint types unit integration load crash bench clean
 .NOTPARALLEL:
 
-demo: $(INSTALLED)  ## an application is replaced on a fleet of its own while requests flow
-	@$(BIN)/python -m balbook.lab.needs --install
-	@$(BIN)/python -m balbook.lab.demo
+demo: $(INSTALLED)  ## an application is replaced on a fleet of its own while requests flow; LAB=vm: on Debian VMs
+	@$(BIN)/python -m balbook.lab.needs $(if $(filter vm,$(LAB)),--vm) --install
+	@$(BIN)/python -m balbook.lab.demo $(LAB)
+
+jupyter: $(INSTALLED)  ## JupyterLab on the runbooks, with an index of what is deployed; after `balbook lab up` a playground
+	@$(BIN)/balbook jupyter
 
 test: check integration load  ## everything
 
@@ -29,17 +36,17 @@ types: $(INSTALLED_FOR_TESTS)
 	$(BIN)/mypy --strict balbook
 
 unit: $(INSTALLED_FOR_TESTS)
-	$(PYTEST) -n auto -m "not ($(SLOW))"
+	$(PYTEST) -n auto --dist worksteal -m "not ($(SLOW))"
 
 integration: $(INSTALLED_FOR_TESTS)  ## tests with real servers, and the runbooks in plan mode
-	@$(BIN)/python -m balbook.lab.needs --balancers $(VMS) --install
-	$(PYTEST) -m "(integration or vm or browser or airflow) and not (load or crash)"
+	@$(BIN)/python -m balbook.lab.needs --balancers --browser $(VMS) --install
+	$(PYTEST) -n $(SIDE_BY_SIDE) --dist loadgroup -m "(integration or vm or browser or airflow) and not (load or crash)"
 
 load: $(INSTALLED_FOR_TESTS)  ## measures under load, so nothing else runs meanwhile
 	$(PYTEST) -m "load and not crash"
 
 crash: $(INSTALLED_FOR_TESTS)  ## runs killed after every single event, instances that hang; long, so not a part of `test`
-	$(PYTEST) -m crash
+	$(PYTEST) -n $(SIDE_BY_SIDE) -m crash
 
 bench: $(INSTALLED_FOR_TESTS)  ## each prints its table and says which row it missed
 	@status=0; for bench in tests/bench/[a-z]*.py; do echo "== $$bench"; $(BIN)/python $$bench || status=1; done; exit $$status

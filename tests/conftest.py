@@ -23,6 +23,8 @@ from balbook.store import Store
 settings.register_profile("balbook", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("balbook")
 
+SHARED = ("vm", "browser", "airflow")
+"""Marks of tests that share something dear."""
 NOT_APPLICABLE = "only "
 """How the reason of a skip begins that is no lack: `only root's NGINX changes accounts`."""
 
@@ -35,6 +37,13 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.pop("BALBOOK_INVENTORY", None)
     for ending in (signal.SIGINT, signal.SIGTERM):  # SIGINT is ignored where a shell started this in the background
         signal.signal(ending, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What stays together where tests run side by side: a module, and all tests that share a lab of VMs, a browser or an Airflow."""
+    for item in items:
+        whole = next((name for name in SHARED if item.get_closest_marker(name)), "")
+        item.add_marker(pytest.mark.xdist_group(whole or item.nodeid.partition("::")[0]))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -38,8 +38,17 @@ def transport() -> FakeTransport:
 
 
 def grow_old(place: LeasePlace, seconds: int = 1000) -> None:
+    """As if its holder had died; seen from this boot, and by the clock."""
+    heartbeat = Path(place.directory) / "heartbeat"
+    if said := heartbeat.read_text().split():
+        heartbeat.write_text(f"{said[0]} {int(said[1]) - seconds}\n")
+    set_back(heartbeat, seconds)
+
+
+def set_back(heartbeat: Path, seconds: int) -> None:
+    """The time of the file alone: what a clock that is set does to it."""
     long_ago = time.time() - seconds
-    os.utime(Path(place.directory) / "heartbeat", (long_ago, long_ago))
+    os.utime(heartbeat, (long_ago, long_ago))
 
 
 def all_at_once(work: Callable[[str], Result], count: int) -> list[Result]:
@@ -51,6 +60,24 @@ def all_at_once(work: Callable[[str], Result], count: int) -> list[Result]:
     for thread in threads:
         thread.join(60)
     return results
+
+
+def test_a_clock_that_jumps_makes_no_lease_stale(transport: FakeTransport, place: LeasePlace) -> None:
+    lock.acquire(transport, place, "r1", HOLDER)
+    for jump in (7200, -7200):
+        set_back(Path(place.directory) / "heartbeat", jump)
+        with pytest.raises(Refused, match=r"last sign of life [0-9] s ago"):
+            lock.acquire(transport, place, "r2", {**HOLDER, "run_id": "r2"})
+
+
+def test_after_a_reboot_of_its_host_the_clock_says_how_old_a_lease_is(transport: FakeTransport, place: LeasePlace) -> None:
+    lock.acquire(transport, place, "r1", HOLDER)
+    heartbeat = Path(place.directory) / "heartbeat"
+    heartbeat.write_text("another-boot 99999999\n")
+    with pytest.raises(Refused):
+        lock.acquire(transport, place, "r2", {**HOLDER, "run_id": "r2"})
+    set_back(heartbeat, 1000)
+    assert lock.acquire(transport, place, "r2", {**HOLDER, "run_id": "r2"}) is not None
 
 
 def test_the_second_is_refused_and_told_who_holds_it_since_when_and_why(transport: FakeTransport, place: LeasePlace) -> None:

@@ -19,7 +19,7 @@ from balbook.engine.actions import holding, is_done, perform
 from balbook.errors import BalbookError, Failed, StepFailed
 from balbook.journal import Journal
 from balbook.plan import Plan, Step
-from balbook.transport import Transport, fan_out
+from balbook.transport import Reveal, Transport, fan_out
 
 GUARD_WITHIN_S = 5.0
 TAIL_LINES = 60
@@ -66,7 +66,10 @@ class _Ended(Failed):
 
 
 class Loop:
-    """Applies one plan. `on_phase` hears the phase of each step before it begins, `is_spent` may end the rollout."""
+    """Applies one plan. `on_phase` hears the phase of each step before it begins, `is_spent` may end the rollout.
+
+    `reveal` reads the secrets of what is done on this machine; those of hosts are the transport's.
+    """
 
     def __init__(
         self,
@@ -78,11 +81,13 @@ class Loop:
         on_phase: Callable[[str], None] = lambda phase: None,
         is_spent: Callable[[], str] = lambda: "",
         monotonic: Callable[[], float] = time.monotonic,
+        reveal: Reveal | None = None,
     ) -> None:
         self._plan, self._transport, self._journal, self._stop = plan, transport, journal, stop
-        self._on_phase, self._is_spent, self._monotonic = on_phase, is_spent, monotonic
+        self._on_phase, self._is_spent, self._monotonic, self._reveal = on_phase, is_spent, monotonic, reveal
         self._finished, self._interrupted = _earlier(journal, plan.digest)
         self._begun: list[Step] = []
+        self._unit: list[Step] = []
         self._completed: list[list[Step]] = []
         self._result = Applied(units={step.unit: "not reached" for step in plan.steps if step.unit})
 
@@ -98,7 +103,7 @@ class Loop:
         return self._result
 
     def _carry_out(self, unit: list[Step]) -> None:
-        self._begun = []
+        self._begun, self._unit = [], unit
         for batch in _batches(unit):
             self._go_on_or_end()
             if len(batch) == 1:
@@ -163,7 +168,7 @@ class Loop:
 
     def _act(self, step: Step) -> Result:
         """What all actions said, and the last one's status."""
-        said = [perform(self._transport, step.host, action, self._progress(step)) for action in step.actions]
+        said = [perform(self._transport, step.host, action, self._progress(step), self._reveal) for action in step.actions]
         for action in step.verify:
             perform(self._transport, step.host, action)
         return Result(said[-1].status if said else 0, "".join(r.stdout for r in said), "".join(r.stderr for r in said))
@@ -217,12 +222,29 @@ class Loop:
             self._journal.append("paused", why=str(exc), done=[unit[0].unit for unit in self._completed if unit])
         for unit in taken:
             name = unit[0].unit
+            if (unit is not in_hand or self._is_in_service()) and (missing := self._missing_to_take_back(unit)):
+                self._result.why += f"\n{name} was NOT taken back: {missing}"
+                self._result.units[name] = "changed"
+                break
             is_whole = self._undo(list(reversed(unit)))
             self._result.units[name] = "taken back" if is_whole else "NOT taken back"
             state = "was taken back to what it was" if is_whole else "could NOT be taken back; look at it now"
             self._result.why += f"\n{name} {state}"
             if not is_whole:
                 break  # the others serve; one that does not is enough
+
+    def _is_in_service(self) -> bool:
+        """Whether the unit in hand is through with all that it can be taken back from: it serves, and failed afterwards."""
+        return all(self._result.outcomes.get(step.id) in ("changed", "already") for step in self._unit if step.undo)
+
+    def _missing_to_take_back(self, unit: Sequence[Step]) -> str:
+        """Why a unit that serves cannot leave to be taken back: it may be the last one that does."""
+        try:
+            for step in unit:
+                self._hold_floor(step)
+        except StepFailed as exc:
+            return exc.message.rpartition(": capacity floor: ")[2] + "; it serves on as it is"
+        return ""
 
     def _undo(self, steps: Sequence[Step]) -> bool:
         """Takes the steps back, each as far as it goes; False where one could not be undone."""

@@ -68,7 +68,7 @@ class Batch:
                 title=f"{front.name}: take {self.unit} out of service",
                 unit=self.unit,
                 phase=f"{self.unit} draining",
-                done=front.is_applied(dict(self.states)),
+                # Always carried out: that it is out of service does not say that no request is in hand there.
                 actions=front.apply(dict(self.states)),
                 undo=front.apply(before),
                 guards=guards,

@@ -22,9 +22,7 @@ from balbook.procedures.look import look
 from tests.integration.rollout_lab import Clients, RolloutLab, events
 
 pytestmark = [pytest.mark.integration]
-extent = pytest.mark.parametrize(
-    "is_whole", [pytest.param(False, marks=pytest.mark.load, id="kinds"), pytest.param(True, marks=pytest.mark.crash, id="every")]
-)
+extent = pytest.mark.parametrize("is_whole", [pytest.param(False, id="kinds"), pytest.param(True, marks=pytest.mark.crash, id="every")])
 WORKER = """
 import os, signal, sys
 from balbook.journal import Journal

@@ -61,10 +61,11 @@ def assert_drilled(lab: RolloutLab, fault: str) -> None:
     found, record = drill(lab, fault)
     assert found.failed_get == 0
     assert found.return_s is not None, "the instance never came back into service"
-    assert found.slow <= 10
     assert not measured(record)["duplicate_posts"]
     assert measured(record)["failed"] == found.failed_other
-    assert found.failed_other <= (1 if fault == "kill" else found.slow)
+    # Who met the hanging instance before it was left alone: a GET was slow, a POST failed, since it may have run.
+    assert found.slow + found.failed_other <= 10
+    assert found.failed_other <= (1 if fault == "kill" else 10)
     assert not lab.checks("1.0.0")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from balbook.engine.loop import Loop
+from balbook.engine.loop import Loop, StopRequest
 from balbook.errors import InventoryError
 from balbook.inventory import read_inventory
 from balbook.journal import Journal
@@ -125,8 +125,6 @@ class Spent:
 
 
 def spend(fleet: FakeFleet, folder: Path, step: str) -> tuple[Any, Journal]:
-    from balbook.engine.loop import StopRequest
-
     journal = Journal(folder / "spent.jsonl")
     plan = make_plan(fleet)
     journal.append("apply_started", digest=plan.digest)
@@ -172,3 +170,25 @@ def test_a_release_that_fails_on_the_second_instance_leaves_the_first_as_the_inv
         assert applied.units["app2:9090"] == "NOT taken back", "its old release cannot be started either"
         assert applied.units["app1:9090"] == "changed", "one that does not serve is enough"
         assert running(fleet)[0] == "2.0.0", left
+
+
+def test_an_instance_is_not_taken_back_where_it_is_the_last_that_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("balbook.engine.loop.GUARD_WITHIN_S", 0)
+    fleet = fleet_with(tmp_path, "1.0.0", rollout={"on_failure": "rollback"})
+    publish(fleet.inventory, "2.0.0")
+    plan, journal = make_plan(fleet), Journal(tmp_path / "dies.jsonl")
+    journal.append("apply_started", digest=plan.digest)
+    spent = Spent(journal, "admit app1:9090")
+
+    def dies_and_is_noticed() -> str:
+        why = spent()
+        if why:
+            fleet.hosts["app2"].processes.clear()
+        return why
+
+    applied = Loop(plan, fleet, journal, StopRequest(), is_spent=dies_and_is_noticed).apply()
+    assert applied.verdict == "failed"
+    assert "app1:9090 was NOT taken back: 0 of the other instances serve, 1 must; it serves on as it is" in applied.why
+    assert applied.units["app1:9090"] == "changed"
+    assert fleet.serving("hotel") == ["app1:9090"]
+    assert fleet.running("hotel")["app1:9090"].startswith("2.0.0")

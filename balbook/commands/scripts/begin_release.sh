@@ -3,4 +3,5 @@ set -eu
 draft="$1.draft"
 rm -rf "$draft"
 mkdir -p "$draft"
-ln "$2" "$draft/$3" 2>/dev/null || cp "$2" "$draft/$3"
+# A full disk is not left full.
+ln "$2" "$draft/$3" 2>/dev/null || cp "$2" "$draft/$3" || { rm -rf "$draft"; exit 1; }

@@ -48,8 +48,17 @@ if [ -z "$master" ]; then
     say "nginx is not running ($pid_file names no process of it); nothing was changed"
     exit 22
 fi
+start_ms=$(now_ms)
 if [ -e "$path" ] && cmp -s "$path" "$new" && [ "$(served)" = "$generation" ]; then
     rm -f "$new"
+    # Whoever put it in force may have died before the old workers were gone.
+    while [ -n "$(leaving "$master")" ]; do
+        if [ $(($(now_ms) - start_ms)) -ge $((old_within_s * 1000)) ]; then
+            say "generation $generation is in force, but old workers still finish requests after $old_within_s s"
+            exit 24
+        fi
+        sleep 0.05
+    done
     echo "generation $generation is in force already"
     exit 0
 fi

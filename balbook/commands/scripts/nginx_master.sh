@@ -34,6 +34,14 @@ remaining() {
     return 0
 }
 
+# The workers of $1 that finish what they have in hand. Right after a reload none bears that title yet.
+leaving() {
+    for child in $(children "$1"); do
+        case $(tr '\0' ' ' 2>/dev/null <"/proc/$child/cmdline") in *'is shutting down'*) printf '%s\n' "$child" ;; esac
+    done
+    return 0
+}
+
 # Whether the first line of the file $1 begins with balbook's marker $2.
 is_ours() { case $(head -n 1 "$1") in "$2" | "$2;"*) return 0 ;; *) return 1 ;; esac; }
 
