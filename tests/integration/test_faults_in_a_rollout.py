@@ -5,17 +5,21 @@ Each ends in a stated verdict, no client notices as long as one instance and the
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
 import subprocess
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from balbook.commands import nginx
 from balbook.lab import loopback
@@ -69,10 +73,11 @@ def deploy_until(lab: RolloutLab, text: str, then: Callable[[], None], version: 
 
 
 def test_a_host_that_dies_in_a_rollout_ends_it_and_the_others_serve(lab: RolloutLab) -> None:
-    with Clients(f"{lab.url}/rooms", rate=25) as clients:
-        stated, record = deploy_until(lab, "see it answer there: done", lambda: die(lab, "app2"))
+    with hesitating(lab), Clients(f"{lab.url}/rooms", rate=25) as clients:
+        stated, record = deploy_until(lab, "app2: before drain", lambda: die(lab, "app2"))
     assert stated.verdict == "failed"
     assert "app2" in stated.why
+    assert "was NOT taken back: 0 of the other instances serve" in stated.why, "the last one that serves stays"
     assert not clients.failed, clients.failed[:3]
     outcomes = events(record, "apply_finished")[-1]["units"]
     assert outcomes[lab.names()[0]] == "changed"
@@ -81,6 +86,21 @@ def test_a_host_that_dies_in_a_rollout_ends_it_and_the_others_serve(lab: Rollout
     with Clients(f"{lab.url}/rooms", rate=25) as clients:
         lab.deploy("2.0.0")
     assert not clients.failed, clients.failed[:3]
+    assert not lab.checks("2.0.0")
+
+
+def test_a_rollout_that_pauses_keeps_what_is_done_says_so_and_goes_on_with_the_next_run(lab: RolloutLab) -> None:
+    pause = {"rollout": {"on_failure": "pause"}}
+    with hearing() as (url, heard), hesitating(lab, pause, notify={"webhook": url}):
+        stated, record = deploy_until(lab, "app2: before drain", lambda: die(lab, "app2"))
+    assert stated.verdict == "failed"
+    assert events(record, "apply_finished")[-1]["units"][lab.names()[0]] == "changed"
+    assert events(record, "paused")[-1]["done"] == [lab.names()[0]]
+    assert [h["what"] for h in heard] == ["started", "paused", "verdict"]
+    assert {h["application"] for h in heard} == {"hotel"}
+    assert heard[-1]["verdict"] == "failed"
+    loopback.up(hosts=tuple(lab.lab.servers), environ=lab.environ)
+    lab.deploy("2.0.0")
     assert not lab.checks("2.0.0")
 
 
@@ -116,6 +136,39 @@ def test_a_disk_that_is_full_leaves_the_old_release_serving_and_nothing_half_wri
         assert not list(releases.glob("2.2.0*")), "something half-written stayed"
         assert not lab.checks("1.0.0")
     assert not clients.failed, clients.failed[:3]
+
+
+@contextmanager
+def hearing() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A webhook, and what it was told."""
+    heard: list[dict[str, Any]] = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/", heard
+        server.shutdown()
+
+
+@contextmanager
+def hesitating(lab: RolloutLab, application: dict[str, Any] | None = None, **more: Any) -> Iterator[None]:
+    """The inventory with more in it, and a while before each drain in which something can happen."""
+    before = lab.lab.inventory.read_text()
+    data = yaml.safe_load(before)
+    data["applications"]["hotel"] |= {"hooks": {"before_drain": ["sleep 3"]}, **(application or {})}
+    lab.lab.inventory.write_text(yaml.safe_dump({**data, **more}))
+    try:
+        yield
+    finally:
+        lab.lab.inventory.write_text(before)
 
 
 def die(lab: RolloutLab, host: str) -> None:
