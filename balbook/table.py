@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from urllib.parse import quote
 
 BAD = ("failed", "NOT taken back", "unmet", "no", "unreachable", "undo_failed", "lost", "inconclusive")
 SHOWN_LINES = 12
@@ -32,8 +33,19 @@ class Folded:
 
 
 @dataclass(frozen=True)
+class Link:
+    """A cell that leads to a file: a link in a notebook, its text in a terminal. `target` is relative to the notebook."""
+
+    text: str
+    target: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
 class Table:
-    """Rows under columns. In HTML a cell that says something bad stands out."""
+    """Rows under columns. In HTML a cell that says something bad stands out, but for the first of a row, which names it."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
@@ -54,7 +66,7 @@ class Table:
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th scope='col'>{escape(str(c))}</th>" for c in self.columns)
-        body = "".join("<tr>" + "".join(_cell(c) for c in row) + "</tr>" for row in self.rows)
+        body = "".join("<tr>" + "".join(_cell(c, is_name=not number) for number, c in enumerate(row)) + "</tr>" for row in self.rows)
         caption = f"<caption>{escape(self.title)}</caption>" if self.title else ""
         note = f"<p>{escape(self.note)}</p>" if self.note else ""
         return f"{CSS}<table class='bb'>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}"
@@ -64,10 +76,12 @@ Shown = Table | Folded
 """What a notebook shows as evidence."""
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, is_name: bool) -> str:
+    """`is_name`: the first of its row says what the row is about, `failed` say, and is neither good nor bad."""
     text = str(value)
-    mark = " class='bad'" if text in BAD else ""
-    return f"<td{mark}>{escape(text)}</td>"
+    mark = " class='bad'" if text in BAD and not is_name else ""
+    shown = f"<a href='{escape(quote(value.target))}'>{escape(text)}</a>" if isinstance(value, Link) else escape(text)
+    return f"<td{mark}>{shown}</td>"
 
 
 def _first_line(text: str) -> str:

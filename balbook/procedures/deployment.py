@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from balbook import balancing
 from balbook.commands import releases
+from balbook.errors import StoreError
 from balbook.facts.releases import Installed
 from balbook.inventory.models import Application, Instance
 from balbook.plan import Plan, Run, Step
 from balbook.procedures import Check, supervision
-from balbook.procedures.look import Seen
-from balbook.procedures.preconditions import deployment_preconditions
-from balbook.procedures.release import Release, diff_of, staging
+from balbook.procedures.look import Seen, look
+from balbook.procedures.preconditions import Row, deployment_preconditions
+from balbook.procedures.release import Release, diff_of, release_of, staging
 from balbook.procedures.rollout import Pace, final_configuration, roll
 from balbook.procedures.site import Site
 from balbook.table import Table
 
 QUICK_PROBE_S = 0.5
 """How long a rollback measures before and after: whoever goes back does not wait for figures."""
+LOOKS, LOOK_EVERY_S = 3, 0.7
+
+
+def planned(site: Site, runbook: str, make: Callable[[Seen, Release], Plan]) -> Plan:
+    """`make`'s plan for the release that the parameters name; where the store has it not, an empty one that says so."""
+    seen = look(site)
+    try:
+        artifact = site.store.find(site.application_name, str(site.parameters.get("release", "latest")))
+        site.store.check(artifact)
+    except StoreError as exc:
+        missing = {"what": "the artifact is in the store", "state": "unmet", "found": exc.message}
+        return Plan(runbook, site.application_name, (), preconditions=(missing, *deployment_preconditions(site, seen)))
+    return make(seen, release_of(site, artifact))
 
 
 def plan_for(site: Site, seen: Seen, release: Release, runbook: str) -> Plan:
@@ -41,6 +56,16 @@ def plan_back(site: Site, seen: Seen, release: Release, runbook: str) -> Plan:
         settings["probe"] |= {"baseline_s": QUICK_PROBE_S, "after_s": QUICK_PROBE_S, "is_gate": False}
     settings["rollout"] |= {"on_failure": "pause", "max_p99_ratio": None}
     return _whole(site, seen, release, runbook, roll(site, seen, release, Pace.quick(site, seen)), settings)
+
+
+def settled_checks(site: Site, wanted: str) -> list[Check]:
+    """Fresh facts; what is not so is looked at again for a moment, since a balancer that was just reloaded may still answer as before."""
+    for _ in range(LOOKS - 1):
+        checks = checks_of(site, look(site), wanted)
+        if all(check.is_so for check in checks):
+            return checks
+        time.sleep(LOOK_EVERY_S)
+    return checks_of(site, look(site), wanted)
 
 
 def checks_of(site: Site, seen: Seen, wanted: str) -> list[Check]:
@@ -105,6 +130,8 @@ def deployment_settings(site: Site, seen: Seen) -> dict[str, Any]:
     }
     if seen.front and any(seen.is_serving(i) for i in application.instances):
         settings["probe"] = probe_settings(site, seen)
+    if not seen.front:
+        settings["downtime"] = [i.name for i in application.instances]
     return settings
 
 
@@ -148,16 +175,24 @@ def _whole(site: Site, seen: Seen, release: Release, runbook: str, steps: Sequen
         runbook=runbook,
         application=site.application_name,
         steps=(*steps, *final_configuration(site, seen), *_settle(site, seen, release)),
-        subject=_subject(site, release),
+        subject=subject_of(site, release),
         settings=settings,
-        preconditions=tuple(deployment_preconditions(site, seen, str(release.artifact.details.get("distribution", "")))),
+        preconditions=tuple(preconditions_of(site, seen, release)),
     )
 
 
-def _subject(site: Site, release: Release) -> Mapping[str, Any]:
+def preconditions_of(site: Site, seen: Seen, release: Release) -> list[Row]:
+    """What this release needs of the hosts."""
+    artifact = release.artifact
+    return deployment_preconditions(site, seen, str(artifact.details.get("distribution", "")), artifact.kind)
+
+
+def subject_of(site: Site, release: Release) -> Mapping[str, Any]:
+    """What a plan about this release is about."""
     return {
         "release": release.name,
         "version": release.artifact.version,
+        "kind": release.artifact.kind,
         "artifact_sha256": release.artifact.sha256,
         "packages": dict(release.artifact.packages),
         "strategy": site.application.strategy,

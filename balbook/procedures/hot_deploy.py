@@ -7,15 +7,14 @@ healthy, readmit, see the balancer send requests there. A batch that fails goes 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from balbook.errors import StoreError
 from balbook.plan import Plan
 from balbook.procedures import Check
-from balbook.procedures.deployment import checks_of, plan_for, state_table, versions_table
+from balbook.procedures.deployment import plan_for, planned, settled_checks, state_table, versions_table
 from balbook.procedures.look import look
-from balbook.procedures.preconditions import deployment_preconditions
-from balbook.procedures.release import release_of
+from balbook.procedures.preconditions import Row, row
 from balbook.procedures.site import Site
 from balbook.table import Table
 
@@ -27,21 +26,22 @@ def preflight(site: Site) -> Table:
 
 def plan(site: Site) -> Plan:
     """The steps from what runs now to the wanted release on every instance."""
-    seen = look(site)
-    try:
-        artifact = site.store.find(site.application_name, str(site.parameters.get("release", "latest")))
-        site.store.check(artifact)
-    except StoreError as exc:
-        missing = {"what": "the artifact is in the store", "state": "unmet", "found": exc.message}
-        return Plan("hot_deploy", site.application_name, (), preconditions=(missing, *deployment_preconditions(site, seen)))
-    return plan_for(site, seen, release_of(site, artifact), "hot_deploy")
+    found = planned(site, "hot_deploy", lambda seen, release: plan_for(site, seen, release, "hot_deploy"))
+    return replace(found, preconditions=(*found.preconditions, *_others(site)))
 
 
 def verify(site: Site, plan: Plan) -> Sequence[Check]:
     """Fresh facts: every instance runs the release, is healthy, and is in service."""
-    return checks_of(site, look(site), str(plan.subject.get("release", "")))
+    return settled_checks(site, str(plan.subject.get("release", "")))
 
 
 def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Table]:
     """Which package versions run where now."""
     return [versions_table(site, look(site))]
+
+
+def _others(site: Site) -> list[Row]:
+    """Somebody must serve meanwhile."""
+    if not site.application.is_restarted:
+        return []
+    return [row("another instance or a balancer, so that requests flow meanwhile", False, "there is none: use the runbook deploy")]

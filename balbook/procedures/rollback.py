@@ -14,7 +14,7 @@ from balbook.errors import ParameterError, nearest
 from balbook.inventory.models import Instance
 from balbook.plan import Plan
 from balbook.procedures import Check
-from balbook.procedures.deployment import checks_of, plan_back, service_of, versions_table
+from balbook.procedures.deployment import plan_back, service_of, settled_checks, versions_table
 from balbook.procedures.look import Seen, look
 from balbook.procedures.preconditions import deployment_preconditions
 from balbook.procedures.release import Release, release_from
@@ -48,7 +48,7 @@ def plan(site: Site) -> Plan:
 
 def verify(site: Site, plan: Plan) -> Sequence[Check]:
     """Fresh facts: every instance runs the release, is healthy, and is in service."""
-    return checks_of(site, look(site), str(plan.subject.get("release", "")))
+    return settled_checks(site, str(plan.subject.get("release", "")))
 
 
 def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Table]:

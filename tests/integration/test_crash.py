@@ -116,14 +116,14 @@ def die(lab: RolloutLab, number: int, version: str) -> Path:
     return record
 
 
-def resume(record: Path) -> None:
+def resume(record: Path, kind: str) -> None:
     """Goes on; where the end of the run stands in its journal already, there is nothing to go on with."""
     if events(record, "apply_finished"):
         with pytest.raises(BadInput, match="has ended"):
             direct.resume(record, lambda line: None)
         return
     stated = direct.resume(record, lambda line: None)
-    assert stated.verdict in ("succeeded", "inconclusive"), stated
+    assert stated.verdict in ("succeeded", "inconclusive"), (kind, stated)
 
 
 @pytest.fixture(params=STRATEGIES)
@@ -149,7 +149,7 @@ def test_after_any_event_all_is_served_and_the_run_goes_on_or_is_undone(lab: Rol
             record = die(lab, number, other)
             assert_serving(lab, f"killed after {kind}")
             if count % 2:
-                resume(record)
+                resume(record, kind)
                 assert not lab.checks(other), f"resumed after {kind}"
             else:
                 roll_back(lab, running, kind)

@@ -51,7 +51,6 @@ def test_no_get_fails_where_an_instance_is_killed(make: Any, kind: str, strategy
     assert_drilled(make(kind, strategy), "kill")
 
 
-@pytest.mark.crash
 @pytest.mark.parametrize(("kind", "strategy"), BEHIND)
 def test_no_get_fails_where_an_instance_hangs(make: Any, kind: str, strategy: str) -> None:
     assert_drilled(make(kind, strategy, **({"routes": {"/": {"timeout_s": 0.6}}} if kind == "haproxy" else {})), "hang")
