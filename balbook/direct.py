@@ -20,7 +20,7 @@ from balbook.run.folder import make_run_dir, new_run_id, opening, run_id_of
 from balbook.run.programs import note_versions
 from balbook.run.run import write_beside
 from balbook.scrubbing import known_secrets
-from balbook.sealing import seal_run
+from balbook.sealing import is_lost, seal_run
 from balbook.statement import STATEMENT
 from balbook.verdict import EXIT_STATUS, Stated
 
@@ -46,12 +46,13 @@ def resume(run_dir: Path, say: Say) -> Stated:
     """Goes on with a run whose process died: the same plan, less the steps that the journal has as finished."""
     journal = Journal(run_dir / "journal.jsonl")
     run_id = run_id_of(run_dir)
-    if pid := process.find(run_dir):
-        raise BadInput(f"run {run_id} is running, as process {pid}", advice=f"Watch it: balbook records show {run_id}")
+    if process.is_alive(run_dir):
+        where = f"as process {pid}" if (pid := process.find(run_dir)) else "on another machine"
+        raise BadInput(f"run {run_id} is running, {where}", advice=f"Watch it: balbook records show {run_id}")
     started, finished = journal.last("apply_started"), journal.last("apply_finished")
     if started is None:
         raise BadInput(f"run {run_id} has applied nothing", advice=f"Apply its plan: balbook apply --plan {run_id}")
-    if finished and finished["seq"] > started["seq"]:
+    if finished and finished["seq"] > started["seq"] and not is_cut_off(run_dir):
         raise BadInput(f"run {run_id} has ended: {finished['verdict']}", advice="There is nothing to go on with; make a new plan.")
     (run_dir / process.STOP_FILE).unlink(missing_ok=True)
     if (run_dir / STATEMENT).exists():
@@ -61,6 +62,18 @@ def resume(run_dir: Path, say: Say) -> Stated:
     opened = journal.last("run_opened") or {}
     seal_run(read_inventory(Path(opened["inventory"]["path"])), run_dir, say)
     return stated
+
+
+def is_cut_off(run_dir: Path) -> bool:
+    """Whether something was applied and then nobody was left to end it: the run's process died, or who followed it did.
+
+    In the latter case the process has reached a safe state, and what it says it came to is not what anybody decided.
+    """
+    if is_lost(run_dir):
+        return True
+    names = [event["event"] for event in Journal(run_dir / "journal.jsonl").events()]
+    begun = names[len(names) - names[::-1].index("apply_started") - 1 :] if "apply_started" in names else []
+    return "controller_gone" in begun and not {"concluded", "run_closed"} & set(begun)
 
 
 def _to_its_end(run_dir: Path, journal: Journal, say: Say) -> Stated:
@@ -88,12 +101,13 @@ def _not_so(run_dir: Path, journal: Journal) -> Sequence[str]:
     """What the procedure's own checks find wrong now; plans without a procedure have their steps' checks alone."""
     plan = plan_from(json.loads((run_dir / "plan.json").read_text(encoding="utf-8")))
     opened = journal.last("run_opened") or {}
-    if plan.runbook not in procedures.NAMES:
+    notebook = Path(str(opened["notebook"])) if opened.get("notebook") else None
+    if plan.runbook not in procedures.NAMES and (notebook is None or notebook.stem != plan.runbook):
         return []
     inventory = read_inventory(Path(opened["inventory"]["path"]))
     site = Site(inventory, transports.connect(inventory), opened["parameters"])
     try:
-        checks = procedures.procedure(plan.runbook).verify(site, plan)
+        checks = procedures.procedure(plan.runbook, notebook).verify(site, plan)
         note_versions(site, plan, journal)
     finally:
         site.transport.close()

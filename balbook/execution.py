@@ -13,6 +13,7 @@ from balbook.errors import BadInput
 from balbook.journal import Event
 from balbook.plan import plan_from
 from balbook.runbook import Cell, read_runbook
+from balbook.verdict import cells_that_ran
 
 INJECTED = "injected-parameters"
 """The tag of the cell that papermill adds."""
@@ -66,9 +67,7 @@ def _ran(cells: Sequence[Cell], run: Sequence[Event], has_succeeded: bool) -> It
     """The journal's cells in the notebook, in order; and the other way round where the run succeeded."""
     sources = [cell_digest(cell.source) for cell in cells]
     places: list[int] = []
-    for event in run:
-        if event["event"] != "cell_started":
-            continue
+    for event in cells_that_ran(run):
         after = places[-1] + 1 if places else 0
         here = [i for i, source in enumerate(sources) if source == event.get("source_sha256")]
         if not here:
@@ -79,8 +78,12 @@ def _ran(cells: Sequence[Cell], run: Sequence[Event], has_succeeded: bool) -> It
             yield f"event {event['seq']}: {cells[places[-1]].label} ran again or out of order, yet the verdict is succeeded"
     if has_succeeded:
         known = set(places)
+        # A run that went on without its notebook, which was cut off, has verified itself; the cells behind stand there as they are.
+        is_resumed = any(event["event"] == "resumed" for event in run)
+        end = max(places, default=-1) + 1 if is_resumed else len(cells)
         for i in range(min(places, default=0), len(cells)):
-            if i not in known and cells[i].source.strip() and INJECTED not in cells[i].tags:
+            is_left = i >= end and not cells[i].has_outputs
+            if i not in known and cells[i].source.strip() and INJECTED not in cells[i].tags and not is_left:
                 yield f"{cells[i].label} is not in the journal: added, or never run"
 
 

@@ -66,7 +66,7 @@ def write_metrics(path: Path, application: str, runbook: str, *, verdict: str, s
 
 def failed_requests(measured: Event | None) -> int:
     """The failed requests of a measurement; -1 where nothing was measured."""
-    return int(measured["failed"]) if measured else -1
+    return int(measured.get("failed", -1)) if measured else -1
 
 
 def _post(url: str, line: str, token: str) -> str:

@@ -116,8 +116,20 @@ def read_record(run_dir: Path) -> Record:
 def adopt(notebook: Path, records: Path) -> Path:
     """Put an executed notebook, left by plain papermill or JupyterLab, into its run's folder; that folder.
 
-    The notebook names its run in an output. BadInput where it cannot be read, names no run, or the run is sealed already.
+    BadInput where it cannot be read, names no run, or the run is sealed already.
     """
+    run = run_of_notebook(notebook, records)
+    first = next(whole_events(run / JOURNAL), {})
+    target = run / f"{first.get('runbook') or notebook.stem}.ipynb"
+    if (run / STATEMENT).exists():
+        raise Refused(f"{run} is already sealed", advice="A record is sealed once.")
+    if target.resolve() != notebook.resolve():
+        _reached(run, None, "", lambda: _write_whole(target, notebook.read_bytes()))
+    return run
+
+
+def run_of_notebook(notebook: Path, records: Path) -> Path:
+    """The folder of the run that an executed notebook names in an output; BadInput where there is none."""
     try:
         cells = json.loads(notebook.read_bytes())["cells"]
         outputs = json.dumps([cell.get("outputs", []) for cell in cells if cell["cell_type"] == "code"])
@@ -127,13 +139,7 @@ def adopt(notebook: Path, records: Path) -> Path:
     named = [run for run in runs if (run_id := run_id_of(run)) and re.search(rf"(?<![\w-]){re.escape(run_id)}(?!\w)", outputs)]
     if not named:
         raise BadInput(f"{notebook} is not the notebook of a run in {records}", advice="Was it executed, with this inventory?")
-    run, first = named[-1], next(whole_events(named[-1] / JOURNAL), {})
-    target = run / f"{first.get('runbook') or notebook.stem}.ipynb"
-    if (run / STATEMENT).exists():
-        raise Refused(f"{run} is already sealed", advice="A record is sealed once.")
-    if target.resolve() != notebook.resolve():
-        _reached(run, None, "", lambda: _write_whole(target, notebook.read_bytes()))
-    return run
+    return named[-1]
 
 
 # Writing -------------------------------------------------------------------------------------------------------------------

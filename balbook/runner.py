@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,13 @@ from balbook.journal import Journal, utc_now
 from balbook.parameters import check_parameters
 from balbook.procedures import check_names, with_defaults
 from balbook.run.cells import sha256_of
-from balbook.run.folder import APPROVED_RUN, EXPECTED_DIGEST, NOTEBOOK, RUN_DIR, make_run_dir, new_run_id, run_id_of
+from balbook.run.folder import APPROVED_RUN, EXPECTED_DIGEST, KEY, NOTEBOOK, RUN_DIR, make_run_dir, new_run_id, run_id_of
 from balbook.run.run import require_no_secrets
 from balbook.runbook import Runbook, read_runbook, runbook_path
 from balbook.scrubbing import known_secrets
 from balbook.sealing import seal_run
-from balbook.verdict import Returned, Stated
+from balbook.statement import verdict_of
+from balbook.verdict import EXIT_STATUS, Returned, Stated
 
 Say = Callable[[str], None]
 CELL_TIMEOUT_S = 4 * 3600
@@ -73,12 +75,15 @@ def execute(
     *,
     expected_digest: str = "",
     shown_in: str = "",
+    key: str = "",
+    on_begun: Callable[[Path], None] = lambda run_dir: None,
     say: Say = lambda line: None,
     cell_timeout_s: int = CELL_TIMEOUT_S,
 ) -> Outcome:
     """Runs one runbook to its end and states the verdict. BadInput before anything is touched; else an Outcome, also of a failure.
 
-    `expected_digest`: of the plan that was agreed on, and `shown_in` the run that showed it; another plan is refused.
+    `expected_digest`: of the plan that was agreed on, and `shown_in` the run that showed it; another plan is refused. `key`: kept
+    in the journal. `on_begun` is told the run's folder before anything happens.
     """
     runbook = read_runbook(runbook_path(name))
     given = check_parameters(runbook.parameters, {**parameters, "inventory": str(inventory.path)})
@@ -87,10 +92,11 @@ def execute(
     scrubber = known_secrets(inventory, os.environ)
     require_no_secrets(checked, scrubber)
     run_dir = make_run_dir(inventory, runbook.name, new_run_id(), utc_now())
+    on_begun(run_dir)
     journal = Journal(run_dir / "journal.jsonl", clean=scrubber.data)
     started = time.monotonic()
     about = {RUN_DIR: str(run_dir), NOTEBOOK: str(runbook.path.resolve()), EXPECTED_DIGEST: expected_digest, APPROVED_RUN: shown_in}
-    with _environment(about):
+    with _environment({**about, KEY: key}):
         returned = _execute(runbook, checked, run_dir, journal, say, cell_timeout_s)
     journal.append("executor_returned", status=returned.status, message=returned.message)
     stated = _state(runbook, journal, returned)
@@ -128,8 +134,7 @@ def _papermill(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path, c
 
     from balbook.kernel import LocalKernel
 
-    final = run_dir / f"{runbook.name}.ipynb"
-    draft = run_dir / f".{runbook.name}.running.ipynb"
+    draft = _draft(runbook, run_dir)
     try:
         papermill.execute_notebook(
             str(runbook.path),
@@ -152,11 +157,32 @@ def _papermill(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path, c
     except Exception as exc:
         return Returned("error", f"{type(exc).__name__}: {exc}")
     finally:
-        if draft.exists():
-            _correct(draft)
-            draft.replace(final)
-        else:
-            shutil.copyfile(runbook.path, final)
+        keep_notebook(runbook, run_dir)
+
+
+def keep_notebook(runbook: Runbook, run_dir: Path) -> None:
+    """Puts the notebook, as far as it was executed, into its place in the record; nothing where it is there."""
+    final, draft = run_dir / f"{runbook.name}.ipynb", _draft(runbook, run_dir)
+    if draft.exists():
+        _correct(draft)
+        draft.replace(final)
+    elif not final.exists():
+        shutil.copyfile(runbook.path, final)
+
+
+def outcome_of(runbook: Runbook, run_dir: Path) -> Outcome:
+    """What a run came to that has ended before."""
+    journal = Journal(run_dir / "journal.jsonl")
+    events = journal.events()
+    stated, why = verdict_of(events)
+    told = next((e for e in reversed(events) if "exit_status" in e), {})
+    status = int(told["exit_status"]) if stated == "failed" and told.get("exit_status") else EXIT_STATUS[stated]
+    seconds = datetime.fromisoformat(events[-1]["at"]) - datetime.fromisoformat(events[0]["at"])
+    return _outcome(runbook, run_dir, journal, Stated(stated, why, status), seconds.total_seconds())
+
+
+def _draft(runbook: Runbook, run_dir: Path) -> Path:
+    return run_dir / f".{runbook.name}.running.ipynb"
 
 
 @contextlib.contextmanager

@@ -80,12 +80,12 @@ def close(run_dir: Path) -> None:
     journal.append("run_closed", verdict=stated.verdict, why=stated.why, by="seal")
 
 
-def seal_run(inventory: Inventory, run_dir: Path, say: Callable[[str], None]) -> Record | None:
+def seal_run(inventory: Inventory, run_dir: Path, say: Callable[[str], None], *, is_given_up: bool = False) -> Record | None:
     """Seals a run that is over. What does not work is said, with where the record was left; the run's verdict stands.
 
-    A run whose process was lost is not over: it is sealed once it was resumed, or by `balbook seal`.
+    A run whose process was lost is not over: it is sealed once it was resumed, or was given up (`balbook seal`).
     """
-    if is_lost(run_dir):
+    if is_lost(run_dir) and not is_given_up:
         say(f"not sealed: the run's process was lost. Go on with it: balbook resume {run_dir.name.rpartition('-')[2]}")
         return None
     try:

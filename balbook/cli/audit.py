@@ -1,4 +1,4 @@
-"""`records verify|diff|export|anchor`, `seal`, `approve`: what an auditor, and whoever answers to one, calls."""
+"""`records verify|diff|export|anchor`, `approve`: what an auditor, and whoever answers to one, calls."""
 
 from __future__ import annotations
 
@@ -16,17 +16,13 @@ from balbook.inventory import Inventory
 from balbook.table import Table
 
 MOST_SHOWN = 60
-EXAMPLES = {"seal": "balbook seal out.ipynb", "approve": "balbook approve 3f2a90c1 --key ~/.ssh/id_ed25519"}
+EXAMPLE = "balbook approve 3f2a90c1 --key ~/.ssh/id_ed25519"
 
 
 def add(name: str, parser: argparse.ArgumentParser) -> None:
-    """The arguments of `seal` or `approve`."""
-    parser.epilog = f"example: {EXAMPLES[name]}"
+    """The arguments of `approve`."""
+    parser.epilog = f"example: {EXAMPLE}"
     options.add_inventory(parser)
-    if name == "seal":
-        parser.add_argument("what", metavar="NOTEBOOK", help="an executed notebook, or the id or folder of a run that is not sealed")
-        parser.set_defaults(run=seal)
-        return
     parser.add_argument("run_id", metavar="RUN_ID", help="the run that showed the plan")
     parser.add_argument("--key", type=Path, metavar="FILE", help="your SSH key (else the inventory's records.sign_with)")
     parser.add_argument("--reason", default="", metavar="TEXT")
@@ -130,33 +126,6 @@ def anchor(args: argparse.Namespace) -> int:
         raise BadInput(f"{inventory.path} says nothing of an anchor", advice="Set records.anchor: a signed git tag, or a command.")
     head, where = put(sealing.ledger_of(inventory), to)
     print(f"entry {head.number}: {where}")
-    return 0
-
-
-def seal(args: argparse.Namespace) -> int:
-    """Seals what plain papermill or JupyterLab left, or a run that was lost."""
-    from balbook import sealing
-    from balbook.comparison import find_record
-    from balbook.engine.process import find
-    from balbook.record import adopt
-    from balbook.record import seal as seal_record
-
-    inventory = options.inventory_of(args)
-    records = sealing.records_folder(inventory)
-    run_dir = adopt(Path(args.what), records) if args.what.endswith(".ipynb") else find_record(records, args.what)
-    if pid := find(run_dir):
-        raise BadInput(f"{run_dir} is not over: its process {pid} is running", advice="Seal it when that has ended.")
-    sealing.close(run_dir)
-    record = seal_record(
-        run_dir,
-        sealing.ledger_of(inventory),
-        sign_with=sealing.signing_key(inventory),
-        anchor=sealing.anchor_of(inventory),
-        environ=sealing.bare_environment(inventory),
-    )
-    print(f"sealed: {record.folder} ({record.verdict}, {'signed' if record.is_signed else 'not signed'})")
-    for note in record.notes:
-        options.say(f"record: {note}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`schedule add|list|remove`, and `schedule run`, which systemd and cron call."""
+"""`schedule add|list|remove`, `schedule run`, which systemd and cron call, and `schedule airflow`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 import getpass
 import os
 import shlex
+import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +39,7 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
     running.add_argument("name", metavar="NAME")
     running.add_argument("--if-missed", action="store_true", help="only where a time that was due has passed without a run")
     running.set_defaults(run=run)
+    _add_airflow(actions)
 
 
 def add_one(args: argparse.Namespace) -> int:
@@ -82,6 +85,53 @@ def run(args: argparse.Namespace) -> int:
     """One run, now."""
     where = schedules.places(os.environ, is_system=args.system)
     return schedules.run_once(args.name, where, say=options.say, now=lambda: datetime.now().astimezone(), only_if_missed=args.if_missed)
+
+
+def write_airflow(args: argparse.Namespace) -> int:
+    """Writes a DAG file; its path on standard output."""
+    from balbook.schedule import airflow
+
+    wanted = airflow.Wanted(
+        runs=args.runs,
+        inventory=options.inventory_of(args),
+        balbook=(args.balbook or Path(sys.executable).with_name("balbook")).expanduser(),
+        dag_id=args.dag_id,
+        when=args.when,
+        mode=args.mode,
+        retries=args.retries,
+        retry_delay_s=args.retry_delay,
+    )
+    path, is_new = airflow.write_dag(wanted, (args.output or _dags_folder(os.environ)).expanduser(), Path.cwd())
+    if not wanted.balbook.is_file():
+        options.say(f"note: {wanted.balbook} is not on this machine; on the workers it has to be")
+    options.say(f"once for each Airflow: {shlex.join(airflow.pools_command(wanted))}")
+    print(path if is_new else f"{path} is there already")
+    return 0
+
+
+def _add_airflow(actions: Any) -> None:
+    example = "balbook schedule airflow centralized --output /srv/airflow/dags --when 'Mon..Fri 06:30'"
+    adding: argparse.ArgumentParser = actions.add_parser(
+        "airflow",
+        help="write a DAG for Apache Airflow 3",
+        description="Writes a DAG: a task for each runbook.",
+        epilog=f"example: {example}",
+    )
+    options.add_inventory(adding)
+    adding.add_argument("runs", metavar="NAME", help="a pipeline or a runbook")
+    adding.add_argument("--dag-id", default="", metavar="ID", help="default: balbook_NAME_ENVIRONMENT")
+    adding.add_argument("--when", default="", metavar="EXPRESSION", help="calendar expression, UTC (default: only when it is triggered)")
+    adding.add_argument("--mode", choices=MODES, default="apply", help="unless a DAG run's configuration says otherwise (default: apply)")
+    adding.add_argument("--retries", type=int, default=2, metavar="N", help="of each task (default: 2)")
+    adding.add_argument("--retry-delay", type=int, default=60, metavar="SECONDS", help="before a retry (default: 60)")
+    adding.add_argument("--balbook", type=Path, metavar="PATH", help="the program on the workers (default: this one)")
+    adding.add_argument("--output", type=Path, metavar="DIR", help="Airflow's dags folder (default: as AIRFLOW_HOME says, else ./dags)")
+    adding.set_defaults(run=write_airflow)
+
+
+def _dags_folder(environ: Mapping[str, str]) -> Path:
+    named, home = environ.get("AIRFLOW__CORE__DAGS_FOLDER"), environ.get("AIRFLOW_HOME")
+    return Path(named or (f"{home}/dags" if home else "dags"))
 
 
 def _add_definition(parser: argparse.ArgumentParser) -> None:

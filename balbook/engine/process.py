@@ -6,6 +6,7 @@ standard input (a pipe that closes when its controller dies) that nobody is watc
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -53,10 +54,29 @@ def follow(process: subprocess.Popen[bytes], journal: Journal, position: int, on
 
 
 def write_pid(run_dir: Path) -> None:
-    """Records this process with its identity, so that a reused PID is not taken for it."""
+    """Records this process with its identity, so that a reused PID is not taken for it.
+
+    It holds a lock on the file for as long as it lives: by that other machines see it, where they share the records.
+    """
     path = run_dir / PID_FILE
     path.with_suffix(".new").write_text(json.dumps({"pid": os.getpid(), "identity": identity(os.getpid())}))
     path.with_suffix(".new").replace(path)
+    fcntl.flock(os.open(path, os.O_RDWR | os.O_CLOEXEC), fcntl.LOCK_EX)  # NFS locks what is open for writing
+
+
+def is_alive(run_dir: Path) -> bool:
+    """Whether the run's process lives, on whichever machine that shares these records."""
+    try:
+        fd = os.open(run_dir / PID_FILE, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
 
 
 def find(run_dir: Path) -> int | None:

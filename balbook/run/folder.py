@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from balbook import runbook
 from balbook.errors import BadInput, Failed
 from balbook.inventory import Inventory, digest_of
 from balbook.inventory.secret_references import secret_references
@@ -21,9 +22,10 @@ from balbook.secrets import without_secrets
 from balbook.signing import fingerprint
 
 RUN_DIR = "BALBOOK_RUN_DIR"
-NOTEBOOK = "BALBOOK_NOTEBOOK"
+NOTEBOOK = runbook.NOTEBOOK
 EXPECTED_DIGEST = "BALBOOK_PLAN_DIGEST"
 APPROVED_RUN = "BALBOOK_APPROVED_RUN"
+KEY = "BALBOOK_KEY"
 
 
 def new_run_id() -> str:
@@ -82,6 +84,7 @@ def opening(
         "versions": {"balbook": __version__, "python": platform.python_version()},
         "lab": inventory.lab,
         "git": _git(inventory.path.parent, without_secrets(environ, secret_references(inventory))),
+        **({"key": environ[KEY]} if environ.get(KEY) else {}),
     }
 
 

@@ -4,6 +4,7 @@ calendar.py      when: what systemd-analyze takes; for cron a documented part of
 definition.py    a schedule as data, checked before anything is written
 systemd.py       unit files
 cron.py          lines of the crontab
+airflow.py       a DAG file, for what outgrows one machine
 places.py        where definitions, outcomes and units are kept
 book.py          add, list, remove
 occurrence.py    one run: no overlap, exit status and record kept

@@ -171,9 +171,11 @@ def test_every_shipped_example_that_names_a_known_runbook_can_be_added(machine: 
     assert drift == {"runs": "provision", "mode": "plan", "when": "Mon 06:00", "catch_up": True, "fail_on_changes": True}
     drill = read_example("nightly-failover-drill")
     assert (drill["runs"], drill["mode"], drill["catch_up"]) == ("failover_drill", "apply", False)
+    checks = read_example("daily-certificate-and-disk-checks")
+    assert (checks["runs"], checks["mode"], checks["fail_on_changes"]) == ("provision", "plan", True)
     for backend in ("systemd", "cron"):
-        for example in (drift, drill):
-            add(machine.schedule(f"a-{backend}-{example['runs']}", when=example["when"], backend=backend), machine.where)
+        for number, example in enumerate((drift, drill, checks)):
+            add(machine.schedule(f"a-{backend}-{number}", when=example["when"], backend=backend), machine.where)
 
 
 @pytest.mark.parametrize("text", ["[]", "version: 2\n", "version: 1\nrun: x\n", "a: [", "version: 1\nversions: 2\n"])

@@ -1,0 +1,196 @@
+"""A DAG file for Apache Airflow 3 from a pipeline or a runbook; `templates/airflow/dag.py.j2` says how it works and why.
+
+The file imports nothing of balbook: Airflow pins hundreds of packages for itself, so balbook stays in a virtual environment of its
+own and is called by its path. A task is `balbook apply RUNBOOK --key …`: the key is the DAG run's id, by which a retry resumes
+(`balbook.once`). `PapermillOperator` takes no key, does not pass on a request to stop, knows no time limit and hides the code in the
+notebook that it leaves; it is used where that does no harm: for runbooks that change nothing on any host.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from balbook.command import require_word
+from balbook.errors import BadInput, Failed, Refused, nearest
+from balbook.inventory import Inventory
+from balbook.own_file import marked, write_own
+from balbook.parameters import Parameter
+from balbook.pipeline import Entry, Pipeline, find_pipelines, read_pipeline
+from balbook.render import render
+from balbook.runbook import Runbook, find_runbooks, read_runbook, runbook_path
+from balbook.schedule import calendar
+from balbook.sealing import records_folder
+
+READ_ONLY = ("report", "verify")
+"""Runbooks that change nothing on any host, whatever their mode."""
+FIXED = ("inventory",)
+"""Parameters that a DAG run does not choose."""
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "str": {"type": "string"},
+    "int": {"type": "integer"},
+    "float": {"type": "number"},
+    "bool": {"type": "boolean"},
+    "list[str]": {"type": "array", "items": {"type": "string"}},
+}
+MADE_BY = "balbook schedule airflow"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a DAG is made for. `when`: a calendar expression that cron can keep, UTC; empty: only when somebody triggers it.
+
+    `balbook`: the program in its own virtual environment, as the workers see it.
+    """
+
+    runs: str
+    inventory: Inventory
+    balbook: Path
+    dag_id: str = ""
+    when: str = ""
+    mode: str = "apply"
+    retries: int = 2
+    retry_delay_s: int = 60
+
+    @property
+    def name(self) -> str:
+        """The DAG's id."""
+        return self.dag_id or f"balbook_{self.runs}_{self.inventory.environment}"
+
+    @property
+    def pool(self) -> str:
+        """The pool with one slot that all DAGs of an environment share."""
+        return f"balbook-{self.inventory.environment}"
+
+
+def dag_text(wanted: Wanted, cwd: Path) -> str:
+    """The whole file, its first line included. BadInput where anything does not belong into it."""
+    return marked(render("airflow/dag.py.j2", **_values(wanted, cwd)), MADE_BY)
+
+
+def write_dag(wanted: Wanted, folder: Path, cwd: Path) -> tuple[Path, bool]:
+    """Writes the file; (its path, False) where it is there already.
+
+    Refused where a foreign file stands there, or another one in the folder has a DAG of this id. Beside it the folder for the
+    notebooks of `PapermillOperator` is made.
+    """
+    text = dag_text(wanted, cwd)
+    path = folder / f"{wanted.name}.py"
+    if taken := next((other for other in _python_files(folder) if other != path and wanted.name in _dag_ids(other)), None):
+        raise Refused(f"the DAG id {wanted.name!r} is taken by {taken}; nothing was written", advice="Give another one with --dag-id.")
+    notebooks = records_folder(wanted.inventory) / ".airflow"
+    try:
+        notebooks.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as exc:
+        raise Failed(f"{notebooks} cannot be made: {exc.strerror}", advice="May you write where the records are?") from exc
+    return path, write_own(path, text)
+
+
+def pools_command(wanted: Wanted) -> list[str]:
+    """The argv that makes the environment's pool, once for each Airflow."""
+    return ["airflow", "pools", "set", wanted.pool, "1", f"one deployment at a time in {wanted.inventory.environment}"]
+
+
+def _values(wanted: Wanted, cwd: Path) -> dict[str, Any]:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}", wanted.name):
+        raise BadInput(f"the DAG id {wanted.name!r} is not allowed", advice="Use letters, digits, _, - and .; give it with --dag-id.")
+    if wanted.mode not in ("plan", "apply"):
+        raise BadInput(f"mode {wanted.mode!r} is neither plan nor apply", advice="plan changes nothing.")
+    if not (0 <= wanted.retries <= 100 and 0 <= wanted.retry_delay_s <= 86_400):
+        raise BadInput(f"{wanted.retries} retries after {wanted.retry_delay_s} s", advice="0 to 100 retries, after 0 to 86400 s.")
+    pipeline = _pipeline(wanted.runs, cwd)
+    tasks = [_task(entry) for entry in pipeline.entries]
+    _require_distinct([task["name"] for task in tasks])
+    paths = {"balbook": wanted.balbook, "inventory": wanted.inventory.path, "records": records_folder(wanted.inventory)}
+    return {
+        **{name: _require_plain(name, path) for name, path in paths.items()},
+        "dag_id": wanted.name,
+        "runs": wanted.runs,
+        "environment": require_word(wanted.inventory.environment, "environment"),
+        "pool": wanted.pool,
+        "cron": calendar.parse(wanted.when).cron_fields() if wanted.when else None,
+        "retries": wanted.retries,
+        "retry_delay_s": wanted.retry_delay_s,
+        "params": [_param(parameter, wanted) for parameter in pipeline.parameters if parameter.name not in FIXED],
+        "tasks": tasks,
+        "has_papermill": any(task["is_papermill"] for task in tasks),
+        "python": wanted.balbook.with_name("python"),
+        "repr": repr,
+    }
+
+
+def _pipeline(name: str, cwd: Path) -> Pipeline:
+    pipelines = find_pipelines(cwd)
+    if name in pipelines:
+        return read_pipeline(pipelines[name])
+    if name in find_runbooks():
+        return Pipeline(name, runbook_path(name), (Entry(name),))
+    raise BadInput(f"there is no runbook or pipeline {name!r}", advice=nearest(name, [*find_runbooks(), *pipelines]))
+
+
+def _task(entry: Entry) -> dict[str, Any]:
+    runbook = read_runbook(runbook_path(entry.runbook))
+    names = [p.name for p in runbook.parameters if p.name not in (*FIXED, *entry.parameters)]
+    is_papermill = runbook.name in READ_ONLY
+    return {
+        "name": runbook.name,
+        "title": runbook.title,
+        "given": [name for name in names if is_papermill or name != "mode"],  # apart from that the mode is the command
+        "fixed": _require_no_template(runbook, dict(entry.parameters)),
+        "is_papermill": is_papermill,
+        "notebook": _require_plain("notebook", runbook.path.resolve()),
+    }
+
+
+def _param(parameter: Parameter, wanted: Wanted) -> dict[str, Any]:
+    """The parameter as the arguments of Airflow's Param."""
+    if parameter.name == "mode":
+        return {"name": "mode", "default": wanted.mode, "schema": {"type": "string", "enum": ["plan", "apply"]}, "help": parameter.help}
+    # Airflow's form insists on a text where null is not allowed; the template makes an empty text of it again.
+    schema = {"type": ["string", "null"]} if parameter.default == "" else SCHEMAS[parameter.type]
+    return {"name": parameter.name, "default": parameter.default, "schema": schema, "help": parameter.help}
+
+
+def _require_distinct(names: Sequence[str]) -> None:
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise BadInput(f"the runbook {twice[0]} is twice in it", advice="In a DAG each runbook is one task: make two pipelines.")
+
+
+def _require_plain(name: str, path: Path) -> str:
+    """A path that Airflow takes as it stands: it fills in what stands in braces, and reads a file where a word ends in .sh."""
+    text = str(path)
+    if not path.is_absolute() or not text.isprintable() or re.search(r"[{}]|\.(sh|bash)$", text):
+        raise BadInput(f"{name}: {text!r} cannot stand in a DAG", advice="Give an absolute path without braces that does not end in .sh.")
+    return text
+
+
+def _require_no_template(runbook: Runbook, fixed: dict[str, Any]) -> dict[str, Any]:
+    if "{" in repr(list(fixed.values())):
+        raise BadInput(f"{runbook.name}: its parameters {fixed} have braces, which Airflow would fill in", advice="Do without them.")
+    return fixed
+
+
+def _python_files(folder: Path) -> Iterator[Path]:
+    yield from sorted(folder.rglob("*.py")) if folder.is_dir() else ()
+
+
+def _dag_ids(path: Path) -> set[str]:
+    """The ids of the DAGs that a file makes, as far as they stand in it: `DAG("id")`, `DAG(dag_id="id")`, `@dag`."""
+    found: set[str] = set()
+    with suppress(OSError, SyntaxError, ValueError):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Call) and _called(node.func) in ("DAG", "dag"):
+                words = [*node.args[:1], *(k.value for k in node.keywords if k.arg == "dag_id")]
+                found |= {word.value for word in words if isinstance(word, ast.Constant) and isinstance(word.value, str)}
+            elif isinstance(node, ast.FunctionDef) and any(_called(getattr(d, "func", d)) == "dag" for d in node.decorator_list):
+                found.add(node.name)
+    return found
+
+
+def _called(function: ast.expr) -> str:
+    return function.id if isinstance(function, ast.Name) else function.attr if isinstance(function, ast.Attribute) else ""
