@@ -21,9 +21,10 @@ _HOME = {
     "Table": "balbook.table",
     "build_plot": "balbook.report",
     "failover_plot": "balbook.report",
+    "footprint_plot": "balbook.report",
     "latency_plot": "balbook.report",
     "load_inventory": "balbook.inventory",
-    "open_run": "balbook.run",
+    "open_run": "balbook.forms",
     "report_page": "balbook.report",
 }
 
@@ -38,6 +39,7 @@ __all__ = [
     "Table",
     "build_plot",
     "failover_plot",
+    "footprint_plot",
     "latency_plot",
     "load_inventory",
     "open_run",

@@ -5,6 +5,7 @@
     │   ├── InventoryError       the inventory cannot be used
     │   ├── ParameterError       a runbook's parameter is unknown or of the wrong type
     │   └── Refused              well-formed, but must not be done now (lock, capacity, changed facts)
+    │       └── NotYet           a person has to do something first, such as press a button; nothing has failed
     ├── Failed                   something was tried and did not work              exit 1
     │   ├── HostError            a host cannot be reached or trusted
     │   │   ├── HostUnreachable
@@ -61,6 +62,10 @@ class ParameterError(BadInput):
 
 class Refused(BadInput):
     """The request is well-formed but must not be carried out now."""
+
+
+class NotYet(Refused):
+    """A person has to do something first, such as fill in a form or press a button; nothing has failed."""
 
 
 class Failed(BalbookError):

@@ -22,11 +22,16 @@ def precondition_table(plan: Plan) -> Table:
 
 def diffs(plan: Plan) -> str:
     """The diffs of all steps that change files; equal ones once."""
+    return "\n".join(f"# on {', '.join(hosts)}\n{diff}" for diff, hosts in diffs_by_text(plan).items())
+
+
+def diffs_by_text(plan: Plan) -> dict[str, list[str]]:
+    """The hosts of each diff that is still to be made, in the order of the steps."""
     seen: dict[str, list[str]] = {}
     for step in plan.steps:
         if step.diff and not step.is_done:
             seen.setdefault(step.diff, []).append(step.host)
-    return "\n".join(f"# on {', '.join(hosts)}\n{diff}" for diff, hosts in seen.items())
+    return seen
 
 
 def subject(plan: Plan) -> str:

@@ -13,6 +13,8 @@ from balbook.journal import Event
 
 EXIT_STATUS = {"succeeded": 0, "planned": 0, "failed": 1, "inconclusive": 3}
 INJECTED_AFTER = "parameters"
+WAITING = "waiting"
+"""The status of a cell that could not be run yet; it did nothing."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,15 @@ def state(events: Sequence[Event], expected_cells: Sequence[str], returned: Retu
     if error := _last(events, "error"):
         status = int(error["exit_status"])
         return Stated("inconclusive" if status == 3 else "failed", _with_advice(error), status)
+    concluded = _last(events, "concluded")
+    if returned.status == "error" and concluded and concluded["verdict"] in ("failed", "inconclusive"):
+        return _stated(str(concluded["verdict"]), str(concluded["why"]))  # the conclusion says so by an error of its own
     if returned.status != "ok":
         return _stated("failed", f"{returned.status}: {returned.message}".rstrip(": "))
     if ended := next((e for e in events if e["event"] == "cell_finished" and e["status"] == "error"), None):
         name = str(ended.get("error", "an error"))
         word = "sys_exit" if name == "SystemExit" else "cell_error"
         return _stated("failed", f"{word}: the cell run as number {ended['number']} ended with {name}, and yet the executor went on")
-    concluded = _last(events, "concluded")
     if concluded is None:
         return _stated("inconclusive", "the executor returned, but the run was never concluded")
     if wrong := _wrong_cells(events, expected_cells):
@@ -52,6 +56,12 @@ def state(events: Sequence[Event], expected_cells: Sequence[str], returned: Retu
     if planned and planned["digest"] != concluded["digest"]:
         return _stated("inconclusive", "changed_plan: the conclusion is about another plan than the one that was shown")
     return _stated(str(concluded["verdict"]), str(concluded["why"]))
+
+
+def cells_that_ran(events: Sequence[Event]) -> list[Event]:
+    """The `cell_started` of every cell but those that only said what has to be done first (`waiting`)."""
+    waited = {e["number"] for e in events if e["event"] == "cell_finished" and e.get("status") == WAITING}
+    return [e for e in events if e["event"] == "cell_started" and e.get("number") not in waited]
 
 
 def _stated(verdict: str, why: str) -> Stated:
@@ -68,7 +78,7 @@ def _last(events: Sequence[Event], name: str) -> Event | None:
 
 def _wrong_cells(events: Sequence[Event], expected: Sequence[str]) -> str:
     """What differs between the cells that ran and the runbook's; empty where nothing does."""
-    ran = [e for e in events if e["event"] == "cell_started"]
+    ran = cells_that_ran(events)
     own = [e for i, e in enumerate(ran) if not _is_injected(ran, i)]
     found = [_stands_for(e, expected) for e in own]
     if found == list(expected):

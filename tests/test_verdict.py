@@ -33,6 +33,12 @@ def test_a_run_whose_executor_did_not_return_well_has_failed_whatever_was_conclu
     assert (stated.verdict, stated.why, stated.exit_status) == ("failed", f"{how}: what it said", 1)
 
 
+@pytest.mark.parametrize(("verdict", "status"), [("failed", 1), ("inconclusive", 3)])
+def test_a_conclusion_that_is_not_good_ends_by_an_error_and_is_the_verdict_all_the_same(verdict: str, status: int) -> None:
+    stated = state(events(verdict=verdict, why="so"), CELLS, Returned("error", "a long traceback"))
+    assert (stated.verdict, stated.why, stated.exit_status) == (verdict, "so", status)
+
+
 @pytest.mark.parametrize(("status", "verdict"), [(1, "failed"), (2, "failed"), (3, "inconclusive")])
 def test_an_error_in_the_journal_decides_with_its_exit_status_and_advice(status: int, verdict: str) -> None:
     error = {"event": "error", "message": "app1: no route", "advice": "Is it up?", "exit_status": status}

@@ -16,10 +16,11 @@ class Picture:
     path: Path
     alt: str
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
         from base64 import b64encode
 
-        return {"image/png": b64encode(self.path.read_bytes()).decode(), "text/plain": self.alt}
+        data = {"image/png": b64encode(self.path.read_bytes()).decode(), "text/plain": self.alt}
+        return data, {"image/png": {"alt": self.alt}}
 
 
 def latency_plot(run: Run) -> Picture | str:

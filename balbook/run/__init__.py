@@ -4,6 +4,7 @@ It stands above `procedures`, which it calls by the runbook's name, and hands th
 call is written to the journal of the run, whoever executes the notebook.
 """
 
-from balbook.run.run import Run, open_run
+from balbook.run.opening import open_run
+from balbook.run.run import Run
 
 __all__ = ["Run", "open_run"]

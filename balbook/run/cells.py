@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from balbook.errors import BadInput
+from balbook.errors import BadInput, NotYet
 from balbook.journal import Journal
 from balbook.parameters import declared_parameters
+from balbook.verdict import WAITING
 
 
 def sha256_of(source: str) -> str:
@@ -51,13 +52,22 @@ class CellWatch:
     def after(self, result: Any) -> None:
         cell = self._cell(result.info.raw_cell if result.info else "", result.execution_count or 0)
         error = result.error_before_exec or result.error_in_exec
-        ended = {"status": "error", "error": type(error).__name__} if error else {"status": "ok"}
-        self._journal.append("cell_finished", **ended, **cell)
+        self._journal.append("cell_finished", **ending(error), **cell)
 
     def _cell(self, source: str, number: int) -> dict[str, Any]:
-        sha256 = sha256_of(source)
-        role = self._roles.get(sha256) or ("parameters" if _declares_only(source) else "unknown")
-        return {"role": role, "number": number, "source_sha256": sha256}
+        return {"role": role_of(source, self._roles), "number": number, "source_sha256": sha256_of(source)}
+
+
+def role_of(source: str, roles: Mapping[str, str]) -> str:
+    """The role of a cell by the runbook's `roles` (by sha256): a parameters cell may be filled in by hand, any other is `unknown`."""
+    return roles.get(sha256_of(source)) or ("parameters" if _declares_only(source) else "unknown")
+
+
+def ending(error: BaseException | None) -> dict[str, str]:
+    """How a cell ended, as the journal has it."""
+    if isinstance(error, NotYet):
+        return {"status": WAITING}
+    return {"status": "error", "error": type(error).__name__} if error else {"status": "ok"}
 
 
 def _declares_only(source: str) -> bool:

@@ -7,10 +7,14 @@ JupyterLab, papermill or a log can see it.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from balbook.scrubbing import Pieces
 from balbook.secrets import Scrubber
+
+Listener = Callable[[str, Any, Any], None]
+"""Hears the kind, the content and the parent's header of every message that leaves, scrubbed."""
 
 
 class Gate:
@@ -18,6 +22,7 @@ class Gate:
 
     def __init__(self, session: Any, scrubber: Scrubber) -> None:
         self.scrubber = scrubber
+        self.listeners: list[Listener] = []
         self._session, self._send = session, session.send
         self._lock = threading.RLock()  # streams are sent by a thread of their own
         self._pieces: dict[str, Pieces] = {}
@@ -36,6 +41,7 @@ class Gate:
             else:
                 self._let_out()
                 given = self.scrubber.data(given)
+            self._tell(kind, given, message.get("parent_header") if isinstance(message, dict) else parent)
             if isinstance(message, dict):
                 return self._send(stream, {**message, "content": given}, parent=parent, ident=ident, **rest)
             return self._send(stream, message, given, parent=parent, ident=ident, **rest)
@@ -48,16 +54,24 @@ class Gate:
         for name, pieces in self._pieces.items():
             if held := pieces.end():
                 stream, parent, ident = self._last[name]
+                self._tell("stream", {"name": name, "text": held}, parent)
                 self._send(stream, "stream", {"name": name, "text": held}, parent=parent, ident=ident)
 
+    def _tell(self, kind: str, content: Any, parent: Any) -> None:
+        header = parent.get("header", parent) if isinstance(parent, dict) else {}
+        for listener in self.listeners:
+            listener(kind, content, header)
 
-def guard(shell: Any, scrubber: Scrubber) -> None:
-    """From now on the kernel of `shell` (None: no kernel) sends nothing that holds a secret of `scrubber`."""
+
+def guard(shell: Any, scrubber: Scrubber) -> Gate | None:
+    """From now on the kernel of `shell` (None: no kernel) sends nothing that holds a secret of `scrubber`; its gate."""
     session = getattr(getattr(shell, "kernel", None), "session", None)
     if session is None:
-        return
+        return None
     gate = getattr(session.send, "__self__", None)
     if isinstance(gate, Gate):
         gate.scrubber.learn(scrubber)
-    else:
-        session.send = Gate(session, scrubber).send
+        return gate
+    gate = Gate(session, scrubber)
+    session.send = gate.send
+    return gate

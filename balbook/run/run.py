@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,56 +13,16 @@ from balbook import approval, plan_view, procedures, progress, sealing
 from balbook import transport as transports
 from balbook.engine import process
 from balbook.errors import BadInput, BalbookError, Failed, Inconclusive, ParameterError, Refused
-from balbook.inventory import Inventory, load_inventory
+from balbook.inventory import Inventory
 from balbook.journal import Event, Journal, utc_now
-from balbook.lab_place import running_inventory
-from balbook.parameters import check_parameters
 from balbook.plan import Plan
 from balbook.procedures import Check
 from balbook.procedures.site import Site
-from balbook.run.cells import CellWatch, running_shell, sha256_of
 from balbook.run.display import Verdict, show
-from balbook.run.folder import APPROVED_RUN, EXPECTED_DIGEST, NOTEBOOK, RUN_DIR, make_run_dir, new_run_id, opening, run_id_of
-from balbook.run.outputs import guard
+from balbook.run.folder import APPROVED_RUN, EXPECTED_DIGEST, run_id_of
 from balbook.run.programs import note_versions
-from balbook.runbook import read_runbook, runbook_path
-from balbook.scrubbing import known_secrets
 from balbook.secrets import Scrubber
 from balbook.table import Table
-
-MODES = ("plan", "apply")
-
-
-def open_run(name: str, **parameters: Any) -> Run:
-    """Opens a run of the runbook `name`: parameters and inventory checked, folder and journal begun.
-
-    Connects to no host. Raises BadInput where something is wrong; nothing was touched then.
-    """
-    runbook = read_runbook(runbook_path(name))
-    checked = check_parameters(runbook.parameters, parameters)
-    if checked["mode"] not in MODES:
-        raise ParameterError(f"parameter mode: {checked['mode']!r} is neither 'plan' nor 'apply'", advice="plan changes nothing.")
-    inventory = load_inventory(
-        None, parameter=str(checked["inventory"]), environ=os.environ, cwd=Path.cwd(), lab_inventory=running_inventory(os.environ)
-    )
-    checked = check_parameters(runbook.parameters, procedures.with_defaults(inventory, name, checked))
-    procedures.check_names(inventory, checked)
-    scrubber = known_secrets(inventory, os.environ)
-    guard(running_shell(), scrubber)
-    require_no_secrets(checked, scrubber)
-    given = os.environ.get(RUN_DIR)
-    run_dir = Path(given) if given else make_run_dir(inventory, name, new_run_id(), utc_now())
-    journal = Journal(run_dir / "journal.jsonl", clean=scrubber.data)
-    # The file that is executed, where the executor says so; else it can only be ours, and another one shows by its cells.
-    notebook = os.environ.get(NOTEBOOK)
-    executed = read_runbook(Path(notebook)) if notebook else runbook
-    cells = [(sha256_of(cell.source), cell.role) for cell in executed.cells if cell.type == "code"]
-    told = {"procedure": name, "notebook": str(executed.path.resolve()), "cells": [sha256 for sha256, _ in cells]}
-    journal.append("run_opened", run_id=run_id_of(run_dir), **opening(inventory, executed.name, executed.sha256, checked), **told)
-    CellWatch.begin(journal, dict(cells))
-    run = Run(name, inventory, checked, run_dir, journal, scrubber)
-    show(run.summary())
-    return run
 
 
 class Run:
@@ -108,9 +68,7 @@ class Run:
             self.journal.append("planned", digest=plan.digest, changes=len(plan.pending), steps=len(plan.steps), unmet=len(plan.unmet))
             self._plan = plan
             note_versions(self._site, plan, self.journal)
-            show(plan_view.precondition_table(plan), plan_view.plan_table(plan))
-            if text := plan_view.diffs(plan):
-                show(text)
+            self.show_plan(plan)
             expected = os.environ.get(EXPECTED_DIGEST)
             if expected and expected != plan.digest:
                 raise Refused(
@@ -126,9 +84,18 @@ class Run:
             if self.mode == "plan":
                 show("Plan mode: nothing was changed.")
                 return
-            self._require_applicable(plan)
-            self._require_approved(plan)
-            self._finished(self._follow())
+            self.require_may_apply(plan)
+            self._finished(self._follow(lambda event: print(line, flush=True) if (line := progress.line_of(event)) else None))
+
+    def carry_out(self, on_event: Callable[[Event], None]) -> None:
+        """Applies the plan that `require_may_apply` has let pass, in a process of its own; raises as `apply` does."""
+        with self._recorded():
+            self._finished(self._follow(on_event))
+
+    def require_may_apply(self, plan: Plan) -> None:
+        """Refused unless this is the plan that was shown, its preconditions are met, and those who must have approved it."""
+        self._require_applicable(plan)
+        self._require_approved(plan)
 
     def verify(self) -> None:
         """Asks the hosts anew whether everything is as it should be; shows and records the answers."""
@@ -154,11 +121,31 @@ class Run:
         digest = self._plan.digest if self._plan else ""
         self.journal.append("concluded", verdict=verdict, why=why, digest=digest)
         self._site.transport.close()
-        show(Verdict(verdict, why, self.name, self.id))
+        self.show_verdict(verdict, why)
         if verdict == "failed":
             raise Failed(f"{self.name}: failed: {why}", advice=f"The record is {self.dir}")
         if verdict == "inconclusive":
             raise Inconclusive(f"{self.name}: inconclusive: {why}", advice=f"The record is {self.dir}")
+
+    def show_plan(self, plan: Plan) -> None:
+        """Shows preconditions, steps and diffs."""
+        show(plan_view.precondition_table(plan), plan_view.plan_table(plan))
+        if text := plan_view.diffs(plan):
+            show(text)
+
+    def show_verdict(self, verdict: str, why: str) -> None:
+        """Shows what the run came to."""
+        show(Verdict(verdict, why, self.name, self.id))
+
+    @property
+    def approved_in(self) -> str:
+        """The run that showed the plan which others have approved; empty where nobody says."""
+        return os.environ.get(APPROVED_RUN, "")
+
+    @property
+    def shown_plan(self) -> Plan | None:
+        """The plan that was shown last; None before there is one."""
+        return self._plan
 
     @property
     def subject(self) -> Mapping[str, Any]:
@@ -187,9 +174,9 @@ class Run:
     def _require_approved(self, plan: Plan) -> None:
         """Where the inventory asks for approvals: the plan is one that was shown, and other people have signed it."""
         application = self.inventory.applications.get(plan.application)
-        if application is None or not application.approvals:
+        if application is None or not application.approvals or not plan.steps:  # without steps nothing can come to be changed
             return
-        shown = os.environ.get(APPROVED_RUN, "")
+        shown = self.approved_in
         if not shown:
             raise Refused(
                 f"{plan.application} needs {application.approvals} approvals: only a plan that was shown and approved is applied",
@@ -202,13 +189,11 @@ class Run:
         approval.keep_approvals(self.dir, [kept for kept, _ in counting])
         self.journal.append("approved", run=shown, digest=plan.digest, by=[signer.principal for _, signer in counting])
 
-    def _follow(self) -> Event | None:
-        """Starts the run's process and shows its events; returns the last one, None where the process was lost."""
+    def _follow(self, on_event: Callable[[Event], None]) -> Event | None:
+        """Starts the run's process and hands on its events; returns the last one, None where the process was lost."""
         position = self.journal.path.stat().st_size
         running = process.start(self.dir)
-        process.follow(
-            running, self.journal, position, lambda event: print(line, flush=True) if (line := progress.line_of(event)) else None
-        )
+        process.follow(running, self.journal, position, on_event)
         return self.journal.last("apply_finished")
 
     def _finished(self, event: Event | None) -> None:

@@ -18,7 +18,7 @@ from balbook.plan import Plan, plan_from
 from balbook.run import Run, open_run
 from balbook.run.folder import EXPECTED_DIGEST
 from balbook.testing import FakeFleet
-from tests.small_fleet import fleet_with, publish
+from tests.small_fleet import change_inventory, fleet_with, publish
 
 
 @pytest.fixture
@@ -66,6 +66,19 @@ def test_a_run_in_plan_mode_shows_the_plan_and_changes_nothing(fleet: FakeFleet,
     assert names(run)[0] == "run_opened"
     assert names(run)[-1] == "concluded"
     assert fleet.is_closed
+
+
+def test_a_runbook_without_steps_needs_no_approval_and_any_other_does(fleet: FakeFleet) -> None:
+    change_inventory(fleet, approvals=1)
+    run = opened(fleet)
+    with pytest.raises(Refused, match="needs 1 approvals"):
+        run.apply(run.plan())
+    verifying = open_run("verify", inventory=str(fleet.inventory.path), mode="apply", application="hotel", release="1.0.0")
+    verifying.apply(verifying.plan())
+    verifying.verify()
+    verifying.evidence()
+    verifying.conclude()
+    assert verifying.measurements()["rss_mb"] == dict.fromkeys(("app1:9090", "app2:9090"), 50.0)
 
 
 def test_a_run_in_apply_mode_ends_succeeded_with_fresh_facts(fleet: FakeFleet, capsys: pytest.CaptureFixture[str]) -> None:

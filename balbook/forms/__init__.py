@@ -1,0 +1,40 @@
+"""The interactive half of a runbook: a form, a plan to judge, a button, a live view, a verdict; for JupyterLab.
+
+`open_run` is what notebooks call. Where a person sits in front of the kernel it gives the run of `interactive`; everywhere
+else the one of `balbook.run`, and nothing of this package is imported. Nothing here blocks the kernel: the cell of `apply`
+draws its panel and ends, so a stop button, an interrupt and a browser that comes back always find a kernel that listens,
+whatever the front end knows of subshells. Only this package imports ipywidgets.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from typing import Any
+
+from balbook.run.cells import running_shell
+from balbook.run.folder import RUN_DIR
+from balbook.run.opening import open_run as open_headless
+
+FORMS = "BALBOOK_FORMS"
+"""`off`: no form, also in JupyterLab; the notebook's cells do at once what they say."""
+
+
+def open_run(name: str, **parameters: Any) -> Any:
+    """Opens a run of the runbook `name`; in JupyterLab it draws the form, and the run opens with the values given there.
+
+    Connects to no host. Raises BadInput where something is wrong; nothing was touched then.
+    """
+    if not has_person():
+        return open_headless(name, **parameters)
+    from balbook.forms.interactive import open_interactively
+
+    return open_interactively(name, parameters)
+
+
+def has_person() -> bool:
+    """Whether a person is asked here: a kernel whose front end lets cells ask, as papermill and nbclient do not."""
+    if os.environ.get(RUN_DIR) or os.environ.get(FORMS, "").lower() == "off":
+        return False
+    kernel = getattr(running_shell(), "kernel", None)
+    return bool(getattr(kernel, "_allow_stdin", False)) and find_spec("ipywidgets") is not None

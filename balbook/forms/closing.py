@@ -1,0 +1,72 @@
+"""The end of a run in JupyterLab: its verdict is stated and shown, its notebook written by balbook itself, its record sealed."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from balbook import verdict
+from balbook.forms import panels
+from balbook.forms.notebook import Recorder, notebook_of
+from balbook.forms.panels import Html
+from balbook.forms.watch import Ran
+from balbook.inventory import Inventory
+from balbook.journal import Journal
+from balbook.run.opening import cells_of
+from balbook.run.run import write_beside
+from balbook.runbook import Runbook
+from balbook.sealing import is_lost, seal_run
+from balbook.verdict import Returned, Stated
+
+NEXT = {
+    "succeeded": "Nothing more is to be done.",
+    "planned": "To apply it, choose the mode `apply` in the form and run the cells again from `preflight`.",
+    "failed": "Mend what the verdict names, then run the cells again from `preflight`: the form opens a new run.",
+    "inconclusive": "Look at the application; run the cells again from `preflight` for a run that shows what it must.",
+}
+
+
+def state(executed: Runbook, journal: Journal, returned: Returned) -> Stated:
+    """Writes the end into the journal, as the runner of headless runs does."""
+    journal.append("executor_returned", status=returned.status, message=returned.message)
+    stated = verdict.state(journal.events(), cells_of(executed), returned)
+    journal.append("run_closed", verdict=stated.verdict, why=stated.why)
+    return stated
+
+
+def keep_notebook(executed: Runbook, ran: Sequence[Ran], recorder: Recorder, parameters: Mapping[str, Any], run_dir: Path) -> Path:
+    """The executed notebook, in the run's folder."""
+    path = run_dir / f"{executed.name}.ipynb"
+    write_beside(path, notebook_of(executed, ran, recorder, parameters))
+    return path
+
+
+def seal(inventory: Inventory, run_dir: Path, notebook: Path, stated: Stated) -> Html:
+    """Seals the record; what a person should know of it."""
+    notes: list[str] = []
+    record = seal_run(inventory, run_dir, notes.append)
+    run_id = run_dir.name.rpartition("-")[2]
+    sealed = "not sealed"
+    if record is not None and record.entry is not None:
+        sealed = f"sealed as entry {record.entry.number} of the ledger, {'signed' if record.is_signed else 'not signed'}"
+    rows = [
+        ("record", f"<code>{escape(str(run_dir))}</code>"),
+        ("seal", escape(sealed)),
+        ("notebook", f"<code>{escape(str(notebook))}</code>"),
+    ]
+    told = "".join(f"<li>{panels.inline(note)}</li>" for note in notes)
+    lines = (
+        [f"balbook resume {run_id}"]
+        if is_lost(run_dir)
+        else [f"balbook records show {run_id}", f"balbook records verify {shlex.quote(str(run_dir))}"]
+    )
+    html = (
+        panels.table(("", ""), [[f"<b>{what}</b>", value] for what, value in rows])
+        + (f"<ul>{told}</ul>" if told else "")
+        + f"<h4>What to do next</h4><p>{panels.inline(NEXT[stated.verdict])}</p>"
+        + "".join(panels.command(line) for line in lines)
+    )
+    return Html(f"<div class='bb-box {panels.BOX[stated.verdict]} bb-record'>{html}</div>", f"record: {run_dir}\n{sealed}")

@@ -1,0 +1,70 @@
+"""The live view on the screen: one page that is replaced, a line that says what is done now, a button that stops.
+
+The buttons stand outside of what is replaced, so that the keyboard's focus stays where it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from html import escape
+
+import ipywidgets as w
+
+from balbook.engine import process
+from balbook.errors import BadInput
+from balbook.forms.follower import Follower
+from balbook.forms.panels import Html
+from balbook.forms.style import CSS
+
+STOP, STOPPING = "Stop safely", "Stopping …"
+
+
+class LiveView:
+    """The widgets of one run that goes on. Values are set only where they have changed."""
+
+    def __init__(self) -> None:
+        self.page, self.doing = w.HTML(), w.HTML()
+        self.stop = w.Button(
+            description=STOP,
+            tooltip="Finishes or takes back the step in hand and ends in a safe state",
+            layout=w.Layout(width="220px", display="none"),
+        )
+        self.stop.add_class("bb-stop")
+        self.stop.on_click(lambda button: self.ask_to_stop())
+        bar = w.HBox([self.stop, self.doing], layout=w.Layout(align_items="center", overflow="visible"))
+        self.root = w.VBox([bar, self.page], layout=w.Layout(overflow="visible"))
+        self.follower: Follower | None = None
+
+    def watch(self, follower: Follower, is_over: Callable[[], bool]) -> None:
+        """Shows the run until it is over; in a thread."""
+        self.follower = follower
+        self.stop.layout.display = ""
+        try:
+            follower.follow(is_over, self._draw)
+        finally:
+            self.stop.layout.display = "none"
+
+    def ask_to_stop(self) -> None:
+        """What `balbook stop` does."""
+        if self.follower is None or self.follower.live.is_over:
+            return
+        self.stop.disabled, self.stop.description = True, STOPPING
+        with contextlib.suppress(BadInput):  # it is over already, and the view will say so
+            process.ask_to_stop(self.follower.run_dir)
+
+    def add(self, html: Html) -> None:
+        """Says more below the page, for good."""
+        self.page.value += html.html
+
+    def _draw(self, page: Html) -> None:
+        assert self.follower
+        _set(self.page, CSS + page.html)
+        _set(self.doing, f"<span class='bb-doing' role='status' aria-live='polite'>{escape(self.follower.live.doing)}</span>")
+        if self.follower.live.stopped_by and not self.stop.disabled:
+            self.stop.disabled, self.stop.description = True, STOPPING
+
+
+def _set(widget: w.HTML, value: str) -> None:
+    if widget.value != value:
+        widget.value = value

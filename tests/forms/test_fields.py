@@ -1,0 +1,130 @@
+"""The form's fields: choices of the inventory, the rules of `balbook apply`, and the command that does the same."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from balbook.errors import NotYet
+from balbook.forms import fields
+from balbook.forms.form import Form
+from balbook.inventory import Inventory
+from balbook.parameters import parse_assignments
+from balbook.runbook import Runbook, read_runbook, runbook_path
+from tests.small_fleet import publish, write_inventory
+
+
+@pytest.fixture
+def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inventory:
+    found = write_inventory(tmp_path)
+    publish(found, "1.0.0", "2.0.0")
+    monkeypatch.setenv("BALBOOK_INVENTORY", str(found.path))
+    return found
+
+
+def form_of(name: str = "hot_deploy", **given: Any) -> Form:
+    return Form(runbook(name), name, given, lambda: None)
+
+
+def runbook(name: str = "hot_deploy") -> Runbook:
+    return read_runbook(runbook_path(name))
+
+
+def labels(form: Form, name: str) -> list[str]:
+    return [label for label, _ in form.fields[name].control.options]
+
+
+def test_choices_come_from_the_inventory_and_its_store(inventory: Inventory) -> None:
+    form = form_of()
+    assert labels(form, "application") == ["hotel"]
+    assert [label.partition(" ")[0] for label in labels(form, "release")] == ["latest", "2.0.0", "1.0.0"]
+    assert labels(form, "release")[0] == "latest (2.0.0)"
+    assert labels(form, "strategy")[0] == "the inventory's (active_active)"
+    assert labels(form_of("provision"), "hosts") == ["app1 (app)", "app2 (app)", "lb1 (balancer)"]
+    assert labels(form_of("rollback"), "release")[0] == "the previous proven one"
+    assert labels(form_of("failover_drill"), "fault") == ["kill", "hang", "drain", "blackhole"]
+
+
+@pytest.mark.parametrize("path", sorted(runbook_path("hot_deploy").parent.glob("*.ipynb")), ids=lambda p: p.stem)
+def test_every_runbook_has_a_form_with_help_for_every_parameter(path: Path, inventory: Inventory) -> None:
+    found = read_runbook(path)
+    form = Form(found, found.name, {}, lambda: None)
+    assert list(form.fields) == [p.name for p in found.parameters]
+    assert all(field.parameter.help for field in form.fields.values())
+    assert found.title in form.twin().html
+
+
+def test_the_parameters_cell_prefills_the_form(inventory: Inventory) -> None:
+    values = form_of(release="1.0.0", reason="new prices", serial=2, mode="apply").values()
+    assert (values["release"], values["reason"], values["serial"], values["mode"]) == ("1.0.0", "new prices", 2, "apply")
+    assert form_of("provision", hosts=["app2"]).values()["hosts"] == ("app2",)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("serial", 0, "is below 1"),
+        ("reason", "two\nlines", "control character"),
+        ("inventory", "/nowhere.yaml", "is not a file"),
+        ("release", "9.9.9", "has no release"),
+    ],
+)
+def test_what_balbook_apply_refuses_is_said_at_the_field_at_once(inventory: Inventory, name: str, value: Any, said: str) -> None:
+    form = form_of(**({name: value} if name == "release" else {}))
+    if name != "release":
+        form.fields[name].control.value = value
+    assert said in form.fields[name].error.value
+    assert "Not ready: 1 field needs attention." in form._state.value
+    with pytest.raises(NotYet, match=name):
+        form.request()
+
+
+def test_a_secret_of_the_inventory_is_refused_at_the_field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = write_inventory(tmp_path)
+    publish(found, "1.0.0")
+    monkeypatch.setenv("BALBOOK_INVENTORY", str(found.path))
+    monkeypatch.setenv("CENTRAL_TOKEN", "Kanarienvogel-17")
+    found.path.write_text(found.path.read_text() + "central: {token: 'env:CENTRAL_TOKEN'}\n")
+    form = form_of()
+    form.fields["reason"].control.value = "it is Kanarienvogel-17"
+    assert "holds a secret" in form.fields["reason"].error.value
+    assert "Kanarienvogel" not in form.fields["reason"].error.value
+
+
+def test_another_inventory_brings_other_choices_and_keeps_what_can_be_kept(inventory: Inventory, tmp_path: Path) -> None:
+    form = form_of(mode="apply")
+    other = write_inventory(tmp_path / "other")
+    publish(other, "7.0.0")
+    form.fields["inventory"].control.value = str(other.path)
+    assert [label.partition(" ")[0] for label in labels(form, "release")] == ["latest", "7.0.0"]
+    assert form.values()["mode"] == "apply"
+
+
+def test_the_command_says_the_same_as_the_form(inventory: Inventory) -> None:
+    form = form_of(reason="it's $(time)", release="1.0.0", serial=2, mode="apply")
+    request = form.request()
+    words = shlex.split(fields.command_line(request))
+    assert words[:5] == ["balbook", "apply", "hot_deploy", "-i", str(inventory.path)]
+    given = parse_assignments(runbook().parameters, words[6::2])
+    defaults = {p.name: p.default for p in runbook().parameters}
+    assert {**defaults, **given, "inventory": str(inventory.path), "mode": "apply"} == request.parameters
+
+
+def test_a_list_is_written_as_the_command_line_takes_it(inventory: Inventory) -> None:
+    request = form_of("provision", hosts=["app1", "lb1"]).request()
+    assert "hosts=app1,lb1" in fields.command_line(request)
+    packages = runbook("pack_push").parameters[4]
+    assert fields.value_of(packages, "a, b") == ["a", "b"]
+
+
+def test_a_form_without_an_inventory_says_so_and_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BALBOOK_INVENTORY", raising=False)
+    monkeypatch.setenv("BALBOOK_LAB_HOME", str(tmp_path / "none"))
+    monkeypatch.chdir(tmp_path)
+    form = form_of()
+    assert "no inventory" in form.fields["inventory"].error.value
+    with pytest.raises(NotYet, match="inventory"):
+        form.request()

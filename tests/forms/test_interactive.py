@@ -1,0 +1,380 @@
+"""A runbook as a person runs it: form, plan, button, view, verdict; cells too early, twice, edited; errors; stops."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+from balbook import transport
+from balbook.engine import process
+from balbook.errors import Failed, HostUnreachable, NotYet, Refused
+from balbook.forms import interactive, ongoing, panels, rescue, view, watch
+from balbook.forms.apply_panel import OVER, WAITS
+from balbook.forms.follower import Follower
+from balbook.forms.interactive import InteractiveRun
+from balbook.journal import verify
+from balbook.record import read_record
+from balbook.runbook import read_runbook, runbook_path
+from balbook.testing import FakeFleet
+from tests.forms.room import Engine, Room
+from tests.small_fleet import fleet_with, publish
+
+SETUP = next(c.source for c in read_runbook(runbook_path("hot_deploy")).cells if c.role == "setup")
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeFleet:
+    fleet = fleet_with(tmp_path, "1.0.0")
+    publish(fleet.inventory, "2.0.0")
+    monkeypatch.setattr(transport, "connect", lambda *args: fleet)
+    monkeypatch.setenv("BALBOOK_INVENTORY", str(fleet.inventory.path))
+    return fleet
+
+
+@pytest.fixture
+def engine(fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    engine = Engine(fleet)
+    monkeypatch.setattr(process, "start", engine.start)
+    monkeypatch.setattr(view.process, "ask_to_stop", engine.ask_to_stop)
+    return engine
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The HTML that the cells showed."""
+    shown: list[str] = []
+    for place in (interactive, watch):
+        monkeypatch.setattr(place, "show", lambda html: shown.append(html.html))
+    return shown
+
+
+@pytest.fixture
+def room(engine: Engine, shown: list[str], monkeypatch: pytest.MonkeyPatch) -> Room:
+    """The parameters and the setup cell have run; the form stands there, with the mode `apply` chosen."""
+    room = Room()
+    monkeypatch.setattr(interactive, "running_shell", lambda: room)
+    monkeypatch.setattr(interactive, "_current", None)
+    room.cells("parameters")
+    room.execution_count += 1
+    room.user_ns["In"].append(SETUP)
+    room.run = interactive.open_interactively("hot_deploy", {"application": ""})
+    ended = SimpleNamespace(info=None, error_before_exec=None, error_in_exec=None, execution_count=2)
+    room.events.tell("post_run_cell", ended)
+    choose(room, mode="apply")
+    return room
+
+
+def choose(room: Room, **values: Any) -> None:
+    for name, value in values.items():
+        room.run._form.fields[name].control.value = value
+
+
+def press(room: Room) -> None:
+    room.run._applying.panel.button.click()
+
+
+def applied(room: Room) -> None:
+    press(room)
+    room.wait(lambda: room.run._applying.panel.state == OVER, "the end of applying")
+
+
+def ended(room: Room) -> None:
+    room.wait(lambda: room.run._is_closed and (room.run.dir / "statement.json").exists(), "the seal")
+
+
+def names(run: InteractiveRun) -> list[str]:
+    return [e["event"] for e in verify(run.dir / "journal.jsonl")]
+
+
+def test_a_whole_run_ends_succeeded_with_a_notebook_and_a_seal(room: Room, fleet: FakeFleet, shown: list[str]) -> None:
+    choose(room, reason="new prices", ticket="OPS-7")
+    assert room.cells("preflight", "plan", "apply") is None
+    assert "apply_started" not in names(room.run)
+    applied(room)
+    assert room.cells("verify", "evidence", "conclude") is None
+    assert set(fleet.running("hotel").values()) == {room.plan.subject["release"]}
+    record = read_record(room.run.dir)
+    assert (record.verdict, record.predicate["reason"], record.predicate["ticket"]) == ("succeeded", "new prices", "OPS-7")
+    assert record.predicate["parameters"]["release"] == "latest"
+    assert "✔ succeeded" in shown[-2]
+    assert "ledger" in shown[-1]
+    cells = {c["id"]: c for c in json.loads((room.run.dir / "hot_deploy.ipynb").read_text())["cells"]}
+    assert "reason = 'new prices'" in "".join(cells["injected-parameters"]["source"])
+    assert [cells[i]["execution_count"] for i in ("parameters", "setup", "preflight", "conclude")] == [1, 2, 3, 8]
+
+
+def test_running_all_cells_changes_nothing_and_waits_for_the_button(room: Room, fleet: FakeFleet, shown: list[str]) -> None:
+    before = repr(fleet.hosts)
+    error = room.cells("preflight", "plan", "apply", "verify", "evidence", "conclude")
+    assert isinstance(error, NotYet)
+    assert "Waiting for your Apply above." in shown[-1]
+    assert repr(fleet.hosts) == before
+    assert room.run.journal.last("cell_finished")["status"] == "waiting"
+    assert room.run._applying.panel.state == WAITS
+    applied(room)
+    assert room.cells("verify", "evidence", "conclude") is None
+    assert read_record(room.run.dir).verdict == "succeeded"
+
+
+def test_a_form_that_is_not_ready_opens_no_run(room: Room, fleet: FakeFleet, shown: list[str]) -> None:
+    choose(room, serial=0)
+    error = room.cells("preflight")
+    assert isinstance(error, NotYet)
+    assert "serial" in shown[-1]
+    assert "is below 1" in shown[-1]
+    assert not list(fleet.inventory.path.parent.glob("records/2*"))
+    choose(room, serial=1)
+    assert room.cells("preflight") is None
+    assert [e["role"] for e in room.run.journal.events() if e["event"] == "cell_started"] == ["parameters", "setup", "preflight"]
+
+
+def test_in_production_the_button_needs_the_applications_name(room: Room, fleet: FakeFleet) -> None:
+    fleet.inventory.path.write_text("environment: production\n" + fleet.inventory.path.read_text())
+    choose(room, inventory=str(fleet.inventory.path))
+    room.cells("preflight", "plan", "apply")
+    panel = room.run._applying.panel
+    assert panel.button.disabled
+    for wrong in ("hotle", "HOTEL", ""):
+        panel.confirmation.value = wrong
+        panel.press()  # a front end that has enabled the button itself
+        assert panel.state == WAITS
+    panel.confirmation.value = "hote"
+    assert "That is not hotel." in panel.told.value
+    panel.confirmation.value = "hotel"
+    assert not panel.button.disabled
+    applied(room)
+    assert room.run.journal.last("apply_finished")["verdict"] == "succeeded"
+
+
+def test_pressing_twice_applies_once(room: Room, engine: Engine) -> None:
+    room.cells("preflight", "plan", "apply")
+    engine.may_go.clear()
+    press(room)
+    press(room)
+    engine.may_go.set()
+    room.wait(lambda: room.run._applying.panel.state == OVER, "the end")
+    assert names(room.run).count("apply_started") == 1
+
+
+def test_cells_say_what_goes_on_while_the_plan_is_applied(room: Room, engine: Engine, shown: list[str]) -> None:
+    room.cells("preflight", "plan", "apply")
+    engine.may_go.clear()
+    press(room)
+    for role in ("preflight", "plan", "apply", "verify", "conclude"):
+        assert isinstance(room.cells(role), NotYet)
+        assert "The run is applying its plan." in shown[-1]
+    for begun in ("is applying its plan; this is its view", "has applied its plan and is not concluded"):
+        room.cells("parameters")
+        error = room.cell("setup", lambda: interactive.open_interactively("hot_deploy", {}))
+        assert begun in str(error)
+        engine.may_go.set()
+        room.wait(lambda: room.run._applying.panel.state == OVER, "the end")
+    room.cells("verify", "evidence", "conclude")
+    assert read_record(room.run.dir).verdict == "succeeded"
+
+
+def test_a_stop_ends_in_a_stated_verdict_and_says_what_to_do(room: Room, engine: Engine) -> None:
+    room.cells("preflight", "plan", "apply")
+    engine.may_go.clear()
+    press(room)
+    room.wait(lambda: room.run._applying.live and room.run._applying.live.began, "the start")
+    room.run.stop()
+    stop = room.run._applying.panel.view.stop
+    assert (stop.disabled, stop.description) == (True, "Stopping …")
+    engine.may_go.set()
+    ended(room)
+    assert read_record(room.run.dir).verdict == "failed"
+    page = room.run._applying.panel.view.page.value
+    assert "asked by SIGTERM" in page
+    assert "balbook status hotel" in page
+    assert "✘ failed" in page
+
+
+def test_a_deployment_that_fails_says_what_where_and_what_next_and_is_sealed(room: Room, fleet: FakeFleet, shown: list[str]) -> None:
+    room.cells("preflight", "plan", "apply")
+    fleet.sick.add(str(room.plan.subject["release"]))
+    press(room)
+    ended(room)
+    page = room.run._applying.panel.view.page.value
+    for heading in ("What failed", "Where", "State now", "What to do next"):
+        assert f"<h4>{heading}</h4>" in page
+    assert "start 2.0.0" in page.partition("What failed")[2].partition("<h4>")[0]
+    assert "(step <code>start app1:9090</code>)" in page
+    assert "was taken back to what it was, and serves" in page
+    assert "was not touched" in page
+    assert "balbook logs hotel" in page
+    assert page.index("What failed") < page.index("Traceback")
+    assert read_record(room.run.dir).verdict == "failed"
+    assert isinstance(room.cells("verify"), NotYet)
+    assert "has ended" in shown[-1]
+
+
+def test_a_lost_process_names_the_command_that_goes_on(room: Room, engine: Engine) -> None:
+    engine.is_lost = True
+    room.cells("preflight", "plan", "apply")
+    press(room)
+    room.wait(lambda: room.run._is_closed and "balbook resume" in room.run._applying.panel.view.page.value, "the end")
+    assert f"balbook resume {room.run.id}" in room.run._applying.panel.view.page.value
+
+
+def test_an_error_in_a_cell_is_a_panel_and_ends_the_run(room: Room, fleet: FakeFleet, shown: list[str]) -> None:
+    fleet.answers["inspect"] = HostUnreachable("app1", "no route", advice="Is it up?")
+    error = room.cells("preflight")
+    assert error is not None
+    panel = next(html for html in shown if "bb-panel-error" in html)
+    assert "no route" in panel
+    assert panel.index("What failed") < panel.index("bb-traceback")
+    assert read_record(room.run.dir).verdict == "failed"
+    del fleet.answers["inspect"]
+    first = room.run.id
+    assert room.cells("preflight") is None
+    assert room.run.id != first
+
+
+@pytest.mark.parametrize(
+    ("roles", "said", "why"),
+    [
+        (("preflight", "preflight", "plan"), "has run already", "out_of_order"),
+        (("plan",), "Skipped before this cell", "skipped_cell"),
+    ],
+)
+def test_cells_twice_or_skipped_are_warned_of_at_once_and_in_the_verdict(
+    room: Room, shown: list[str], roles: tuple[str, ...], said: str, why: str
+) -> None:
+    room.cells(*roles)
+    assert [html for html in shown if "bb-warning" in html and said in html]
+    room.cells("apply")
+    applied(room)
+    room.cells("verify", "evidence", "conclude")
+    record = read_record(room.run.dir)
+    assert (record.verdict, record.predicate["why"].partition(":")[0]) == ("inconclusive", why)
+    assert "? inconclusive" in shown[-2]
+
+
+def test_a_cell_that_was_edited_is_warned_of_and_kept_as_it_ran(room: Room, shown: list[str]) -> None:
+    room.cells("preflight", "plan", "apply")
+    applied(room)
+    room.cell("verify", lambda: room.run.verify(), source="run.verify()  # twice as sure")
+    assert "was edited" in shown[-1] or "was edited" in shown[-2]
+    room.cells("evidence", "conclude")
+    assert read_record(room.run.dir).predicate["why"].startswith("edited_cell")
+    assert "twice as sure" in (room.run.dir / "hot_deploy.ipynb").read_text()
+
+
+def test_plan_mode_says_how_to_apply_and_a_new_run_takes_the_same_form(room: Room, fleet: FakeFleet, shown: list[str]) -> None:
+    before = repr(fleet.hosts)
+    choose(room, mode="plan")
+    assert room.cells("preflight", "plan", "apply") is None
+    assert "Plan mode: nothing was changed." in shown[-1]
+    assert room.cells("verify", "evidence", "conclude") is None
+    assert (read_record(room.run.dir).verdict, repr(fleet.hosts)) == ("planned", before)
+    first = room.run.dir
+    choose(room, mode="apply")
+    room.cells("preflight", "plan", "apply")
+    applied(room)
+    room.cells("verify", "evidence", "conclude")
+    assert room.run.dir != first
+    assert read_record(room.run.dir).verdict == "succeeded"
+
+
+def test_a_run_that_is_left_is_closed_and_sealed_as_never_concluded(room: Room) -> None:
+    room.cells("preflight", "plan", "apply")
+    left = room.run.dir
+    room.run._form._again.click()
+    assert read_record(left).verdict == "inconclusive"
+    assert not room.run._form.fields["release"].control.disabled
+
+
+def test_a_plan_that_is_declined_is_concluded_as_never_applied(room: Room, shown: list[str]) -> None:
+    room.cells("preflight", "plan", "apply")
+    room.run._applying.panel.decline.click()
+    assert isinstance(room.cells("verify"), NotYet)
+    assert room.cells("conclude") is None
+    record = read_record(room.run.dir)
+    assert record.verdict == "inconclusive"
+
+
+def test_a_plan_whose_preconditions_are_not_met_draws_no_button(room: Room, fleet: FakeFleet, shown: list[str]) -> None:
+    fleet.hosts["app1"].system = {"root_writable": "no"}
+    room.cells("preflight", "plan")
+    error = room.cells("apply")
+    assert isinstance(error, Refused)
+    assert room.run._applying is None
+    assert [html for html in shown if "balbook apply provision" in html]
+
+
+def test_what_the_run_has_is_asked_of_it_and_before_that_waits(room: Room) -> None:
+    with pytest.raises(NotYet):
+        _ = room.run.dir
+    with pytest.raises(AttributeError):
+        _ = room.run.nothing_of_the_kind
+    room.cells("preflight")
+    assert room.run.mode == "apply"
+    assert room.run.measurements() == {}
+
+
+def test_an_unexpected_error_while_applying_ends_in_a_stated_verdict(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(run_dir: Path) -> Any:
+        raise OSError("no more processes")
+
+    room.cells("preflight", "plan", "apply")
+    monkeypatch.setattr(process, "start", broken)
+    press(room)
+    ended(room)
+    assert "defect in balbook: OSError: no more processes" in room.run._applying.panel.view.page.value
+    assert read_record(room.run.dir).verdict == "failed"
+
+
+def test_the_error_panel_never_begins_with_a_traceback() -> None:
+    trouble = panels.Trouble("it broke", "app1", "one\ntwo", ["is up"], "mend it", ["balbook status"], "Traceback (most recent call last)")
+    html = panels.error(trouble).html
+    assert html.index("it broke") < html.index("app1") < html.index("two") < html.index("is up") < html.index("mend it")
+    assert html.index("mend it") < html.index("<details class='bb-traceback'>")
+    assert Failed("x").exit_status == 1
+
+
+def test_a_plan_that_needs_approvals_waits_for_them_and_has_not_failed(room: Room, fleet: FakeFleet, shown: list[str]) -> None:
+    data = yaml.safe_load(fleet.inventory.path.read_text())
+    data["applications"]["hotel"]["approvals"] = 1
+    fleet.inventory.path.write_text(yaml.safe_dump(data))
+    room.cells("preflight", "plan")
+    assert isinstance(room.cells("apply"), NotYet)
+    assert f"balbook approve {room.run.id}" in shown[-1]
+    assert room.run.journal.last("error") is None
+    assert room.run._applying is None
+
+
+def test_a_run_whose_kernel_died_is_closed_from_its_journal(room: Room, fleet: FakeFleet, engine: Engine) -> None:
+    room.cells("preflight", "plan", "apply")
+    applied(room)
+    run = room.run
+    run._is_closed = True  # the kernel is gone, and with it whoever would close the run
+    run.journal.append("controller_gone")
+    assert rescue.abandoned(run.dir.parent) == [run.dir]
+    follower = Follower(run.dir, fleet.inventory)
+    follower.follow(follower.has_ended, lambda page: None)
+    said = rescue.rescue(follower, fleet.inventory, {})
+    assert "✘ failed" in said[0].html
+    record = read_record(run.dir)
+    assert record.predicate["why"].startswith("kernel_death")
+    cells = {c["id"]: c for c in json.loads((run.dir / "hot_deploy.ipynb").read_text())["cells"]}
+    assert "Applied: succeeded" in json.dumps(cells["apply"]["outputs"])
+    assert cells["verify"]["execution_count"] is None
+    assert rescue.rescue(follower, fleet.inventory, {}) == []
+
+
+def test_the_form_shows_a_run_that_goes_on(room: Room, fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    room.cells("preflight", "plan", "apply")
+    applied(room)
+    monkeypatch.setattr(ongoing, "ongoing", lambda records: [room.run.dir])
+    ongoing.OngoingNotice(room.run._form).look()
+    (line,) = room.run._form.notice.children
+    told, button = line.children[0].children
+    assert "is applying <b>hot_deploy hotel</b> now" in told.value
+    button.click()
+    room.wait(lambda: line.children[1].children and "Applied: succeeded" in line.children[1].children[0].children[1].value, "the view")
