@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ class State:
 
     `ports` are reserved for the lab's hosts, instances and balancer, whether somebody listens there yet or not.
     `servers` has pid and identity (see `processes.identity`) of each host's server and of Central. `addresses` of hosts that
-    are machines of their own, and `base`, the image that they stand on. `is_up` is set last.
+    are machines of their own, and `base`, the image that they stand on; `odd`, how some of them are unlike others. `is_up` is set last.
     """
 
     backend: str
@@ -40,6 +40,7 @@ class State:
     is_up: bool = False
     addresses: Mapping[str, str] = field(default_factory=dict)
     base: str = ""
+    odd: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def labs_home(environ: Mapping[str, str]) -> Path:

@@ -8,11 +8,14 @@ It is a small YAML file, one of ours beside the runbooks or one of the user's:
       - runbook: build
         parameters: {application: hotel}     # beside those that the caller gives to all that declare them
 
-What the runbooks are about goes to all of them: a parameter that the caller gives reaches every runbook that declares it.
+What the runbooks are about goes to all of them: a parameter that the caller gives, or that the inventory has under `defaults` for the
+pipeline, reaches every runbook that declares it. What `build` made, or found made from the same input, is the release of the runbooks
+after it unless the caller names one: after a return to earlier sources `latest` would be another.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -108,6 +111,8 @@ def run_pipeline(
     pipeline: Pipeline, inventory: Inventory, parameters: Mapping[str, Any], *, resumed: Path | None = None, say: Say = lambda line: None
 ) -> PipelineOutcome:
     """Runs the runbooks in order until one does not succeed; `resumed`: the record of an earlier run whose successes stand."""
+    defaults = inventory.defaults.get(pipeline.name, {})
+    parameters = {**parameters, **{k: v for k, v in defaults.items() if parameters.get(k) in (None, "", [])}}
     _require_declared(pipeline, parameters)
     started = time.monotonic()
     scrubber = known_secrets(inventory, os.environ)
@@ -125,7 +130,7 @@ def run_pipeline(
             continue
         say(f"[{number}/{len(pipeline.entries)}] {entry.runbook}")
         journal.append("runbook_started", runbook=entry.runbook)
-        outcome = execute(entry.runbook, inventory, _for(entry, parameters), say=say)
+        outcome = execute(entry.runbook, inventory, _for(entry, {**parameters, **_built(journal, resumed, parameters)}), say=say)
         journal.append("runbook_finished", run_id=outcome.run_id, record=str(outcome.record), **outcome.data())
         say(f"[{number}/{len(pipeline.entries)}] {entry.runbook}: {outcome.verdict} in {outcome.seconds:.1f} s, {outcome.changes} changes")
         outcomes.append(outcome)
@@ -157,6 +162,18 @@ def _require_declared(pipeline: Pipeline, parameters: Mapping[str, Any]) -> None
 def _for(entry: Entry, parameters: Mapping[str, Any]) -> dict[str, Any]:
     declared = {p.name for p in read_runbook(runbook_path(entry.runbook)).parameters}
     return {**{k: v for k, v in parameters.items() if k in declared}, **entry.parameters}
+
+
+def _built(journal: Journal, resumed: Path | None, parameters: Mapping[str, Any]) -> dict[str, str]:
+    """The release that this pipeline's `build` came to; nothing where the caller names one, or nothing was to be applied."""
+    if parameters.get("mode") != "apply" or parameters.get("release", "latest") not in ("", "latest"):
+        return {}
+    journals = [journal, *([Journal(resumed / "journal.jsonl")] if resumed else [])]
+    finished = [e for j in journals for e in j.events() if e["event"] == "runbook_finished" and e["runbook"] == "build"]
+    if not finished or finished[-1]["verdict"] != "succeeded":
+        return {}
+    plan = json.loads((Path(finished[-1]["record"]) / "plan.json").read_text(encoding="utf-8"))
+    return {"release": str(plan["subject"]["version"])}
 
 
 def _succeeded(journal: Journal) -> set[str]:

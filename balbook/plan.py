@@ -17,6 +17,8 @@ from balbook.command import Command, SecretRef, command_from
 from balbook.errors import BadInput
 
 VERSION = 1
+CONTROLLER = "this machine"
+"""`Step.host` of what is done where the run's process is; no host has this name, since it has a space."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,27 @@ class Publish:
     details: Mapping[str, str] = field(default_factory=dict)
 
 
-Action = Run | Wait | Upload | Fetch | Publish
+@dataclass(frozen=True)
+class Exchange:
+    """Action, on this machine: an artifact into the artifact store, or between it and a registry; held against its sha256.
+
+    `way`: `keep` (the file `source` into the store), `publish` (to the registry) or `retrieve` (from it). `registry` is an
+    address or a directory, relative to the folder `base`; `credentials` a secret's reference, empty where none are needed.
+    """
+
+    way: str
+    store: str
+    application: str
+    version: str
+    kind: str
+    sha256: str
+    registry: str = ""
+    credentials: str = ""
+    base: str = ""
+    source: str = ""
+
+
+Action = Run | Wait | Upload | Fetch | Publish | Exchange
 
 
 @dataclass(frozen=True)
@@ -225,7 +247,8 @@ def secrets_of(plan: Plan) -> list[SecretRef]:
     """The secrets that the pending steps hand to hosts, each once."""
     actions = [a for step in plan.pending for a in (*step.actions, *step.verify, *step.undo)]
     commands = [a.command for a in actions if isinstance(a, Run | Wait)]
-    return list(dict.fromkeys(part for command in commands for part in command.stdin if isinstance(part, SecretRef)))
+    shown = [SecretRef(a.credentials) for a in actions if isinstance(a, Exchange) and a.credentials]
+    return list(dict.fromkeys([*(part for command in commands for part in command.stdin if isinstance(part, SecretRef)), *shown]))
 
 
 def _action_data(action: Action) -> dict[str, Any]:
@@ -241,6 +264,8 @@ def _action_data(action: Action) -> dict[str, Any]:
             return {"fetch": path, "destination": destination, **({"is_directory": True} if is_directory else {})}
         case Publish():
             return {"publish": asdict(action)}
+        case Exchange():
+            return {"exchange": {key: value for key, value in asdict(action).items() if value}}
 
 
 def _action_from(data: Mapping[str, Any]) -> Action:
@@ -252,4 +277,6 @@ def _action_from(data: Mapping[str, Any]) -> Action:
         return Fetch(data["fetch"], data["destination"], bool(data.get("is_directory", False)))
     if "publish" in data:
         return Publish(**data["publish"])
+    if "exchange" in data:
+        return Exchange(**data["exchange"])
     return Upload(data["source"], data["sha256"], data["upload"], data["mode"], bool(data["privileged"]))

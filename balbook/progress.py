@@ -47,7 +47,9 @@ def line_of(event: Event) -> str:
             text = f"the rollout stops here; done: {', '.join(event['done']) or 'nothing'}"
         case "notified" if event.get("problem"):
             text = f"{event['channel']} was not told of {event['what']}: {event['problem']}"
-        case "measured":
+        case "measured" if "downtime_s" in event:
+            text = "not there: " + ", ".join(f"{name} for {seconds:.2f} s" for name, seconds in event["downtime_s"].items())
+        case "measured" if "sent" in event:
             text = f"probe: {event['sent']:,} requests, {event['failed']} failed, {event['closed_by_reload']} closed by reload"
         case "apply_finished":
             text = f"applied: {event['verdict']}, {event['changes']} steps changed something"

@@ -107,6 +107,18 @@ class Registry:
             return wanted, True
         return self._same(self._require(application, version), sha256), False
 
+    def published(self, application: str, version: str) -> Published | None:
+        """What stands there under a version; None where nothing does."""
+        return self._about(require_word(application, "application"), require_word(version, "version"))
+
+    def check(self, published: Published) -> None:
+        """Read the content and hold it against its sha256; raises StoreError."""
+        with tempfile.TemporaryDirectory() as folder:
+            draft = Path(folder) / "content"
+            if not self._files.fetch(published.name, draft):
+                raise self._vanished(published)
+            self._require_content(published, draft)
+
     def artifacts(self, application: str) -> list[Published]:
         """All artifacts of an application, oldest first; BadInput where this registry cannot be listed."""
         versions = self._files.children(require_word(application, "application"))
@@ -139,7 +151,7 @@ class Registry:
         with tempfile.TemporaryDirectory() as folder:
             draft = Path(folder) / "content"
             if not self._files.fetch(wanted.name, draft):
-                raise StoreError(f"{self.location}/{wanted.name}: the artifact has vanished", advice="Publish it under a new version.")
+                raise self._vanished(wanted)
             self._require_content(wanted, draft)
             return into.publish(
                 wanted.application,
@@ -181,6 +193,9 @@ class Registry:
         if not is_its_own:
             raise self._unreadable(application, version)
         return about
+
+    def _vanished(self, published: Published) -> StoreError:
+        return StoreError(f"{self.location}/{published.name}: the artifact has vanished", advice="Publish it under a new version.")
 
     def _unreadable(self, application: str, version: str) -> StoreError:
         return StoreError(f"{self.location}/{application}/{version}/{ABOUT} cannot be read", advice="Mend or remove that version.")

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from balbook.errors import BadInput, BalbookError, StoreError, nearest
+from balbook.inventory.words import REGISTRY_SCHEMES
 from balbook.registry import Files, Registry
 
-SCHEMES = ("file", "s3", "sftp", "http", "https")
 DEADLINE_S = 60.0
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -32,8 +32,8 @@ def open_registry(location: str, *, credentials: str = "", base: Path | None = N
     scheme, separator, rest = location.partition("://")
     if not separator:
         return Registry(FolderFiles((base or Path()) / Path(location).expanduser()), location)
-    if scheme not in SCHEMES:
-        raise BadInput(f"{location}: there is no registry with the scheme {scheme!r}", advice=nearest(scheme, SCHEMES))
+    if scheme not in REGISTRY_SCHEMES:
+        raise BadInput(f"{location}: there is no registry with the scheme {scheme!r}", advice=nearest(scheme, REGISTRY_SCHEMES))
     parts = urllib.parse.urlsplit(location)
     if parts.password:
         raise BadInput(f"{scheme}://{parts.hostname}: a password stands in the address", advice="Give a reference: env:NAME or file:PATH.")

@@ -9,10 +9,12 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from balbook.parameters import Parameter, declared_parameters
 from balbook.resources import resource
 
 ROLES = ("title", "parameters", "setup", "preflight", "plan", "apply", "verify", "evidence", "conclude", "rollback")
+NOTEBOOK = "BALBOOK_NOTEBOOK"
+"""The variable by which an executor says which file it executes."""
 MARKDOWN_ROLES = ("title", "rollback")
 REPEATABLE = ("preflight", "verify", "evidence")
 REQUIRED = ("inventory", "mode", "reason", "ticket")
@@ -91,16 +95,32 @@ def find_runbooks(folder: Path | None = None) -> dict[str, Path]:
     return {path.stem: path for path in sorted((folder or resource("runbooks")).glob("*.ipynb"))}
 
 
-def runbook_path(name: str, folder: Path | None = None) -> Path:
-    """The file of the runbook with this name; a path to an `.ipynb` is taken as it is."""
+def runbook_path(name: str, folder: Path | None = None, environ: Mapping[str, str] = os.environ) -> Path:
+    """The file of the runbook with this name; a path to an `.ipynb` is taken as it is.
+
+    A name that is none of balbook's (or of `folder`'s) is a user's own runbook: the file that is being executed, else
+    `NAME.ipynb` in the current folder.
+    """
     if name.endswith(".ipynb"):
         if not (path := Path(name).expanduser()).is_file():
             raise BadInput(f"{name} is not a file", advice="Name a runbook, or a path to an existing .ipynb.")
         return path
     known = find_runbooks(folder)
-    if name not in known:
-        raise BadInput(f"there is no runbook {name!r}", advice=nearest(name, known))
-    return known[name]
+    if name in known:
+        return known[name]
+    executed, here = Path(environ.get(NOTEBOOK, "")), Path.cwd() / f"{name}.ipynb"
+    if executed.name == here.name:
+        return executed
+    if is_own_name(name) and here.is_file():
+        return here
+    near = nearest(name, known)
+    own = "" if near.startswith("Did you mean") else " One of your own is found in the folder that it is in."
+    raise BadInput(f"there is no runbook {name!r}", advice=near + own)
+
+
+def is_own_name(name: str) -> bool:
+    """Whether a runbook of one's own may be called so: it is the name of a Python module too."""
+    return bool(re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name)) and not iskeyword(name)
 
 
 def read_runbook(path: Path) -> Runbook:

@@ -21,7 +21,8 @@ KINDS = ("ci", "cd", "decentralized")
 FOLDER = Path(".github") / "workflows"
 MARK = re.compile(r"# Made by `balbook workflow (?P<kind>[a-z]+)`; sha256 of what follows: (?P<sha256>[0-9a-f]{64})\n")
 ABOUT = '-p "application=$APPLICATION" -p "reason=$REASON" -p "ticket=$TICKET"'
-REGISTRY = '--url "$REGISTRY" --credentials env:REGISTRY_CREDENTIALS'
+RELEASE = '-p "release=$RELEASE"'
+BUILT = '-p "file=$GITHUB_WORKSPACE/target/bin"'
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,11 @@ BLOCKS = {
         Block("Replace what runs", f"balbook apply hot_deploy {ABOUT}"),
     ),
     "decentralized": (
-        Block("Publish", f'balbook registry publish "$APPLICATION" "$RELEASE" target/bin/*.jar {REGISTRY}', ("REGISTRY_CREDENTIALS",)),
-        Block("Retrieve", f'balbook registry retrieve "$APPLICATION" "$RELEASE" {REGISTRY}', ("REGISTRY_CREDENTIALS",)),
-        Block("Configure, deploy, verify", f'balbook apply hot_deploy -p "release=$RELEASE" {ABOUT}'),
+        Block("Publish", f"balbook apply publish_artifact {BUILT} {RELEASE} {ABOUT}", ("REGISTRY_CREDENTIALS",)),
+        Block("Retrieve", f"balbook apply retrieve {RELEASE} {ABOUT}", ("REGISTRY_CREDENTIALS",)),
+        Block("Configure", f"balbook apply configure {RELEASE} {ABOUT}"),
+        Block("Deploy", f"balbook apply deploy {RELEASE} {ABOUT}"),
+        Block("Verify", f"balbook apply verify {RELEASE} {ABOUT}"),
     ),
 }
 """What a deploying workflow runs, in order. Values come as variables, so that no shell ever reads one as text of the script."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from balbook.resources import resource
 from balbook.runner import Outcome
 
 THREE = "version: 1\nname: three\nrunbooks: [{runbook: provision}, {runbook: build}, {runbook: hot_deploy, parameters: {serial: 2}}]\n"
+BUILT = "0.1.0+0a1b2c3d"
 Execute = Callable[..., Outcome]
 
 
@@ -42,6 +44,7 @@ def executing(tmp_path: Path, verdicts: dict[str, tuple[str, int]], calls: list[
         calls.append((name, dict(parameters)))
         record = tmp_path / f"record-{len(calls)}"
         record.mkdir()
+        (record / "plan.json").write_text(json.dumps({"subject": {"version": BUILT}}))
         if name == stopped:
             (record / STOP_FILE).touch()
         verdict, status = verdicts.get(name, ("succeeded", 0))
@@ -71,6 +74,12 @@ def test_ours_is_the_guides_centralized_deployment() -> None:
     ours = read_pipeline(find_pipelines(Path("/nonexistent"))["centralized"])
     assert [e.runbook for e in ours.entries] == ["provision", "install", "pack_push", "consolidate", "build", "hot_deploy"]
     assert resource("runbooks", "centralized.yaml") == ours.path
+
+
+def test_ours_is_the_guides_decentralized_deployment_too() -> None:
+    ours = read_pipeline(find_pipelines(Path("/nonexistent"))["decentralized"])
+    publishing, deploying = ["build", "publish_artifact"], ["retrieve", "configure", "deploy", "verify"]
+    assert [e.runbook for e in ours.entries] == ["provision", "install", *publishing, *deploying]
 
 
 def test_a_users_own_stands_over_ours(tmp_path: Path) -> None:
@@ -107,8 +116,17 @@ def test_a_parameter_reaches_every_runbook_that_declares_it_and_no_other(
     assert calls == [
         ("provision", {"mode": "apply", "reason": "why"}),
         ("build", {"mode": "apply", "application": "hotel", "reason": "why"}),
-        ("hot_deploy", {"mode": "apply", "application": "hotel", "reason": "why", "serial": 2}),
+        ("hot_deploy", {"mode": "apply", "application": "hotel", "reason": "why", "release": BUILT, "serial": 2}),
     ]
+
+
+def test_what_nobody_gives_the_inventory_may_have_for_the_pipeline(
+    three: Pipeline, inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = inventory.model_copy(update={"defaults": {"three": {"application": "rooms"}, "*": {"application": "hotel"}}})
+    for given, application in (({}, "rooms"), ({"application": ""}, "rooms"), ({"application": "inn"}, "inn")):
+        _, calls = play(three, lab, tmp_path, monkeypatch, parameters=given)
+        assert [parameters.get("application") for _, parameters in calls] == [None, application, application]
 
 
 def test_a_parameter_that_no_runbook_has_is_refused_before_anything_runs(
@@ -117,6 +135,26 @@ def test_a_parameter_that_no_runbook_has_is_refused_before_anything_runs(
     with pytest.raises(ParameterError, match="Did you mean 'application'"):
         play(three, inventory, tmp_path, monkeypatch, parameters={"aplication": "hotel"})
     assert not (tmp_path / "records").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "release"),
+    [({}, BUILT), ({"release": "latest"}, BUILT), ({"release": "1.0.0"}, "1.0.0"), ({"release": "latest", "mode": "plan"}, "latest")],
+)
+def test_what_was_built_is_what_is_deployed_unless_the_caller_names_another(
+    three: Pipeline, inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], release: str
+) -> None:
+    _, calls = play(three, inventory, tmp_path, monkeypatch, parameters=given)
+    assert dict(calls)["hot_deploy"]["release"] == release
+    assert "release" not in dict(calls)["provision"]
+
+
+def test_a_resumed_pipeline_deploys_what_the_earlier_run_built(
+    three: Pipeline, inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = play(three, inventory, tmp_path, monkeypatch, verdicts={"hot_deploy": ("failed", 1)})
+    _, calls = play(three, inventory, tmp_path, monkeypatch, resumed=first.record)
+    assert [(name, given["release"]) for name, given in calls] == [("hot_deploy", BUILT)]
 
 
 @pytest.mark.parametrize(("verdict", "status"), [("failed", 1), ("inconclusive", 3), ("failed", 2)])

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -115,6 +116,25 @@ def test_a_release_is_found_by_version_by_digest_and_as_the_latest(registry: Reg
             registry.find("hotel", wrong)
     with pytest.raises(StoreError, match="no artifact of 'inn'"):
         registry.find("inn")
+
+
+def test_what_stands_there_is_told_by_version_and_read_anew(registry: Registry, tmp_path: Path) -> None:
+    assert registry.published("hotel", "1.0.0") is None
+    published, _ = publish(registry, jar(tmp_path))
+    assert registry.published("hotel", "1.0.0") == published
+    registry.check(published)
+    with pytest.raises(StoreError, match="has vanished"):
+        registry.check(replace(published, sha256="0" * 64))
+
+
+def test_content_that_was_changed_is_found_by_a_check(tmp_path: Path) -> None:
+    registry = open_registry(str(tmp_path / "registry"))
+    published, _ = publish(registry, jar(tmp_path))
+    content = tmp_path / "registry" / published.name
+    content.chmod(0o644)
+    content.write_bytes(b"PK changed")
+    with pytest.raises(StoreError, match="was published"):
+        registry.check(published)
 
 
 def test_of_two_publishers_of_one_version_one_wins_and_nothing_is_mixed(registry: Registry, tmp_path: Path) -> None:

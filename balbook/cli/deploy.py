@@ -36,9 +36,11 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?" if name == "apply" else None, metavar="NAME", help="a runbook or a pipeline")
     parser.add_argument("-p", "--parameter", action="append", default=[], metavar="K=V", help="a parameter; may be repeated")
     parser.add_argument("-f", "--parameters-file", type=Path, metavar="FILE", help="YAML file of parameters; -p wins over it")
+    parser.add_argument("--key", default="", metavar="KEY", help="of a job that may be retried: what was done with it is not done again")
     options.add_json(parser)
     if name == "plan":
-        parser.add_argument("--fail-on-changes", action="store_true", help="exit with 4 where there is something to change (drift)")
+        what = "exit with 4 where there is something to change (drift), with 1 where a precondition is not met"
+        parser.add_argument("--fail-on-changes", action="store_true", help=what)
     else:
         parser.add_argument("--plan", metavar="RUN_ID", help="apply exactly the plan that this run showed")
     parser.set_defaults(run=plan if name == "plan" else apply)
@@ -47,7 +49,7 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
 def plan(args: argparse.Namespace) -> int:
     """Shows what would change."""
     parameters = _parameters(args) | {"mode": "plan"}
-    return _run(args, args.name, parameters, is_drift_failure=args.fail_on_changes)
+    return _run(args, args.name, parameters, key=args.key, is_drift_failure=args.fail_on_changes)
 
 
 def apply(args: argparse.Namespace) -> int:
@@ -55,7 +57,9 @@ def apply(args: argparse.Namespace) -> int:
     if not args.plan:
         if not args.name:
             raise BadInput("no runbook is named", advice="Give its name, or --plan RUN_ID.")
-        return _run(args, args.name, _parameters(args) | {"mode": "apply"})
+        return _run(args, args.name, _parameters(args) | {"mode": "apply"}, key=args.key)
+    if args.key:
+        raise BadInput("--key and --plan do not go together", advice="A plan that was shown is applied once anyway.")
     from balbook.run.folder import find_run
 
     inventory = options.inventory_of(args)
@@ -137,12 +141,20 @@ def _run(
     *,
     expected_digest: str = "",
     shown_in: str = "",
+    key: str = "",
     is_drift_failure: bool = False,
 ) -> int:
     inventory = options.inventory_of(args, parameter=str(parameters.get("inventory", "")))
     parameters.pop("inventory", None)
     options.hide_secrets(inventory)
     pipeline = _pipeline(name)
+    if key:
+        if pipeline:
+            raise BadInput(f"--key goes with a runbook, and {name} is a pipeline", advice="Give it to each of its runbooks.")
+        from balbook.once import execute_once
+
+        outcome = execute_once(key, name, inventory, parameters, say=options.say)
+        return _report(args, outcome, (outcome,), is_drift_failure)
     if pipeline:
         from balbook.pipeline import run_pipeline
 
@@ -173,8 +185,17 @@ def _report(args: argparse.Namespace, done: Outcome | PipelineOutcome, outcomes:
             _print(outcome)
         if isinstance(done, PipelineOutcome):
             print(f"{name}: {done.verdict} in {done.seconds:.1f} s (run {done.run_id})\nrecord: {done.record}")
-    is_drift = is_drift_failure and done.verdict == "planned" and done.changes > 0
-    return DRIFT if is_drift else done.exit_status
+    if not is_drift_failure or done.verdict != "planned":
+        return done.exit_status
+    if unmet := sum(_unmet(outcome) for outcome in outcomes):
+        options.say(f"{unmet} preconditions are not met")
+        return 1
+    return DRIFT if done.changes > 0 else done.exit_status
+
+
+def _unmet(outcome: Outcome) -> int:
+    """How many preconditions of its plan are not met."""
+    return int((Journal(outcome.record / "journal.jsonl").last("planned") or {}).get("unmet", 0))
 
 
 def _print(outcome: Outcome) -> None:
@@ -215,7 +236,7 @@ def _refuse_other_parameters(args: argparse.Namespace, opened: dict[str, Any], a
     from balbook.parameters import parse_assignments
     from balbook.runbook import read_runbook, runbook_path
 
-    declared = read_runbook(runbook_path(opened["runbook"])).parameters
+    declared = read_runbook(runbook_path(_notebook(opened))).parameters
     for key, value in parse_assignments(declared, args.parameter).items():
         if agreed.get(key) != value and key not in ("reason", "ticket"):
             raise ParameterError(f"parameter {key}: the plan was made with {agreed.get(key)!r}", advice="Leave it out, or make a new plan.")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from balbook.cli import options
-from balbook.errors import BadInput
+from balbook.errors import BadInput, InventoryError
 from balbook.registry import Registry
 from balbook.registry_files import open_registry
 from balbook.secrets import resolve
@@ -30,7 +30,6 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
     publishing.set_defaults(run=publish)
     retrieving = _action(actions, "retrieve", "copy a release from the registry into the inventory's store, checked")
     retrieving.add_argument("release", metavar="RELEASE", help="a version, the first 12 characters of a sha256, or latest")
-    options.add_inventory(retrieving)
     retrieving.set_defaults(run=retrieve)
     listing = _action(actions, "list", "what the registry holds, the newest last")
     listing.set_defaults(run=list_all)
@@ -68,8 +67,11 @@ def _action(actions: Any, name: str, what: str) -> argparse.ArgumentParser:
     example = f"example: balbook registry {name} hotel{rest} --url s3://acme-artifacts/ballerina"
     parser: argparse.ArgumentParser = actions.add_parser(name, help=what, description=what, epilog=example)
     parser.add_argument("application", metavar="APPLICATION")
-    parser.add_argument("--url", default="", metavar="URL", help=f"directory, file:, s3:, sftp:, https: (else {REGISTRY})")
+    parser.add_argument(
+        "--url", default="", metavar="URL", help=f"directory, file:, s3:, sftp:, https: (else {REGISTRY}, else the inventory's)"
+    )
     parser.add_argument("--credentials", default="", metavar="REFERENCE", help="user:password for HTTP, as env:NAME or file:PATH")
+    options.add_inventory(parser)
     options.add_json(parser)
     return parser
 
@@ -77,10 +79,25 @@ def _action(actions: Any, name: str, what: str) -> argparse.ArgumentParser:
 def _registry(args: argparse.Namespace) -> Registry:
     location = args.url or os.environ.get(REGISTRY, "")
     if not location:
-        raise BadInput("no registry is named", advice=f"Give --url URL, or set {REGISTRY}.")
+        return _of_inventory(args)
     is_http = location.startswith(("http://", "https://"))  # the others have credentials of their own
     credentials = resolve(args.credentials, os.environ) if args.credentials and is_http else ""
     return open_registry(location, credentials=credentials, base=Path.cwd())
+
+
+def _of_inventory(args: argparse.Namespace) -> Registry:
+    try:
+        inventory = options.inventory_of(args)
+    except InventoryError:
+        if args.inventory:
+            raise
+        inventory = None
+    if inventory is None or inventory.registry is None:
+        raise BadInput("no registry is named", advice=f"Give --url URL, set {REGISTRY}, or name one in the inventory.")
+    place, base = inventory.registry, inventory.path.parent
+    reference = args.credentials or place.credentials
+    credentials = resolve(reference, os.environ, base=base) if reference else ""
+    return open_registry(place.url, credentials=credentials, base=base)
 
 
 def _say(args: argparse.Namespace, what: str, sha256: str, is_new: bool, done: str) -> None:

@@ -13,7 +13,7 @@ def put_file(path: str, content: Text, mode: str = "0644", *, is_privileged: boo
 
 def is_there(path: str, sha256: str, *, is_privileged: bool = False) -> Command:
     """Exit 0 where the file has that content."""
-    return script("is-there", host_script("is_there"), path, sha256, is_privileged=is_privileged)
+    return script("is-there", host_script("sha256", "is_there"), path, sha256, is_privileged=is_privileged)
 
 
 def make_directories(paths: list[str], mode: str = "0755", *, is_privileged: bool = False) -> Command:

@@ -15,9 +15,19 @@ def is_healthy(port: int, path: str, expect: int = 200, timeout_s: float = 2) ->
 
 
 def is_started(instance_dir: str, port: int, path: str, expect: int = 200, timeout_s: float = 2) -> Command:
-    """`is_healthy` of a process that balbook started; exit 70 with the end of its log where that process has ended."""
-    text = host_script("has_ended", "is_healthy")
+    """`is_healthy` of a process that balbook started; exit 70 with the end of its log where that process has ended.
+
+    Looks for up to a second, on the host, and notes there how long the start took.
+    """
+    functions = "".join(f"{name}() (\n{host_script(name)})\n" for name in ("has_ended", "is_healthy"))
+    text = functions + host_script("is_started")
     return script("balbook-is-healthy", text, port, path, expect, timeout_s, instance_dir, deadline_s=timeout_s + 10, is_privileged=True)
+
+
+def answers(port: int, path: str, expect: int, contains: str = "", timeout_s: float = 10) -> Command:
+    """Exits 0 where the instance on this host's `port` answers `path` with `expect`, and with the text `contains` in it."""
+    words = (port, path, expect, contains, timeout_s)
+    return script("http-check", host_script("http_check"), *words, deadline_s=timeout_s + 10, expect=(0, 1))
 
 
 def stays_healthy(port: int, path: str, expect: int, seconds: float, timeout_s: float = 2) -> Command:

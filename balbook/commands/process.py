@@ -29,3 +29,13 @@ def logs(instance_dir: str, lines: int) -> Command:
 def executed_ids(prefix: str, instances: list[str]) -> Command:
     """How often each request id with this prefix was executed, from the logs of instances: directories, or units."""
     return script("executed-ids", host_script("executed_ids"), prefix, *instances, is_privileged=True)
+
+
+def log_errors(instance_dir: str, unit: str, allowed: list[str]) -> Command:
+    """Prints the first errors that the instance has logged since its start, less `allowed`; exit 1 where there are any."""
+    return script("log-errors", host_script("log_errors"), instance_dir, unit, *allowed, is_privileged=True, expect=(0, 1))
+
+
+def footprint(instance_dir: str) -> Command:
+    """Prints what the instance's process takes: memory, and the time that its start took; parsed by `facts.footprint`."""
+    return script("footprint", host_script("footprint"), instance_dir, is_privileged=True)

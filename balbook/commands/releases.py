@@ -31,6 +31,12 @@ def is_release(release_dir: str) -> Command:
     return script("is-release", '[ -f "$1/REVISION" ]', release_dir, is_privileged=True)
 
 
+def is_private(release_dir: str) -> Command:
+    """Exit 0 where nobody but their owner may read the files of the release's configuration."""
+    text = 'found=$(find "$1" -mindepth 2 -type f -perm /077) && [ -z "$found" ] || { echo "others may read: $found"; exit 1; }'
+    return script("is-private", text, release_dir, is_privileged=True)
+
+
 def switch(link: str, release_dir: str) -> Command:
     """The link points to the release from one moment to the next."""
     return script("switch", host_script("switch"), link, release_dir, is_privileged=True)

@@ -9,20 +9,21 @@ from pathlib import Path
 
 from balbook import transport as transports
 from balbook.command import Command, Result, script
+from balbook.engine.exchange import exchange
 from balbook.errors import CommandFailed, DeadlineExceeded
 from balbook.facts.ballerina import advice_on, parse_build_time, parse_dependencies
 from balbook.journal import utc_now
-from balbook.plan import Action, Fetch, Guard, Publish, Run, Step, Upload, Wait
+from balbook.plan import CONTROLLER, Action, Exchange, Fetch, Guard, Publish, Run, Step, Upload, Wait
 from balbook.sources import unpack_new
 from balbook.store import Store
-from balbook.transport import Transport, describe, fan_out
+from balbook.transport import Reveal, Transport, describe, fan_out
 
 Progress = Callable[[str, int, int], None]
 PACKED = "balbook.tar"
 
 
-def perform(transport: Transport, host: str, action: Action, progress: Progress | None = None) -> Result:
-    """Carries out one action; raises CommandFailed, DeadlineExceeded or HostError."""
+def perform(transport: Transport, host: str, action: Action, progress: Progress | None = None, reveal: Reveal | None = None) -> Result:
+    """Carries out one action; raises CommandFailed, DeadlineExceeded, HostError or StoreError."""
     match action:
         case Run(command):
             return _run(transport, host, command)
@@ -40,10 +41,14 @@ def perform(transport: Transport, host: str, action: Action, progress: Progress 
             return Result(0, f"fetched: {path}\n")
         case Publish():
             return _publish(transport, host, action)
+        case Exchange():
+            return exchange(action, reveal)
 
 
 def is_done(transport: Transport, step: Step) -> bool:
-    """Whether the step's own check says that there is nothing to do."""
+    """Whether the step's own check says that there is nothing to do; of this machine that was seen when the plan was made."""
+    if step.host == CONTROLLER:
+        return step.is_done
     return step.done is not None and transport.execute(step.host, step.done).status == 0
 
 

@@ -22,6 +22,7 @@ from balbook import lock
 from balbook import transport as transports
 from balbook.command import SecretRef
 from balbook.engine.budget import Budget
+from balbook.engine.downtime import note_downtime
 from balbook.engine.loop import Applied, Loop, StopRequest
 from balbook.engine.measure import Measurement, nothing_measured
 from balbook.engine.process import find, is_stop_requested, write_pid
@@ -76,9 +77,10 @@ def _apply(run_dir: Path, journal: Journal, stop: StopRequest, scrubber: Scrubbe
         reporter.begin(inventory, plan, reveal)
         with _leased(transport, plan, opened, journal, stop, run_dir), _measured(run_dir, plan, journal, opened) as measurement:
             budget = Budget(plan.settings.get("rollout", {}), measurement)
-            loop = Loop(plan, transport, journal, stop, on_phase=measurement.phase, is_spent=budget.is_spent)
+            loop = Loop(plan, transport, journal, stop, on_phase=measurement.phase, is_spent=budget.is_spent, reveal=reveal)
             applied = loop.apply()
             measurement.finish(applied, transport)
+            note_downtime(plan, journal)
             return applied
     finally:
         transport.close()

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from balbook.inventory.words import PROBE_PATH, Line, SecretReference, WebAddress
+from balbook.inventory.words import PROBE_PATH, Line, LocalPath, SecretReference, WebAddress
 
 
 class Model(BaseModel):
@@ -80,3 +80,34 @@ class Notify(Model):
     """Reference to a bearer token for the webhook; never the token."""
     command: list[Line] = []
     """Command on this machine that gets it on standard input."""
+
+
+class HttpCheck(Model):
+    """A GET that the runbook `verify` sends to each instance, on its host."""
+
+    path: Annotated[str, StringConstraints(pattern=PROBE_PATH)]
+    """Path and query of the request."""
+    expect: Annotated[int, Field(ge=100, le=599)] = 200
+    """HTTP status of the answer."""
+    contains: Line = ""
+    """Text that must stand in the answer; `{version}` becomes the version that is to be served."""
+
+
+class Verification(Model):
+    """What the runbook `verify` asks of a running application, beside its health."""
+
+    requests: list[HttpCheck] = []
+    """Requests to each instance; the health check always comes first."""
+    allowed_errors: list[Line] = []
+    """Lines of the log with one of these texts are no errors."""
+
+
+class Registry(Model):
+    """Where a team shares its artifacts."""
+
+    url: LocalPath
+    """A directory, `file:///…`, `s3://bucket/prefix`, `sftp://user@host/path`, or `https://…` of a raw repository."""
+    credentials: SecretReference | None = None
+    """Reference to `user:password` for HTTP; the others have credentials of their own."""
+    central: bool = False
+    """Whether the package of an application with a `source` is pushed to Ballerina Central as well."""

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr, StrictBool, StrictInt, model_validator
 
-from balbook.inventory.changing import Hooks, Model, Notify, Probe, ProbeRequest, Rollout
+from balbook.inventory.changing import Hooks, HttpCheck, Model, Notify, Probe, ProbeRequest, Registry, Rollout, Verification
 from balbook.inventory.words import (
     AbsolutePath,
     Address,
@@ -29,7 +29,7 @@ from balbook.inventory.words import (
     WebAddress,
 )
 
-__all__ = ["Hooks", "Model", "Notify", "Probe", "ProbeRequest", "Rollout"]
+__all__ = ["Hooks", "HttpCheck", "Model", "Notify", "Probe", "ProbeRequest", "Registry", "Rollout", "Verification"]
 VERSION = 1
 
 
@@ -131,6 +131,8 @@ class Application(Model):
 
     packages: list[PackageName] = []
     """Ballerina packages (`org/name`) that the application consists of."""
+    source: Line = ""
+    """Of an application that is one package: its directory, or `git+URL@ref`. Empty: its packages are consolidated."""
     artifact: Literal["jar", "native"] = "jar"
     """The executable that is built."""
     balancer: Name | None = None
@@ -153,6 +155,8 @@ class Application(Model):
     """How a new release comes into service."""
     probe: Probe = Probe()
     """The load that measures a rollout."""
+    verify: Verification = Verification()
+    """What the runbook `verify` asks of it."""
     requires: Requirements = Requirements()
     """What each host must have."""
     system: System = System()
@@ -167,7 +171,7 @@ class Application(Model):
     """How an instance leaves an NGINX. `reload` (unset): requests in flight finish, however long they take. `graceful_stop`: no
     reload, so no kept-alive connection is closed, but what takes longer than `graceful_stop_s` is cut."""
     capacity_floor: Annotated[int, Field(ge=0)] | None = None
-    """Instances that must serve at any time; unset: all but one, at least one."""
+    """Instances that must serve at any time; unset: all but one, at least one. One alone without a balancer may restart."""
     keep_releases: Annotated[int, Field(ge=2)] = 5
     """Releases kept on each host."""
     approvals: Annotated[int, Field(ge=0, le=10)] = 0
@@ -176,7 +180,14 @@ class Application(Model):
     @property
     def floor(self) -> int:
         """Instances that must serve at any time."""
-        return self.capacity_floor if self.capacity_floor is not None else max(1, len(self.instances) - 1)
+        if self.capacity_floor is not None:
+            return self.capacity_floor
+        return 0 if self.is_restarted else max(1, len(self.instances) - 1)
+
+    @property
+    def is_restarted(self) -> bool:
+        """Whether it is not there while it changes: it has one instance, and no balancer."""
+        return self.balancer is None and len(self.instances) == 1
 
 
 class Tls(Model):
@@ -279,6 +290,8 @@ class Inventory(Model):
     """Ballerina Central, or a registry like it."""
     artifacts: LocalPath = "artifacts"
     """Artifact store: a directory or `file:///…`."""
+    registry: Registry | None = None
+    """Registry that artifacts are published to and retrieved from; unset: there is none."""
     records: Records = Records()
     """Where records go, and who signs them."""
     notify: Notify = Notify()
@@ -286,7 +299,7 @@ class Inventory(Model):
     metrics_textfile: LocalPath | None = None
     """File for Prometheus's textfile collector (`….prom`) with what the last runs came to; unset: none."""
     defaults: dict[str, dict[VariableName, Line | StrictInt | StrictBool | list[Line]]] = {}
-    """Values for runbooks' parameters that nobody gives: by runbook (`*`: all), then by parameter."""
+    """Values for parameters that nobody gives: by runbook (`*`: all) or pipeline, then by parameter."""
     lab: bool = False
     """Set in a lab's own inventory; every record says so."""
 

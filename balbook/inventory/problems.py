@@ -27,7 +27,7 @@ ALLOWED = {
     words.WEB_ADDRESS: "an address that starts with http:// or https://",
     words.PACKAGE: "org/name; the name of letters, digits, _ and ., starting with a letter, without __",
 }
-PRIVATE = {"environment", "token"}
+PRIVATE = {"become_password", "credentials", "environment", "token"}
 """Values below these keys are not repeated in messages: a user may have put a secret there."""
 
 

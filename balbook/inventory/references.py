@@ -13,8 +13,11 @@ from typing import Any
 from balbook.errors import nearest
 from balbook.inventory.document import Document, Place, Problem
 from balbook.inventory.models import Application, Balancer, Host, Inventory
+from balbook.inventory.words import REGISTRY_SCHEMES
 
 NGINX = ("nginx", "nginx_plus")
+RESERVED = ("balancers", "ballerina", "bin", "locks", "packages", "projects", "published", "sources")
+"""Directories of balbook's own below a host's root, beside those of applications."""
 
 
 def reference_problems(inventory: Inventory, document: Document) -> list[Problem]:
@@ -29,6 +32,8 @@ def reference_problems(inventory: Inventory, document: Document) -> list[Problem
         *_instances(inventory, _names(document.data, "hosts")),
         *_ports(inventory),
         *_files(inventory),
+        *_registry(inventory),
+        *_sources(inventory),
     ]
     for name, application in inventory.applications.items():
         problems += _strategy(inventory, name, application, _names(document.data, "balancers"))
@@ -114,6 +119,34 @@ def _files(inventory: Inventory) -> Iterator[Problem]:
                 ("applications", name, "config", "file"),
                 f"found {application.config.file!r}, but there is no file {path}; paths are relative to the inventory",
             )
+
+
+def _registry(inventory: Inventory) -> Iterator[Problem]:
+    """An address that nobody could open, or that would show its password."""
+    registry = inventory.registry
+    if registry is None:
+        return
+    scheme, separator, rest = registry.url.partition("://")
+    is_http = scheme in ("http", "https") and bool(separator)
+    if separator and scheme not in REGISTRY_SCHEMES:
+        known = nearest(scheme, REGISTRY_SCHEMES)
+        yield Problem(("registry", "url"), f"found the scheme {scheme!r}, which no registry has. {known}")
+    elif separator and scheme != "file" and not rest.strip("/"):
+        yield Problem(("registry", "url"), f"found {registry.url!r}, which names no {'bucket' if scheme == 's3' else 'host'}")
+    elif separator and "@" in rest.partition("/")[0] and ":" in rest.partition("@")[0]:
+        yield Problem(("registry", "url"), "a password stands in the address; give a reference in `credentials`: env:NAME or file:PATH")
+    elif registry.credentials and not is_http:
+        yield Problem(("registry", "credentials"), "are for http and https; the others take those of the login: SSH keys, AWS_… variables")
+
+
+def _sources(inventory: Inventory) -> Iterator[Problem]:
+    for name, application in inventory.applications.items():
+        if name in RESERVED:
+            yield Problem(("applications", name), f"the name {name!r} is that of a directory of balbook's own on hosts; choose another")
+        if application.source and len(application.packages) > 1:
+            count = len(application.packages)
+            text = f"is for an application of one package, and `packages` has {count}; leave it out, and they are consolidated"
+            yield Problem(("applications", name, "source"), text)
 
 
 def _strategy(inventory: Inventory, name: str, application: Application, known: set[str]) -> Iterator[Problem]:

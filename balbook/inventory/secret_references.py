@@ -34,7 +34,8 @@ def with_secrets(template: str) -> Text:
 
 
 def _references(inventory: Inventory) -> Iterator[str]:
-    for reference in (inventory.central.token, inventory.notify.token):
+    registry = inventory.registry.credentials if inventory.registry else None
+    for reference in (inventory.central.token, registry, inventory.notify.token):
         if reference:
             yield reference
     for application in inventory.applications.values():

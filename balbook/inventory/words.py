@@ -18,6 +18,8 @@ VARIABLE_NAME = r"^[A-Za-z_][A-Za-z0-9_]*\Z"
 LINE = r"^[^\x00-\x1f\x7f]*\Z"
 LOCAL_PATH = r"^[^\x00-\x1f\x7f]+\Z"
 SECRET_REFERENCE = r"^(env:[A-Za-z_][A-Za-z0-9_]*|(file|cmd|keyring):[^\x00-\x1f\x7f]+)\Z"
+REGISTRY_SCHEMES = ("file", "s3", "sftp", "http", "https")
+"""Of a registry's address; one without a scheme is a directory."""
 WEB_ADDRESS = r"^https?://[A-Za-z0-9._~:/?#@!&=%+\[\]-]+\Z"
 PACKAGE = r"^[A-Za-z0-9_]{1,256}/(?!.*__)(?![0-9_.])[A-Za-z0-9_.]{1,256}(?<![_.])\Z"
 

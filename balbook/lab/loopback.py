@@ -281,6 +281,7 @@ def _clear(folder: Path, say: Say) -> bool:
 
 def _endpoint(what: str, port: int, state: State, found: Sequence[Process]) -> Endpoint:
     host, _, kind = what.rpartition(".")
+    kind = "instance" if kind == fleet.SINGLE else kind
     if kind in ("ssh", "http"):
         pid, born = state.servers.get(host, (0, ""))
         return Endpoint(host, kind, "127.0.0.1", port, pid if pid and processes.identity(pid) == born else None)

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from typing import Any
 
 from balbook.errors import Failed
 from balbook.lab.ballerina.bal import write_launcher
+from balbook.lab.ballerina.jar import SHIPPED_CLASSES, runtime_classes
 from balbook.lab.ballerina.native import make_graalvm
 from balbook.lab.ballerina.package import DISTRIBUTION
 from balbook.lab.needs import find_program
@@ -42,14 +43,19 @@ SERVE = 'lab=$1 tokens=$2 log=$3; shift 3; BALBOOK_LAB=$lab; export BALBOOK_LAB;
 
 @dataclass(frozen=True)
 class Supplies:
-    """Where a lab keeps them; `lab` is its folder, `port` Central's."""
+    """Where a lab keeps them; `lab` is its folder, `port` Central's at this `address` of the lab's.
+
+    `has_library`: the distribution has all that its `bal` needs but Python, for hosts that do not see this machine's files.
+    """
 
     lab: Path
     port: int
+    address: str = "127.0.0.1"
+    has_library: bool = False
 
     @property
     def central_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/2.0/registry"
+        return f"http://{self.address}:{self.port}/2.0/registry"
 
     @property
     def distribution(self) -> Path:
@@ -88,10 +94,10 @@ class Supplies:
 
 def prepare(supplies: Supplies, environ: Mapping[str, str]) -> None:
     """Writes everything but Central, which is a process: see `start_central`."""
-    make_distribution(supplies.distribution, supplies.central_url)
+    make_distribution(supplies.distribution, supplies.central_url, has_library=supplies.has_library)
     supplies.token.touch(mode=0o600)
     supplies.token.write_text(secrets.token_hex(16) + "\n")
-    if find_program("cc", environ):
+    if find_program("cc", environ) and not supplies.has_library:
         make_graalvm(supplies.graalvm)
     for name in PACKAGES:
         shutil.copytree(resource("templates", "sample", name), supplies.repositories / name)
@@ -101,14 +107,16 @@ def prepare(supplies: Supplies, environ: Mapping[str, str]) -> None:
             _commit(git, supplies.repositories / name)
 
 
-def make_distribution(path: Path, central_url: str) -> Path:
+def make_distribution(path: Path, central_url: str, *, has_library: bool = False) -> Path:
     """A zip with `bin/bal`, and its sha256 beside it as `openssl dgst` prints it."""
     top = f"ballerina-{DISTRIBUTION}-swan-lake"
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         # BALLERINA_HOME_DIR is the host's own, from its session.
-        launcher = write_launcher(Path(folder) / "bal", {"BALBOOK_LAB_CENTRAL": central_url})
+        launcher = write_launcher(Path(folder) / "bal", {"BALBOOK_LAB_CENTRAL": central_url}, has_library=has_library)
         archive.write(launcher, f"{top}/bin/bal")
+        for name, file in _library().items() if has_library else ():
+            archive.write(file, f"{top}/lib/{name}")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     path.with_name(f"{path.name}.sha256").write_text(f"SHA2-256({path.name})= {digest}\n")
     return path
@@ -129,14 +137,28 @@ def raise_version(repositories: Path, package: str, version: str, answer: tuple[
         _commit(git, repository, f"Version {version}")
 
 
-def start_central(supplies: Supplies) -> tuple[int, str]:
-    """Starts Central for packages of `acme` and waits until it listens; its pid and identity. Raises Failed with its log's end."""
+def _library() -> dict[str, Path]:
+    """What `bal` imports, and the classes that it puts into jars, which take a JDK to make; by name in the archive."""
+    package = Path(__file__).parents[1]
+    modules = [package / "__init__.py", package / "errors.py", package / "command.py", package / "lab" / "__init__.py"]
+    modules += sorted((package / "lab" / "ballerina").rglob("*.*"))
+    files = {str(file.relative_to(package.parent)): file for file in modules if file.is_file() and file.suffix != ".pyc"}
+    shipped = SHIPPED_CLASSES.relative_to(package.parent)
+    return files | {str(shipped / file.name): file for file in runtime_classes().glob("*.class")}
+
+
+def start_central(supplies: Supplies, way: Sequence[str] = ()) -> tuple[int, str]:
+    """Starts Central for packages of `acme` and waits until it listens; its pid and identity. Raises Failed with its log's end.
+
+    `way`: what its argv begins with, to put it into another network.
+    """
     place, log = supplies.lab / "central", supplies.lab / "central.log"
     place.mkdir(mode=0o700, exist_ok=True)
     tokens = place / ".tokens.json"
     tokens.touch(mode=0o600)
     tokens.write_text(json.dumps({supplies.token.read_text().strip(): [ORG]}))
-    command = [sys.executable, "-m", "balbook.lab.ballerina.central", str(place / "packages"), str(supplies.port)]
+    module = [sys.executable, "-m", "balbook.lab.ballerina.central"]
+    command = [*way, *module, str(place / "packages"), str(supplies.port), supplies.address]
     source = str(Path(__file__).parents[2])
     started = subprocess.run(
         ["sh", "-c", SERVE, "central", str(supplies.lab), str(tokens), str(log), *command],
@@ -150,13 +172,20 @@ def start_central(supplies: Supplies) -> tuple[int, str]:
         timeout=START_WITHIN_S,
     )
     pid = int(started.stdout)
+    born = identity(pid)
+    wait_until_listening(pid, born, (supplies.address, supplies.port), log)
+    return pid, born
+
+
+def wait_until_listening(pid: int, born: str, place: tuple[str, int], log: Path) -> None:
+    """Waits until the process listens there. Raises Failed with the end of its log."""
     deadline = time.monotonic() + START_WITHIN_S
-    while (born := identity(pid)) and time.monotonic() < deadline:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", supplies.port), timeout=1):
-            return pid, born
+    while born and identity(pid) == born and time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection(place, timeout=1):
+            return
         time.sleep(0.01)
     raise Failed(
-        f"the lab's Central does not start on port {supplies.port}: {log.read_text()[-400:].strip()}",
+        f"the lab's {log.stem} does not start on {place[0]}:{place[1]}: {log.read_text()[-400:].strip()}",
         advice="Try `balbook lab up` again; another program may have taken the port.",
     )
 

@@ -21,10 +21,15 @@ from balbook.command import require_word
 from balbook.errors import BadInput, ParameterError, nearest
 from balbook.inventory.models import Inventory
 from balbook.plan import Plan
+from balbook.procedures.own import own_procedure
 from balbook.procedures.site import Site
+from balbook.runbook import runbook_path
 from balbook.table import Shown, Table
 
-NAMES = ("build", "consolidate", "failover_drill", "hot_deploy", "install", "pack_push", "provision", "report", "rollback")
+NAMES = (
+    *("build", "configure", "consolidate", "deploy", "failover_drill", "hot_deploy", "install", "pack_push", "provision"),
+    *("publish_artifact", "report", "retrieve", "rollback", "verify"),
+)
 STRATEGIES = ("active_active", "active_active_checked", "active_passive")
 
 
@@ -49,11 +54,19 @@ class Procedure(Protocol):
     def evidence(self, site: Site, plan: Plan, run_dir: Path) -> Sequence[Shown]: ...
 
 
-def procedure(name: str) -> Procedure:
-    """The procedure of a runbook."""
-    if name not in NAMES:
-        raise BadInput(f"there is no procedure {name!r}", advice=nearest(name, NAMES))
-    return cast(Procedure, import_module(f"balbook.procedures.{name}"))
+def procedure(name: str, notebook: Path | None = None) -> Procedure:
+    """The procedure of a runbook: a module of this package, or of a runbook of the user's own the file `NAME.py` beside it.
+
+    `notebook`: where a runbook of one's own is, where that is known.
+    """
+    if name in NAMES:
+        return cast(Procedure, import_module(f"balbook.procedures.{name}"))
+    if notebook is None:
+        try:
+            notebook = runbook_path(name)
+        except BadInput as exc:
+            raise BadInput(f"there is no procedure {name!r}", advice=nearest(name, NAMES)) from exc
+    return own_procedure(notebook.with_suffix(".py"))
 
 
 def with_defaults(inventory: Inventory, runbook: str, parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""Build the consolidated project into one executable and keep it in the artifact store.
+"""Build an application into one executable and keep it in the artifact store: its consolidated project, or its single package.
+
+A single package (`source` in the inventory) comes from its directory or git repository and is tested right before it is built.
 
 What was built from the same input (packages with their resolved versions, sources and tests, flags, distribution) is not
 built again: two builds of one input differ in bytes, so bytes are never compared.
@@ -9,23 +11,29 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from balbook.commands import ballerina
 from balbook.errors import BalbookError
 from balbook.facts.ballerina import PHASES, parse_package, parse_version
 from balbook.journal import Journal
-from balbook.plan import Action, Plan, Publish, Run, Step, canonical
+from balbook.plan import Action, Plan, Publish, Run, Step, Upload, canonical
 from balbook.procedures import Check
 from balbook.procedures.bal_outputs import bal_outputs
-from balbook.procedures.preconditions import row
-from balbook.procedures.project import Project, project, wanted_packages
+from balbook.procedures.packages import read_package
+from balbook.procedures.preconditions import Row, row
+from balbook.procedures.project import Project, project, single, wanted_packages
 from balbook.procedures.site import Site
+from balbook.sources import Sources
 from balbook.store import Artifact
 from balbook.table import Shown, Table
 
 
 def preflight(site: Site) -> Table:
     """What would be built."""
+    if site.application.source:
+        package, origin = read_package(site, site.application.source)
+        return Table(("package", "version", "sources"), [(package.full_name, package.version, origin.origin)], title=site.application_name)
     found = project(site)
     rows = [(name, version) for name, version in sorted(found.resolved.items())]
     return Table(("package", "version"), rows, title=f"{site.application_name}: resolved packages")
@@ -33,18 +41,16 @@ def preflight(site: Site) -> Table:
 
 def plan(site: Site) -> Plan:
     """Build, and publish to the store; nothing where the store holds what was built from this input."""
-    found, kind = project(site), site.application.artifact
+    package = read_package(site, site.application.source)[1] if site.application.source else None
+    found, kind = single(site, package) if package else project(site), site.application.artifact
     root = site.host(found.host).root
     distribution = parse_version(site.transport.execute(found.host, ballerina.bal(root, "/", "version", within_s=60)).stdout)
     digest = input_digest(found, kind, distribution)
-    there = site.store.built_from(site.application_name, digest)
-    rows = [
-        row(f"{found.host}: bal is there", bool(distribution), distribution, otherwise="met by runbook install"),
-        row("the project is there", found.exists, otherwise="met by runbook consolidate"),
-        row("its packages are those of the inventory", found.services == wanted_packages(site), otherwise="met by runbook consolidate"),
-        row("its tests passed as it stands", found.is_tested, otherwise="met by runbook consolidate"),
-    ]
-    steps = [_step(site, found, root, kind, distribution, digest, there is not None)] if found.exists else []
+    is_built = site.store.built_from(site.application_name, digest) is not None
+    rows = [row(f"{found.host}: bal is there", bool(distribution), distribution, otherwise="met by runbook install")]
+    rows += [] if package else _consolidated(site, found)
+    steps = _test(found, root, package, is_built) if package else []
+    steps += [_step(site, found, root, kind, distribution, digest, is_built)] if found.exists else []
     subject = {
         "input_digest": digest,
         "packages": found.resolved,
@@ -65,8 +71,8 @@ def verify(site: Site, plan: Plan) -> Sequence[Check]:
             checks.append(Check("its sha256 is right", True, artifact.sha256))
         except BalbookError as exc:
             checks.append(Check("its sha256 is right", False, exc.message))
-        packages = {name: v for name, v in artifact.packages.items() if name in site.application.packages}
-        checks.append(Check("it has every package of the inventory", set(packages) == set(site.application.packages)))
+        lacking = sorted(set(site.application.packages) - set(artifact.packages))
+        checks.append(Check("it has every package of the inventory", not lacking, ", ".join(lacking)))
     return checks
 
 
@@ -95,6 +101,25 @@ def _record(journal: Journal, artifact: Artifact) -> None:
     if applied.get("changes") and not journal.last("timed"):
         phases = {f"{phase.replace(' ', '_')}_s": seconds for phase, seconds in artifact.details["phases"].items()}
         journal.append("timed", version=artifact.version, kind=artifact.kind, build_s=artifact.details["build_s"], **phases)
+
+
+def _consolidated(site: Site, found: Project) -> list[Row]:
+    return [
+        row("the project is there", found.exists, otherwise="met by runbook consolidate"),
+        row("its packages are those of the inventory", found.services == wanted_packages(site), otherwise="met by runbook consolidate"),
+        row("its tests passed as it stands", found.is_tested, otherwise="met by runbook consolidate"),
+    ]
+
+
+def _test(found: Project, root: str, package: Sources, is_built: bool) -> list[Step]:
+    """The sources as they are now, and their tests; what was built from them was tested before."""
+    archive, done = f"{root}/packages/{package.sha256}.tar", ballerina.nothing() if is_built else None
+    bring = (Upload(str(package.archive), package.sha256, archive), Run(ballerina.unpack(archive, found.place, package.sha256)))
+    common: dict[str, Any] = {"host": found.host, "done": done, "is_done": is_built}
+    return [
+        Step(id="sources", title=f"sources from {package.origin}", actions=bring, **common),
+        Step(id="test", title="bal test", actions=(Run(ballerina.bal(root, found.place, "test")),), **common),
+    ]
 
 
 def input_digest(found: Project, kind: str, distribution: str) -> str:

@@ -177,7 +177,7 @@ def _java(site: Site, host: str, found: System, needed: int) -> tuple[list[Row],
     manages = site.host(host).supervisor == "systemd" and (site.host(host).become or found.is_root)
     if not manages:
         return [row(f"{host}: a Java runtime, {wanted} or later", has_java, f"Java {found.java}" if found.java else "no Java")], []
-    text = 'v=$(java -version 2>&1 | sed -n \'1s/.*"\\([0-9]*\\).*/\\1/p\'); [ "${v:-0}" -ge "$1" ]'
+    text = 'v=$(java -version 2>&1 | sed -n \'1s/^[^"]*"\\([0-9]*\\).*/\\1/p\'); [ "${v:-0}" -ge "$1" ]'
 
     package = f"openjdk-{wanted}-jre-headless"
     step = Step(

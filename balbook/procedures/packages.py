@@ -56,7 +56,7 @@ def look(site: Site) -> Packages:
     repository(site)
     new = {source: directory for source in wanted if (directory := _new_directory(site, source))}
     there = [source for source in wanted if source not in new]
-    found = fan_out(there, lambda source: _read(site, source)).require()
+    found = fan_out(there, lambda source: read_package(site, source)).require()
     names = [package.full_name for package, _ in found.values()]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise BadInput(f"parameter packages: {twice[0]} is named twice", advice="One source for each package.")
@@ -114,7 +114,8 @@ def _new_directory(site: Site, source: str) -> Path | None:
     return directory
 
 
-def _read(site: Site, source: str) -> tuple[PackageId, Sources]:
+def read_package(site: Site, source: str) -> tuple[PackageId, Sources]:
+    """A package and its sources on this machine, from a directory (relative to the inventory) or a commit of a git repository."""
     cache = site.store.root / ".sources"
     bare = without_secrets(os.environ, secret_references(site.inventory))
     is_git = sources.is_git(source)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from balbook import balancing
 from balbook.commands import haproxy, nginx, systemd
 from balbook.facts.ballerina import java_needed
+from balbook.facts.certificates import certificate
 from balbook.facts.system import System
 from balbook.inventory.models import Application, Host
 from balbook.procedures import supervision
@@ -19,6 +20,11 @@ from balbook.procedures.site import Site
 Row = dict[str, str]
 MAX_CLOCK_OFF_S = 5
 DEFAULT_JAVA = 17
+LEAST_FREE_MB = 256
+"""Of a host without applications, which say themselves what they need."""
+LEAST_DAYS = 14
+"""That a certificate must be valid yet: time to get another one."""
+UNIT = "the systemd unit is as the inventory has it"
 
 
 def row(what: str, is_met: bool, found: object = "", otherwise: str = "unmet") -> Row:
@@ -26,8 +32,8 @@ def row(what: str, is_met: bool, found: object = "", otherwise: str = "unmet") -
     return {"what": what, "state": "met" if is_met else otherwise, "found": str(found)}
 
 
-def deployment_preconditions(site: Site, seen: Seen, distribution: str = "") -> list[Row]:
-    """What a deployment needs of its hosts."""
+def deployment_preconditions(site: Site, seen: Seen, distribution: str = "", kind: str = "") -> list[Row]:
+    """What a deployment needs of its hosts. `kind`: of the artifact, which may be older than the inventory; empty: the inventory's."""
     rows: list[Row] = []
     for host in site.application_hosts:
         system = seen.systems[host]
@@ -35,8 +41,8 @@ def deployment_preconditions(site: Site, seen: Seen, distribution: str = "") -> 
         rows.append(row(f"{host}: curl is there", "curl" in system.tools, otherwise=_provision()))
         if unit := supervision.has_unit(site, host, site.application_name):
             has_unit = site.transport.execute(host, unit).status == 0
-            rows.append(row(f"{host}: the systemd unit is as the inventory has it", has_unit, otherwise=_provision()))
-        if site.application.artifact == "jar":
+            rows.append(row(f"{host}: {UNIT}", has_unit, otherwise=_provision()))
+        if (kind or site.application.artifact) == "jar":
             rows.append(_java(host, system, _java_of(site, distribution)))
     if seen.front:
         rows += _balancer(site, seen)
@@ -62,6 +68,23 @@ def host_preconditions(name: str, host: Host, system: System, applications: Sequ
             row(f"{name}: at least {disk_mb} MB free below {host.root}", system.disk_mb >= disk_mb, f"{system.disk_mb} MB"),
             row(f"{name}: may open {nofile} files", system.nofile >= nofile, system.nofile),
         ]
+    else:
+        enough = system.disk_mb >= LEAST_FREE_MB
+        rows.append(row(f"{name}: at least {LEAST_FREE_MB} MB free below {host.root}", enough, f"{system.disk_mb} MB"))
+    return rows
+
+
+def certificate_preconditions(site: Site, host: str, clock_s: float) -> list[Row]:
+    """The certificates of the balancers on a host are there and valid for some time yet."""
+    rows = []
+    for balancer in site.inventory.balancers.values():
+        if balancer.host == host and balancer.tls:
+            fact = certificate(balancer.tls.certificate)
+            found = fact.parse(site.transport.execute(host, fact.command).stdout)
+            days = found.days_left(clock_s)
+            said = found.problem if days is None else f"{days:.0f} days left" if days >= 0 else f"ended {-days:.0f} days ago"
+            what = f"{host}: the certificate {balancer.tls.certificate} is valid for {LEAST_DAYS} days yet"
+            rows.append(row(what, days is not None and days >= LEAST_DAYS, said))
     return rows
 
 

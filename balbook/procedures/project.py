@@ -80,6 +80,14 @@ def project(site: Site) -> Project:
     )
 
 
+def single(site: Site, found: sources.Sources) -> Project:
+    """An application that is one package, as it will stand on the build host: its sources are its digest."""
+    host = build_host(site)
+    toml = found.text("Ballerina.toml")
+    place = f"{site.host(host).root}/packages/{site.application_name}"
+    return Project(host, place, Path(found.origin), toml, found.files.get("Dependencies.toml", b"").decode(), found.sha256, "")
+
+
 def repository_sources(site: Site, found: Project) -> sources.Sources | None:
     """What the deployment repository has of the project; None where it has nothing yet."""
     if not found.repository.is_dir():

@@ -18,7 +18,7 @@ from balbook.facts.system import System, system
 from balbook.inventory.models import Application, Host
 from balbook.plan import Plan, Run, Step
 from balbook.procedures import Check, supervision
-from balbook.procedures.preconditions import Row, host_preconditions, row
+from balbook.procedures.preconditions import Row, certificate_preconditions, host_preconditions, row
 from balbook.procedures.site import Site
 from balbook.table import Table
 from balbook.transport import fan_out
@@ -46,6 +46,7 @@ def plan(site: Site) -> Plan:
     for name in hosts:
         host, clock_s = site.host(name), time.time()
         preconditions += host_preconditions(name, host, found[name], _applications_on(site, name), clock_s)
+        preconditions += certificate_preconditions(site, name, clock_s)
         preconditions += _ports(site, name, found[name])
         preconditions += _left_out(site, name, found[name])
         steps += _steps(site, name, found[name])
@@ -116,7 +117,7 @@ def _steps(site: Site, name: str, found: System) -> Iterator[Step]:
     if "build" in host.roles and host.become:
         yield _root_of_login(site, name)
     for application in _names_on(site, name) if _manages_system(host, found) else []:
-        yield _unit(site, name, application)
+        yield unit_step(site, name, application)
     if _manages_system(host, found):
         yield from _distribution_balancers(site, name, found)
         yield from _firewall(site, name)
@@ -157,7 +158,7 @@ def _root_of_login(site: Site, name: str) -> Step:
     )
 
 
-def _unit(site: Site, name: str, application: str) -> Step:
+def unit_step(site: Site, name: str, application: str) -> Step:
     """The service account's processes are started by systemd, from a script of root's."""
     text, there = supervision.unit_text(site, name, application), supervision.has_unit(site, name, application)
     assert there is not None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import cycle
 from typing import TYPE_CHECKING
@@ -77,10 +77,23 @@ def charts(runs: pd.DataFrame, deployments: pd.DataFrame, phases: pd.DataFrame) 
         names = drills["strategy"] + ", " + drills["fault"]
         title = "Failover latency by strategy and fault"
         found.append(_chart(title, _dots(drills, names, "seconds"), _dots_alt(title, drills["value"])))
+    found += _footprints(runs)
     for kind in sorted(set(phases["kind"])):
         part = phases[phases["kind"] == kind]
         found.append(_chart(f"Build time by phase: {kind}", lambda ax, p, part=part: _phases(ax, part, p), _phases_alt(kind, part)))  # type: ignore[misc]
     return found
+
+
+def _footprints(runs: pd.DataFrame) -> Iterator[Chart]:
+    """What jars and native binaries take, as the verifications found it."""
+    for column, what, unit in (("start_s", "Time to start", "time (seconds)"), ("rss_mb", "Memory of an instance (RSS)", "memory (MB)")):
+        frame = runs.dropna(subset=[column]).rename(columns={column: "value"})
+        if len(frame):
+            title = f"{what}, jar and native" + (" (of a lab's stand-in)" if frame["is_lab"].any() else "")
+            medians = ", ".join(f"{kind} {part.median():.3g}" for kind, part in frame.groupby("kind")["value"])
+            yield _chart(
+                title, _dots(frame, frame["kind"], unit, label=unit), f"{title}: {len(frame)} verifications, medians: {medians}; {unit}."
+            )
 
 
 def _chart(title: str, draw: Draw, alt: str) -> Chart:
@@ -195,8 +208,8 @@ def _rate_alt(deployments: pd.DataFrame) -> str:
     return f"Line: from {rates.iloc[0]:.0f} % to {rates.iloc[-1]:.0f} % of the last {WINDOW} deployments failed. Ticks mark each failure."
 
 
-def _dots(frame: pd.DataFrame, names: pd.Series[str], unit: str, *, is_log: bool = False) -> Draw:
-    """A mark for each value, by name, and a line through the medians of the last five."""
+def _dots(frame: pd.DataFrame, names: pd.Series[str], unit: str, *, is_log: bool = False, label: str = "") -> Draw:
+    """A mark for each value, by name, and a line through the medians of the last five. `label`: of the axis, where it is no time."""
 
     def draw(ax: Axes, paper: Paper) -> None:
         from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
@@ -215,7 +228,7 @@ def _dots(frame: pd.DataFrame, names: pd.Series[str], unit: str, *, is_log: bool
         else:
             ax.set_ylim(bottom=0)
             ax.yaxis.set_major_locator(MaxNLocator(5))
-        ax.set_ylabel("time (log scale)" if is_log else f"time ({unit})")
+        ax.set_ylabel(label or ("time (log scale)" if is_log else f"time ({unit})"))
         _dates(ax)
 
     return draw

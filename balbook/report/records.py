@@ -14,6 +14,7 @@
     is_lab              hosts of a lab, Ballerina by the lab's stand-in
     sent, failed_requests, p99_ms           what the probe measured; missing where nothing was
     build_s, phases     seconds of the build, and by phase (a dict); missing where nothing was built
+    start_s, rss_mb     of a verification: medians over the instances; missing where nothing was measured
     failover_s, return_s                    of a drill: until the last request met the fault, until the instance answered again
 
 Pipelines are left out: their runbooks have records of their own.
@@ -26,6 +27,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from balbook.journal import Event
@@ -60,6 +62,8 @@ COLUMNS = {
     "p99_ms": "float64",
     "build_s": "float64",
     "phases": "object",
+    "start_s": "float64",
+    "rss_mb": "float64",
     "failover_s": "float64",
     "return_s": "float64",
 }
@@ -126,8 +130,14 @@ def _row(folder: Path, events: Sequence[Event]) -> dict[str, Any]:
         "p99_ms": latency.get("p99_ms", measured.get("p99_ms")),
         "build_s": timed.get("build_s"),
         "phases": {k[:-2].replace("_", " "): float(v) for k, v in timed.items() if k.endswith("_s") and k not in NOT_PHASES},
+        "start_s": _median(measured.get("start_s")),
+        "rss_mb": _median(measured.get("rss_mb")),
         **_failover(folder, subject),
     }
+
+
+def _median(by_instance: Any) -> float | None:
+    return float(median(by_instance.values())) if isinstance(by_instance, Mapping) and by_instance else None
 
 
 def _has_applied(events: Sequence[Event], applied: Event) -> bool:

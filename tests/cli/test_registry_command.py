@@ -64,3 +64,20 @@ def test_credentials_are_a_reference_that_only_http_needs(
 @pytest.mark.parametrize("argv", [[], ["--url", "ftp://host/x"]])
 def test_no_registry_or_an_unknown_one_is_bad_input(jar: Path, argv: list[str]) -> None:
     assert main(["registry", "list", "hotel", *argv]) == 2
+
+
+def test_without_an_address_it_is_the_inventorys_with_its_credentials(
+    jar: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (tmp_path / "inventory.yaml").read_text()
+    publish = ["registry", "publish", "hotel", "1.0.0", str(jar)]
+    with raw_repository() as server:
+        monkeypatch.setenv("REGISTRY_CREDENTIALS", CREDENTIALS)
+        (tmp_path / "inventory.yaml").write_text(text.replace("https://nexus.example.com/repository/ballerina", server.url))
+        assert main(publish) == 0
+        assert len(server.contents) == 2
+    (tmp_path / "inventory.yaml").unlink()
+    assert main(publish) == 2
+    assert "no registry is named" in capsys.readouterr().err
+    assert main([*publish, "-i", "elsewhere.yaml"]) == 2
+    assert "elsewhere.yaml" in capsys.readouterr().err

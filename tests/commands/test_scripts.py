@@ -6,17 +6,21 @@ import hashlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from balbook.command import Command, Result, script
-from balbook.commands import files, host_script, process, releases, system
+from balbook.commands import certificates, files, health, host_script, process, releases, system
+from balbook.facts.certificates import parse_certificate
+from balbook.facts.footprint import parse_footprint
 from balbook.facts.releases import Installed, parse_installed
 from balbook.facts.system import parse_system
 from balbook.testing import text_of
@@ -46,7 +50,7 @@ def sha256(data: bytes) -> str:
 
 
 def receive(path: Path, digest: str) -> Command:
-    return script("receive-file", host_script("receive_file"), path, digest, "0755")
+    return script("receive-file", host_script("sha256", "receive_file"), path, digest, "0755")
 
 
 def until(is_so: Callable[[], bool], within_s: float = 20) -> None:
@@ -66,6 +70,16 @@ def test_a_file_arrives_with_its_mode_in_a_folder_that_is_made(sh: Sh, tmp_path:
     assert path.stat().st_mode & 0o777 == 0o755
     assert sh(files.is_there(str(path), sha256(data))).status == 0
     assert sh(files.is_there(str(path), sha256(b"other"))).status == 1
+
+
+def test_what_an_upload_left_that_stands_still_is_removed_and_one_that_goes_on_is_not(sh: Sh, tmp_path: Path) -> None:
+    path, data = tmp_path / "app.jar", b"new"
+    stale, fresh = tmp_path / "app.jar.part.999999999", tmp_path / "app.jar.part.999999998"
+    for part in (stale, fresh):
+        part.write_bytes(b"half")
+    os.utime(stale, (0, 0))
+    assert sh(receive(path, sha256(data)), data=data).status == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["app.jar", fresh.name]
 
 
 def test_a_file_with_another_sha256_is_refused_and_leaves_nothing(sh: Sh, tmp_path: Path) -> None:
@@ -338,6 +352,104 @@ def test_a_jar_runs_with_the_options_of_the_release(sh: Sh, application: Path, i
     assert f"[-Xmx64m][-Dname=a b][-jar][{release}/app.jar]" in (instance / "log" / "current.log").read_text()
 
 
+@pytest.fixture
+def page() -> Iterator[int]:
+    """The port of a server that answers `/page` with a text, and everything else with 404."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b"rooms of version 1.2.0 [x]\n"
+            self.send_response(200 if self.path == "/page" else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    yield server.server_address[1]
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("path", "expect", "contains", "status", "said"),
+    [
+        ("/page", 200, "", 0, "status 200"),
+        ("/page", 200, "version 1.2.0 [x]", 0, "status 200"),
+        ("/page", 200, "version 1.2.1", 1, "the text is not in the answer"),
+        ("/page", 200, "--version", 1, "the text is not in the answer"),
+        ("/other", 404, "", 0, "status 404"),
+        ("/other", 200, "", 1, "status 404, not 200"),
+    ],
+)
+def test_an_answer_is_held_against_its_status_and_a_text(
+    sh: Sh, page: int, path: str, expect: int, contains: str, status: int, said: str
+) -> None:
+    done = sh(health.answers(page, path, expect, contains))
+    assert (done.status, said in done.stdout) == (status, True), done
+
+
+def test_an_answer_that_does_not_come_is_said(sh: Sh) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        done = sh(health.answers(bound.getsockname()[1], "/", 200))
+    assert (done.status, done.stdout) == (1, "no answer (curl ends with 7)\n")
+
+
+def test_errors_in_a_log_count_from_the_start_on_and_less_those_that_are_allowed(sh: Sh, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.mkdir()
+    old = b"time=1 level=ERROR old\n"
+    lines = [
+        "level=INFO fine",
+        'time=2 level=ERROR message="no [rooms"',
+        "error: no such table",
+        '{"level":"ERROR"}',
+        "an error: inside a line",
+    ]
+    (log / "current.log").write_bytes(old + "\n".join(lines).encode() + b"\n\xff\n")
+    (log / "began").write_text(f"{len(old)}\n")
+    done = sh(process.log_errors(str(tmp_path), "", []))
+    assert (done.status, done.stdout.splitlines()) == (1, lines[1:4])
+    done = sh(process.log_errors(str(tmp_path), "", ["no [rooms", '"ERROR"']))
+    assert (done.status, done.stdout.splitlines()) == (1, lines[2:3])
+    assert sh(process.log_errors(str(tmp_path), "", ["no [rooms", '"ERROR"', "table"])).status == 0
+    assert sh(process.log_errors(str(tmp_path / "elsewhere"), "", [])).status == 0
+
+
+def test_an_instance_tells_its_memory_and_how_long_its_start_took(sh: Sh, application: Path, instance: Path, page: int) -> None:
+    assert sh(process.footprint(str(instance))).stdout == ""
+    start(sh, application, instance)
+    try:
+        assert (instance / "log" / "began").read_text().strip() == "0"
+        assert sh(health.is_started(str(instance), page, "/other", 200)).status == 1
+        assert parse_footprint(sh(process.footprint(str(instance))).stdout).start_s is None
+        assert sh(health.is_started(str(instance), page, "/page", 200)).status == 0
+        first = parse_footprint(sh(process.footprint(str(instance))).stdout)
+        assert (first.rss_mb or 0) > 1
+        assert (first.start_s or 0) >= 1  # the first look, which waits for a second, was part of it
+        assert sh(health.is_started(str(instance), page, "/page", 200)).status == 0
+        assert parse_footprint(sh(process.footprint(str(instance))).stdout).start_s == first.start_s
+    finally:
+        sh(process.stop(str(instance), 0))
+    assert sh(health.is_started(str(instance), page, "/page", 200)).status == health.ENDED
+    assert sh(process.footprint(str(instance))).stdout == ""
+
+
+def test_a_release_that_others_may_read_is_not_private(sh: Sh, tmp_path: Path) -> None:
+    (tmp_path / "9090").mkdir()
+    (tmp_path / "app.jar").touch(mode=0o755)
+    secret = tmp_path / "9090" / "Config.toml"
+    secret.touch(mode=0o600)
+    assert sh(releases.is_private(str(tmp_path))).status == 0
+    secret.chmod(0o640)
+    assert sh(releases.is_private(str(tmp_path))).status == 1
+    assert sh(releases.is_private(str(tmp_path / "elsewhere"))).status == 1
+
+
 def test_executed_ids_are_counted_over_all_logs_and_for_one_prefix(sh: Sh, tmp_path: Path) -> None:
     for number, ids in enumerate((("run-1", "run-2"), ("run-2", "other-1"))):
         log = tmp_path / str(number) / "log" / "current.log"
@@ -364,3 +476,14 @@ def test_this_machine_describes_itself(sh: Sh, tmp_path: Path) -> None:
     assert found.memory_mb > 0
     assert found.disk_mb > 0
     assert found.os
+
+
+def test_a_certificates_end_is_read_by_openssl_itself(sh: Sh, tmp_path: Path) -> None:
+    crt = tmp_path / "hotel.crt"
+    argv = ["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=hotel", "-days", "20"]
+    subprocess.run([*argv, "-keyout", tmp_path / "key", "-out", crt], check=True, capture_output=True, timeout=60)
+    found = parse_certificate(sh(certificates.certificate_end(str(crt))).stdout)
+    assert 19.9 < (found.days_left(time.time()) or 0) <= 20
+    assert parse_certificate(sh(certificates.certificate_end(str(tmp_path / "key"))).stdout).problem == "it is no certificate in PEM"
+    missing = parse_certificate(sh(certificates.certificate_end(str(tmp_path / "none"))).stdout)
+    assert missing.problem == "it is not there, or may not be read"

@@ -101,6 +101,17 @@ def test_ids_are_counted_over_files_and_journals(tmp_path: Path, programs: Path)
     assert "--unit=balbook-hotel@9090.service" in said(programs, "journalctl")[0]
 
 
+def test_errors_are_looked_for_in_what_systemd_has_of_this_start(programs: Path) -> None:
+    stand_in(programs, "systemctl", "echo 0a1b2c")
+    stand_in(programs, "journalctl", 'echo "level=INFO fine"; echo "level=ERROR no rooms"')
+    unit = systemd.unit_name("hotel", 9090)
+    found = run(programs, process.log_errors("/x", unit, []))
+    assert (found.returncode, found.stdout) == (1, "level=ERROR no rooms\n")
+    assert run(programs, process.log_errors("/x", unit, ["no rooms"])).returncode == 0
+    assert said(programs, "systemctl")[0] == f"show --property=InvocationID --value {unit}"
+    assert "_SYSTEMD_INVOCATION_ID=0a1b2c" in said(programs, "journalctl")[0]
+
+
 def test_an_instance_that_serves_nobody_is_killed_once_systemd_has_been_asked_to_stop_it(programs: Path) -> None:
     stand_in(programs, "systemctl", "case $1 in show) echo loaded; echo active ;; esac")
     unit = systemd.unit_name("hotel", 9090)

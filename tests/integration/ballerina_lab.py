@@ -34,6 +34,9 @@ USUAL: dict[str, dict[str, Any]] = {
     "consolidate": {"application": "hotel"},
     "build": {"application": "hotel"},
     "hot_deploy": {"application": "hotel", "release": "latest", "strategy": "", "serial": 1},
+    **{name: {"application": "rooms", "release": "latest"} for name in ("publish_artifact", "retrieve", "configure", "verify")},
+    "deploy": {"application": "rooms", "release": "latest", "serial": 1},
+    "rollback": {"application": "hotel", "release": ""},
 }
 
 

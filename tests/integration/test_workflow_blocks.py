@@ -67,28 +67,30 @@ def test_the_packages_own_blocks_publish_retrieve_and_deploy(hotel: Hotel, repos
     (repository / "target" / "bin").mkdir(parents=True)
     sample_jar(repository / "target" / "bin" / "hotel.jar", "7.1.0")
     with raw_repository() as registry:
-        runner = Runner(
-            hotel, repository, tmp_path, secrets={"REGISTRY_CREDENTIALS": CREDENTIALS}, variables={"BALBOOK_REGISTRY": registry.url}
-        )
+        inventory = yaml.safe_load((repository / "inventory.yaml").read_text())
+        inventory["registry"] = {"url": registry.url, "credentials": "env:REGISTRY_CREDENTIALS"}
+        (repository / "inventory.yaml").write_text(yaml.safe_dump(inventory))
+        runner = Runner(hotel, repository, tmp_path, secrets={"REGISTRY_CREDENTIALS": CREDENTIALS})
         inputs = {"application": "hotel", "release": "7.1.0", "reason": "", "ticket": "OPS-7"}
         ran = runner.run(Wanted("decentralized"), inputs=inputs)
         assert [path.rpartition("/")[2] for path in registry.contents] == ["app.jar", "artifact.json"]
-    assert ran[-4:] == ["Publish", "Retrieve", "Configure, deploy, verify", "Take the key away"]
+    assert ran[-6:] == ["Publish", "Retrieve", "Configure", "Deploy", "Verify", "Take the key away"]
     assert set(hotel.running().values()) == {"7.1.0"}
+    records = sorted((repository / "records").glob("*-*-*"))
+    assert [events(record)[0]["runbook"] for record in records] == ["publish_artifact", "retrieve", "configure", "deploy", "verify"]
+    assert not [path for record in records for path in record.rglob("*") if path.is_file() and CREDENTIALS.encode() in path.read_bytes()]
     assert (repository / "artifacts" / "hotel" / "7.1.0" / "app.jar").exists()
 
 
 class Runner:
     """A runner of GitHub's, as far as `run:` steps need one."""
 
-    def __init__(
-        self, hotel: Hotel, repository: Path, folder: Path, *, secrets: dict[str, str], variables: dict[str, str] | None = None
-    ) -> None:
+    def __init__(self, hotel: Hotel, repository: Path, folder: Path, *, secrets: dict[str, str]) -> None:
         lab = hotel.lab
         self.home = folder / "home"
         self.home.mkdir()
         ssh = {"SSH_PRIVATE_KEY": lab.client_key.read_text().rstrip("\n"), "SSH_KNOWN_HOSTS": lab.known_hosts.read_text()}
-        self._contexts = {"secrets": {**ssh, **secrets}, "vars": variables or {}}
+        self._contexts = {"secrets": {**ssh, **secrets}}
         self._repository, self._folder = repository, folder
         index = {
             "PIP_NO_INDEX": "1",
@@ -96,7 +98,7 @@ class Runner:
             "PIP_NO_DEPS": "1",
             "PIP_TARGET": str(folder / "site"),
         }
-        self._environ = {**hotel.environ, "HOME": str(self.home), **index}
+        self._environ = {**hotel.environ, "HOME": str(self.home), "GITHUB_WORKSPACE": str(repository), **index}
 
     def run(self, wanted: Wanted, inputs: dict[str, str]) -> list[str]:
         """The names of the steps that ran, all of them successfully."""

@@ -400,3 +400,54 @@ def test_the_schema_describes_the_fields_in_patterns_that_json_schema_knows() ->
     assert host["address"]["pattern"].endswith("$")
     assert schema["properties"]["version"]["const"] == 1
     assert schema["additionalProperties"] is False
+
+
+REGISTRIES = [
+    ({"url": "ss3://acme/ballerina"}, "registry.url: found the scheme 'ss3', which no registry has. Did you mean 's3'?"),
+    ({"url": "ftp://nexus/raw"}, "registry.url: found the scheme 'ftp', which no registry has. Did you mean 'sftp'?"),
+    ({"url": "s3://"}, "registry.url: found 's3://', which names no bucket"),
+    ({"url": "https://ci:hunter22@nexus/raw"}, "registry.url: a password stands in the address; give a reference in `credentials`"),
+    ({"url": "s3://acme", "credentials": "env:KEY"}, "registry.credentials: are for http and https"),
+    ({"url": "https://nexus/raw", "credentials": "hunter22"}, "registry.credentials: "),
+    ({"url": ""}, "registry.url: "),
+    ({}, "registry.url: is missing"),
+    ({"adress": "s3://acme", "url": "s3://acme"}, "registry.adress: is not a field here."),
+]
+
+
+@pytest.mark.parametrize(("registry", "said"), REGISTRIES)
+def test_a_registry_that_nobody_could_use_is_refused_without_its_password(tmp_path: Path, registry: dict[str, Any], said: str) -> None:
+    (line,) = refusal(tmp_path, changed(("registry", registry)))
+    assert said in line
+    assert "hunter22" not in line
+
+
+@pytest.mark.parametrize(
+    "url", ["/srv/registry", "registry", "file:///srv/registry", "s3://acme/ballerina", "sftp://ops@h/srv", "https://n/raw"]
+)
+def test_every_kind_of_registry_is_accepted(tmp_path: Path, url: str) -> None:
+    assert read_inventory(write(tmp_path, changed(("registry", {"url": url})))).registry is not None
+
+
+def test_two_applications_on_one_port_are_refused_with_both_names(tmp_path: Path) -> None:
+    inn = {"instances": [{"host": "app3", "port": 9090}, {"host": "app1", "port": 9090}]}
+    (line,) = refusal(tmp_path, changed(("applications.inn", inn)))
+    assert "applications.inn.instances[1].port: found port 9090 on host 'app1'" in line
+    assert "applications.hotel.instances[0].port has already" in line
+
+
+def test_two_applications_on_one_host_with_ports_of_their_own_are_accepted(tmp_path: Path) -> None:
+    inventory = read_inventory(write(tmp_path, changed(("applications.inn", {"instances": [{"host": "app1", "port": 9191}]}))))
+    assert inventory.applications["inn"].floor == 0
+    assert inventory.applications["hotel"].floor == 1
+
+
+def test_a_source_is_for_an_application_of_one_package(tmp_path: Path) -> None:
+    several = changed((f"{APP}.source", "services/rooms"), (f"{APP}.packages", ["acme/rooms", "acme/bookings"]))
+    (line,) = refusal(tmp_path, several)
+    assert f"{APP}.source: is for an application of one package, and `packages` has 2" in line
+
+
+def test_an_application_is_not_named_like_a_directory_of_balbooks_own(tmp_path: Path) -> None:
+    (line,) = refusal(tmp_path, changed(("applications.locks", {"instances": [{"host": "app1", "port": 9191}]})))
+    assert "applications.locks: the name 'locks' is that of a directory of balbook's own" in line

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
+from balbook.command import Result
 from balbook.errors import BadInput, HostUnreachable
+from balbook.facts.certificates import DAY_S, FORM
 from balbook.journal import Journal
 from balbook.procedures import procedure
 from balbook.procedures.site import Site
@@ -110,3 +114,28 @@ def test_verification_asks_the_hosts_anew(tmp_path: Path) -> None:
     wrong = [c.what for c in procedure("provision").verify(Site(fleet.inventory, fleet, {"hosts": []}), plan) if not c.is_so]
     assert len(wrong) == 1
     assert wrong[0].startswith("lb1: ")
+
+
+@pytest.mark.parametrize(
+    ("said", "unmet"),
+    [
+        (lambda now: f"ends {time.strftime(FORM, time.gmtime(now + 15 * DAY_S))}", []),
+        (lambda now: f"ends {time.strftime(FORM, time.gmtime(now + 13 * DAY_S))}", ["13 days left"]),
+        (lambda now: f"ends {time.strftime(FORM, time.gmtime(now - 2 * DAY_S))}", ["ended 2 days ago"]),
+        (lambda now: "problem it is no certificate in PEM", ["it is no certificate in PEM"]),
+    ],
+)
+def test_a_certificate_must_be_valid_for_two_weeks_yet(fleet: FakeFleet, said: Callable[[float], str], unmet: list[str]) -> None:
+    data = yaml.safe_load(fleet.inventory.path.read_text())
+    data["balancers"]["public"]["tls"] = {"certificate": "/etc/ssl/hotel.crt", "key": "/etc/ssl/private/hotel.key", "listen": 18443}
+    fleet.inventory.path.write_text(yaml.safe_dump(data))
+    change_inventory(fleet)
+    fleet.answers["lb1", "certificate-end"] = Result(0, said(time.time()) + "\n", "")
+    found = [p for p in make_plan(fleet, "provision").preconditions if "certificate" in p["what"]]
+    assert [p["what"] for p in found] == ["lb1: the certificate /etc/ssl/hotel.crt is valid for 14 days yet"]
+    assert [p["found"] for p in found if p["state"] == "unmet"] == unmet
+
+
+def test_a_host_without_applications_needs_some_disk_too(fleet: FakeFleet) -> None:
+    fleet.hosts["lb1"].system |= {"disk_mb": "255"}
+    assert [p["what"] for p in make_plan(fleet, "provision").unmet] == ["lb1: at least 256 MB free below /opt/balbook"]

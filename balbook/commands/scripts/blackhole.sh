@@ -3,6 +3,17 @@ set -u
 action=$1 port=$2
 PATH=$PATH:/usr/sbin:/sbin
 rule() { iptables -w "$@" -p tcp --dport "$port" -m comment --comment balbook-drill -j DROP; }
+table="inet balbook_drill_$port"
+# What has no iptables any more has nft: a table of the drill's own, before all others.
+if ! command -v iptables > /dev/null 2>&1; then
+  case $action in
+  check) exec nft list ruleset > /dev/null ;;
+  on) text="type filter hook input priority -300; tcp dport $port drop;" ;;
+  off) text= ;;
+  esac
+  printf 'add table %s\ndelete table %s\n%s\n' "$table" "$table" "${text:+table $table { chain input { $text }; }}" | exec nft -f -
+  exit
+fi
 case $action in
 check) iptables -w -S INPUT > /dev/null ;;
 on) rule -C INPUT 2> /dev/null || rule -I INPUT ;;

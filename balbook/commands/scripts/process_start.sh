@@ -30,6 +30,8 @@ else
   set -- "$@" "$release_dir/app"
 fi
 mkdir -p log
+# What is logged from here on is this process's.
+{ wc -c < log/current.log; } > log/began 2>/dev/null || echo 0 > log/began
 # Privilege is for the files; the instance itself is the login's.
 [ -z "${SUDO_UID:-}" ] || set -- setpriv "--reuid=$SUDO_UID" "--regid=$SUDO_GID" --init-groups -- "$@"
 setsid=$(command -v setsid || echo nohup)

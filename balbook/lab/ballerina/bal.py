@@ -49,12 +49,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def write_launcher(path: Path, environment: Mapping[str, str], *, python: str = sys.executable) -> Path:
-    """Puts a `bal` at `path` that runs this module with these variables; the lab calls it for each build host."""
+def write_launcher(path: Path, environment: Mapping[str, str], *, python: str = sys.executable, has_library: bool = False) -> Path:
+    """Puts a `bal` at `path` that runs this module with these variables; the lab calls it for each build host.
+
+    `has_library`: the modules stand in `lib` beside the launcher's folder, and the host has a Python of its own.
+    """
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(environment.items()))
-    source = Path(__file__).parents[3]
-    text = f"#!/bin/sh\n# {STAND_IN} for Ballerina's command\n{exports}PYTHONPATH={shlex.quote(str(source))}${{PYTHONPATH:+:$PYTHONPATH}}\n"
-    text += f'export PYTHONPATH\nexec {shlex.quote(python)} -m balbook.lab.ballerina.bal "$@"\n'
+    source = '$(dirname "$(dirname "$(readlink -f "$0")")")/lib' if has_library else shlex.quote(str(Path(__file__).parents[3]))
+    text = f"#!/bin/sh\n# {STAND_IN} for Ballerina's command\n{exports}PYTHONPATH={source}${{PYTHONPATH:+:$PYTHONPATH}}\n"
+    text += f'export PYTHONPATH\nexec {"python3" if has_library else shlex.quote(python)} -m balbook.lab.ballerina.bal "$@"\n'
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.part")
     beside.write_text(text)

@@ -202,12 +202,12 @@ def _bala_field(content_type: str, body: bytes) -> bytes:
 
 
 def main() -> None:
-    """`python -m balbook.lab.ballerina.central DIRECTORY PORT` with the tokens as JSON on standard input."""
+    """`python -m balbook.lab.ballerina.central DIRECTORY PORT ADDRESS` with the tokens as JSON on standard input."""
     import sys
 
-    directory, port = sys.argv[1:]
+    directory, port, address = sys.argv[1:]
     tokens = {token: tuple(orgs) for token, orgs in json.load(sys.stdin).items()}
-    central = Central(Path(directory), tokens, port=int(port))
+    central = Central(Path(directory), tokens, host=address, port=int(port))
     print(central.url, flush=True)
     central.serve_forever()
 

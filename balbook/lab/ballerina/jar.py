@@ -16,6 +16,8 @@ from balbook.errors import Failed
 from balbook.lab.ballerina.routes import Configurable, Program, Route, table
 
 RUNTIME = Path(__file__).parent / "runtime"
+SHIPPED_CLASSES = RUNTIME / "classes"
+"""Where they are in a distribution for hosts that have no JDK."""
 JAVA_OPTIONS = ("-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx64m")
 """What keeps a lab's JVMs small and quick to start."""
 COMPILE_DEADLINE_S = 120
@@ -85,7 +87,9 @@ def sample_routes(health_status: int = 200) -> tuple[Route, ...]:
 
 
 def runtime_classes(java_home: Path | None = None) -> Path:
-    """The directory of the compiled runtime; compiled once for each version of its sources."""
+    """The directory of the compiled runtime, as it came along, or compiled once for each version of its sources."""
+    if SHIPPED_CLASSES.is_dir():
+        return SHIPPED_CLASSES
     sources = sorted(RUNTIME.glob("*.java"))
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
     classes = _cache() / f"runtime-{digest}"

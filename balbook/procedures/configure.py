@@ -1,0 +1,87 @@
+"""Put a release with its configuration beside the one that runs, on every host: environment variables, `Config.toml`, limits.
+
+Nothing that runs is touched: `deploy` switches to it. The files are for the application's account alone to read, and secrets are
+put into them on their way there. Where systemd runs the instances its unit has the limits, and is written too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from balbook.commands import releases
+from balbook.inventory.secret_references import PLACEHOLDER
+from balbook.plan import Plan, Step
+from balbook.procedures import Check, supervision
+from balbook.procedures.deployment import diffs_of, planned, preconditions_of, state_table, subject_of
+from balbook.procedures.look import Seen, look
+from balbook.procedures.preconditions import UNIT
+from balbook.procedures.provision import unit_step
+from balbook.procedures.release import Release, release_of, staging
+from balbook.procedures.site import Site
+from balbook.table import Shown, Table
+
+
+def preflight(site: Site) -> Table:
+    """What runs now, by instance."""
+    return state_table(site, look(site))
+
+
+def plan(site: Site) -> Plan:
+    """The release with its configuration, staged on every host; the diff is to what runs there."""
+    return planned(site, "configure", lambda seen, release: _plan(site, seen, release))
+
+
+def verify(site: Site, plan: Plan) -> Sequence[Check]:
+    """Fresh facts: every host has the release with this configuration, for nobody else to read."""
+    seen, checks = look(site), []
+    for host in site.application_hosts:
+        there = seen.installed[host].releases.get(str(plan.subject["release"]))
+        files = dict(there.revision.get("files", {})) if there else {}
+        is_same = there is not None and files == _release(site, plan).files_on(host)
+        checks.append(Check(f"{host} has {plan.subject['release']} as the inventory configures it", is_same))
+        asked = site.transport.execute(host, releases.is_private(f"{site.application_dir(host)}/releases/{plan.subject['release']}"))
+        checks.append(Check(f"{host}: nobody else may read its configuration", asked.status == 0, asked.stdout.strip()))
+        if unit := supervision.has_unit(site, host, site.application_name):
+            checks.append(Check(f"{host}: the systemd unit has its limits", site.transport.execute(host, unit).status == 0))
+    return checks
+
+
+def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Shown]:
+    """The files of the configuration, with the references to secrets that are in them."""
+    if not plan.subject:
+        return []
+    release = _release(site, plan)
+    rows = [
+        (host, path, len(text.splitlines()), ", ".join(sorted(set(PLACEHOLDER.findall(text)))) or "-")
+        for host in site.application_hosts
+        for path, text in sorted(release.files_on(host).items())
+    ]
+    return [Table(("host", "file", "lines", "secrets in it"), rows, title=f"Configuration of {release.name}")]
+
+
+def _plan(site: Site, seen: Seen, release: Release) -> Plan:
+    staged = {host: release.name in seen.installed[host].releases for host in site.application_hosts}
+    place = site.lease_place
+    steps = [*_units(site), *staging(site, release, staged, diffs_of(site, seen, release))]
+    return Plan(
+        "configure",
+        site.application_name,
+        tuple(steps),
+        subject=subject_of(site, release),
+        settings={"lease": {"host": place.host, "directory": place.directory}},
+        preconditions=tuple(row for row in preconditions_of(site, seen, release) if not row["what"].endswith(UNIT)),
+    )
+
+
+def _units(site: Site) -> Iterator[Step]:
+    """Limits of the processes; of balbook's own supervision they are arguments of the start."""
+    for host in site.application_hosts:
+        if there := supervision.has_unit(site, host, site.application_name):
+            step = unit_step(site, host, site.application_name)
+            yield replace(step, is_done=site.transport.execute(host, there).status == 0)
+
+
+def _release(site: Site, plan: Plan) -> Release:
+    return release_of(site, site.store.find(site.application_name, str(plan.subject["version"])))

@@ -1,0 +1,42 @@
+"""Deploy one application to its hosts: switch each instance to the release, see it healthy, go back where it is not.
+
+The release layout, the health gate and the way back are those of a hot deployment. Behind a balancer instances are drained first;
+without one each is restarted, and how long it was not there is measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from balbook.journal import Journal
+from balbook.plan import Plan
+from balbook.procedures import Check
+from balbook.procedures.deployment import plan_for, planned, settled_checks, state_table, versions_table
+from balbook.procedures.look import look
+from balbook.procedures.site import Site
+from balbook.table import Shown, Table
+
+
+def preflight(site: Site) -> Table:
+    """What runs now, by instance."""
+    return state_table(site, look(site))
+
+
+def plan(site: Site) -> Plan:
+    """The steps from what runs now to the wanted release on every instance."""
+    return planned(site, "deploy", lambda seen, release: plan_for(site, seen, release, "deploy"))
+
+
+def verify(site: Site, plan: Plan) -> Sequence[Check]:
+    """Fresh facts: every instance runs the release, is healthy, and is in service where a balancer stands in front."""
+    return settled_checks(site, str(plan.subject.get("release", "")))
+
+
+def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Shown]:
+    """Which package versions run where now, and how long each instance was not there."""
+    measured = Journal(run_dir / "journal.jsonl").last("measured") or {}
+    rows = [(name, f"{seconds:.2f} s") for name, seconds in measured.get("downtime_s", {}).items()]
+    note = "" if rows else "None was stopped." if not site.application.balancer else "A balancer sends requests elsewhere meanwhile."
+    downtime = Table(("instance", "not there for"), rows, title="Downtime, from the request to stop until it was healthy", note=note)
+    return [versions_table(site, look(site)), downtime]

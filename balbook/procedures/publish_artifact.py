@@ -1,0 +1,158 @@
+"""Publish an artifact from the store to the registry, and its package to Ballerina Central where the inventory says so.
+
+Versions are immutable: what is there already with the same content is left alone, other content is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from balbook.errors import BadInput, BalbookError, StoreError
+from balbook.plan import Plan, Step
+from balbook.procedures import Check, pack_push
+from balbook.procedures.preconditions import Row, row
+from balbook.procedures.sharing import exchange_step, place_of, registry_of, stored, where_table
+from balbook.procedures.site import Site
+from balbook.registry import Published, Registry
+from balbook.store import Artifact, sha256_of
+from balbook.table import Shown, Table
+
+
+@dataclass(frozen=True)
+class Found:
+    """The artifact that is to be published (from the store, or from a file that is to go there), and what stands in its place.
+
+    `trouble`: why the registry, or the store, cannot be used; empty where they can.
+    """
+
+    artifact: Artifact | None
+    kept: Artifact | None
+    published: Published | None
+    trouble: str = ""
+
+
+def preflight(site: Site) -> Table:
+    """What the store and the registry have."""
+    place_of(site)
+    found = _look(site)
+    return where_table(site, {"this machine": found.artifact, place_of(site).url: found.trouble or found.published})
+
+
+def plan(site: Site) -> Plan:
+    """Into the registry; before that into the store, for what was built elsewhere."""
+    found, place = _look(site), place_of(site)
+    rows = [row(f"{place.url} and the store can be used", not found.trouble, found.trouble)]
+    steps: list[Step] = []
+    if found.artifact is None:
+        rows.append(row("the artifact is in the store", False, "nothing was built", otherwise="met by runbook build"))
+    else:
+        rows += _immutable(found)
+        steps += _steps(site, found)
+    central = _central(site)
+    pushing = pack_push.plan(central) if central else None
+    if pushing:
+        steps, rows = [*steps, *pushing.steps], [*rows, *(dict(p) for p in pushing.preconditions)]
+    about = found.artifact
+    subject = {"version": about.version, "kind": about.kind, "artifact_sha256": about.sha256, "registry": place.url} if about else {}
+    packages = {"packages": pushing.subject["packages"], "new": pushing.subject["new"]} if pushing else {}
+    return Plan("publish_artifact", site.application_name, tuple(steps), subject={**subject, **packages}, preconditions=tuple(rows))
+
+
+def verify(site: Site, plan: Plan) -> Sequence[Check]:
+    """The registry has the version, and its content, read anew, is what was published."""
+    registry, version, sha256 = registry_of(site), str(plan.subject["version"]), str(plan.subject["artifact_sha256"])
+    there = registry.published(site.application_name, version)
+    checks = [Check(f"{registry.location} has {site.application_name} {version}", there is not None and there.sha256 == sha256)]
+    if there:
+        checks.append(_whole(registry, there))
+    central = _central(site)
+    return [*checks, *(pack_push.verify(central, plan) if central else ())]
+
+
+def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Shown]:
+    """Where the artifact is now."""
+    shown: list[Shown] = [preflight(site)]
+    central = _central(site)
+    return [*shown, *(pack_push.evidence(central, plan, run_dir) if central else ())]
+
+
+def _look(site: Site) -> Found:
+    artifact = kept = None
+    try:
+        artifact = _from_file(site) or _newest(site)
+        kept = stored(site, artifact.version) if artifact else None
+    except StoreError as exc:
+        return Found(artifact, None, None, exc.message)
+    try:
+        registry = registry_of(site)
+        return Found(artifact, kept, registry.published(site.application_name, artifact.version) if artifact else None)
+    except BalbookError as exc:  # unreachable, credentials that are not there: all of it is told before anything is done
+        return Found(artifact, kept, None, exc.message)
+
+
+def _newest(site: Site) -> Artifact | None:
+    """The release that the parameters name; None where nothing was built yet."""
+    wanted = str(site.parameters.get("release", "latest"))
+    return site.store.find(site.application_name, wanted) if site.store.artifacts(site.application_name) else None
+
+
+def _from_file(site: Site) -> Artifact | None:
+    """What the parameter `file` names, as it would stand in the store."""
+    given = str(site.parameters.get("file", ""))
+    if not given:
+        return None
+    version, kind, file = str(site.parameters["release"]), site.application.artifact, _executable(site, given)
+    if version == "latest":
+        raise BadInput("parameter release: 'latest' is no version for a file", advice="Give the version that it is to have.")
+    return Artifact(site.application_name, version, kind, sha256_of(file), file.stat().st_size, file, "")
+
+
+def _executable(site: Site, given: str) -> Path:
+    """The file, or the only executable of a directory such as `target/bin`."""
+    path = site.inventory.resolve(given)
+    if path.is_file():
+        return path
+    is_jar = site.application.artifact == "jar"
+    found = sorted(p for p in path.glob("*") if p.is_file() and (p.suffix == ".jar") == is_jar) if path.is_dir() else []
+    if len(found) != 1:
+        what = f"holds {len(found)} of the kind {site.application.artifact}" if path.is_dir() else "is not there"
+        raise BadInput(f"parameter file: {path} {what}", advice="Name what `bal build` made, such as target/bin/rooms.jar.")
+    return found[0]
+
+
+def _immutable(found: Found) -> Iterator[Row]:
+    """Neither the store nor the registry has other content under this version."""
+    wanted = found.artifact
+    assert wanted is not None
+    for where, there in (("the store", found.kept), ("the registry", found.published)):
+        is_same = there is None or there.sha256 == wanted.sha256
+        told = "" if is_same or there is None else f"it has sha256 {there.sha256[:12]}…, this is {wanted.sha256[:12]}…: raise the version"
+        yield row(f"{where} has no other content as {wanted.application} {wanted.version}", is_same, told)
+
+
+def _steps(site: Site, found: Found) -> Iterator[Step]:
+    wanted, url = found.artifact, place_of(site).url
+    assert wanted is not None
+    about = f"{wanted.application} {wanted.version} (sha256 {wanted.sha256[:12]}…)"
+    if site.parameters.get("file"):
+        title = f"{about}: {wanted.path} into the store"
+        yield exchange_step(site, "keep", wanted, title, is_done=found.kept is not None, source=str(wanted.path))
+    is_there = found.published is not None and found.published.sha256 == wanted.sha256
+    yield exchange_step(site, "publish", wanted, f"{about} to {url}", is_done=is_there)
+
+
+def _whole(registry: Registry, there: Published) -> Check:
+    try:
+        registry.check(there)
+    except StoreError as exc:
+        return Check("its content there has the right sha256", False, exc.message)
+    return Check("its content there has the right sha256", True, there.sha256)
+
+
+def _central(site: Site) -> Site | None:
+    """The site of `pack_push` for the application's package; None where it does not go to Central."""
+    if not place_of(site).central or not site.application.source:
+        return None
+    return replace(site, parameters={"packages": [site.application.source], "repository": "central"})

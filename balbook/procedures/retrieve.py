@@ -1,0 +1,110 @@
+"""Retrieve a release from the registry into the artifact store, checked by its sha256, and bring it to the application's hosts.
+
+What has vanished from the registry, was changed there, or was cut off on its way is refused; nothing of it is left then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from balbook.commands import files
+from balbook.errors import BalbookError, StoreError
+from balbook.facts.system import system
+from balbook.plan import Plan, Step, Upload
+from balbook.procedures import Check
+from balbook.procedures.preconditions import Row, row
+from balbook.procedures.sharing import exchange_step, find, place_of, registry_of, stored, where_table
+from balbook.procedures.site import Site
+from balbook.registry import Published
+from balbook.store import FILE_OF_KIND, Artifact
+from balbook.table import Shown, Table
+
+
+def preflight(site: Site) -> Table:
+    """What the registry and the store have."""
+    place = place_of(site)
+    try:
+        published = find(site, registry_of(site), _release(site))
+    except BalbookError as exc:
+        return where_table(site, {place.url: exc.message})
+    kept, trouble = _kept(site, published.version)
+    return where_table(site, {place.url: published, "this machine": trouble or kept})
+
+
+def plan(site: Site) -> Plan:
+    """From the registry into the store, and from there to every host."""
+    place, name = place_of(site), site.application_name
+    what = f"{place.url} has {name} {_release(site)}"
+    try:
+        published = find(site, registry_of(site), _release(site))
+    except BalbookError as exc:
+        return Plan("retrieve", name, (), preconditions=(row(what, False, exc.message), *_hosts(site)))
+    kept, trouble = _kept(site, published.version)
+    is_kept = kept is not None and kept.sha256 == published.sha256
+    rows = [row(what, True, published.version), row("the store has nothing else under this version", not trouble, trouble)]
+    if published.kind != site.application.artifact:
+        found = f"it is a {published.kind}, the inventory says {site.application.artifact}"
+        rows.append(row("it is of the inventory's kind", False, found))
+    title = f"{name} {published.version} (sha256 {published.sha256[:12]}…) from {place.url}"
+    steps = [exchange_step(site, "retrieve", published, title, is_done=is_kept), *_uploads(site, published)]
+    subject = {"version": published.version, "kind": published.kind, "artifact_sha256": published.sha256, "registry": place.url}
+    return Plan("retrieve", name, tuple(steps), subject=subject, preconditions=(*rows, *_hosts(site)))
+
+
+def verify(site: Site, plan: Plan) -> Sequence[Check]:
+    """The store and every host have the content that was published, read anew."""
+    version, sha256 = str(plan.subject["version"]), str(plan.subject["artifact_sha256"])
+    kept, trouble = _kept(site, version)
+    checks = [Check(f"the store has {version} with the right sha256", kept is not None and kept.sha256 == sha256, trouble or sha256)]
+    for host in site.application_hosts:
+        is_there = site.transport.execute(host, files.is_there(_place(site, host, sha256), sha256, is_privileged=True)).status == 0
+        checks.append(Check(f"{host} has it with the right sha256", is_there))
+    return checks
+
+
+def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Shown]:
+    """Where the release is now, and what is in it."""
+    kept, _ = _kept(site, str(plan.subject.get("version", "")))
+    rows = sorted(kept.packages.items()) if kept else []
+    return [preflight(site), Table(("package", "version"), rows, title="What is in it")]
+
+
+def _release(site: Site) -> str:
+    return str(site.parameters.get("release", "latest"))
+
+
+def _kept(site: Site, version: str) -> tuple[Artifact | None, str]:
+    """What the store has under this version, and why it cannot be used."""
+    try:
+        return stored(site, version), ""
+    except StoreError as exc:
+        return None, exc.message
+
+
+def _hosts(site: Site) -> Iterator[Row]:
+    found = site.ask_all(site.application_hosts, lambda host: system(site.host(host).root)).require()
+    for host, there in found.items():
+        what = f"{host}: balbook may write below {site.host(host).root}"
+        yield row(what, there.is_root_writable, otherwise="met by runbook provision")
+
+
+def _uploads(site: Site, published: Published) -> Iterator[Step]:
+    """To all hosts at the same time; a release is assembled from there."""
+    source = site.store.root / published.application / published.version / FILE_OF_KIND[published.kind]
+    for host in site.application_hosts:
+        place = _place(site, host, published.sha256)
+        there = files.is_there(place, published.sha256, is_privileged=True)
+        yield Step(
+            id=f"upload {host}",
+            host=host,
+            title=f"{FILE_OF_KIND[published.kind]} to {host} ({published.bytes:,} bytes)",
+            group="hosts",
+            done=there,
+            is_done=site.transport.execute(host, there).status == 0,
+            actions=(Upload(str(source), published.sha256, place, "0755", is_privileged=True),),
+        )
+
+
+def _place(site: Site, host: str, sha256: str) -> str:
+    return f"{site.application_dir(host)}/artifacts/{sha256}"

@@ -1,0 +1,109 @@
+"""What a jar and a native binary of one application cost: time to build, time to start, memory. One mark a value, a bar at the median."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from balbook.report.builds import COLOURS, HATCHES, INK
+from balbook.report.picture import Picture
+from balbook.run import Run
+from balbook.statement import JOURNAL, whole_events
+from balbook.store import Store
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+KINDS = tuple(COLOURS)
+MEASURES = {
+    "build": ("Time to build", "s"),
+    "start": ("Time to start, until healthy", "s"),
+    "memory": ("Memory of an instance (RSS)", "MB"),
+}
+STAND_IN = "lab stand-in, not the real Ballerina"
+MOST = 60
+"""Values of one kind that are drawn, the newest."""
+Values = Mapping[str, Mapping[str, Sequence[float]]]
+"""By measure (`build`, `start`, `memory`), then by kind (`jar`, `native`), oldest first."""
+
+
+def footprint_plot(run: Run) -> Picture | str:
+    """What jar and native cost, from the store's builds and the records of `verify`; a sentence where nothing was measured."""
+    application = str(run.parameters.get("application", ""))
+    values = measured(application, Store(run.inventory.resolve(run.inventory.artifacts)), run.dir.parent)
+    if not any(found for kinds in values.values() for found in kinds.values()):
+        return "Nothing was measured yet."
+    from balbook.report.latency import save_figure
+
+    path, alt = run.dir / "footprint.png", describe(application, values, is_lab=run.inventory.lab)
+    save_figure(plot_footprint(application, values, is_lab=run.inventory.lab), path, alt)
+    return Picture(path, alt)
+
+
+def measured(application: str, store: Store, records: Path) -> Values:
+    """Seconds of every build in the store; seconds of start and MB of memory of every instance that a run of `verify` found."""
+    values: dict[str, dict[str, list[float]]] = {measure: {kind: [] for kind in KINDS} for measure in MEASURES}
+    for artifact in store.artifacts(application):
+        if "build_s" in artifact.details:
+            values["build"][artifact.kind].append(float(artifact.details["build_s"]))
+    starts: set[tuple[str | None, str, float]] = set()
+    for folder in sorted(records.glob("*-verify-*")) if records.is_dir() else ():
+        events = list(whole_events(folder / JOURNAL))
+        if not events or events[0].get("parameters", {}).get("application") != application:
+            continue
+        for event in events:
+            if event["event"] == "measured" and event.get("kind") in KINDS:
+                began = {(event.get("version"), name, float(v)) for name, v in event.get("start_s", {}).items()}
+                values["start"][event["kind"]] += [seconds for *_, seconds in sorted(began - starts)]
+                starts |= began  # the same start, seen by a later verification again
+                values["memory"][event["kind"]] += [float(v) for v in event.get("rss_mb", {}).values()]
+    return values
+
+
+def plot_footprint(application: str, values: Values, *, is_lab: bool) -> Figure:
+    """Three pictures side by side, each with its own scale from zero."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 3.9), dpi=110, layout="constrained")
+    for ax, (measure, (title, unit)) in zip(figure.subplots(1, 3), MEASURES.items(), strict=True):
+        _draw(ax, values[measure], title, unit)
+    told = f" ({STAND_IN})" if is_lab else ""
+    figure.suptitle(f"{application}: jar and native{told}", x=0.01, ha="left", fontsize=13, fontweight="bold")
+    return figure
+
+
+def describe(application: str, values: Values, *, is_lab: bool) -> str:
+    """The picture in words."""
+    parts = []
+    for measure, (title, unit) in MEASURES.items():
+        told = [f"{kind} {median(found):.3g} {unit} ({len(found)})" for kind, found in values[measure].items() if found]
+        parts.append(f"{title}: {', '.join(told) or 'not measured'}")
+    where = f", of a {STAND_IN}" if is_lab else ""
+    return f"{application}, medians of jar and native with the number of values{where}. {'; '.join(parts)}."
+
+
+def _draw(ax: Axes, found: Mapping[str, Sequence[float]], title: str, unit: str) -> None:
+    highest = max((value for values in found.values() for value in values), default=1.0) or 1.0
+    for place, kind in enumerate(KINDS):
+        values = list(found[kind])[-MOST:]
+        if not values:
+            ax.text(place, highest * 0.03, "not measured", ha="center", fontsize=9, color=INK)
+            continue
+        middle = median(values)
+        (bar,) = ax.bar([place], [middle], width=0.6, color=COLOURS[kind], alpha=0.85)
+        bar.set(hatch=HATCHES[kind], edgecolor="white", linewidth=0)
+        spread = [place + 0.22 * ((number * 0.618) % 1 - 0.5) for number in range(len(values))]
+        ax.plot(spread, values, linestyle="", marker="o", markersize=4, color=INK, alpha=0.6)
+        label = f"{'median ' if len(values) > 1 else ''}{middle:.3g} {unit}"
+        ax.text(place, max(values) + highest * 0.035, label, ha="center", fontsize=10, color=INK)
+    ax.set_xticks(range(len(KINDS)), [f"{kind}\n{len(found[kind])} measured" for kind in KINDS])
+    ax.set_xlim(-0.6, len(KINDS) - 0.4)
+    ax.set_ylim(0, highest * 1.18)
+    ax.set_ylabel(f"{'memory' if unit == 'MB' else 'time'} ({unit})")
+    ax.set_title(title, loc="left", fontsize=10, color=INK)
+    ax.tick_params(axis="x", length=0)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
