@@ -7,13 +7,13 @@ PYTEST := $(BIN)/python -m pytest -q
 # Virtual machines can be booted by root on Linux alone.
 VMS := $(shell [ "$$(id -u)$$(uname)" = 0Linux ] && echo --vm)
 # They wait more than they compute.
-SIDE_BY_SIDE ?= 4
+SIDE_BY_SIDE ?= 3
 # Where the demo runs: on this machine alone (loopback), or on Debian VMs (vm: Linux, root).
 LAB ?= loopback
 SLOW := integration or load or vm or browser or airflow or crash
 export PYTHON
 
-.PHONY: demo jupyter test check lint types unit integration load crash bench clean
+.PHONY: demo jupyter test check lint types unit integration pictures load crash bench clean
 .NOTPARALLEL:
 
 demo: $(INSTALLED)  ## an application is replaced on a fleet of its own while requests flow; LAB=vm: on Debian VMs
@@ -42,10 +42,14 @@ integration: $(INSTALLED_FOR_TESTS)  ## tests with real servers, and the runbook
 	@$(BIN)/python -m balbook.lab.needs --balancers --browser $(VMS) --install
 	$(PYTEST) -n $(SIDE_BY_SIDE) --dist loadgroup -m "(integration or vm or browser or airflow) and not (load or crash)"
 
+pictures: $(INSTALLED_FOR_TESTS)  ## the README's pictures of JupyterLab, as the tests in Chromium see it; commit them by hand
+	$(PYTEST) -m browser
+	cp .cache/screenshots/index-light.png .cache/screenshots/live-light.png .cache/screenshots/live-dark.png .github/readme/
+
 load: $(INSTALLED_FOR_TESTS)  ## measures under load, so nothing else runs meanwhile
 	$(PYTEST) -m "load and not crash"
 
-crash: $(INSTALLED_FOR_TESTS)  ## runs killed after every single event, instances that hang; long, so not a part of `test`
+crash: $(INSTALLED_FOR_TESTS)  ## runs killed after every single event of their journals; long, so not a part of `test`
 	$(PYTEST) -n $(SIDE_BY_SIDE) -m crash
 
 bench: $(INSTALLED_FOR_TESTS)  ## each prints its table and says which row it missed

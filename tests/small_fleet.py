@@ -44,14 +44,14 @@ def write_inventory(folder: Path, *, hosts: int = 2, balancer: bool = True, **ap
     return read_inventory(path)
 
 
-def publish(inventory: Inventory, *versions: str) -> None:
-    """Artifacts of `hotel`, a minute after each other in the order given; those that are there already stay."""
+def publish(inventory: Inventory, *versions: str, application: str = "hotel") -> None:
+    """Artifacts of an application, a minute after each other in the order given; those that are there already stay."""
     store = Store(inventory.resolve(inventory.artifacts))
-    known = len(store.artifacts("hotel"))
+    known = len(store.artifacts(application))
     for number, version in enumerate(versions, known):
         file = inventory.path.with_name(f"app-{version}.jar")
-        file.write_text(f"hotel {version}")
-        store.publish("hotel", version, "jar", file, at=BEGIN + timedelta(minutes=number))
+        file.write_text(f"{application} {version}")
+        store.publish(application, version, "jar", file, at=BEGIN + timedelta(minutes=number))
 
 
 def make_plan(fleet: FakeFleet, runbook: str = "hot_deploy", **parameters: Any) -> Plan:
@@ -85,6 +85,14 @@ def change_inventory(fleet: FakeFleet, **application: Any) -> None:
     data = yaml.safe_load(path.read_text())
     data["applications"]["hotel"] |= application
     path.write_text(yaml.safe_dump(data))
+    fleet.inventory = read_inventory(path)
+
+
+def edit_inventory(fleet: FakeFleet, **sections: Any) -> None:
+    """The user edits whole sections of the inventory; `...` takes one away."""
+    path = fleet.inventory.path
+    data = yaml.safe_load(path.read_text()) | sections
+    path.write_text(yaml.safe_dump({name: section for name, section in data.items() if section is not ...}))
     fleet.inventory = read_inventory(path)
 
 

@@ -14,7 +14,7 @@ ROOT = Path(balbook.__file__).parent
 # Top to bottom; modules of one row may use each other.
 LAYERS = (
     "__main__ cli forms",
-    "runner direct pipeline schedule workflow report kernel",
+    "runner direct once pipeline schedule workflow report kernel overview jupyter",
     "run",
     "procedures",
     "engine",
@@ -22,7 +22,7 @@ LAYERS = (
     " notice verdict probe",
     "journal lock transport store registry registry_files",
     "plan plan_view table progress",
-    "facts commands render balancing parameters runbook resources sources",
+    "facts commands render balancing parameters runbook clearing resources sources own_file",
     "inventory command secrets scrubbing lab_place processes",
     "errors",
 )

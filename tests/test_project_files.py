@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PACKAGE_OF = {"yaml": "pyyaml", "hdrh": "hdrhistogram", "IPython": "ipython", "pydantic_core": "pydantic", "fsspec": "s3fs"}
 """Packages whose modules have another name, or that come with another one."""
-RUN_NOT_IMPORTED = {"jupyterlab", "ipywidgets", "ipykernel"}
+RUN_NOT_IMPORTED = {"jupyterlab", "jupyter_app_launcher", "ipywidgets", "ipykernel"}
 """Needed while runbooks run, whether a module of balbook imports them or not."""
 
 

@@ -17,6 +17,8 @@ from balbook.cli import COMMANDS
 from balbook.inventory import read_inventory
 from balbook.lab import loopback, needs
 from balbook.lab_place import VARIABLE
+from balbook.pipeline import find_pipelines, read_pipeline
+from balbook.runbook import find_runbooks, read_runbook
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -80,6 +82,20 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
     assert shown.returncode == 0, shown.stderr
     assert f"example: balbook {name}" in shown.stdout
     assert COMMANDS[name][1] in " ".join(shown.stdout.split())
+
+
+def test_the_table_of_runbooks_has_every_notebook_with_its_title() -> None:
+    table = re.search(r"^\| runbook \|.*?\n\n", README, re.MULTILINE | re.DOTALL)
+    assert table
+    titles = {name: read_runbook(path).cells[0].source.splitlines()[0].removeprefix("# ") for name, path in find_runbooks().items()}
+    assert dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", table[0], re.MULTILINE)) == titles
+
+
+def test_the_table_of_pipelines_has_their_runbooks_in_order() -> None:
+    table = re.search(r"^\| pipeline \|.*?\n\n", README, re.MULTILINE | re.DOTALL)
+    assert table
+    found = {name: [entry.runbook for entry in read_pipeline(path).entries] for name, path in find_pipelines(Path("/nonexistent")).items()}
+    assert {name: words.split(", ") for name, words in re.findall(r"^\| `(\w+)` \| (.*) \|$", table[0], re.MULTILINE)} == found
 
 
 def test_the_inventory_in_it_loads(tmp_path: Path) -> None:

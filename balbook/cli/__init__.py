@@ -23,15 +23,17 @@ COMMANDS = {
     "rollback": ("rollback", "bring an application back to a release that was proven healthy"),
     "unlock": ("service", "take an application's lock away from whoever holds it"),
     "records": ("records", "list, show, compare, verify and export the records of runs"),
-    "seal": ("audit", "seal what plain papermill or JupyterLab left"),
+    "seal": ("seal", "seal what plain papermill or JupyterLab left"),
     "approve": ("audit", "sign a plan with your key, so that somebody else may apply it"),
     "lab": ("lab", "a disposable fleet for rehearsing"),
     "init": ("project", "make a deployment repository"),
+    "jupyter": ("jupyter", "JupyterLab on the runbooks, with an index of what is deployed"),
+    "new-runbook": ("new_runbook", "write a runbook of your own, with its procedure"),
     "check": ("project", "hold runbooks against the anatomy of a runbook"),
     "doctor": ("doctor", "what this machine and the hosts have and lack"),
     "registry": ("registry", "publish artifacts to a registry, and retrieve them from there"),
     "report": ("report", "over all records: is it getting better?"),
-    "schedule": ("schedule", "runbooks and pipelines at set times, by systemd or cron"),
+    "schedule": ("schedule", "runbooks and pipelines at set times, by systemd, cron or Airflow"),
     "workflow": ("workflow", "write workflows for GitHub Actions"),
     "schema": ("project", "the inventory's JSON Schema, for editors"),
 }
@@ -71,13 +73,21 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
 
+class _Commands(argparse.RawDescriptionHelpFormatter):
+    """Room for the longest command beside its summary: argparse forgets by how much commands are indented."""
+
+    def format_help(self) -> str:
+        self._action_max_length += self._indent_increment
+        return super().format_help()
+
+
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """The parser with only the called command's arguments, so that no other module is imported."""
     parser = _Parser(
         prog="balbook",
         description="Deploys Ballerina applications to virtual machines with runbooks that prove what they did.",
         epilog="example: balbook lab up && balbook plan hot_deploy -p application=hotel",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Commands,
     )
     parser.add_argument("--version", action="version", version=f"balbook {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)

@@ -29,6 +29,14 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
         "--backend", choices=BACKENDS, help="loopback (default of up) needs no root; vm: Debian VMs (Linux, root); else what the lab is"
     )
     parser.add_argument("--hosts", type=int, metavar="N", help="of up: how many VMs (default 4)")
+    parser.add_argument("--from", dest="source", default="", metavar="HOST", help="of fault, vm: for this host alone, or `controller`")
+    parser.add_argument(
+        "--odd",
+        action="append",
+        default=[],
+        metavar="HOST:KIND",
+        help="of up --backend vm, repeatable: a host unlike others, KIND banner, clock, jump, locale, noexec, port, shell or small-home",
+    )
     options.add_json(parser)
     parser.set_defaults(run=lab)
 
@@ -40,6 +48,8 @@ def lab(args: argparse.Namespace) -> int:
     backend = args.backend or _backend_of(args.name)
     if args.hosts is not None and (args.action != "up" or backend != "vm"):
         raise BadInput("--hosts is for `lab up --backend vm`", advice="A loopback lab has four hosts.")
+    if args.odd and (args.action != "up" or backend != "vm"):
+        raise BadInput("--odd is for `lab up --backend vm`", advice="The hosts of a loopback lab are all this machine.")
     return {"up": _up, "down": _down, "status": _status, "fault": _fault}[args.action](args, backend)
 
 
@@ -63,7 +73,9 @@ def _up(args: argparse.Namespace, backend: str) -> int:
     from balbook.lab import fleet, loopback, vm
 
     if backend == "vm":
-        found: vm.Lab | loopback.Lab = vm.up(args.name, fleet.machines(args.hosts) if args.hosts else fleet.HOSTS, say=options.say)
+        found: vm.Lab | loopback.Lab = vm.up(
+            args.name, fleet.machines(args.hosts) if args.hosts else fleet.HOSTS, odd=args.odd, say=options.say
+        )
     else:
         found = loopback.up(args.name, say=options.say)
     print(f"inventory: {found.inventory}")
@@ -99,8 +111,10 @@ def _fault(args: argparse.Namespace, backend: str) -> int:
     if backend == "vm":
         from balbook.lab import vm_faults
 
-        print(vm_faults.inject(args.fault, args.target, args.name))
+        print(vm_faults.inject(args.fault, args.target, args.name, source=args.source))
         return 0
+    if args.source:
+        raise BadInput("--from is for labs of VMs", advice="A loopback lab has no network to lose.")
     from balbook.lab import faults
 
     process = faults.inject(args.fault, args.target, args.name)

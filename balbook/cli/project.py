@@ -16,7 +16,11 @@ EXAMPLES = {
     "check": "balbook check hot_deploy",
     "schema": "balbook schema > schema.json",
 }
-SHIPPED = {"inventory.yaml": "inventory.yaml", "README.md": "README.md", "gitignore": ".gitignore"}
+SHIPPED = {
+    "inventory.yaml": "inventory.yaml",
+    "README.md": "README.md",
+    **{name: f".{name}" for name in ("gitignore", "gitattributes", "pre-commit-config.yaml")},
+}
 """The files of `templates/deployment` and their names in the repository."""
 NEXT = """Made {folder}. Next:
   write your hosts and applications into {folder}/inventory.yaml
@@ -32,6 +36,7 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
         parser.set_defaults(run=init)
     elif name == "check":
         parser.add_argument("runbooks", nargs="*", metavar="RUNBOOK", help="names, or paths of .ipynb files (default: all of balbook's)")
+        parser.add_argument("--clear", action="store_true", help="first take out what running has left in these files: outputs, counts")
         options.add_json(parser)
         parser.set_defaults(run=check)
     else:
@@ -55,9 +60,15 @@ def init(args: argparse.Namespace) -> int:
 
 def check(args: argparse.Namespace) -> int:
     """Says what runbooks lack; 1 where one lacks something."""
+    from balbook.clearing import clear
     from balbook.runbook import check_runbook, find_runbooks, read_runbook, runbook_path
 
+    if args.clear and not args.runbooks:
+        raise BadInput("--clear needs to be told what to clear", advice="Name the notebooks: balbook check --clear my_runbook.ipynb")
     paths = [runbook_path(name) for name in args.runbooks] or list(find_runbooks().values())
+    if args.clear:
+        cleared = [path for path in paths if clear(path)]
+        options.say("\n".join(f"{path}: cleared" for path in cleared) or "nothing to clear")
     problems = {str(path): check_runbook(read_runbook(path)) for path in paths}
     faulty = {path: found for path, found in problems.items() if found}
     if args.json:

@@ -1,6 +1,6 @@
 """What the lab and the tests need of the operating system, and how to get it.
 
-    python -m balbook.lab.needs [--balancers] [--vm] [--install]
+    python -m balbook.lab.needs [--balancers] [--browser] [--vm] [--install]
 
 Only the standard library and `balbook.errors`, so that it runs before anything else is installed. Exit statuses: 0 all is
 there, 1 an installation failed, 2 something is missing.
@@ -55,6 +55,7 @@ NEEDS = (
     Need("curl", "health checks on the hosts", ("curl",), "curl", "curl"),
     Need("flock", "locks on the hosts", ("util-linux",), "flock", "util-linux"),
     Need("haproxy", "tests of the second balancer", ("haproxy",), "haproxy", "haproxy", "balancers", ("haproxy.service",)),
+    Need("chromium", "opens JupyterLab in tests", ("chromium",), "", "", "browser"),
     Need("debootstrap", "makes the base image of the lab's VMs", ("debootstrap",), "", "", "vm"),
     Need("systemd-nspawn", "boots the lab's VMs", ("systemd-container",), "", "", "vm"),
     Need("ip", "gives the lab's VMs their network", ("iproute2",), "", "", "vm"),
@@ -99,13 +100,13 @@ def not_met(needed: Sequence[Need], reason: str = "") -> BadInput:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Says what is missing; with `--install` installs it. `--balancers`, `--vm`: with what tests of balancers and VMs need."""
+    """Says what is missing; with `--install` installs it. `--balancers`, `--browser`, `--vm`: with what such tests need."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    if set(words) - {"--install", "--balancers", "--vm"}:
+    if set(words) - {"--install", "--balancers", "--browser", "--vm"}:
         print(__doc__, file=sys.stderr)
         return 2
     try:
-        needed = missing(("", *(group for group in ("balancers", "vm") if f"--{group}" in words)))
+        needed = missing(("", *(group for group in ("balancers", "browser", "vm") if f"--{group}" in words)))
         if needed and "--install" in words:
             from balbook.lab.packages import install  # it imports this module
 

@@ -1,0 +1,178 @@
+"""The JupyterLab server: on 127.0.0.1 alone, with Jupyter's own random token, ended with the command that started it.
+
+The token is neither on an argv nor in a variable: the server makes it and writes it into its private runtime file, where it is
+read from. A server whose user's configuration has switched tokens off is stopped: it would let every user of the machine deploy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from balbook.errors import BadInput, Failed, Refused
+from balbook.inventory.load import VARIABLE
+from balbook.jupyter.folder import INDEX, PRIVATE
+from balbook.processes import identity
+
+ADDRESS = "127.0.0.1"
+LOG = "jupyterlab.log"
+STATE = "server.json"
+STARTED_WITHIN_S = 90.0
+STOPPED_WITHIN_S = 20.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server. `url` has the token in it and leads to the index."""
+
+    pid: int
+    url: str
+
+
+def serve(
+    folder: Path, *, port: int, has_browser: bool, inventory: Path | None, environ: Mapping[str, str], ready: Callable[[Server], None]
+) -> None:
+    """Runs JupyterLab on the folder that holds `folder` until it is shut down, or this process is interrupted.
+
+    `port` 0: a free one. `inventory`: what runbooks use that name none. `ready` is called once it can be opened.
+    """
+    log = folder / PRIVATE / LOG
+    argv, settings = _argv(folder, port or _free_port(), has_browser), _environment(folder, inventory, environ)
+    with _ended_by_signals(), log.open("wb") as output:
+        log.chmod(0o600)  # the server says its token there
+        process = subprocess.Popen(
+            argv, cwd=folder.parent, env=settings, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+        try:
+            server = _started(process, folder, log, settings)
+            ready(server)
+            if process.wait() != 0:
+                raise _ended(process, log)
+        except KeyboardInterrupt:
+            return
+        finally:
+            _stop(process)
+            (folder / PRIVATE / STATE).unlink(missing_ok=True)
+
+
+def running(folder: Path) -> Server | None:
+    """The server that runs on this folder already."""
+    try:
+        state = json.loads((folder / PRIVATE / STATE).read_text(encoding="utf-8"))
+        if identity(int(state["pid"])) != state["identity"]:
+            return None
+        return Server(int(state["pid"]), _url(json.loads(Path(state["about"]).read_text(encoding="utf-8")), folder))
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _argv(folder: Path, port: int, has_browser: bool) -> list[str]:
+    return [
+        *(sys.executable, "-m", "jupyterlab"),
+        f"--ServerApp.ip={ADDRESS}",
+        f"--ServerApp.port={port}",
+        f"--ServerApp.root_dir={folder.parent}",
+        f"--LabApp.default_url=/lab/tree/{folder.name}/{INDEX}",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        *([] if has_browser else ["--no-browser"]),
+        *(["--allow-root"] if os.geteuid() == 0 else []),
+    ]
+
+
+def _environment(folder: Path, inventory: Path | None, environ: Mapping[str, str]) -> dict[str, str]:
+    """What the server and its kernels see. This interpreter's kernel comes before the user's of the same name."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", os.defpath)])
+    named = {VARIABLE: str(inventory)} if inventory else {}
+    private = str(folder / PRIVATE)
+    settings = os.pathsep.join([f"{private}/config", *filter(None, [environ.get("JUPYTER_CONFIG_PATH")])])
+    jupyter = {"JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_APP_LAUNCHER_PATH": private, "JUPYTER_CONFIG_PATH": settings}
+    return {**environ, **named, **jupyter, "PATH": path}
+
+
+def _started(process: subprocess.Popen[bytes], folder: Path, log: Path, environ: Mapping[str, str]) -> Server:
+    """Waits for the server's runtime file, where its address and token are."""
+    about = _runtime_dir(environ) / f"jpserver-{process.pid}.json"
+    deadline = time.monotonic() + STARTED_WITHIN_S
+    while not (data := _read(about)):
+        if process.poll() is not None:
+            raise _ended(process, log)
+        if time.monotonic() > deadline:
+            raise Failed(f"JupyterLab did not start within {STARTED_WITHIN_S:g} s", advice=f"What it said is in {log}")
+        time.sleep(0.05)
+    if not data.get("token") and not data.get("password"):
+        raise Refused(
+            "your Jupyter configuration switches the token off, so that every user of this machine could deploy; JupyterLab was stopped",
+            advice="Take `token = ''` out of it: jupyter --paths shows where it is.",
+        )
+    state = {"pid": process.pid, "identity": identity(process.pid), "about": str(about)}
+    (folder / PRIVATE / STATE).write_text(json.dumps(state), encoding="utf-8")
+    return Server(process.pid, _url(data, folder))
+
+
+def _runtime_dir(environ: Mapping[str, str]) -> Path:
+    from jupyter_core.paths import jupyter_data_dir, jupyter_runtime_dir
+
+    # It reads the process' own environment; what the server is given differs in nothing that counts here.
+    return Path(environ.get("JUPYTER_RUNTIME_DIR") or jupyter_runtime_dir() or jupyter_data_dir())
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return data
+    except (OSError, ValueError):
+        return {}
+
+
+def _url(about: Mapping[str, Any], folder: Path) -> str:
+    token = f"?token={about['token']}" if about.get("token") else ""
+    return f"http://{ADDRESS}:{about['port']}{about.get('base_url', '/')}lab/tree/{folder.name}/{INDEX}{token}"
+
+
+def _ended(process: subprocess.Popen[bytes], log: Path) -> Failed:
+    said = log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:]
+    return Failed("\n".join([f"JupyterLab ended with status {process.returncode}:", *said]), advice=f"All that it said is in {log}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Ends the server and its kernels. A run that is being applied goes on in a process of its own to a safe state."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(STOPPED_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM and a closed terminal end the server as Ctrl-C does."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind((ADDRESS, 0))
+        return int(listener.getsockname()[1])
+
+
+def require_port(port: int) -> None:
+    """BadInput where it is no port."""
+    if not 0 <= port <= 65535:
+        raise BadInput(f"--port {port} is no port", advice="Name one from 1 to 65535, or 0 for any that is free.")

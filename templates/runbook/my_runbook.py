@@ -1,0 +1,62 @@
+"""What the runbook `my_runbook` looks at, plans and verifies: a note on hosts. Put what yours is for in its place.
+
+Nothing here changes a host. `plan` returns steps that say what they do, how to see that it is done already, and how to take it
+back; balbook applies them, once somebody has agreed to them.
+"""
+
+import hashlib
+
+from balbook.command import Command
+from balbook.commands import files
+from balbook.facts.system import system
+from balbook.plan import Plan, Run, Step
+from balbook.procedures import Check
+from balbook.table import Table
+
+
+def preflight(site):
+    """Read-only facts, for the reader: a table."""
+    found = site.ask_all(hosts_of(site), lambda host: system(site.host(host).root)).require()
+    return Table(("host", "OS", "free disk"), [(host, about.os, f"{about.disk_mb:,} MB") for host, about in found.items()], title="Hosts")
+
+
+def plan(site):
+    """What would be done: a step for each host."""
+    steps = tuple(step(site, host) for host in hosts_of(site))
+    return Plan("my_runbook", "", steps, subject={"text": site.parameters["text"]})
+
+
+def verify(site, plan):
+    """Fresh facts, after the plan was applied: every step's own check, asked anew."""
+    return [Check(f"{step.host}: {step.title}", site.transport.execute(step.host, step.done).status == 0) for step in plan.steps]
+
+
+def evidence(site, plan, run_dir):
+    """Tables to keep, beside the steps and their times."""
+    return [preflight(site)]
+
+
+def step(site, host):
+    """The note on one host. `unit` groups the steps that are taken back together; those of one `group` run side by side."""
+    path, text = f"{site.host(host).root}/notes/my_runbook", f"{site.parameters['text']}\n"
+    done = files.is_there(path, hashlib.sha256(text.encode()).hexdigest(), is_privileged=True)
+    return Step(
+        id=f"note {host}",
+        host=host,
+        title="the note is there",
+        unit=host,
+        group="notes",
+        done=done,
+        is_done=site.transport.execute(host, done).status == 0,
+        actions=(
+            Run(files.make_directories([f"{site.host(host).root}/notes"], is_privileged=True)),
+            Run(files.put_file(path, (text,), is_privileged=True)),
+        ),
+        verify=(Run(done),),
+        undo=(Run(Command(("rm", "-f", path), is_privileged=True)),),
+    )
+
+
+def hosts_of(site):
+    """The hosts that the parameters name, else all."""
+    return list(site.parameters["hosts"]) or list(site.inventory.hosts)
