@@ -1,6 +1,6 @@
-"""The demonstration: an application is replaced on a fleet of its own while requests flow. `python -m balbook.lab.demo`
+"""The demonstration: an application is replaced on a fleet of its own while requests flow. `python -m balbook.lab.demo [loopback|vm]`
 
-It brings up a loopback lab of its own, runs the acts below, and shows what came of them. The records stay, in
+It brings up a lab of its own, on loopback or of VMs, runs the acts below, and shows what came of them. The records stay, in
 `records/demo` of the current directory; the lab goes down in any case, also after Ctrl-C, SIGTERM or a closed terminal.
 Exit statuses: 0 all went well, 1 something failed or a request did, 2 the machine lacks something or another demo runs.
 """
@@ -20,15 +20,17 @@ from types import FrameType
 
 import yaml
 
-from balbook.errors import BalbookError, Refused
+from balbook.errors import BalbookError, ParameterError, Refused, nearest
 from balbook.inventory import Inventory, read_inventory
-from balbook.lab import demo_report, loopback
+from balbook.lab import demo_report, loopback, vm
 from balbook.lab.demo_report import Shown
 from balbook.lab.supplies import raise_version
-from balbook.lab_place import labs_home
+from balbook.lab_place import lab_folder, labs_home, read_state
 from balbook.resources import resource
 
 Say = Callable[[str], None]
+Lab = loopback.Lab | vm.Lab
+BACKENDS = (loopback.BACKEND, vm.BACKEND)
 NAME = "demo"
 REQUESTS_PER_S = 500
 """Half of them on fresh connections: even the quickest replacement, of 8 s, gets more than the report asks for."""
@@ -53,11 +55,14 @@ ACTS = (
 )
 
 
-def main() -> int:
-    """Plays the acts; returns the exit status."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Plays the acts on the lab of the backend that the only argument names; returns the exit status."""
+    (backend,) = (sys.argv[1:] if arguments is None else arguments) or [loopback.BACKEND]
     try:
+        if backend not in BACKENDS:
+            raise ParameterError(f"there is no lab {backend!r}", advice=nearest(backend, BACKENDS))
         with _endings_unwind(), _the_only_one():
-            return play(ACTS, Path.cwd() / "records" / NAME)
+            return play(ACTS, Path.cwd() / "records" / NAME, backend)
     except KeyboardInterrupt:
         say("demo: interrupted; the lab is down")
         return 1
@@ -66,12 +71,12 @@ def main() -> int:
         return exc.exit_status
 
 
-def play(acts: Sequence[Act], records: Path) -> int:
+def play(acts: Sequence[Act], records: Path, backend: str) -> int:
     """Brings the lab up, runs the acts until one does not succeed, and reports; 0 where nothing is amiss."""
     began = time.monotonic()
     shown: list[Shown] = []
-    with _lab() as lab:
-        shown.append(Shown("Bring up four hosts", "", "up", time.monotonic() - began))
+    with _lab(backend) as lab:
+        shown.append(Shown(f"Bring up four hosts ({backend})", "", "up", time.monotonic() - began))
         inventory = _inventory(lab, records)
         for number, act in enumerate(acts, 1):
             say(f"\n== {number} of {len(acts)}: {act.title} ==")
@@ -100,7 +105,7 @@ def print_whole(text: str) -> None:
         _replace_by_nothing(1)
 
 
-def _run(act: Act, lab: loopback.Lab, inventory: Inventory) -> list[Shown]:
+def _run(act: Act, lab: Lab, inventory: Inventory) -> list[Shown]:
     """What each runbook came to; the last one may have failed, and then there are no more."""
     from balbook.pipeline import read_pipeline, run_pipeline  # with papermill; the lab is up before that is loaded
 
@@ -128,7 +133,7 @@ def _run(act: Act, lab: loopback.Lab, inventory: Inventory) -> list[Shown]:
     ]
 
 
-def _inventory(lab: loopback.Lab, records: Path) -> Inventory:
+def _inventory(lab: Lab, records: Path) -> Inventory:
     """The lab's inventory, with records that outlive the lab and enough requests for a judgement."""
     data = yaml.safe_load(lab.inventory.read_text(encoding="utf-8"))
     data["records"] = {"path": str(records)}
@@ -144,13 +149,18 @@ def _inventory(lab: loopback.Lab, records: Path) -> Inventory:
 
 
 @contextmanager
-def _lab() -> Iterator[loopback.Lab]:
+def _lab(backend: str) -> Iterator[Lab]:
+    _down_whatever_it_is()  # what a demo left that was killed
     try:
-        loopback.down(NAME)  # what a demo left that was killed
-        yield loopback.up(NAME, say=say)
+        yield vm.up(NAME, say=say) if backend == vm.BACKEND else loopback.up(NAME, say=say)
     finally:
         with _deaf():
-            loopback.down(NAME, say=say)
+            (vm if backend == vm.BACKEND else loopback).down(NAME, say=say)
+
+
+def _down_whatever_it_is() -> None:
+    state = read_state(lab_folder(NAME, os.environ))
+    (vm if state is not None and state.backend == vm.BACKEND else loopback).down(NAME)
 
 
 @contextmanager

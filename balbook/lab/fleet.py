@@ -16,9 +16,13 @@ ROLES = {"build": "build", "app": "app", "lb": "balancer"}
 """Role of a host by the word before the number in its name."""
 CENTRAL_PORT = "central.http"
 """Ballerina Central's stand-in; a lab with a build host has one."""
+SINGLE = "rooms"
+"""An application that is one package, beside the hotel: on the first two hosts of a loopback lab that can build it."""
 INSTANCE_PORT, LISTEN_PORT = 9090, 80
 """Of hosts that are machines of their own."""
 MOST_HOSTS = 64
+OS_PACKAGE = "lab-database-driver"
+"""What the application of hosts that are machines needs of the operating system; the lab serves it."""
 SIGNERS = "allowed_signers"
 HEADING = "# The inventory of a lab on this machine. `balbook lab down` removes it.\n"
 
@@ -43,6 +47,7 @@ def ports_wanted(hosts: Sequence[str]) -> list[str]:
         raise BadInput("a lab has one balancer at most", advice="Leave all but lb1 out.")
     names = [f"{host}.ssh" for host in hosts]
     names += [f"{host}.instance" for host in hosts if role(host) == "app"]
+    names += [f"{host}.{SINGLE}" for host in _single_hosts(hosts)]
     names += [f"{host}.{what}" for host in hosts if role(host) == "balancer" for what in ("listen", "generation")]
     return names + ([CENTRAL_PORT] if "build" in roles else [])
 
@@ -58,7 +63,12 @@ def inventory_text(lab: Path, hosts: Sequence[str], ports: Mapping[str, int], us
     if balancers:
         data["balancers"] = {"public": _balancer(balancers[0], ports)}
     data |= ballerina or {}
+    if ballerina and (places := _single_hosts(hosts)):
+        source = ballerina["defaults"]["pack_push"]["packages"][0]
+        data["applications"][SINGLE] = _single(source, [{"host": host, "port": ports[f"{host}.{SINGLE}"]} for host in places])
+        data["defaults"] = {**data["defaults"], "decentralized": {"application": SINGLE}}
     data["artifacts"] = f"file://{lab}/artifacts"
+    data["registry"] = {"url": f"file://{lab}/registry"}
     data["records"] = _records(lab)
     return HEADING + yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
 
@@ -76,16 +86,28 @@ def machines(count: int) -> tuple[str, ...]:
     return (("build1",) if count >= 4 else ()) + apps + (("lb1",) if count >= 2 else ())
 
 
-def machines_inventory_text(lab: Path, hosts: Sequence[str], addresses: Mapping[str, str], user: str) -> str:
-    """The `inventory.yaml` of a lab whose hosts are machines: each its own address, the ports as in production."""
+def machines_inventory_text(
+    lab: Path,
+    hosts: Sequence[str],
+    addresses: Mapping[str, str],
+    user: str,
+    ballerina: Mapping[str, Any] | None = None,
+    changes: Mapping[str, Mapping[str, Any]] | None = None,
+) -> str:
+    """The `inventory.yaml` of a lab whose hosts are machines: each its own address, the ports as in production.
+
+    `ballerina` is added as it stands; `changes` by host.
+    """
     data: dict[str, Any] = {"version": 1, "environment": "lab", "lab": True}
-    data["hosts"] = {host: _machine(lab, host, addresses[host], user) for host in hosts}
+    data["hosts"] = {host: {**_machine(lab, host, addresses[host], user), **(changes or {}).get(host, {})} for host in hosts}
     balancers = [host for host in hosts if role(host) == "balancer"]
     instances = [{"host": host, "port": INSTANCE_PORT} for host in hosts if role(host) == "app"]
     if instances:
-        data["applications"] = {"hotel": _hotel(instances, has_balancer=bool(balancers))}
+        hotel = _hotel(instances, has_balancer=bool(balancers))
+        data["applications"] = {"hotel": hotel | {"requires": {"os_packages": [OS_PACKAGE]}}}
     if balancers:
         data["balancers"] = {"public": {"host": balancers[0], "kind": "nginx", "configuration": "include", "listen": LISTEN_PORT}}
+    data |= ballerina or {}
     data["artifacts"] = f"file://{lab}/artifacts"
     data["records"] = _records(lab)
     return HEADING + yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
@@ -142,6 +164,21 @@ def _hotel(instances: list[dict[str, Any]], *, has_balancer: bool) -> dict[str, 
                 {"method": "POST", "path": "/bookings", "body": '{"room":"101","guest":"{id}","nights":2}', "has_logged_id": True},
             ],
         },
+    }
+
+
+def _single_hosts(hosts: Sequence[str]) -> list[str]:
+    has_builder = any(role(host) == "build" for host in hosts)
+    return [host for host in hosts if role(host) == "app"][:2] if has_builder else []
+
+
+def _single(source: str, instances: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "packages": ["acme/rooms"],
+        "source": source,
+        "instances": instances,
+        "health": {"path": "/health", "expect": 200},
+        "verify": {"requests": [{"path": "/rooms", "contains": '"number":"101"'}]},
     }
 
 

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from balbook import processes
-from balbook.errors import BadInput, Failed, Refused
-from balbook.lab import fleet, folders, needs, sshd, vm_host, vm_image, vm_network
+from balbook.errors import Failed, Refused
+from balbook.lab import apt, fleet, folders, sshd, vm_host, vm_image, vm_needs, vm_network, vm_odd, vm_services
 from balbook.lab.loopback import Endpoint, LabStatus
+from balbook.lab.supplies import Supplies
 from balbook.lab.vm_host import Machine
 from balbook.lab_place import (
     DEFAULT_NAME,
@@ -35,12 +33,7 @@ from balbook.lab_place import (
 )
 
 BACKEND = "vm"
-BASE = ".base"
-HOST_MB = 100
-"""Free space for what a host writes."""
 GENERATION_PORT = 8099
-INOTIFY = 6
-"""inotify instances without which a host does not come up; all hosts share root's."""
 Say = Callable[[str], None]
 
 
@@ -64,23 +57,34 @@ class Lab:
     def client_key(self) -> Path:
         return self.folder / "client_key"
 
+    @property
+    def addresses(self) -> dict[str, str]:
+        return {host: machine.address for host, machine in self.machines.items()}
+
+    @property
+    def supplies(self) -> Supplies | None:
+        """What its build host needs; None where it has none."""
+        return vm_services.supplies_of(self.folder, self.addresses)
+
 
 def up(
     name: str = DEFAULT_NAME,
     hosts: Sequence[str] = fleet.HOSTS,
     *,
+    odd: Sequence[str] = (),
     say: Say = lambda line: None,
     environ: Mapping[str, str] = os.environ,
 ) -> Lab:
     """Boots the lab and proves that every host takes commands. One that is up is kept, and its hosts that are off are booted
-    again; what an interrupted start left goes first.
+    again; what an interrupted start left goes first. `odd`: `HOST:KIND` words, see `vm_odd`.
 
     On any failure nothing is left but the base image. Raises BadInput or Refused, before anything is made, where this machine
     cannot have such a lab, and Failed where it does not start.
     """
     folder = lab_folder(name, environ)
     fleet.ports_wanted(hosts)
-    require_machine(folder, len(hosts), environ)
+    kinds = vm_odd.read_odd(odd, hosts)
+    vm_needs.require_machine(folder, len(hosts), environ)
     with folders.alone(environ):
         _require_vm(folder)
         state = read_state(folder)
@@ -88,7 +92,7 @@ def up(
             return _keep(_lab(name, folder, state), state, hosts, say, environ)
         _clear(folder, say)
         try:
-            return _start(name, folder, hosts, say, environ)
+            return _start(name, folder, hosts, kinds, say, environ)
         except BaseException:
             _clear(folder, say)
             raise
@@ -120,6 +124,7 @@ def status(name: str = DEFAULT_NAME, *, environ: Mapping[str, str] = os.environ)
         hosts=tuple(e for e in endpoints if e.kind == "ssh"),
         instances=tuple(e for e in endpoints if e.kind == "instance"),
         balancers=tuple(e for e in endpoints if e.kind == "listen"),
+        registries=tuple(e for e in endpoints if e.kind == "http"),
         backend=BACKEND,
     )
 
@@ -144,44 +149,14 @@ def left_of(folder: Path) -> list[str]:
     return found + ([f"folder {folder}"] if folder.exists() else [])
 
 
-def require_machine(folder: Path, hosts: int, environ: Mapping[str, str]) -> None:
-    """Raises BadInput naming all that this machine lacks for a lab of VMs; makes nothing."""
-    if not sys.platform.startswith("linux"):
-        raise BadInput("a lab of VMs needs Linux", advice="Use the loopback lab: balbook lab up.")
-    if os.geteuid() != 0:
-        raise BadInput("a lab of VMs needs root", advice="Run it through sudo, or use the loopback lab: balbook lab up.")
-    needs.require(("", "vm"), environ=environ)
-    if "overlay" not in _kernel_file_systems():
-        raise BadInput("this kernel has no overlay file system", advice="Load it: modprobe overlay. Or use the loopback lab.")
-    if not vm_host.hierarchies():
-        raise BadInput("/sys/fs/cgroup has no control groups", advice="Mount them (`mount -t cgroup2`), or use the loopback lab.")
-    standing = next(place for place in (folder, *folder.parents) if place.is_dir())
-    if _file_system(standing) in ("overlay", "tmpfs", "nfs"):
-        raise BadInput(
-            f"{standing} lies on {_file_system(standing)}, on which overlays cannot stand",
-            advice="Set BALBOOK_LAB_HOME to a folder on a disk.",
-        )
-    watches, most = hosts * INOTIFY + _inotify_in_use(), _inotify_most()
-    if watches > most:
-        raise BadInput(
-            f"a lab of {hosts} VMs needs {watches} inotify instances with those in use, this machine allows {most}",
-            advice=f"Allow more: sysctl fs.inotify.max_user_instances={2 * watches}. Or have fewer hosts.",
-        )
-    has_image = (labs_home(environ) / BASE / vm_image.name_of(vm_image.recipe())).is_dir()
-    wanted_mb = hosts * HOST_MB + (0 if has_image else vm_image.SPACE_MB)
-    free_mb = _free_mb(standing)
-    if free_mb < wanted_mb:
-        raise BadInput(f"{standing} has {free_mb} MB free, a lab of {hosts} VMs needs {wanted_mb} MB", advice="Make room there.")
-
-
-def _start(name: str, folder: Path, hosts: Sequence[str], say: Say, environ: Mapping[str, str]) -> Lab:
+def _start(name: str, folder: Path, hosts: Sequence[str], odd: vm_odd.Kinds, say: Say, environ: Mapping[str, str]) -> Lab:
     folder.mkdir(mode=0o700)
     write_state(folder, State(BACKEND))
     others = [state for other in folder.parent.iterdir() if (state := read_state(other))]
-    image = vm_image.provide(labs_home(environ) / BASE, say, in_use=[state.base for state in others if state.base])
+    image = vm_image.provide(labs_home(environ) / vm_needs.BASE, say, in_use=[state.base for state in others if state.base])
     taken = [address for state in others for address in state.addresses.values()]
     addresses = vm_network.addresses(hosts, [f"{address}/24" for address in taken], random.SystemRandom())
-    state = State(BACKEND, ports=_ports(hosts), addresses=addresses, base=image.name)
+    state = State(BACKEND, ports=_ports(hosts, odd), addresses=addresses, base=image.name, odd=odd)
     write_state(folder, state)
     say(f"Starting lab {name}: {', '.join(f'{host} {address}' for host, address in addresses.items())}")
     lab = _lab(name, folder, state)
@@ -190,21 +165,53 @@ def _start(name: str, folder: Path, hosts: Sequence[str], say: Say, environ: Map
     for store in ("artifacts", "records"):
         (folder / store).mkdir(mode=0o700)
     vm_network.connect(vm_network.word_of(folder), addresses)
-    machines = lab.machines.values()
-    with ThreadPoolExecutor(min(8, len(machines))) as pool:
-        lab.known_hosts.write_text("".join(pool.map(lambda machine: vm_host.prepare(machine, lab.client_key), machines)))
-        born = dict(zip(lab.machines, pool.map(vm_host.boot, machines), strict=True))
-        write_state(folder, replace(state, servers=born))
-        list(pool.map(lambda machine: vm_host.wait_until_up(machine, lab.known_hosts, lab.client_key, environ), machines))
-    lab.inventory.write_text(fleet.machines_inventory_text(folder, hosts, addresses, vm_image.LOGIN))
+    born = _boot(lab, state, environ)
+    ballerina = lab.supplies.inventory(environ) if lab.supplies else None
+    changes = vm_odd.inventory_changes(odd, hosts)
+    lab.inventory.write_text(fleet.machines_inventory_text(folder, hosts, addresses, vm_image.LOGIN, ballerina, changes))
     write_state(folder, replace(state, servers=born, is_up=True))
     say(f"Lab {name} is up; its inventory is {lab.inventory}")
     return lab
 
 
+def _boot(lab: Lab, state: State, environ: Mapping[str, str]) -> dict[str, tuple[int, str]]:
+    """Boots all hosts and starts what the lab serves, side by side; pid and identity of each, once they work."""
+    machines = list(lab.machines.values())
+    packages = apt.sources_line(vm_services.packages_url(lab.addresses))
+
+    def prepare(machine: Machine) -> str:
+        line = vm_host.prepare(machine, lab.client_key, packages)
+        vm_odd.dress(machine)
+        return line
+
+    def wait(machine: Machine) -> None:
+        vm_host.wait_until_up(machine, lab.known_hosts, lab.client_key, environ)
+
+    with ThreadPoolExecutor(min(8, len(machines) + 1)) as pool:
+        served = pool.submit(_serve, lab, environ)
+        lab.known_hosts.write_text("".join(pool.map(prepare, machines)))
+        born = dict(zip(lab.machines, pool.map(vm_host.boot, machines), strict=True))
+        write_state(lab.folder, replace(state, servers=born))
+        born |= served.result()
+        write_state(lab.folder, replace(state, servers=born))
+        list(pool.map(wait, machines))
+    return born
+
+
+def _serve(lab: Lab, environ: Mapping[str, str]) -> dict[str, tuple[int, str]]:
+    vm_services.prepare(lab.folder, lab.addresses, environ)
+    return {name: vm_services.start(name, lab.folder, lab.addresses) for name in vm_services.names(list(lab.machines))}
+
+
 def _keep(lab: Lab, state: State, hosts: Sequence[str], say: Say, environ: Mapping[str, str]) -> Lab:
-    """The lab that stands there, with hosts booted again that were switched off."""
+    """The lab that stands there, with hosts booted again that were switched off, and services started that are gone."""
     servers = dict(state.servers)
+    for name in vm_services.names(list(lab.machines)):
+        pid, born = servers.get(name, (0, ""))
+        if not pid or processes.identity(pid) != born:
+            say(f"{name}: its server is gone; starting it again")
+            servers[name] = vm_services.start(name, lab.folder, lab.addresses)
+            write_state(lab.folder, replace(state, servers=servers))
     for host, machine in lab.machines.items():
         pid, born = servers.get(host, (0, ""))
         if not pid or processes.identity(pid) != born:
@@ -220,13 +227,17 @@ def _keep(lab: Lab, state: State, hosts: Sequence[str], say: Say, environ: Mappi
 
 
 def _lab(name: str, folder: Path, state: State) -> Lab:
-    image = folder.parent / BASE / state.base / "root"
-    return Lab(name, folder, {host: Machine(host, folder, image, address) for host, address in state.addresses.items()})
+    image = folder.parent / vm_needs.BASE / state.base / "root"
+    odd = {host: tuple(state.odd.get(host, ())) for host in state.addresses}
+    machines = {host: Machine(host, folder, image, to, odd[host], vm_odd.port_of(odd[host])) for host, to in state.addresses.items()}
+    return Lab(name, folder, machines)
 
 
-def _ports(hosts: Sequence[str]) -> dict[str, int]:
-    kinds = {"app": {"instance": fleet.INSTANCE_PORT}, "balancer": {"listen": fleet.LISTEN_PORT, "generation": GENERATION_PORT}}
-    return {f"{host}.{what}": port for host in hosts for what, port in {"ssh": 22, **kinds.get(fleet.role(host), {})}.items()}
+def _ports(hosts: Sequence[str], odd: vm_odd.Kinds) -> dict[str, int]:
+    by_role = {"app": {"instance": fleet.INSTANCE_PORT}, "balancer": {"listen": fleet.LISTEN_PORT, "generation": GENERATION_PORT}}
+    found = {f"{host}.ssh": vm_odd.port_of(odd.get(host, ())) for host in hosts}
+    found |= {f"{host}.{what}": port for host in hosts for what, port in by_role.get(fleet.role(host), {}).items()}
+    return found | vm_services.ports(hosts)
 
 
 def _require_vm(folder: Path) -> None:
@@ -238,7 +249,7 @@ def _require_vm(folder: Path) -> None:
 
 def _clear(folder: Path, say: Say) -> bool:
     """Ends what belongs to the lab and removes its folder; whether there was anything. A half-made base image goes too."""
-    for draft in (folder.parent / BASE).glob("*.part"):
+    for draft in (folder.parent / vm_needs.BASE).glob("*.part"):
         folders.remove(draft)
     if not left_of(folder):
         return False
@@ -263,40 +274,11 @@ def _clear(folder: Path, say: Say) -> bool:
 
 def _endpoint(folder: Path, what: str, port: int, state: State) -> Endpoint:
     host, _, kind = what.rpartition(".")
-    address = state.addresses.get(host, "")
-    if kind == "ssh":
+    address = vm_services.address(state.addresses) if kind == "http" else state.addresses.get(host, "")
+    if kind in ("ssh", "http"):
         pid, born = state.servers.get(host, (0, ""))
         return Endpoint(host, kind, address, port, pid if pid and processes.identity(pid) == born else None)
     word = vm_network.namespace(vm_network.word_of(folder), host)
     inside, first = set(vm_host.pids(word)), vm_host.first_pid(word)
     process = processes.listener(port, [p for p in processes.all_processes() if p.pid in inside], seen_by=first) if first else None
     return Endpoint(f"{host}:{port}" if kind == "instance" else host, kind, address, port, process.pid if process else None)
-
-
-def _inotify_most() -> int:
-    return int(Path("/proc/sys/fs/inotify/max_user_instances").read_text())
-
-
-def _inotify_in_use() -> int:
-    """The inotify instances of root's processes, those of hosts that are up among them."""
-    count = 0
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if folder.stat().st_uid == 0:
-                count += sum(str(entry.readlink()) == "anon_inode:inotify" for entry in (folder / "fd").iterdir())
-    return count
-
-
-def _free_mb(folder: Path) -> int:
-    return shutil.disk_usage(folder).free >> 20
-
-
-def _kernel_file_systems() -> list[str]:
-    return Path("/proc/filesystems").read_text().split()
-
-
-def _file_system(folder: Path) -> str:
-    """The kind of the file system that `folder` lies on."""
-    lines = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
-    over = [words for words in lines if folder.is_relative_to(words[1].replace("\\040", " "))]
-    return max(over, key=lambda words: len(words[1]))[2] if over else ""

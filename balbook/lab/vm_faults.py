@@ -11,18 +11,20 @@ from balbook.lab_place import DEFAULT_NAME
 
 FAULTS = ("blackhole", "reject", "loss", "delay", "none")
 SSH = 22
+CONTROLLER = "controller"
 LOSS_PERCENT = 20
 DELAY_MS = 200
 TABLE = "inet balbook_lab_fault"
 
 
-def inject(fault: str, target: str, name: str = DEFAULT_NAME, *, environ: Mapping[str, str] = os.environ) -> str:
+def inject(fault: str, target: str, name: str = DEFAULT_NAME, *, source: str = "", environ: Mapping[str, str] = os.environ) -> str:
     """Has this fault on `target` in place of any other, and says so in a sentence. `none` takes it away.
 
     `target`: `HOST`, for all but its SSH (the controller reaches the host, nobody its services), or `HOST:PORT` (with 22: the
-    controller is cut off, clients are not). `blackhole`: packets vanish both ways. `reject`: connections are refused.
+    controller is cut off, clients are not). `source`: a host, or `controller` for this machine; others notice nothing; not for
+    `delay`. `blackhole`: packets vanish both ways. `reject`: connections are refused.
     `loss`: a fifth of all packets vanishes. `delay`: 200 ms on all that the host sends, SSH too, where the kernel has netem.
-    Raises ParameterError for an unknown fault or host, Refused where the kernel has no netem.
+    Raises ParameterError for an unknown fault, host or source, Refused where the kernel has no netem.
     """
     if fault not in FAULTS:
         raise ParameterError(f"there is no network fault {fault!r}", advice=nearest(fault, FAULTS))
@@ -30,6 +32,8 @@ def inject(fault: str, target: str, name: str = DEFAULT_NAME, *, environ: Mappin
     host, _, port = target.partition(":")
     if host not in lab.machines:
         raise ParameterError(f"lab {name} has no host {host!r}", advice=nearest(host, lab.machines))
+    if source not in ("", CONTROLLER, *lab.machines) or (source and fault == "delay"):
+        raise ParameterError(f"no fault comes from {source!r}", advice=nearest(source, (CONTROLLER, *lab.machines)))
     if port and not (port.isdigit() and 0 < int(port) < 65536):
         raise ParameterError(f"{port!r} is no port", advice=f"Write {host}, or {host}:9090.")
     space = lab.machines[host].word
@@ -37,19 +41,27 @@ def inject(fault: str, target: str, name: str = DEFAULT_NAME, *, environ: Mappin
     if fault == "delay":
         _delay(space)
     elif fault != "none":
-        vm_network.run(["ip", "netns", "exec", space, "nft", "-f", "-"], rules(fault, int(port) if port else None))
-    return f"{target}: {fault}"
+        vm_network.run(["ip", "netns", "exec", space, "nft", "-f", "-"], rules(fault, int(port) if port else None, _address(lab, source)))
+    return f"{target}: {fault}" + (f" from {source}" if source else "")
 
 
-def rules(fault: str, port: int | None) -> str:
-    """The rules for nftables; `port` None: every port but SSH's."""
+def rules(fault: str, port: int | None, source: str = "") -> str:
+    """The rules for nftables; `port` None: every port but SSH's; `source`: an address, empty for all."""
     verdict = {"blackhole": "drop", "loss": f"numgen random mod 100 < {LOSS_PERCENT} drop", "reject": "reject with tcp reset"}[fault]
     lines = []
-    for hook, side, interface in (("input", "dport", "iifname"), ("output", "sport", "oifname")):
-        match = f'{interface} "host0" meta l4proto tcp th {side} {f"{port}" if port else f"!= {SSH}"}'
+    for hook, side, interface, end in (("input", "dport", "iifname", "saddr"), ("output", "sport", "oifname", "daddr")):
+        match = (
+            f'{interface} "host0" {f"ip {end} {source} " if source else ""}meta l4proto tcp th {side} {f"{port}" if port else f"!= {SSH}"}'
+        )
         rule = f"{match} {verdict}" if hook == "input" or fault != "reject" else ""
         lines.append(f"chain {hook} {{ type filter hook {hook} priority -300; policy accept; {rule}; }}".replace("; ;", ";"))
     return f"table {TABLE} {{\n" + "\n".join(lines) + "\n}\n"
+
+
+def _address(lab: vm.Lab, source: str) -> str:
+    if source == CONTROLLER:
+        return str(vm_network.network_of(lab.addresses)[1])
+    return lab.addresses.get(source, "")
 
 
 def _take_away(space: str) -> None:

@@ -48,6 +48,8 @@ class Machine:
     lab: Path
     image: Path
     address: str
+    odd: tuple[str, ...] = ()
+    port: int = 22
 
     @property
     def folder(self) -> Path:
@@ -68,8 +70,11 @@ class Machine:
         return vm_network.namespace(vm_network.word_of(self.lab), self.name)
 
 
-def prepare(machine: Machine, client_key: Path) -> str:
-    """Mounts the host's overlay and gives it name, keys and identity; returns its line for `known_hosts`."""
+def prepare(machine: Machine, client_key: Path, packages: str) -> str:
+    """Mounts the host's overlay and gives it name, keys and identity; returns its line for `known_hosts`.
+
+    `packages`: the text of its `sources.list`.
+    """
     changes, work = machine.folder / "changes", machine.folder / "work"
     for folder in (changes, work, machine.root):
         folder.mkdir(parents=True, mode=0o755)
@@ -78,6 +83,7 @@ def prepare(machine: Machine, client_key: Path) -> str:
     etc = machine.root / "etc"
     (etc / "hostname").write_text(f"{machine.name}\n")
     (etc / "hosts").write_text(f"127.0.0.1 localhost\n{machine.address} {machine.name}\n")
+    (etc / "apt" / "sources.list").write_text(packages)
     (etc / "machine-id").write_text(os.urandom(16).hex() + "\n")
     sshd.make_key(etc / "ssh" / "ssh_host_ed25519_key", f"balbook-lab-{machine.name}")
     keys = machine.root / "home" / LOGIN / ".ssh"
@@ -86,7 +92,8 @@ def prepare(machine: Machine, client_key: Path) -> str:
     for path in (keys, keys / "authorized_keys"):
         os.chown(path, LOGIN_ID, LOGIN_ID)
     kind, key = (etc / "ssh" / "ssh_host_ed25519_key.pub").read_text().split()[:2]
-    return f"{machine.address} {kind} {key}\n"
+    known = machine.address if machine.port == 22 else f"[{machine.address}]:{machine.port}"
+    return f"{known} {kind} {key}\n"
 
 
 def boot(machine: Machine) -> tuple[int, str]:
@@ -102,6 +109,8 @@ def boot(machine: Machine) -> tuple[int, str]:
         "--timezone=off",
         "--link-journal=no",
     ]
+    # nspawn mounts a /tmp of its own before any fstab is read.
+    nspawn += ["--tmpfs=/tmp:mode=1777,noexec"] if "noexec" in machine.odd else []
     with machine.log.open("ab") as log:
         process = subprocess.Popen(
             ["sh", "-c", KEEP, "keep", " ".join(map(str, groups)), *nspawn],
@@ -121,9 +130,10 @@ def wait_until_up(machine: Machine, known_hosts: Path, client_key: Path, environ
     deadline = time.monotonic() + BOOT_WITHIN_S
     while True:
         tried = ssh(machine, known_hosts, client_key, asked, environ)
-        if tried.stdout.strip() == "running":
+        state = "".join(tried.stdout.split()[-1:])  # a login shell may greet before
+        if state == "running":
             return
-        if tried.stdout.strip() == "degraded" or time.monotonic() > deadline:
+        if state == "degraded" or time.monotonic() > deadline:
             failed = ssh(machine, known_hosts, client_key, "systemctl --failed --plain --no-legend", environ).stdout
             raise Failed(
                 f"{machine.name} does not come up: {tried.stdout.strip() or tried.stderr.strip()}\n{failed}{_tail(machine.log)}".rstrip(),
@@ -133,10 +143,12 @@ def wait_until_up(machine: Machine, known_hosts: Path, client_key: Path, environ
 
 
 def ssh(machine: Machine, known_hosts: Path, client_key: Path, line: str, environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Runs a line on the host as its login."""
+    """Runs a line on the host as its login; from beside the lab's bridge, which also hosts let in that keep this machine out."""
     options = ["-F", "none", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", f"UserKnownHostsFile={known_hosts}"]
     options += ["-o", "GlobalKnownHostsFile=none", "-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=5", "-o", "LogLevel=ERROR"]
-    argv = [str(find_program("ssh", environ)), *options, "-i", str(client_key), f"{LOGIN}@{machine.address}", line]
+    inside = ["nsenter", f"--net={vm_network.NAMESPACES / vm_network.word_of(machine.lab)}", "--"]
+    login = ["-p", str(machine.port), f"{LOGIN}@{machine.address}"]
+    argv = [*inside, str(find_program("ssh", environ)), *options, "-i", str(client_key), *login, line]
     return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=BOOT_WITHIN_S)
 
 

@@ -22,6 +22,8 @@ NAMESPACES = Path("/run/netns")
 INTERFACES = Path("/sys/class/net")
 PRIVATE = ipaddress.ip_network("10.0.0.0/8")
 FIRST_HOST = 11
+SERVICES = 2
+"""The number in the network of what the lab itself serves: the bridge's own address."""
 WITHIN_S = 20
 
 
@@ -45,15 +47,21 @@ def addresses(hosts: Sequence[str], taken: Collection[str], chance: random.Rando
     raise Failed(f"no free network in {PRIVATE}", advice="`ip route` shows what is in use on this machine.")
 
 
+def network_of(hosts: Mapping[str, str]) -> ipaddress.IPv4Network:
+    """The lab's network, of its hosts by address; its first address is this machine's."""
+    return ipaddress.ip_network((next(iter(hosts.values())), 24), strict=False)  # type: ignore[return-value]  # of version 4
+
+
 def connect(word: str, hosts: Mapping[str, str]) -> None:
     """Makes namespaces, bridge and cables for hosts by address; this machine gets the network's first address."""
-    network = ipaddress.ip_network(f"{next(iter(hosts.values()))}/24", strict=False)
+    network = network_of(hosts)
     ip([f"netns add {name}" for name in (word, *(namespace(word, host) for host in hosts))])
     cables = [f"link add p{n} netns {word} type veth peer name host0 netns {namespace(word, host)}" for n, host in enumerate(hosts)]
     ip([f"link add {word} type veth peer name up0 netns {word}", *cables, f"addr add {network[1]}/24 dev {word}", f"link set {word} up"])
     ports = ["up0", *(f"p{number}" for number in range(len(hosts)))]
     plugged = [line for port in ports for line in (f"link set {port} master br0", f"link set {port} up")]
-    ip(["link add br0 type bridge", "link set lo up", "link set br0 up", *plugged], word)
+    services = f"addr add {network[SERVICES]}/24 dev br0"
+    ip(["link add br0 type bridge", services, "link set lo up", "link set br0 up", *plugged], word)
     for host, address in hosts.items():
         ip([f"addr add {address}/24 dev host0", "link set lo up", "link set host0 up"], namespace(word, host))
 

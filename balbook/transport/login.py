@@ -6,12 +6,17 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import paramiko
 
 from balbook.errors import BadInput, HostKeyError, HostUnreachable, LoginRefused
 
 CONNECT_S = 10.0
+KEEPALIVE_S = 10
+"""Something to acknowledge, also while a long command says nothing."""
+FAST = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
+"""Ciphers that need no pass of their own for the checksum of a packet; the library asks for them last."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ def _connect(client: paramiko.SSHClient, endpoint: Endpoint, way: Callable[[], s
             timeout=CONNECT_S,
             banner_timeout=CONNECT_S,
             auth_timeout=CONNECT_S,
+            transport_factory=_transport,  # type: ignore[arg-type]  # a class or a function that makes one
         )
     except paramiko.hostkeys.InvalidHostKey as exc:
         raise HostKeyError(endpoint.name, f"a line of its known_hosts is damaged: {exc.line!r}", advice="Take that line out.") from exc
@@ -91,6 +97,14 @@ def _connect(client: paramiko.SSHClient, endpoint: Endpoint, way: Callable[[], s
         ) from exc
     except (paramiko.SSHException, OSError, EOFError) as exc:
         raise unreachable(endpoint, exc) from exc
+
+
+def _transport(sock: socket.socket, **options: Any) -> paramiko.Transport:
+    made = paramiko.Transport(sock, **options)
+    ciphers = made.get_security_options().ciphers
+    made.get_security_options().ciphers = sorted(ciphers, key=lambda cipher: cipher not in FAST)
+    made.set_keepalive(KEEPALIVE_S)
+    return made
 
 
 def unreachable(endpoint: Endpoint, exc: BaseException) -> HostUnreachable:

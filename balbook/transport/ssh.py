@@ -1,18 +1,17 @@
 """SSH by paramiko: one connection a host, `TCP_NODELAY`, strict host keys, deadlines, both streams drained.
 
 Without `TCP_NODELAY` a command costs 44 ms on loopback, with it under 5: so the socket is ours. The remote side gets one
-line, quoted by `Command.line`.
+line, quoted by `Command.line`: in a shell that stays open (see `shell`), or in a channel of its own where it has an input.
 """
 
 from __future__ import annotations
 
 import contextlib
 import getpass
-import hashlib
 import logging
 import os
-import select
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -34,11 +33,16 @@ from balbook.errors import (
 )
 from balbook.inventory.models import Host, Inventory
 from balbook.plan import Upload
-from balbook.transport import Progress, Reveal, reveal_text
+from balbook.transport import Progress, Reveal, reveal_text, streams
 from balbook.transport.login import CONNECT_S, Endpoint, log_in, split_address, ssh_config, unreachable
+from balbook.transport.shell import NoShell, Shell
+from balbook.transport.streams import Ended
 
-UPLOAD_STALLED_S = 30.0
-CHUNK = 1 << 18
+STORED_WITHIN_S = 60
+SILENT_S = 30
+"""A host that acknowledges nothing for so long is gone; without this, a build's deadline of half an hour would tell."""
+MOST_IDLE = 3
+"""Shells that are kept on a host for the next commands; a server allows 10 sessions on a connection."""
 
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
@@ -53,13 +57,52 @@ class SshTransport:
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
         self._opening = threading.local()
+        self._shells: dict[str, list[Shell]] = {}
+        self._without_shell: set[str] = set()
         self._config = ssh_config(Path("~/.ssh/config").expanduser())
 
     def execute(self, host: str, command: Command) -> Result:
         """Run once, whatever the status; raises HostError or DeadlineExceeded."""
         started = time.monotonic()
+        password = self._password(host, command)
+        if not command.stdin and not password and host not in self._without_shell:
+            try:
+                ended = self._in_shell(host, command, started)
+            except NoShell:
+                self._without_shell.add(host)
+            else:
+                return self._result(host, command, ended, started)
+        return self._result(host, command, self._in_channel(host, command, password, started), started)
+
+    def _in_shell(self, host: str, command: Command, started: float) -> Ended:
+        """Run in a shell that is open on the host, or in a new one: several threads may need one at the same time."""
+        shell = self._idle_shell(host) or Shell(self._session(host))
+        ended: Ended = None, "", ""
+        try:
+            ended = shell.run(command.line(self._host(host).become), started + command.deadline_s)
+        finally:
+            if ended[0] in (None, -1) or not self._keep(host, shell):
+                shell.close()
+        return ended
+
+    def _idle_shell(self, host: str) -> Shell | None:
+        with self._guard:
+            idle = self._shells.get(host, [])
+            while idle:
+                if (shell := idle.pop()).is_usable:
+                    return shell
+        return None
+
+    def _keep(self, host: str, shell: Shell) -> bool:
+        with self._guard:
+            idle = self._shells.setdefault(host, [])
+            if len(idle) < MOST_IDLE:
+                idle.append(shell)
+            return shell in idle
+
+    def _in_channel(self, host: str, command: Command, password: bytes, started: float) -> Ended:
+        """Run in a channel of its own."""
         with self._channel(host) as channel:
-            password = self._password(host, command)
             channel.exec_command(command.line(self._host(host).become, asks_password=bool(password)))
             deadline = started + command.deadline_s
             try:
@@ -70,7 +113,11 @@ class SshTransport:
             except (TimeoutError, OSError):
                 # The command may have ended without reading its input; its status and output say why.
                 pass
-            status, out, err = _drain(channel, deadline)
+            return streams.drain(channel, deadline)
+
+    def _result(self, host: str, command: Command, ended: Ended, started: float) -> Result:
+        """What came of it. Raises DeadlineExceeded, or HostUnreachable where the connection was lost."""
+        status, out, err = ended
         if status is None:
             raise DeadlineExceeded(
                 f"{host}: {command.argv[3] if command.argv[:2] == ('sh', '-c') else command.argv[0]} did not end within "
@@ -83,11 +130,16 @@ class SshTransport:
 
     def upload(self, host: str, upload: Upload, progress: Progress | None = None) -> bool:
         """Stream a file to a temporary name beside `path`, check its sha256 there, move it into place."""
-        there = script("is-there", host_script("is_there"), upload.path, upload.sha256, is_privileged=upload.is_privileged)
+        there = script("is-there", host_script("sha256", "is_there"), upload.path, upload.sha256, is_privileged=upload.is_privileged)
         if self.execute(host, there).status == 0:
             return False
         receive = script(
-            "receive-file", host_script("receive_file"), upload.path, upload.sha256, upload.mode, is_privileged=upload.is_privileged
+            "receive-file",
+            host_script("sha256", "receive_file"),
+            upload.path,
+            upload.sha256,
+            upload.mode,
+            is_privileged=upload.is_privileged,
         )
         try:
             with Path(upload.source).open("rb") as file:
@@ -109,7 +161,7 @@ class SshTransport:
         expected = listed.stdout.lstrip("\\").split(" ", 1)[0]
         destination.parent.mkdir(parents=True, exist_ok=True)
         draft = destination.with_name(f".{destination.name}.part")
-        found = self._receive(host, Command(("cat", "--", path), deadline_s=UPLOAD_STALLED_S), draft)
+        found = self._receive(host, Command(("cat", "--", path), deadline_s=streams.STALLED_S), draft)
         if found != expected:
             draft.unlink(missing_ok=True)
             raise StoreError(f"{host}: {path} arrived with sha256 {found}, the host says {expected}", advice="Try again.")
@@ -120,49 +172,32 @@ class SshTransport:
         """End all connections."""
         with self._guard:
             clients, self._clients = list(self._clients.values()), {}
+            self._shells.clear()
         for client in clients:
             client.close()
 
     def _send(self, host: str, command: Command, file: BinaryIO, progress: Progress | None) -> Result:
         total = Path(file.name).stat().st_size
-        sent, sha256 = 0, hashlib.sha256()
         with self._channel(host) as channel:
-            channel.settimeout(UPLOAD_STALLED_S)
             password = self._password(host, command)
             channel.exec_command(command.line(self._host(host).become, asks_password=bool(password)))
             try:
-                if password:
-                    channel.sendall(password)
-                while chunk := file.read(CHUNK):
-                    channel.sendall(chunk)
-                    sha256.update(chunk)
-                    sent += len(chunk)
-                    if progress:
-                        progress(sent, total)
-                channel.shutdown_write()
+                sent = streams.send(channel, password, file, lambda sent: progress(sent, total) if progress else None)
             except TimeoutError as exc:
-                raise DeadlineExceeded(f"{host}: the upload stood still for {UPLOAD_STALLED_S:g} s after {sent} bytes") from exc
-            except OSError:
-                # The receiving command ended early (disk full, say); its own words follow.
-                pass
-            status, out, err = _drain(channel, time.monotonic() + 60)
+                raise DeadlineExceeded(f"{host}: the upload stood still for {streams.STALLED_S:g} s after {exc.args[0]} bytes") from exc
+            status, out, err = streams.drain(channel, time.monotonic() + STORED_WITHIN_S)
         if status in (None, -1):
             raise HostUnreachable(host, f"the connection was lost during an upload, after {sent} of {total} bytes", advice="Apply again.")
         return Result(status or 0, out, err)
 
     def _receive(self, host: str, command: Command, draft: Path) -> str:
         """The command's standard output into `draft`; its sha256."""
-        sha256 = hashlib.sha256()
         with self._channel(host) as channel, draft.open("wb") as file:
-            channel.settimeout(command.deadline_s)
             channel.exec_command(command.line())
             try:
-                while chunk := channel.recv(CHUNK):
-                    file.write(chunk)
-                    sha256.update(chunk)
+                return streams.receive(channel, file)
             except TimeoutError as exc:
                 raise DeadlineExceeded(f"{host}: the download of {command.argv[-1]} stood still") from exc
-        return sha256.hexdigest()
 
     def _password(self, host: str, command: Command) -> bytes:
         """The line for sudo that the command's input begins with; empty where there is none to send."""
@@ -181,23 +216,27 @@ class SshTransport:
 
     @contextlib.contextmanager
     def _channel(self, host: str) -> Iterator[paramiko.Channel]:
+        channel = self._session(host)
+        try:
+            yield channel
+        except paramiko.SSHException as exc:
+            self._forget(host, self._clients.get(host))
+            raise HostUnreachable(host, f"the connection was lost: {exc}", advice="Look at the host, then try again.") from exc
+        finally:
+            channel.close()
+
+    def _session(self, host: str) -> paramiko.Channel:
+        """A new channel, on the connection that there is or a new one."""
         self._host(host)  # only a jump may be an address that the inventory does not know
         client = self._client(host)
         transport = client.get_transport()
         try:
             if transport is None:
                 raise EOFError
-            channel = transport.open_session(timeout=CONNECT_S)
+            return transport.open_session(timeout=CONNECT_S)
         except (paramiko.SSHException, EOFError, OSError) as exc:
             self._forget(host, client)
             raise HostUnreachable(host, "the connection was lost", advice="Look at the host and the network, then try again.") from exc
-        try:
-            yield channel
-        except paramiko.SSHException as exc:
-            self._forget(host, client)
-            raise HostUnreachable(host, f"the connection was lost: {exc}", advice="Look at the host, then try again.") from exc
-        finally:
-            channel.close()
 
     def _client(self, host: str) -> paramiko.SSHClient:
         if host in self._hosts_being_opened():
@@ -223,11 +262,13 @@ class SshTransport:
         """The hosts that this thread is on its way to, through jump hosts."""
         return getattr(self._opening, "hosts", ())
 
-    def _forget(self, host: str, client: paramiko.SSHClient) -> None:
+    def _forget(self, host: str, client: paramiko.SSHClient | None) -> None:
         with self._guard:
-            if self._clients.get(host) is client:
+            self._without_shell.discard(host)
+            if client and self._clients.get(host) is client:
                 del self._clients[host]
-        client.close()
+        if client:
+            client.close()
 
     def _endpoint(self, name: str) -> Endpoint:
         """A host of the inventory, or (for a jump) an address that only `~/.ssh/config` knows."""
@@ -260,6 +301,8 @@ class SshTransport:
         except OSError as exc:
             raise unreachable(endpoint, exc) from exc
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if sys.platform == "linux":
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENT_S * 1000)
         return sock
 
     def _through(self, endpoint: Endpoint) -> paramiko.Channel:
@@ -274,29 +317,6 @@ class SshTransport:
             return transport.open_channel("direct-tcpip", (endpoint.hostname, endpoint.port), ("127.0.0.1", 0), timeout=CONNECT_S)
         except (paramiko.SSHException, OSError, EOFError) as exc:
             raise HostUnreachable(endpoint.name, f"{endpoint.jump} cannot reach {endpoint.hostname}:{endpoint.port}: {exc}") from exc
-
-
-def _drain(channel: paramiko.Channel, deadline: float) -> tuple[int | None, str, str]:
-    """Both streams to their end and the exit status; None after the deadline, -1 where the connection was lost."""
-    out, err = bytearray(), bytearray()
-    while True:
-        while channel.recv_ready():
-            out += channel.recv(CHUNK)
-        while channel.recv_stderr_ready():
-            err += channel.recv_stderr(CHUNK)
-        is_over = channel.eof_received or channel.closed
-        if is_over and not channel.recv_ready() and not channel.recv_stderr_ready():
-            break
-        left = deadline - time.monotonic()
-        if left <= 0:
-            return None, _text(out), _text(err)
-        select.select([channel], [], [], min(left, 1.0))
-    has_status = channel.status_event.wait(max(0.0, min(deadline - time.monotonic(), 5.0)))
-    return (channel.exit_status if has_status else None), _text(out), _text(err)
-
-
-def _text(data: bytearray) -> str:
-    return data.decode("utf-8", errors="replace")
 
 
 def _no_secrets(reference: object) -> str:

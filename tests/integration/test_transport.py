@@ -89,6 +89,50 @@ def test_every_word_arrives_as_it_was_given(transport: Transport) -> None:
     assert result.stdout == "".join(f"{word}|" for word in words)
 
 
+def test_commands_without_input_share_a_shell_and_leave_nothing_to_one_another(transport: Transport) -> None:
+    def shell_of(text: str) -> str:
+        return transport.execute("app1", script("shell", f"{text} cut -d' ' -f4 /proc/$$/stat")).stdout
+
+    assert len({shell_of("cd /; A=1; umask 0;") for _ in range(5)}) == 1, "the same parent"
+    shown = transport.execute("app1", script("left", 'umask; echo "${A:-none}"; pwd; cat')).stdout.splitlines()
+    assert shown[1] == "none"
+    assert shown[2] != "/"
+    assert len(shown) == 3, "its input is empty"
+    assert transport.execute("app1", script("ends", "exit 9")).status == 9
+    assert transport.execute("app1", script("killed", "kill -9 $$")).status == 137
+    assert transport.execute("app1", script("no-newline", "printf out; printf err >&2; exit 3")).stdout == "out"
+    assert transport.execute("app1", HELLO).stdout == "hello\n"
+
+
+def test_many_commands_at_once_on_one_host_do_not_mix(transport: Transport) -> None:
+    text = 'i=0; while [ $i -lt 200 ]; do echo "$1"; echo "$1" >&2; i=$((i+1)); done'
+    outcomes = fan_out([str(n) for n in range(8)], lambda n: transport.execute("app1", script("many", text, n)), at_once=8).require()
+    for number, result in outcomes.items():
+        assert (set(result.stdout.split()), set(result.stderr.split())) == ({number}, {number})
+        assert len(result.stdout.split()) == len(result.stderr.split()) == 200
+
+
+def test_a_login_that_greets_is_not_taken_for_a_commands_words(transport: Transport, deployed: Hotel) -> None:
+    enter = deployed.lab.servers["app1"].folder / "enter"
+    usual = enter.read_text()
+    enter.write_text(f"echo Welcome; echo 'mind your step' >&2\n{usual}")
+    try:
+        result = transport.execute("app1", HELLO)
+    finally:
+        enter.write_text(usual)
+    assert (result.stdout, result.stderr) == ("hello\n", "")
+
+
+def test_a_login_that_gives_no_shell_is_served_command_by_command(transport: Transport, deployed: Hotel) -> None:
+    enter = deployed.lab.servers["app1"].folder / "enter"
+    usual = enter.read_text()
+    enter.write_text('[ "$SSH_ORIGINAL_COMMAND" != "exec /bin/sh" ] || exit 1\n' + usual)
+    try:
+        assert [transport.execute("app1", script("n", "exit 5")).status for _ in range(2)] == [5, 5]
+    finally:
+        enter.write_text(usual)
+
+
 def test_a_command_has_a_deadline_and_the_next_one_runs(transport: Transport) -> None:
     with pytest.raises(DeadlineExceeded, match=r"app1: slow did not end within 0\.5 s") as raised:
         transport.execute("app1", script("slow", "echo begun; exec sleep 30", deadline_s=0.5))

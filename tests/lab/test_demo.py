@@ -41,7 +41,7 @@ def test_all_acts_are_played_in_order_on_a_lab_that_goes_down(
     told: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     playing(monkeypatch, told)
-    assert demo.play(ACTS, tmp_path) == 0
+    assert demo.play(ACTS, tmp_path, "loopback") == 0
     assert told == ["down demo", "up demo", "First", "Second", "Third", "down demo"]
     assert "All as it should be." in capsys.readouterr().out
 
@@ -51,7 +51,7 @@ def test_an_act_that_does_not_succeed_ends_it_with_1_and_its_reason(
     verdict: str, told: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     playing(monkeypatch, told, verdict, of="Second")
-    assert demo.play(ACTS, tmp_path) == 1
+    assert demo.play(ACTS, tmp_path, "loopback") == 1
     assert told == ["down demo", "up demo", "First", "Second", "down demo"]
     assert f"Second: {verdict}: because" in capsys.readouterr().out
 
@@ -62,8 +62,25 @@ def test_whatever_is_raised_the_lab_goes_down(
 ) -> None:
     playing(monkeypatch, told, of="First", error=error)
     with pytest.raises(type(error)):
-        demo.play(ACTS, tmp_path)
+        demo.play(ACTS, tmp_path, "loopback")
     assert told == ["down demo", "up demo", "First", "down demo"]
+
+
+def test_a_lab_of_vms_is_brought_up_and_down_where_that_is_asked_for(
+    told: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo.vm, "down", lambda name, say=None: told.append(f"down {name} of VMs"))
+    monkeypatch.setattr(demo.vm, "up", lambda name, say=None: told.append(f"up {name} of VMs") or SimpleNamespace())
+    playing(monkeypatch, told)
+    assert demo.play(ACTS[:1], tmp_path, "vm") == 0
+    assert told == ["down demo", "up demo of VMs", "First", "down demo of VMs"]
+    assert "Bring up four hosts (vm)" in capsys.readouterr().out
+
+
+def test_a_lab_that_there_is_not_is_bad_input(told: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert demo.main(["cloud"]) == 2
+    assert told == []
+    assert "there is no lab 'cloud'" in capsys.readouterr().err
 
 
 def test_the_last_act_is_the_one_that_is_judged_under_load() -> None:

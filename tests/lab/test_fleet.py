@@ -37,7 +37,7 @@ def test_all_ports_of_a_lab_differ(tmp_path: Path) -> None:
     wanted = fleet.ports_wanted(fleet.HOSTS)
     found = ports.reserve(wanted, (), random.Random(1))
     assert sorted(found) == sorted(wanted)
-    assert len(set(found.values())) == len(wanted) == 9
+    assert len(set(found.values())) == len(wanted) == 11
 
 
 def test_hosts_may_be_more_or_fewer(tmp_path: Path) -> None:

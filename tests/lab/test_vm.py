@@ -12,7 +12,7 @@ import pytest
 
 from balbook.errors import BadInput
 from balbook.inventory import read_inventory
-from balbook.lab import fleet, needs, vm, vm_faults, vm_image, vm_network
+from balbook.lab import fleet, needs, vm, vm_faults, vm_host, vm_image, vm_needs, vm_network
 
 LIST = """# deb http://one.example/debian bookworm main
 deb-src http://two.example/debian bookworm main
@@ -118,7 +118,7 @@ def test_without_root_it_is_said_before_anything_is_made(tmp_path: Path, monkeyp
 def test_on_another_system_than_linux_the_other_lab_is_recommended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(BadInput, match="needs Linux") as caught:
-        vm.require_machine(tmp_path, 4, {})
+        vm_needs.require_machine(tmp_path, 4, {})
     assert "loopback" in caught.value.advice
 
 
@@ -129,16 +129,16 @@ def suitable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
         pytest.skip("only Linux has /proc")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(needs, "require", lambda groups, environ: None)
-    monkeypatch.setattr(vm, "_file_system", lambda folder: "ext4")
-    monkeypatch.setattr(vm.vm_host, "hierarchies", lambda: [tmp_path])
-    monkeypatch.setattr(vm, "_inotify_in_use", lambda: 2)
-    monkeypatch.setattr(vm, "_inotify_most", lambda: 128)
-    monkeypatch.setattr(vm, "_kernel_file_systems", lambda: ["ext4", "overlay"])
+    monkeypatch.setattr(vm_needs, "_file_system", lambda folder: "ext4")
+    monkeypatch.setattr(vm_host, "hierarchies", lambda: [tmp_path])
+    monkeypatch.setattr(vm_needs, "_inotify_in_use", lambda: 2)
+    monkeypatch.setattr(vm_needs, "_inotify_most", lambda: 128)
+    monkeypatch.setattr(vm_needs, "_kernel_file_systems", lambda: ["ext4", "overlay"])
     return {"BALBOOK_LAB_HOME": str(tmp_path / "labs")}
 
 
 def test_a_suitable_machine_is_taken(suitable: dict[str, str], tmp_path: Path) -> None:
-    vm.require_machine(tmp_path / "labs" / "default", 1, suitable)
+    vm_needs.require_machine(tmp_path / "labs" / "default", 1, suitable)
 
 
 @pytest.mark.parametrize(
@@ -154,9 +154,9 @@ def test_a_suitable_machine_is_taken(suitable: dict[str, str], tmp_path: Path) -
 def test_what_a_machine_lacks_is_said(
     suitable: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: object, message: str
 ) -> None:
-    monkeypatch.setattr(vm, name, lambda *_: value)
+    monkeypatch.setattr(vm_needs, name, lambda *_: value)
     with pytest.raises(BadInput, match=message):
-        vm.require_machine(tmp_path / "labs" / "default", 2, suitable)
+        vm_needs.require_machine(tmp_path / "labs" / "default", 2, suitable)
     assert not (tmp_path / "labs").exists()
 
 
@@ -165,6 +165,12 @@ def test_a_fault_of_a_host_leaves_its_ssh_alone_and_that_of_a_port_all_others() 
     assert 'oifname "host0" meta l4proto tcp th sport 9090 drop' in vm_faults.rules("blackhole", 9090)
     assert "reject with tcp reset" in vm_faults.rules("reject", 9090)
     assert "numgen random mod 100 < 20 drop" in vm_faults.rules("loss", 9090)
+
+
+def test_a_fault_may_come_from_one_side_alone() -> None:
+    rules = vm_faults.rules("blackhole", 9090, "10.1.2.3")
+    assert 'iifname "host0" ip saddr 10.1.2.3 meta l4proto tcp th dport 9090 drop' in rules
+    assert 'oifname "host0" ip daddr 10.1.2.3 meta l4proto tcp th sport 9090 drop' in rules
 
 
 def test_two_labs_are_called_differently(tmp_path: Path) -> None:

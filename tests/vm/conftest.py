@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from balbook.errors import BadInput
-from balbook.lab import vm
+from balbook.lab import vm, vm_needs
 from balbook.lab_place import VARIABLE
 from tests.integration.hotel import command_environment
 from tests.vm.machines import BRISK, Machines
@@ -30,7 +30,7 @@ def vm_environ(labs: Path) -> dict[str, str]:
         pytest.skip("VMs need root on Linux")
     environ = command_environment(labs)
     try:
-        vm.require_machine(labs, 4, environ)
+        vm_needs.require_machine(labs, 4, environ)
     except BadInput as exc:
         pytest.skip(f"this machine cannot have VMs: {exc.message}")
     return environ

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from balbook import procedures
@@ -16,8 +20,11 @@ from balbook.command import Command, Result, script
 from balbook.errors import BalbookError
 from balbook.inventory import Inventory
 from balbook.lab import vm_faults, vm_host
+from balbook.lab.ballerina.jar import sample_jar
 from balbook.plan import Plan
-from tests.integration.hotel import GOOD, Hotel, until
+from balbook.store import Store
+from balbook.verdict import Stated
+from tests.integration.hotel import GOOD, PUBLISHED_FIRST, Hotel, until
 
 BRISK = {
     "graceful_stop_s": 1,
@@ -46,6 +53,22 @@ class Machines(Hotel):
         stated, record = self.apply(self.provision_plan())
         assert stated.verdict == "succeeded", (stated, record)
 
+    def publish_big(self, version: str, megabytes: int) -> str:
+        """A good release whose jar has bytes beside it that nothing makes smaller; its version."""
+        jar = sample_jar(self.lab.folder / "jars" / f"{version}.jar", version)
+        with zipfile.ZipFile(jar, "a", zipfile.ZIP_STORED) as archive:
+            archive.writestr("ballast", os.urandom(megabytes << 20))
+        Store(self.inventory.resolve(self.inventory.artifacts)).publish("hotel", version, "jar", jar, at=PUBLISHED_FIRST)
+        return version
+
+    def applying(self, plan: Plan, inventory: Inventory | None = None) -> tuple[Future[tuple[Stated, Path]], Path]:
+        """Applies the plan beside the test: what comes of it, and the record as soon as there is one."""
+        before = self.records()
+        pool = ThreadPoolExecutor(1)
+        ending = pool.submit(self.apply, plan, inventory)
+        pool.shutdown(wait=False)
+        return ending, self.new_record(before)
+
     def make_whole(self) -> None:
         """No fault is left, and both instances serve the same good release; nothing is done where they do."""
         for host in ("app1", "app2", "lb1"):
@@ -72,8 +95,8 @@ class Machines(Hotel):
                 pass  # it is on its way up
         return {addresses.rpartition(", ")[2] for addresses in found}
 
-    def fault(self, fault: str, target: str) -> None:
-        vm_faults.inject(fault, target, environ=self.environ)
+    def fault(self, fault: str, target: str, source: str = "") -> None:
+        vm_faults.inject(fault, target, self.lab.name, source=source, environ=self.environ)
 
     @contextmanager
     def transport(self, inventory: Inventory | None = None) -> Iterator[transports.Transport]:

@@ -14,9 +14,12 @@ from tests.integration.rollout_lab import Clients
 from tests.vm.machines import Machines
 
 pytestmark = pytest.mark.vm
+measured = pytest.mark.load
+"""Judged by requests that an overloaded machine would lose: such tests run alone."""
 UNIT = "balbook-hotel@9090.service"
 
 
+@measured
 def test_a_release_is_replaced_under_load_without_a_failed_request_and_a_second_apply_changes_nothing(machines: Machines) -> None:
     wanted = machines.other()
     shown = machines.balbook("apply", "hot_deploy", "-p", "application=hotel", "-p", f"release={wanted}", "--json", within_s=120)
@@ -76,6 +79,7 @@ def test_the_distributions_nginx_is_untouched_but_for_one_file(machines: Machine
     assert "default" in added
 
 
+@measured
 def test_the_distributions_haproxy_serves_as_well(machines: Machines, tmp_path: Path) -> None:
     other = {"kind": "haproxy", "listen": 8080, "generation_port": 8098}
     changed = machines.edited(tmp_path / "inventory.yaml", lambda data: data["balancers"]["public"].update(other))
@@ -124,6 +128,7 @@ def test_an_instance_that_crashes_is_started_again_by_systemd(machines: Machines
     assert not machines.plan(next(iter(before.values()))).pending
 
 
+@measured
 def test_a_blackholed_instance_costs_clients_no_request(machines: Machines) -> None:
     with Clients(machines.url, rate=200) as clients:
         time.sleep(1)
@@ -133,6 +138,17 @@ def test_a_blackholed_instance_costs_clients_no_request(machines: Machines) -> N
     assert clients.sent > 500
     assert clients.failed == []
     assert clients.worst_s <= 1.5
+
+
+@measured
+def test_a_drill_drops_the_packets_of_an_instance_and_ends_that(machines: Machines) -> None:
+    """The image has no iptables: nft does it."""
+    words = ("-p", "application=hotel", "-p", "fault=blackhole", "-p", "rate=100", "-p", "seconds=10")
+    shown = machines.balbook("apply", "failover_drill", *words, "--json", within_s=150)
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    for host in ("app1", "app2"):
+        assert machines.run(host, "nft list tables").stdout == ""
+        assert machines.can_connect(host, 9090)
 
 
 @pytest.mark.parametrize("fault", ["reject", "loss"])

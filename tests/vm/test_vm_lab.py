@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from balbook.errors import Refused
-from balbook.lab import loopback, vm, vm_image, vm_network
+from balbook.lab import loopback, vm, vm_image, vm_needs, vm_network
 from balbook.lab_place import lab_folder
 from tests.integration.hotel import printed_json, until
 from tests.vm.machines import Machines
@@ -101,7 +101,7 @@ def test_namespaces_are_named_by_the_folder_of_the_lab(machines: Machines) -> No
 
 
 def test_a_changed_base_image_is_not_used(machines: Machines) -> None:
-    image = machines.lab.folder.parent / vm.BASE / vm_image.name_of(vm_image.recipe())
+    image = machines.lab.folder.parent / vm_needs.BASE / vm_image.name_of(vm_image.recipe())
     assert vm_image.is_whole(image)
     stray = image / "root" / "stray"
     seen = (image / "root").stat()

@@ -8,10 +8,10 @@ table="inet balbook_drill_$port"
 if ! command -v iptables > /dev/null 2>&1; then
   case $action in
   check) exec nft list ruleset > /dev/null ;;
-  on) text="type filter hook input priority -300; tcp dport $port drop;" ;;
-  off) text= ;;
+  on) rules="table $table { chain input { type filter hook input priority -300; tcp dport $port drop; }; }" ;;
+  off) rules= ;;
   esac
-  printf 'add table %s\ndelete table %s\n%s\n' "$table" "$table" "${text:+table $table { chain input { $text }; }}" | exec nft -f -
+  printf 'add table %s\ndelete table %s\n%s\n' "$table" "$table" "$rules" | nft -f -
   exit
 fi
 case $action in

@@ -1,0 +1,131 @@
+"""Hosts that are unlike others, as there are in production: `balbook lab up --backend vm --odd app2:clock`. Before they boot.
+
+All hosts share this machine's kernel, which has one clock, and time namespaces leave out the time of day; so a host whose clock is
+off has a library before all of its programs (libfaketime) that adds an hour to what the kernel says. Only its systemd and its
+journal, which start before that, know the right time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from balbook.errors import BadInput, nearest
+from balbook.lab import vm_network
+from balbook.lab.vm_host import Machine
+from balbook.lab.vm_image import LOGIN, LOGIN_ID
+
+ODD = {
+    "banner": "its login shell greets whoever logs in",
+    "clock": "its clock is an hour fast",
+    "jump": "this machine does not reach it; another host does",
+    "locale": "it speaks German",
+    "noexec": "nothing can be run from its /tmp",
+    "port": "its SSH listens on port 2222",
+    "shell": "its login shell is no bash",
+    "small-home": "the login's home has 16 MB",
+}
+PORT = 2222
+Kinds = Mapping[str, Sequence[str]]
+"""By host."""
+CLOCK_OFF = "+1h"
+LOCALE = "de_DE.UTF-8"
+HOME_MB = 16
+SHELL = "/usr/local/bin/odd-shell"
+
+
+def read_odd(words: Sequence[str], hosts: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """`HOST:KIND` words by host. Raises BadInput for a host that the lab does not have, or a kind that there is not.
+
+    >>> read_odd(["app1:port", "app1:clock"], ["app1"])
+    {'app1': ('clock', 'port')}
+    """
+    found: dict[str, set[str]] = {}
+    for word in words:
+        host, _, kind = word.partition(":")
+        if host not in hosts:
+            raise BadInput(f"--odd {word}: the lab has no host {host!r}", advice=nearest(host, hosts))
+        if kind not in ODD:
+            raise BadInput(f"--odd {word}: hosts are not odd in the way {kind!r}", advice=nearest(kind, ODD))
+        found.setdefault(host, set()).add(kind)
+    if len(hosts) == 1 and any("jump" in kinds for kinds in found.values()):
+        raise BadInput("--odd: a lab of one host has none to go through", advice="Have at least two hosts.")
+    return {host: tuple(sorted(kinds)) for host, kinds in found.items()}
+
+
+def port_of(odd: Sequence[str]) -> int:
+    """Where such a host's SSH listens."""
+    return PORT if "port" in odd else 22
+
+
+def inventory_changes(odd: Mapping[str, Sequence[str]], hosts: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What the inventory says of these hosts, beside what it says of others."""
+    changes: dict[str, dict[str, Any]] = {host: {} for host in odd}
+    for host, kinds in odd.items():
+        if "port" in kinds:
+            changes[host]["port"] = PORT
+        if "jump" in kinds:
+            changes[host]["jump"] = next(other for other in reversed(hosts) if other != host and "jump" not in odd.get(other, ()))
+    return changes
+
+
+def dress(machine: Machine) -> None:
+    """Makes the host odd, whose file system is mounted and which has not booted yet."""
+    root, kinds = machine.root, machine.odd
+    if "banner" in kinds or "shell" in kinds:
+        greeting = "echo 'Welcome to an odd host'\n" if "banner" in kinds else ""
+        _write(root, SHELL, f'#!/bin/sh\n{greeting}exec {"/bin/dash" if "shell" in kinds else "/bin/bash"} "$@"\n', 0o755)
+        passwd = (root / "etc" / "passwd").read_text()
+        line = next(line for line in passwd.splitlines() if line.startswith(f"{LOGIN}:"))
+        _write(root, "/etc/passwd", passwd.replace(line, f"{line.rpartition(':')[0]}:{SHELL}"))
+    if "port" in kinds:
+        _write(root, "/etc/ssh/sshd_config.d/odd-port.conf", f"Port {PORT}\n")
+    if "small-home" in kinds:
+        _small_home(root)
+    if "locale" in kinds:
+        for place in ("/etc/default/locale", "/etc/locale.conf"):
+            _write(root, place, f"LANG={LOCALE}\nLC_ALL={LOCALE}\n")
+    if "clock" in kinds:
+        _set_clock(root)
+    if "jump" in kinds:
+        _cut_off(machine)
+
+
+def _small_home(root: Path) -> None:
+    """A home that is empty after each boot, so the key that may log in lies elsewhere."""
+    keys = root / "home" / LOGIN / ".ssh" / "authorized_keys"
+    _write(root, f"/etc/ssh/keys/{LOGIN}", keys.read_text())
+    _write(root, "/etc/ssh/sshd_config.d/odd-keys.conf", "AuthorizedKeysFile /etc/ssh/keys/%u\n")
+    _mount(root, f"/home/{LOGIN}", f"uid={LOGIN_ID},gid={LOGIN_ID},mode=755,size={HOME_MB}m")
+
+
+def _set_clock(root: Path) -> None:
+    """The loader finds its list of libraries only once systemd has made it: a systemd that is lied to would not boot."""
+    (library,) = sorted(root.glob("usr/lib/*/faketime/libfaketime.so.1"))
+    _write(root, "/usr/local/share/odd-preload", f"/{library.relative_to(root)}\n")
+    _write(root, "/etc/tmpfiles.d/odd-clock.conf", "C /run/ld.so.preload 0644 root root - /usr/local/share/odd-preload\n")
+    (root / "etc" / "ld.so.preload").symlink_to("/run/ld.so.preload")
+    _write(root, "/etc/faketimerc", f"{CLOCK_OFF}\n")
+    # How long something takes is told rightly: a JVM whose two clocks are both changed sleeps for ever.
+    _write(root, "/etc/systemd/system.conf.d/odd-clock.conf", "[Manager]\nDefaultEnvironment=FAKETIME_DONT_FAKE_MONOTONIC=1\n")
+    with (root / "etc" / "environment").open("a") as file:
+        file.write("FAKETIME_DONT_FAKE_MONOTONIC=1\n")
+
+
+def _cut_off(machine: Machine) -> None:
+    gateway = vm_network.network_of({machine.name: machine.address})[1]
+    rules = f"table inet balbook_lab_jump {{ chain c {{ type filter hook input priority -300; ip saddr {gateway} drop; }}; }}\n"
+    vm_network.run(["ip", "netns", "exec", machine.word, "nft", "-f", "-"], rules)
+
+
+def _mount(root: Path, place: str, options: str) -> None:
+    with (root / "etc" / "fstab").open("a") as file:
+        file.write(f"tmpfs {place} tmpfs {options} 0 0\n")
+
+
+def _write(root: Path, path: str, text: str, mode: int = 0o644) -> None:
+    place = root / path.lstrip("/")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(text)
+    place.chmod(mode)
