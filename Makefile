@@ -40,14 +40,14 @@ unit: $(INSTALLED_FOR_TESTS)
 
 integration: $(INSTALLED_FOR_TESTS)  ## tests with real servers, and the runbooks in plan mode
 	@$(BIN)/python -m balbook.lab.needs --balancers --browser $(VMS) --install
-	$(PYTEST) -n $(SIDE_BY_SIDE) --dist loadgroup -m "(integration or vm or browser or airflow) and not (load or crash)"
+	$(PYTEST) --durations=15 -n $(SIDE_BY_SIDE) --dist loadgroup --no-loadscope-reorder -m "(integration or vm or browser or airflow) and not (load or crash)"
 
 pictures: $(INSTALLED_FOR_TESTS)  ## the README's pictures of JupyterLab, as the tests in Chromium see it; commit them by hand
 	$(PYTEST) -m browser
 	cp .cache/screenshots/index-light.png .cache/screenshots/live-light.png .cache/screenshots/live-dark.png .github/readme/
 
 load: $(INSTALLED_FOR_TESTS)  ## measures under load, so nothing else runs meanwhile
-	$(PYTEST) -m "load and not crash"
+	$(PYTEST) --durations=15 -m "load and not crash"
 
 crash: $(INSTALLED_FOR_TESTS)  ## runs killed after every single event of their journals; long, so not a part of `test`
 	$(PYTEST) -n $(SIDE_BY_SIDE) -m crash

@@ -23,8 +23,8 @@ from balbook.store import Store
 settings.register_profile("balbook", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("balbook")
 
-SHARED = ("vm", "browser", "airflow")
-"""Marks of tests that share something dear."""
+SHARED = ("vm", "airflow", "browser")
+"""Marks of tests that share something dear, the longest first."""
 NOT_APPLICABLE = "only "
 """How the reason of a skip begins that is no lack: `only root's NGINX changes accounts`."""
 
@@ -40,10 +40,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What stays together where tests run side by side: a module, and all tests that share a lab of VMs, a browser or an Airflow."""
-    for item in items:
-        whole = next((name for name in SHARED if item.get_closest_marker(name)), "")
-        item.add_marker(pytest.mark.xdist_group(whole or item.nodeid.partition("::")[0]))
+    """What stays together where tests run side by side: a module, and all tests that share VMs, an Airflow or a browser.
+
+    Those take longest, so they begin first; the rest keeps its order.
+    """
+    shares = {item: next((name for name in SHARED if item.get_closest_marker(name)), "") for item in items}
+    for item, name in shares.items():
+        item.add_marker(pytest.mark.xdist_group(name or item.nodeid.partition("::")[0]))
+    items.sort(key=lambda item: SHARED.index(shares[item]) if shares[item] else len(SHARED))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -102,7 +102,7 @@ def stop(args: argparse.Namespace) -> int:
     from balbook.run.folder import find_run
 
     run_dir = find_run(options.inventory_of(args), args.run_id)
-    is_applying = ask_to_stop(run_dir)
+    is_applying = ask_to_stop(run_dir, "balbook stop")
     then = "it finishes the step in hand and reaches a safe state" if is_applying else "it has applied nothing and will not"
     print(f"{args.run_id}: asked to stop; {then}")
     return 0

@@ -24,6 +24,7 @@ from balbook.transport import Reveal, Transport, fan_out
 GUARD_WITHIN_S = 5.0
 TAIL_LINES = 60
 MAX_TAIL = 4000
+ON_REQUEST = "on request"
 
 
 class StopRequest:
@@ -44,6 +45,11 @@ class StopRequest:
     @property
     def is_asked(self) -> bool:
         return self._event.is_set()
+
+    @property
+    def told(self) -> str:
+        """`stopped on request (Stop safely)`, or `stopped: ` with another reason."""
+        return f"stopped {self.why}" if self.why.startswith(ON_REQUEST) else f"stopped: {self.why}"
 
 
 @dataclass
@@ -119,7 +125,7 @@ class Loop:
 
     def _go_on_or_end(self) -> None:
         if self._stop.is_asked:
-            raise _Ended(f"stopped: {self._stop.why}")
+            raise _Ended(self._stop.told)
         if why := self._is_spent():
             raise _Ended(f"stopped: {why}")
 
@@ -137,7 +143,7 @@ class Loop:
 
         fan_out(lanes, in_lane).require()
         if any(step.id not in self._result.outcomes for step in batch):
-            raise _Ended(f"stopped: {self._stop.why}")
+            raise _Ended(self._stop.told)
 
     def _step(self, step: Step) -> None:
         if step.id in self._finished:

@@ -89,9 +89,10 @@ def find(run_dir: Path) -> int | None:
         return None
 
 
-def ask_to_stop(run_dir: Path) -> bool:
+def ask_to_stop(run_dir: Path, by: str = "") -> bool:
     """Asks the run to end in a safe state; False where it has not begun to apply, and then it never will.
 
+    `by`: what somebody did to ask for it, `Stop safely` say; the verdict names it. Without it the verdict names the signal.
     BadInput where the run has ended or lost its process: nothing is there to be stopped.
     """
     journal = Journal(run_dir / "journal.jsonl")
@@ -100,6 +101,8 @@ def ask_to_stop(run_dir: Path) -> bool:
         (run_dir / STOP_FILE).touch()
     pid = find(run_dir)
     if pid is not None:
+        if by:
+            journal.append("stop_asked", by=by)  # before the signal, which cannot say it
         os.kill(pid, signal.SIGTERM)
     elif not is_stop_requested(run_dir):
         raise BadInput(f"{run_dir.name}: no process of this run is running", advice="Nothing to stop. Look: balbook records show.")

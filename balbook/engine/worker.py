@@ -23,7 +23,7 @@ from balbook import transport as transports
 from balbook.command import SecretRef
 from balbook.engine.budget import Budget
 from balbook.engine.downtime import note_downtime
-from balbook.engine.loop import Applied, Loop, StopRequest
+from balbook.engine.loop import ON_REQUEST, Applied, Loop, StopRequest
 from balbook.engine.measure import Measurement, nothing_measured
 from balbook.engine.process import find, is_stop_requested, write_pid
 from balbook.engine.report import Reporter
@@ -149,14 +149,19 @@ def _listen(stop: StopRequest, journal: Journal) -> None:
     """Signals, and the pipe to the controller."""
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        name = signal.Signals(number).name
         # Not in the handler: the journal's lock may be held by the code that it interrupts.
-        threading.Thread(target=_ask, args=(stop, journal, f"asked by {name}"), daemon=True).start()
+        threading.Thread(target=lambda: _ask(stop, journal, asked(journal, signal.Signals(number))), daemon=True).start()
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     threading.Thread(target=_watch_controller, args=(stop, journal), daemon=True).start()
+
+
+def asked(journal: Journal, number: signal.Signals) -> str:
+    """Why it is to stop: what somebody did, where the journal says so since it began to apply; else the signal."""
+    said = journal.last("stop_asked", "apply_started", "resumed")
+    return f"{ON_REQUEST} ({said['by']})" if said and said["event"] == "stop_asked" else f"asked by {number.name}"
 
 
 def _watch_controller(stop: StopRequest, journal: Journal) -> None:

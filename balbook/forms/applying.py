@@ -21,6 +21,8 @@ from balbook.run.run import Run
 
 Say = Callable[[Html], None]
 OnEnd = Callable[[BalbookError | None, Say], None]
+END_WITHIN_S = 20.0
+"""How long a cell waits for the end to be written down: the last look at the journal, and the seal of a run that failed."""
 NEXT = "Run the next cells: `verify`, `evidence`, `conclude`."
 
 
@@ -32,12 +34,19 @@ class Applying:
         self.panel = ApplyPanel(plan, run.inventory, self._begin)
         self._follower: Follower | None = None
         self._said: list[Html] = []
+        self._worker: threading.Thread | None = None
         self._is_done = threading.Event()
 
     @property
     def is_going_on(self) -> bool:
         """Whether the run's process works, or its end is being written down."""
         return self.panel.state == APPLYING
+
+    def wait_where_it_ends(self) -> None:
+        """Waits the moment between the end of the run's process and what is said and written of it; nothing while it applies."""
+        is_ending = self._worker is not None and (not self._worker.is_alive() or self._run.journal.last("apply_finished") is not None)
+        if is_ending:
+            self._is_done.wait(END_WITHIN_S)
 
     @property
     def live(self) -> Live | None:
@@ -53,9 +62,9 @@ class Applying:
         """The click. Both threads end with the run."""
         self._follower = Follower(self._run.dir, self._run.inventory)
         errors: list[BalbookError] = []
-        worker = threading.Thread(target=self._carry_out, args=(errors,), name="balbook-apply", daemon=True)
-        worker.start()
-        threading.Thread(target=self._watch, args=(worker, errors), name="balbook-view", daemon=True).start()
+        self._worker = threading.Thread(target=self._carry_out, args=(errors,), name="balbook-apply", daemon=True)
+        self._worker.start()
+        threading.Thread(target=self._watch, args=(self._worker, errors), name="balbook-view", daemon=True).start()
 
     def _carry_out(self, errors: list[BalbookError]) -> None:
         try:
@@ -76,14 +85,21 @@ class Applying:
             self.panel.view.watch(follower, lambda: not worker.is_alive())
         finally:
             worker.join()
-            error = errors[0] if errors else None
-            if error:
-                self._say(panels.error(trouble_applying(error, follower.live, self._run.id, self._run.dir)))
-            else:
-                self._say(panels.waiting("Applied.", NEXT, css="bb-next", sign="✔"))
-            self.panel.state = OVER
-            self._on_end(error, self._say)
-            self.panel.slot.settle(self._twin(follower))
+            try:
+                self._end(follower, errors[0] if errors else None)
+            finally:
+                self.panel.state = OVER
+                self._is_done.set()
+
+    def _end(self, follower: Follower, error: BalbookError | None) -> None:
+        """What came of it; only then may the cells go on, so that they find an ended run closed."""
+        if error:
+            self._say(panels.error(trouble_applying(error, follower.live, self._run.id, self._run.dir)))
+        self._on_end(error, self._say)
+        self.panel.state = OVER
+        if not error:
+            self._say(panels.waiting("Applied.", NEXT, css="bb-next", sign="✔"))
+        self.panel.slot.settle(self._twin(follower))
 
     def _say(self, html: Html) -> None:
         """On the screen, and in what stays in the notebook."""

@@ -13,7 +13,7 @@ from balbook.forms.live import Span
 from balbook.forms.samples import Samples
 from balbook.forms.style import BAD, BUSY, GOOD, NOTE, QUIET
 
-WIDTH, LEFT, RIGHT = 860, 110, 10
+WIDTH, LEFT, RIGHT = 760, 100, 14
 CHART_H, TOP, BOTTOM = 190, 22, 24
 ROW_H = 22
 STATE_COLOURS = {"serving": GOOD, "new": BUSY, "draining": NOTE, "down": BAD, "starting": "#56b4e9", "taking back": "#cc79a7"}
@@ -53,7 +53,7 @@ def instance_chart(instances: Mapping[str, Sequence[Span]], end_s: float) -> str
         for span in spans:
             x, until = _x(span.start_s, end_s), _x(span.end_s if span.end_s is not None else end_s, end_s)
             parts.append(_bar(x, y + 3, until - x, span.state))
-    parts += [f"<text x='{_x(s, end_s):.0f}' y='{height - 4}'>{s:g} s</text>" for s in _ticks(end_s)]
+    parts += [f"<text x='{_x(s, end_s):.0f}' y='{height - 4}' text-anchor='middle'>{s:g} s</text>" for s in _ticks(end_s)]
     return "".join(parts) + "</svg>"
 
 
@@ -81,7 +81,7 @@ def _grid(low: float, high: float, end_s: float) -> Iterator[str]:
                 yield f"<text x='{LEFT - 6}' y='{y + 4:.1f}' text-anchor='end'>{value * factor:g} ms</text>"
         value *= 10
     for second in _ticks(end_s):
-        yield f"<text x='{_x(second, end_s):.0f}' y='{CHART_H - 6}'>{second:g} s</text>"
+        yield f"<text x='{_x(second, end_s):.0f}' y='{CHART_H - 6}' text-anchor='middle'>{second:g} s</text>"
 
 
 def _line(points: Sequence[tuple[float, float]], low: float, high: float, end_s: float, colour: str, dash: str) -> str:

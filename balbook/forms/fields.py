@@ -17,7 +17,7 @@ from balbook.parameters import Parameter, check_parameters, parse_assignments
 from balbook.procedures.failover_drill import FAULTS
 from balbook.run.opening import MODES, Request
 from balbook.run.run import require_no_secrets
-from balbook.runbook import Runbook
+from balbook.runbook import Runbook, find_runbooks
 from balbook.scrubbing import known_secrets
 from balbook.secrets import Scrubber
 from balbook.store import Store
@@ -112,12 +112,17 @@ def _require_release(runbook: Runbook, parameter: Parameter, value: Any, invento
 
 def command_line(request: Request) -> str:
     """The `balbook apply` (or `plan`) that does the same."""
-    words = ["balbook", request.parameters["mode"], request.name, "-i", str(request.inventory.path)]
+    words = ["balbook", request.parameters["mode"], _named(request), "-i", str(request.inventory.path)]
     for parameter in request.runbook.parameters:
         value = request.parameters[parameter.name]
         if parameter.name not in ("inventory", "mode") and value != parameter.default:
             words += ["-p", f"{parameter.name}={_written(value)}"]
     return shlex.join(words)
+
+
+def _named(request: Request) -> str:
+    """By its name where balbook knows it; a runbook of one's own by its file."""
+    return request.name if request.name in find_runbooks() else str(request.runbook.path.absolute())
 
 
 def _written(value: Any) -> str:

@@ -65,7 +65,7 @@ class InteractiveRun:
         self._applying: Applying | None = None
         self._is_closed, self._closing = True, threading.RLock()
         show_errors(shell, self._draw_error)
-        on_idle_interrupt(shell, self.stop)
+        on_idle_interrupt(shell, self.on_interrupt)
         atexit.register(self.leave)
 
     # The cells ----------------------------------------------------------------------------------------------------------
@@ -117,10 +117,14 @@ class InteractiveRun:
             if not run.journal.last("concluded"):
                 raise
 
-    def stop(self) -> None:
+    def stop(self, by: str = "run.stop()") -> None:
         """Asks the run to end in a safe state, where it is applying; what the Stop button and an interrupt do."""
         if self._applying and self.is_applying:
-            self._applying.panel.view.ask_to_stop()
+            self._applying.panel.view.ask_to_stop(by)
+
+    def on_interrupt(self) -> None:
+        """An interrupt while no cell runs."""
+        self.stop("Interrupt")
 
     @property
     def is_applying(self) -> bool:
@@ -144,11 +148,17 @@ class InteractiveRun:
 
     def reattach(self) -> None:
         """Draws the view of a run that has begun to apply and is not concluded, and raises NotYet; nothing where there is none."""
-        if self._run and self._applying and self._applying.live and not self._is_closed:
+        if self._applying and (view := self._view_again()):
             self._applying.show_again()
-            if self.is_applying:
-                raise NotYet(f"Run {self._run.id} is applying its plan; this is its view.", advice="Let it end, or stop it.")
-            raise NotYet(f"Run {self._run.id} has applied its plan and is not concluded; this is what it did.", advice=GO_ON)
+            raise view
+
+    def _view_again(self) -> NotYet | None:
+        """What a setup cell comes to that finds such a run; None where it makes a new form."""
+        if self._run is None or self._applying is None or not self._applying.live or self._is_closed:
+            return None
+        if self.is_applying:
+            return NotYet(f"Run {self._run.id} is applying its plan; this is its view.", advice="Let it end, or stop it.")
+        return NotYet(f"Run {self._run.id} has applied its plan and is not concluded; this is what it did.", advice=GO_ON)
 
     def leave(self) -> None:
         """Another form takes over, or the kernel ends: an open run that is not applying is closed as never concluded."""
@@ -212,7 +222,11 @@ class InteractiveRun:
 
     def _obstacle(self, role: str) -> NotYet | None:
         """Why a cell can only wait now; None where it can do its work."""
-        return turns.obstacle(role, self._run, self._applying, is_closed=self._is_closed)
+        if role == "setup":
+            return self._view_again()
+        if self._applying:
+            self._applying.wait_where_it_ends()
+        return turns.obstacle(role, self._run, self._applying, is_closed=self._is_closed, waited=self._watch.waited)
 
     def _draw_error(self, error: BaseException) -> None:
         if isinstance(error, NotYet):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from balbook.engine.loop import ON_REQUEST
 from balbook.inventory import Inventory
 from balbook.journal import Event
 from balbook.plan import Plan, Step
@@ -69,6 +70,11 @@ class Live:
         return cls(plan, {step.id: StepView(step) for step in plan.steps}, {name: [Span(0.0, state)] for name, state in begun.items()})
 
     @property
+    def is_stopped_on_request(self) -> bool:
+        """Whether a person asked for the end, by a button, a command or a signal."""
+        return self.stopped_by.startswith(("asked", ON_REQUEST))
+
+    @property
     def is_over(self) -> bool:
         return self.verdict in OVER
 
@@ -87,7 +93,7 @@ class Live:
             return f"Applied: {self.verdict}"
         if self.stopped_by:
             then = said or "the step in hand is over"
-            why = "on request" if self.stopped_by.startswith("asked") else f"({self.stopped_by})"
+            why = "on request" if self.is_stopped_on_request else f"({self.stopped_by})"
             return f"Stopping {why}: finishes or takes back the step in hand, then ends in a safe state. Now: {then}."
         if not said and self.is_measuring and self.done == 0:
             return "Measuring before anything changes."

@@ -52,7 +52,8 @@ def static_page(live: Live, now_s: float) -> Html:
         parts.append(
             f"<p>Requests sent from outside meanwhile: {m['sent']}, failed {m['failed']}, closed by reload {m['closed_by_reload']}.</p>"
         )
-    html = f"<div class='bb-box {BOX.get(live.word, 'bb-busy')} bb-live' data-state='{live.word}'>{''.join(parts)}</div>"
+    attributes = f"data-samples='{live.measured.get('sent', 0)}' data-events='{live.events}' data-state='{live.word}'"
+    html = f"<div class='bb-box {BOX.get(live.word, 'bb-busy')} bb-live' {attributes}>{''.join(parts)}</div>"
     return Html(html, f"{live.doing} {live.done} of {len(live.steps)} steps are over. {instances_now(live.instances)}".strip())
 
 

@@ -48,6 +48,7 @@ class Trouble:
     advice: str = ""
     commands: Sequence[str] = ()
     traceback: str = ""
+    heading: str = "What failed"
 
 
 def waiting(message: str, advice: str = "", *, css: str = "bb-waiting", sign: str = "⏸") -> Html:
@@ -66,7 +67,7 @@ def warning(message: str, advice: str = "") -> Html:
 
 def error(trouble: Trouble) -> Html:
     """What failed, where, the last lines, the state now, what to do next; the traceback folded."""
-    parts = [("What failed", _paragraphs(trouble.what)), ("Where", inline(trouble.where)), ("Last lines", folded_log(trouble.log))]
+    parts = [(trouble.heading, _paragraphs(trouble.what)), ("Where", inline(trouble.where)), ("Last lines", folded_log(trouble.log))]
     parts += [("State now", _listed(trouble.state)), ("What to do next", _next(trouble))]
     body = "".join(f"<h4>{title}</h4>{html}" for title, html in parts if html)
     if trouble.traceback:
@@ -106,11 +107,12 @@ def folded_log(text: str) -> str:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, css: str = "", caption: str = "") -> str:
-    """A table of cells that are HTML already."""
-    head = "".join(f"<th scope='col'>{escape(c)}</th>" for c in columns)
+    """A table of cells that are HTML already; without a head where no column has a name."""
+    heads = "".join(f"<th scope='col'>{escape(c)}</th>" for c in columns)
+    head = f"<thead><tr>{heads}</tr></thead>" if any(columns) else ""
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f"<table class='{css}'>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<table class='{css}'>{title}{head}<tbody>{body}</tbody></table>"
 
 
 def command(line: str) -> str:

@@ -16,8 +16,8 @@ font-family:var(--jp-content-font-family,sans-serif);font-size:var(--jp-content-
 .bb-box.bb-box h4{{font-size:100%;font-weight:600;margin:8px 0 2px}}
 .bb-box p{{margin:3px 0}}
 .bb-box.bb-box pre,.bb-box.bb-box.bb-box code{{background:var(--jp-layout-color2,rgba(128,128,128,.12));color:inherit;border-radius:2px}}
-.bb-box.bb-box pre{{padding:6px 8px;margin:3px 0;white-space:pre-wrap;overflow-wrap:anywhere;font-size:92%}}
-.bb-box.bb-box code{{padding:1px 4px;overflow-wrap:anywhere}}
+.bb-box.bb-box pre{{padding:6px 8px;margin:3px 0;white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere;font-size:92%}}
+.bb-box.bb-box code{{padding:1px 4px;word-break:normal;overflow-wrap:anywhere}}
 .bb-box.bb-box pre code{{padding:0;background:none}}
 .bb-box summary{{cursor:pointer;padding:2px 0}}
 .bb-box summary:focus-visible{{outline:2px solid var(--jp-brand-color1,{BUSY})}}

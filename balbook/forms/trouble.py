@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 from balbook.errors import BadInput, BalbookError, HostError
 from balbook.forms.live import Live
 from balbook.forms.panels import Trouble
+
+STOPPED = "What happened"
+"""The heading where nothing failed: somebody asked for the end."""
 
 
 def trouble_of(error: BaseException, *, runbook: str = "", run_id: str = "", run_dir: Path | None = None) -> Trouble:
@@ -30,7 +34,8 @@ def trouble_applying(error: BalbookError, live: Live, run_id: str, run_dir: Path
     what = f"{first.step.title}\n{error.message.splitlines()[0]}" if first else error.message
     where = f"{first.step.host} (step `{first.step.id}`)" if first else ""
     log = "\n".join(v.tail for v in live.failures)
-    return Trouble(what, where, log, _state(live), _advice(error, live), _commands(error, live, run_id), folded(error))
+    told = Trouble(what, where, log, _state(live), _advice(error, live), _commands(error, live, run_id), folded(error))
+    return replace(told, heading=STOPPED) if live.is_stopped_on_request and not first else told
 
 
 def folded(error: BaseException) -> str:
@@ -58,7 +63,7 @@ def _advice(error: BalbookError, live: Live) -> str:
         return "Look at the application, then go on with this very plan:"
     if "NOT taken back" in live.units.values():
         return "Look at that instance first; the others go on serving. Then bring back a release that was proven:"
-    if live.stopped_by:
+    if live.is_stopped_on_request:
         return "It was stopped on request. Look at the application; run the cells again from `preflight` to go on."
     return error.advice or "Look at what the instance said, mend that, and run the cells again from `preflight`: the form opens a new run."
 

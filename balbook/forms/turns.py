@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from balbook.errors import NotYet
-from balbook.forms.apply_panel import DECLINED, WAITS
+from balbook.forms.apply_panel import DECLINED, OVER, WAITS
 from balbook.forms.applying import Applying
 from balbook.plan import Plan
 from balbook.run.run import Run
@@ -18,8 +20,8 @@ PLAN_MODE = (
 )
 
 
-def obstacle(role: str, run: Run | None, applying: Applying | None, *, is_closed: bool) -> NotYet | None:
-    """Why the cell of this role can only wait; None where it can do its work."""
+def obstacle(role: str, run: Run | None, applying: Applying | None, *, is_closed: bool, waited: Collection[str] = ()) -> NotYet | None:
+    """Why the cell of this role can only wait; None where it can do its work. `waited`: the roles of cells that only waited so far."""
     if role not in AFTER:
         return None
     if applying and applying.is_going_on:
@@ -35,7 +37,7 @@ def obstacle(role: str, run: Run | None, applying: Applying | None, *, is_closed
         return _before_apply(run.shown_plan, applying)
     if run.mode == "plan" or not run.shown_plan.steps:
         return None
-    return _behind_apply(role, applying)
+    return _behind_apply(role, applying) or _behind_waiting(role, applying, waited)
 
 
 def _before_apply(plan: Plan, applying: Applying | None) -> NotYet | None:
@@ -54,3 +56,13 @@ def _behind_apply(role: str, applying: Applying | None) -> NotYet | None:
     if applying.panel.state == DECLINED and role != "conclude":
         return NotYet("You have chosen not to apply the plan.", advice="Run the cell `conclude` to close the run.")
     return None
+
+
+def _behind_waiting(role: str, applying: Applying | None, waited: Collection[str]) -> NotYet | None:
+    """Once a plan was applied: a cell whose turn came too early is run first, for without it the verdict would be `inconclusive`."""
+    if applying is None or applying.panel.state != OVER:
+        return None
+    earlier = [other for other in AFTER[AFTER.index("apply") + 1 : AFTER.index(role)] if other in waited]
+    if not earlier:
+        return None
+    return NotYet(f"The cell `{earlier[0]}` came too early and did nothing.", advice=f"Run the cell `{earlier[0]}` now, then this one.")

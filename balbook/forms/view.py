@@ -45,13 +45,13 @@ class LiveView:
         finally:
             self.stop.layout.display = "none"
 
-    def ask_to_stop(self) -> None:
-        """What `balbook stop` does."""
+    def ask_to_stop(self, by: str = STOP) -> None:
+        """What `balbook stop` does; `by` is what the person did."""
         if self.follower is None or self.follower.live.is_over:
             return
         self.stop.disabled, self.stop.description = True, STOPPING
         with contextlib.suppress(BadInput):  # it is over already, and the view will say so
-            process.ask_to_stop(self.follower.run_dir)
+            process.ask_to_stop(self.follower.run_dir, by)
 
     def add(self, html: Html) -> None:
         """Says more below the page, for good."""
@@ -60,7 +60,8 @@ class LiveView:
     def _draw(self, page: Html) -> None:
         assert self.follower
         _set(self.page, CSS + page.html)
-        _set(self.doing, f"<span class='bb-doing' role='status' aria-live='polite'>{escape(self.follower.live.doing)}</span>")
+        now = "" if self.follower.live.is_over else self.follower.live.doing  # how it ended is the page's heading
+        _set(self.doing, f"<span class='bb-doing' role='status' aria-live='polite'>{escape(now)}</span>")
         if self.follower.live.stopped_by and not self.stop.disabled:
             self.stop.disabled, self.stop.description = True, STOPPING
 

@@ -60,6 +60,8 @@ class Watch:
         self._labels = {cell.id: cell.role for cell in executed.cells if cell.type == "code"}
         self._journal: Journal | None = None
         self.ran: list[Ran] = []
+        self.waited: set[str] = set()
+        """The roles of the cells that were run in this run and have only waited so far."""
 
     def attach(self) -> None:
         """From now on; what ran before, from the last parameters cell on, is taken from the kernel's memory."""
@@ -85,7 +87,7 @@ class Watch:
             journal.append("cell_started", **ran.data())
             if ran.status and ran.role != "parameters":
                 journal.append("cell_finished", **self._ended(ran), **ran.data())
-        self._journal = journal
+        self._journal, self.waited = journal, set()
         if self.ran:
             self._warn(self.ran.pop())
 
@@ -120,6 +122,7 @@ class Watch:
             self._journal.append("cell_finished", **self._ended(ran), **ran.data())
         if ran.status == WAITING:
             self.ran.pop()
+        self._note_waiting(ran)
         self._on_end(ran, error)
 
     def _warn(self, ran: Ran) -> None:
@@ -129,6 +132,12 @@ class Watch:
         elif self._obstacle(ran.role) is None and (what := self._out_of_order(ran)):
             show(panels.warning(what, CONSEQUENCE))
         self.ran.append(ran)
+
+    def _note_waiting(self, ran: Ran) -> None:
+        if ran.status != WAITING:
+            self.waited.discard(ran.role)
+        elif ran.sha256 not in [r.sha256 for r in self.ran]:
+            self.waited.add(ran.role)
 
     def _ended(self, ran: Ran) -> Mapping[str, str]:
         return {"status": ran.status, **({"error": ran.error} if ran.error else {})}

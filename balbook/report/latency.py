@@ -70,7 +70,11 @@ def plot_latency(out_dir: Path | str, title: str = "", ax: Axes | None = None) -
 
 
 def save_figure(figure: Figure, path: Path | str, alt: str) -> Path:
-    """Write the figure as PNG, beside and moved, with `alt` (what it shows, in words) in its metadata."""
+    """Write the figure as PNG, beside and moved, with `alt` (what it shows, in words) in its metadata.
+
+    It is white with a border: a card, also where the page around it is dark.
+    """
+    figure.patch.set(edgecolor=SHADE, linewidth=2)
     target = Path(path)
     beside = target.with_name(f".{target.name}.part")
     figure.savefig(beside, format="png", metadata={"Description": alt, "Software": "balbook"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,14 @@ class Picture:
 
         data = {"image/png": b64encode(self.path.read_bytes()).decode(), "text/plain": self.alt}
         return data, {"image/png": {"alt": self.alt}}
+
+    def _ipython_display_(self) -> None:
+        """The picture, and below it in words what it shows: exports as HTML leave out the text that a picture's metadata has."""
+        from IPython.display import display
+
+        data, metadata = self._repr_mimebundle_()
+        display(data, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
+        display({"text/html": f"<p>{escape(self.alt)}</p>", "text/plain": self.alt}, raw=True)  # type: ignore[no-untyped-call]
 
 
 def latency_plot(run: Run) -> Picture | str:

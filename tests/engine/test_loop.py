@@ -130,6 +130,13 @@ def test_a_stop_in_the_middle_of_a_unit_undoes_the_unit(path: Path) -> None:
     assert "stopped: asked by SIGTERM" in applied.why
 
 
+def test_a_stop_that_somebody_asked_for_is_said_to_be_on_request() -> None:
+    stop = StopRequest()
+    assert stop.ask("on request (Stop safely)")
+    assert not stop.ask("asked by SIGTERM")
+    assert stop.told == "stopped on request (Stop safely)"
+
+
 def test_a_stop_at_the_end_of_a_unit_leaves_it_and_begins_no_other(path: Path) -> None:
     stop = StopRequest()
     transport = asking(stop)

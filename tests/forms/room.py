@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from balbook.engine.loop import Loop, StopRequest
+from balbook.engine.worker import asked
 from balbook.errors import BalbookError
 from balbook.journal import Journal
 from balbook.plan import plan_from
@@ -111,10 +113,11 @@ class Engine:
         worker.start()
         return SimpleNamespace(poll=lambda: None if worker.is_alive() else 0)
 
-    def ask_to_stop(self, run_dir: Path) -> bool:
+    def ask_to_stop(self, run_dir: Path, by: str = "") -> bool:
         journal = Journal(run_dir / "journal.jsonl")
-        if self.stop.ask("asked by SIGTERM"):
-            journal.append("stop_requested", by="asked by SIGTERM")
+        journal.append("stop_asked", by=by)
+        if self.stop.ask(why := asked(journal, signal.SIGTERM)):
+            journal.append("stop_requested", by=why)
         return True
 
     def _apply(self, plan: Any, journal: Journal) -> None:

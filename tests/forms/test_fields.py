@@ -13,7 +13,9 @@ from balbook.forms import fields
 from balbook.forms.form import Form
 from balbook.inventory import Inventory
 from balbook.parameters import parse_assignments
+from balbook.run.opening import Request
 from balbook.runbook import Runbook, read_runbook, runbook_path
+from balbook.secrets import Scrubber
 from tests.small_fleet import publish, write_inventory
 
 
@@ -111,6 +113,18 @@ def test_the_command_says_the_same_as_the_form(inventory: Inventory) -> None:
     given = parse_assignments(runbook().parameters, words[6::2])
     defaults = {p.name: p.default for p in runbook().parameters}
     assert {**defaults, **given, "inventory": str(inventory.path), "mode": "apply"} == request.parameters
+
+
+def test_the_command_names_a_runbook_of_ones_own_by_its_file(inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "my own" / "my_runbook.ipynb"
+    own.parent.mkdir()
+    own.write_text(runbook_path("verify").read_text())
+    monkeypatch.chdir(own.parent)
+    read = runbook("my_runbook")
+    request = Request("my_runbook", read, inventory, {p.name: p.default for p in read.parameters}, Scrubber())
+    words = shlex.split(fields.command_line(request))
+    assert words[:4] == ["balbook", "plan", str(own), "-i"]
+    assert runbook_path(words[2]) == own
 
 
 def test_a_list_is_written_as_the_command_line_takes_it(inventory: Inventory) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,9 +20,10 @@ from balbook.forms.follower import Follower
 from balbook.forms.interactive import InteractiveRun
 from balbook.journal import verify
 from balbook.record import read_record
+from balbook.run import Run
 from balbook.runbook import read_runbook, runbook_path
 from balbook.testing import FakeFleet
-from tests.forms.room import Engine, Room
+from tests.forms.room import PATIENCE_S, Engine, Room
 from tests.small_fleet import fleet_with, publish
 
 SETUP = next(c.source for c in read_runbook(runbook_path("hot_deploy")).cells if c.role == "setup")
@@ -183,16 +185,80 @@ def test_a_stop_ends_in_a_stated_verdict_and_says_what_to_do(room: Room, engine:
     engine.may_go.clear()
     press(room)
     room.wait(lambda: room.run._applying.live and room.run._applying.live.began, "the start")
-    room.run.stop()
     stop = room.run._applying.panel.view.stop
+    stop.click()
     assert (stop.disabled, stop.description) == (True, "Stopping …")
     engine.may_go.set()
     ended(room)
     assert read_record(room.run.dir).verdict == "failed"
     page = room.run._applying.panel.view.page.value
-    assert "asked by SIGTERM" in page
+    assert "<h4>What happened</h4><p>stopped on request (Stop safely)</p>" in page
+    assert "What failed" not in page
+    assert "SIGTERM" not in page
+    assert room.run.journal.last("run_closed")["why"].startswith("stopped on request (Stop safely)")
     assert "balbook status hotel" in page
     assert "✘ failed" in page
+
+
+def test_an_interrupt_stops_the_run_under_its_own_name(room: Room, engine: Engine) -> None:
+    room.kernel = SimpleNamespace(saved_sigint_handler=None, get_parent=lambda channel: {})
+    interactive.on_idle_interrupt(room, room.run.on_interrupt)
+    room.cells("preflight", "plan", "apply")
+    engine.may_go.clear()
+    press(room)
+    room.wait(lambda: room.run._applying.live and room.run._applying.live.began, "the start")
+    room.kernel.saved_sigint_handler(2, None)
+    engine.may_go.set()
+    ended(room)
+    assert room.run.journal.last("apply_finished")["why"].startswith("stopped on request (Interrupt)")
+
+
+def test_a_setup_cell_that_only_finds_the_run_again_is_not_out_of_order(room: Room, engine: Engine, shown: list[str]) -> None:
+    room.cells("preflight", "plan", "apply")
+    engine.may_go.clear()
+    press(room)
+    for _ in range(2):  # while it applies, and once it has applied
+        shown.clear()
+        assert isinstance(room.cell("setup", lambda: interactive.open_interactively("hot_deploy", {})), NotYet)
+        assert not [html for html in shown if "bb-warning" in html]
+        engine.may_go.set()
+        room.wait(lambda: room.run._applying.panel.state == OVER, "the end")
+    assert room.cells("verify", "evidence", "conclude") is None
+    assert read_record(room.run.dir).verdict == "succeeded"
+
+
+def test_a_cell_right_behind_the_end_waits_until_it_is_written_down(room: Room, monkeypatch: pytest.MonkeyPatch, engine: Engine) -> None:
+    held, finished = threading.Event(), Run._finished
+
+    def slow(run: Run, event: Any) -> None:
+        held.wait(PATIENCE_S)
+        finished(run, event)
+
+    monkeypatch.setattr(Run, "_finished", slow)
+    room.cells("preflight", "plan", "apply")
+    press(room)
+    room.wait(lambda: room.run.journal.last("apply_finished"), "the last event")
+    assert room.run.is_applying
+    later = threading.Timer(0.3, held.set)
+    later.start()
+    assert room.cells("verify", "evidence", "conclude") is None
+    later.join()
+    assert read_record(room.run.dir).verdict == "succeeded"
+
+
+def test_nothing_is_concluded_while_a_cell_before_it_only_waited(room: Room, engine: Engine, shown: list[str]) -> None:
+    room.cells("preflight", "plan", "apply")
+    engine.may_go.clear()
+    press(room)
+    assert isinstance(room.cells("verify"), NotYet)
+    engine.may_go.set()
+    room.wait(lambda: room.run._applying.panel.state == OVER, "the end")
+    for role in ("evidence", "conclude"):
+        assert isinstance(room.cells(role), NotYet)
+        assert "The cell <code>verify</code> came too early" in shown[-1]
+    assert not room.run._is_closed
+    assert room.cells("verify", "evidence", "conclude") is None
+    assert read_record(room.run.dir).verdict == "succeeded"
 
 
 def test_a_deployment_that_fails_says_what_where_and_what_next_and_is_sealed(room: Room, fleet: FakeFleet, shown: list[str]) -> None:

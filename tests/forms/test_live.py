@@ -17,6 +17,9 @@ from balbook.forms.follower import Follower
 from balbook.forms.live import Live
 from balbook.forms.live_page import MOST_ROWS, live_page, static_page
 from balbook.forms.samples import MOST_BINS, Samples
+from balbook.forms.style import CSS
+from balbook.forms.view import LiveView
+from balbook.journal import Journal
 from balbook.plan import Plan, Run, Step
 from balbook.probe.samples import FILE, Sample, row
 from balbook.testing import FakeFleet
@@ -92,6 +95,23 @@ def test_it_says_what_it_does_now_and_that_it_stops(live: Live) -> None:
     assert (live.word, live.is_over) == ("stopping", False)
 
 
+def test_the_end_is_said_once_and_not_beside_the_button_too(live: Live, fleet: FakeFleet, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text(json.dumps(live.plan.data()))
+    Journal(tmp_path / "journal.jsonl").append("apply_started", digest="d", steps=9)
+    seen = LiveView()
+    seen.watch(Follower(tmp_path, fleet.inventory), lambda: True)
+    assert "Applied: lost" in seen.page.value
+    assert "Applied" not in seen.doing.value
+    assert seen.stop.layout.display == "none"
+
+
+def test_writing_in_the_pictures_is_as_large_as_it_should_be_beside_the_side_bar(live: Live) -> None:
+    shown_px, font_px = 800, 11  # what is left of 1280 pixels
+    width = int(instance_chart(live.instances, 10).partition("viewBox='0 0 ")[2].partition(" ")[0])
+    assert f".bb-svg text{{fill:var(--jp-content-font-color1,currentColor);font-size:{font_px}px}}" in CSS
+    assert font_px * shown_px / width >= 11
+
+
 def test_a_resumed_run_is_running_again(live: Live) -> None:
     live.take([at(1, "apply_finished", verdict="failed", why="w", units={})])
     assert live.is_over
@@ -157,8 +177,6 @@ def test_a_follower_shows_a_run_by_its_folder_alone_and_says_when_it_was_lost(tm
     run_dir.mkdir()
     plan = make_plan(fleet)
     (run_dir / "plan.json").write_text(json.dumps(plan.data()))
-    from balbook.journal import Journal
-
     Journal(run_dir / "journal.jsonl").append("apply_started", digest=plan.digest, steps=len(plan.steps))
     follower, pages = Follower(run_dir, fleet.inventory), []
     follower.follow(follower.has_ended, lambda page: pages.append(page.html))

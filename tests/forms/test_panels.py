@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from balbook.forms.panels import Trouble, error, folded_log, verdict, waiting
+from balbook.forms.panels import Trouble, error, folded_log, table, verdict, waiting
 
 
 def test_a_long_log_shows_its_first_and_last_lines_and_every_error_line() -> None:
@@ -28,6 +28,17 @@ def test_a_log_full_of_errors_says_how_many_are_left_out() -> None:
 @pytest.mark.parametrize("text", ["", "\n", "short\nlog"])
 def test_a_short_log_is_not_folded(text: str) -> None:
     assert "<details>" not in folded_log(text)
+
+
+def test_a_table_whose_columns_have_no_names_has_no_head() -> None:
+    assert "<thead>" not in table(("", ""), [["<b>record</b>", "here"]])
+    assert "<thead><tr><th scope='col'>host</th>" in table(("host", ""), [["app1", ""]])
+
+
+def test_a_stop_is_not_called_a_failure() -> None:
+    html = error(Trouble("stopped on request (Stop safely)", heading="What happened")).html
+    assert html.index("<h4>What happened</h4>") < html.index("stopped on request")
+    assert "What failed" not in html
 
 
 def test_no_value_becomes_markup() -> None:

@@ -10,6 +10,7 @@ import pytest
 from balbook.probe.config import ProbeConfig, Stream
 from balbook.probe.samples import Sample, row
 from balbook.report.latency import describe, plot_latency, samples_frame, save_figure
+from balbook.report.picture import Picture
 
 
 @pytest.fixture
@@ -86,3 +87,11 @@ def test_the_file_is_a_png_that_says_in_words_what_it_shows(probed: Path, tmp_pa
     assert data.startswith(b"\x89PNG")
     assert alt.split(" · ")[0].encode() in data
     assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["latency.png"]
+
+
+def test_a_notebook_shows_the_picture_and_below_it_in_words_what_it_shows(probed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[dict[str, str]] = []
+    monkeypatch.setattr("IPython.display.display", lambda data, raw, metadata=None: shown.append(data))
+    Picture(save_figure(plot_latency(probed), probed / "latency.png", "400 <b>"), "400 <b>")._ipython_display_()
+    assert [sorted(data) for data in shown] == [["image/png", "text/plain"], ["text/html", "text/plain"]]
+    assert shown[1] == {"text/html": "<p>400 &lt;b&gt;</p>", "text/plain": "400 <b>"}
