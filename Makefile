@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest -q
 # Virtual machines can be booted by root on Linux alone.
 VMS := $(shell [ "$$(id -u)$$(uname)" = 0Linux ] && echo --vm)
 # They wait more than they compute.
-SIDE_BY_SIDE ?= 3
+SIDE_BY_SIDE ?= 2
 # Where the demo runs: on this machine alone (loopback), or on Debian VMs (vm: Linux, root).
 LAB ?= loopback
 SLOW := integration or load or vm or browser or airflow or crash
@@ -49,7 +49,7 @@ pictures: $(INSTALLED_FOR_TESTS)  ## the README's pictures of JupyterLab, as the
 load: $(INSTALLED_FOR_TESTS)  ## measures under load, so nothing else runs meanwhile
 	$(PYTEST) --durations=15 -m "load and not crash"
 
-crash: $(INSTALLED_FOR_TESTS)  ## runs killed after every single event of their journals; long, so not a part of `test`
+crash: $(INSTALLED_FOR_TESTS)  ## runs killed after every single event of their journals, and a fleet of 20 VMs; long, so not a part of `test`
 	$(PYTEST) -n $(SIDE_BY_SIDE) -m crash
 
 bench: $(INSTALLED_FOR_TESTS)  ## each prints its table and says which row it missed

@@ -35,19 +35,31 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
     os.environ[VARIABLE] = str(home / "labs")
     os.environ.pop("BALBOOK_INVENTORY", None)
+    config.pluginmanager.register(LongestFirst())
     for ending in (signal.SIGINT, signal.SIGTERM):  # SIGINT is ignored where a shell started this in the background
         signal.signal(ending, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What stays together where tests run side by side: a module, and all tests that share VMs, an Airflow or a browser.
 
-    Those take longest, so they begin first; the rest keeps its order.
+    First of all such hooks: what distributes the tests reads the group in one of its own.
     """
-    shares = {item: next((name for name in SHARED if item.get_closest_marker(name)), "") for item in items}
-    for item, name in shares.items():
-        item.add_marker(pytest.mark.xdist_group(name or item.nodeid.partition("::")[0]))
-    items.sort(key=lambda item: SHARED.index(shares[item]) if shares[item] else len(SHARED))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_shared(item) or item.nodeid.partition("::")[0]))
+
+
+class LongestFirst:
+    """The last of such hooks: tests that share something take longest and begin first, in whatever order the rest is."""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items.sort(key=lambda item: SHARED.index(_shared(item)) if _shared(item) else len(SHARED))
+
+
+def _shared(item: pytest.Item) -> str:
+    return next((name for name in SHARED if item.get_closest_marker(name)), "")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -17,7 +17,7 @@ from tests.integration.hotel import GOOD
 from tests.integration.rollout_lab import JAVA_OPTIONS
 from tests.vm.machines import BRISK, Machines
 
-pytestmark = [pytest.mark.vm, pytest.mark.load]
+pytestmark = [pytest.mark.vm, pytest.mark.load, pytest.mark.crash]
 NAME, COUNT, AT_ONCE = "twenty", 20, 6
 DEAD = "app7"
 WATCHES = Path("/proc/sys/fs/inotify/max_user_instances")
