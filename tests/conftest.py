@@ -24,7 +24,7 @@ settings.register_profile("balbook", deadline=None, suppress_health_check=[Healt
 settings.load_profile("balbook")
 
 SHARED = ("vm", "airflow", "browser")
-"""Marks of tests that share something dear, the longest first."""
+"""Folders whose tests share something dear, the longest first."""
 NOT_APPLICABLE = "only "
 """How the reason of a skip begins that is no lack: `only root's NGINX changes accounts`."""
 
@@ -40,26 +40,30 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(ending, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What stays together where tests run side by side: a module, and all tests that share VMs, an Airflow or a browser.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where tests run side by side in groups: a module is one, and so are all tests that share VMs, an Airflow or a browser."""
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
 
-    First of all such hooks: what distributes the tests reads the group in one of its own.
-    """
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_shared(item) or item.nodeid.partition("::")[0]))
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _shared(nodeid) or nodeid.partition("::")[0]
+
+    return Together(config, log)
 
 
 class LongestFirst:
-    """The last of such hooks: tests that share something take longest and begin first, in whatever order the rest is."""
+    """The last that orders tests: those that share something take longest and begin first, in whatever order the rest is."""
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items.sort(key=lambda item: SHARED.index(_shared(item)) if _shared(item) else len(SHARED))
+        items.sort(key=lambda item: SHARED.index(_shared(item.nodeid)) if _shared(item.nodeid) else len(SHARED))
 
 
-def _shared(item: pytest.Item) -> str:
-    return next((name for name in SHARED if item.get_closest_marker(name)), "")
+def _shared(nodeid: str) -> str:
+    return next((name for name in SHARED if f"tests/{name}/" in nodeid), "")
 
 
 @pytest.hookimpl(wrapper=True)
