@@ -1,5 +1,8 @@
-"""Files that balbook writes among those of others, such as DAGs: by the sha256 in its first line a file of ours that nobody has
-edited is told from any other, and only the former is ever written over."""
+"""Files that balbook writes among those of others, such as workflows and DAGs.
+
+The first line has the sha256 of the rest: by that a file of ours that nobody has edited is told from any other, and only
+such a one is ever written over.
+"""
 
 from __future__ import annotations
 

@@ -1,12 +1,10 @@
 """Workflows for GitHub Actions, from the templates in `templates/workflows`.
 
-A file that is written names the sha256 of its text in its first line. By that a file of ours that nobody has edited is told
-from any other; only the former is ever written over. Actions are pinned by commit, with the tag in a comment.
+Actions are pinned by commit, with the tag in a comment.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from balbook.command import require_word
-from balbook.errors import BadInput, Failed, Refused, nearest
+from balbook.errors import BadInput, nearest
+from balbook.own_file import marked, write_own
 from balbook.render import render
 
 KINDS = ("ci", "cd", "decentralized")
 FOLDER = Path(".github") / "workflows"
-MARK = re.compile(r"# Made by `balbook workflow (?P<kind>[a-z]+)`; sha256 of what follows: (?P<sha256>[0-9a-f]{64})\n")
 ABOUT = '-p "application=$APPLICATION" -p "reason=$REASON" -p "ticket=$TICKET"'
 RELEASE = '-p "release=$RELEASE"'
 BUILT = '-p "file=$GITHUB_WORKSPACE/target/bin"'
@@ -102,27 +100,13 @@ def is_moving(pin: Pin) -> bool:
 
 def workflow_text(wanted: Wanted) -> str:
     """The whole file, its first line included. Pure."""
-    text = render(f"workflows/{wanted.kind}.yaml.j2", **_values(wanted))
-    return f"# Made by `balbook workflow {wanted.kind}`; sha256 of what follows: {_sha256(text)}\n{text}"
+    return marked(render(f"workflows/{wanted.kind}.yaml.j2", **_values(wanted)), f"balbook workflow {wanted.kind}")
 
 
 def write_workflow(wanted: Wanted, folder: Path) -> tuple[Path, bool]:
     """Writes the file; (its path, False) where it is there already. Refused where a file of another content stands there."""
-    path = folder / f"{file_name(wanted)}"
-    text = workflow_text(wanted)
-    try:
-        if path.exists():
-            there = path.read_bytes().decode("utf-8", errors="replace")
-            if there == text:
-                return path, False
-            _require_ours(path, there)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.new")
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    except OSError as exc:
-        raise Failed(f"{path} cannot be written: {exc.strerror}", advice="Name another folder with --output.") from exc
-    return path, True
+    path = folder / file_name(wanted)
+    return path, write_own(path, workflow_text(wanted))
 
 
 def file_name(wanted: Wanted) -> str:
@@ -161,15 +145,3 @@ def _require_inside(path: str) -> None:
         raise BadInput(
             f"{path!r} is not a relative path of plain words", advice="Write a path inside the repository, such as services/rooms."
         )
-
-
-def _require_ours(path: Path, there: str) -> None:
-    mark = MARK.match(there)
-    if mark and mark["sha256"] == _sha256(there[mark.end() :]):
-        return
-    what = "was edited since balbook made it" if mark else "is not a file that balbook made"
-    raise Refused(f"{path} {what}; nothing was written", advice="Move it away, or name another folder with --output, and compare the two.")
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
