@@ -99,7 +99,7 @@ def diff_of(before: Mapping[str, str], after: Mapping[str, str]) -> str:
 
 def _stage(site: Site, release: Release, host: str, is_staged: bool, diff: str) -> list[Step]:
     directory = release.directory(site, host)
-    stored = f"{site.application_dir(host)}/artifacts/{release.artifact.sha256}"
+    stored = site.artifact_path(host, release.artifact.sha256)
     there = releases.is_release(directory)
     account = supervision.account(site, host, site.application_name)
     writes = [

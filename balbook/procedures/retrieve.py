@@ -19,6 +19,7 @@ from balbook.procedures.site import Site
 from balbook.registry import Published
 from balbook.store import FILE_OF_KIND, Artifact
 from balbook.table import Shown, Table
+from balbook.transport import fan_out
 
 
 def preflight(site: Site) -> Table:
@@ -57,9 +58,7 @@ def verify(site: Site, plan: Plan) -> Sequence[Check]:
     version, sha256 = str(plan.subject["version"]), str(plan.subject["artifact_sha256"])
     kept, trouble = _kept(site, version)
     checks = [Check(f"the store has {version} with the right sha256", kept is not None and kept.sha256 == sha256, trouble or sha256)]
-    for host in site.application_hosts:
-        is_there = site.transport.execute(host, files.is_there(_place(site, host, sha256), sha256, is_privileged=True)).status == 0
-        checks.append(Check(f"{host} has it with the right sha256", is_there))
+    checks += [Check(f"{host} has it with the right sha256", is_there) for host, is_there in _is_there(site, sha256).items()]
     return checks
 
 
@@ -92,19 +91,24 @@ def _hosts(site: Site) -> Iterator[Row]:
 def _uploads(site: Site, published: Published) -> Iterator[Step]:
     """To all hosts at the same time; a release is assembled from there."""
     source = site.store.root / published.application / published.version / FILE_OF_KIND[published.kind]
-    for host in site.application_hosts:
-        place = _place(site, host, published.sha256)
-        there = files.is_there(place, published.sha256, is_privileged=True)
+    for host, is_there in _is_there(site, published.sha256).items():
+        place = site.artifact_path(host, published.sha256)
         yield Step(
             id=f"upload {host}",
             host=host,
             title=f"{FILE_OF_KIND[published.kind]} to {host} ({published.bytes:,} bytes)",
             group="hosts",
-            done=there,
-            is_done=site.transport.execute(host, there).status == 0,
+            done=files.is_there(place, published.sha256, is_privileged=True),
+            is_done=is_there,
             actions=(Upload(str(source), published.sha256, place, "0755", is_privileged=True),),
         )
 
 
-def _place(site: Site, host: str, sha256: str) -> str:
-    return f"{site.application_dir(host)}/artifacts/{sha256}"
+def _is_there(site: Site, sha256: str) -> dict[str, bool]:
+    """By host, all asked side by side: each reads the whole file."""
+
+    def ask(host: str) -> bool:
+        there = files.is_there(site.artifact_path(host, sha256), sha256, is_privileged=True)
+        return site.transport.execute(host, there).status == 0
+
+    return fan_out(site.application_hosts, ask).require()

@@ -54,6 +54,10 @@ class Site:
         """`ROOT/APPLICATION` on that host."""
         return f"{self.host(host).root}/{application or self.application_name}"
 
+    def artifact_path(self, host: str, sha256: str) -> str:
+        """`ROOT/APPLICATION/artifacts/SHA256` on that host: one file for all releases of the same artifact."""
+        return f"{self.application_dir(host)}/artifacts/{sha256}"
+
     def instance_dir(self, instance: Instance) -> str:
         """`ROOT/APPLICATION/instances/PORT` on the instance's host."""
         return f"{self.application_dir(instance.host)}/instances/{instance.port}"

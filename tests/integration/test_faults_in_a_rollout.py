@@ -116,11 +116,12 @@ def test_a_connection_that_drops_in_an_upload_costs_nothing_and_the_next_one_beg
 
 
 def test_a_balancer_that_is_stopped_by_hand_is_said_and_put_back_by_the_next_run(lab: RolloutLab) -> None:
-    stated, _ = deploy_until(lab, "app1: start ", lambda: stop_balancer(lab))
+    patient = {"probe": {**SETTINGS["probe"], "max_failed": 100_000}}  # else the failing requests may end it first
+    with hesitating(lab, patient):
+        stated, _ = deploy_until(lab, "app1: start ", lambda: stop_balancer(lab))
     assert stated.verdict == "failed"
-    # Whichever is noticed first: that requests fail, or that there is no NGINX to tell.
-    assert "nginx is not running" in stated.why or "requests failed, 0 may" in stated.why
-    assert len(lab.releases()) == 2, "the instances went on"
+    assert "nginx is not running" in stated.why
+    assert all(lab.releases().values()), "an instance does not run"
     assert lab.apply("provision", hosts=[])[0].verdict == "succeeded"
     assert lab.apply("rollback", release="1.0.0")[0].verdict == "succeeded"
     assert not lab.checks("1.0.0")
