@@ -89,6 +89,13 @@ def _connect(client: paramiko.SSHClient, endpoint: Endpoint, way: Callable[[], s
     except paramiko.PasswordRequiredException as exc:
         raise LoginRefused(endpoint.name, "the private key is encrypted", advice="Add it to the agent: ssh-add.") from exc
     except paramiko.AuthenticationException as exc:
+        opened = client.get_transport()
+        if not (opened and opened.is_active()):
+            raise HostUnreachable(
+                endpoint.name,
+                f"the connection ended during the login as {endpoint.user}",
+                advice="Try again. A server also ends it after too many keys: then name the right one by `identity`.",
+            ) from exc
         raise LoginRefused(
             endpoint.name,
             f"login as {endpoint.user} was refused",

@@ -14,7 +14,7 @@ import time
 
 import paramiko
 
-from balbook.transport.streams import CHUNK, Ended
+from balbook.transport.streams import LOST, Ended, read
 
 COMMAND = "exec /bin/sh"
 LONGEST_WAIT_S = 1.0
@@ -33,7 +33,7 @@ class Shell:
         self._is_proven = False
         try:
             channel.exec_command(COMMAND)
-        except paramiko.SSHException as exc:
+        except LOST as exc:
             raise NoShell from exc
 
     @property
@@ -50,7 +50,7 @@ class Shell:
         text = ("" if self._is_proven else ended) + f"(\n{line}\n) </dev/null\n{ended}"
         try:
             self._channel.sendall(text.encode())
-        except OSError:
+        except LOST:
             if not self._is_proven:
                 raise NoShell from None
             return -1, "", ""
@@ -77,9 +77,9 @@ class Shell:
 
     def _read(self, out: _Stream, err: _Stream) -> None:
         while self._channel.recv_ready():
-            out.add(self._channel.recv(CHUNK))
+            out.add(read(self._channel.recv))
         while self._channel.recv_stderr_ready():
-            err.add(self._channel.recv_stderr(CHUNK))
+            err.add(read(self._channel.recv_stderr))
 
 
 class _Stream:

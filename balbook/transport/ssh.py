@@ -36,7 +36,7 @@ from balbook.plan import Upload
 from balbook.transport import Progress, Reveal, reveal_text, streams
 from balbook.transport.login import CONNECT_S, Endpoint, log_in, split_address, ssh_config, unreachable
 from balbook.transport.shell import NoShell, Shell
-from balbook.transport.streams import Ended
+from balbook.transport.streams import LOST, Ended
 
 STORED_WITHIN_S = 60
 SILENT_S = 30
@@ -102,15 +102,14 @@ class SshTransport:
 
     def _in_channel(self, host: str, command: Command, password: bytes, started: float) -> Ended:
         """Run in a channel of its own."""
-        with self._channel(host) as channel:
-            channel.exec_command(command.line(self._host(host).become, asks_password=bool(password)))
+        with self._channel(host, command.line(self._host(host).become, asks_password=bool(password))) as channel:
             deadline = started + command.deadline_s
             try:
                 if command.stdin or password:
                     channel.settimeout(command.deadline_s)
                     channel.sendall(password + reveal_text(command.stdin, self._reveal))
                 channel.shutdown_write()
-            except (TimeoutError, OSError):
+            except LOST:
                 # The command may have ended without reading its input; its status and output say why.
                 pass
             return streams.drain(channel, deadline)
@@ -178,9 +177,8 @@ class SshTransport:
 
     def _send(self, host: str, command: Command, file: BinaryIO, progress: Progress | None) -> Result:
         total = Path(file.name).stat().st_size
-        with self._channel(host) as channel:
-            password = self._password(host, command)
-            channel.exec_command(command.line(self._host(host).become, asks_password=bool(password)))
+        password = self._password(host, command)
+        with self._channel(host, command.line(self._host(host).become, asks_password=bool(password))) as channel:
             try:
                 sent = streams.send(channel, password, file, lambda sent: progress(sent, total) if progress else None)
             except TimeoutError as exc:
@@ -192,12 +190,15 @@ class SshTransport:
 
     def _receive(self, host: str, command: Command, draft: Path) -> str:
         """The command's standard output into `draft`; its sha256."""
-        with self._channel(host) as channel, draft.open("wb") as file:
-            channel.exec_command(command.line())
+        with self._channel(host, command.line()) as channel, draft.open("wb") as file:
             try:
-                return streams.receive(channel, file)
+                sha256, status = streams.receive(channel, file)
             except TimeoutError as exc:
                 raise DeadlineExceeded(f"{host}: the download of {command.argv[-1]} stood still") from exc
+        if status in (None, -1):
+            draft.unlink(missing_ok=True)
+            raise HostUnreachable(host, f"the connection was lost during the download of {command.argv[-1]}", advice="Try again.")
+        return sha256
 
     def _password(self, host: str, command: Command) -> bytes:
         """The line for sudo that the command's input begins with; empty where there is none to send."""
@@ -215,13 +216,16 @@ class SshTransport:
             raise BadInput(f"host {name!r} is not in the inventory", advice=nearest(name, self._inventory.hosts)) from None
 
     @contextlib.contextmanager
-    def _channel(self, host: str) -> Iterator[paramiko.Channel]:
+    def _channel(self, host: str, line: str) -> Iterator[paramiko.Channel]:
+        """A channel of its own in which the line runs."""
         channel = self._session(host)
         try:
+            try:
+                channel.exec_command(line)
+            except LOST as exc:
+                self._forget(host, self._clients.get(host))
+                raise HostUnreachable(host, "the connection was lost", advice="Look at the host, then try again.") from exc
             yield channel
-        except paramiko.SSHException as exc:
-            self._forget(host, self._clients.get(host))
-            raise HostUnreachable(host, f"the connection was lost: {exc}", advice="Look at the host, then try again.") from exc
         finally:
             channel.close()
 
@@ -234,7 +238,7 @@ class SshTransport:
             if transport is None:
                 raise EOFError
             return transport.open_session(timeout=CONNECT_S)
-        except (paramiko.SSHException, EOFError, OSError) as exc:
+        except LOST as exc:
             self._forget(host, client)
             raise HostUnreachable(host, "the connection was lost", advice="Look at the host and the network, then try again.") from exc
 
@@ -315,7 +319,7 @@ class SshTransport:
             if transport is None:
                 raise EOFError("the jump host is gone")
             return transport.open_channel("direct-tcpip", (endpoint.hostname, endpoint.port), ("127.0.0.1", 0), timeout=CONNECT_S)
-        except (paramiko.SSHException, OSError, EOFError) as exc:
+        except LOST as exc:
             raise HostUnreachable(endpoint.name, f"{endpoint.jump} cannot reach {endpoint.hostname}:{endpoint.port}: {exc}") from exc
 
 

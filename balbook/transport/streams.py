@@ -12,7 +12,11 @@ import paramiko
 
 STALLED_S = 30.0
 """Nothing moves for so long."""
+STATUS_WITHIN_S = 5.0
+"""The exit status follows the end of both streams."""
 CHUNK = 1 << 18
+LOST = (paramiko.SSHException, EOFError, OSError)
+"""What paramiko raises where the connection is gone; which of them depends on the moment."""
 Ended = tuple[int | None, str, str]
 """Exit status and both streams; None after the deadline, -1 where the connection was lost."""
 
@@ -34,19 +38,29 @@ def send(channel: paramiko.Channel, password: bytes, file: BinaryIO, report: Cal
         channel.shutdown_write()
     except TimeoutError as exc:
         raise TimeoutError(sent) from exc
-    except OSError:
+    except LOST:
         pass
     return sent
 
 
-def receive(channel: paramiko.Channel, file: BinaryIO) -> str:
-    """The command's standard output into the file; its sha256. Raises TimeoutError."""
+def receive(channel: paramiko.Channel, file: BinaryIO) -> tuple[str, int | None]:
+    """The command's standard output into the file; its sha256, and the exit status as in `Ended`. Raises TimeoutError."""
     channel.settimeout(STALLED_S)
     sha256 = hashlib.sha256()
-    while chunk := channel.recv(CHUNK):
+    while chunk := read(channel.recv):
         file.write(chunk)
         sha256.update(chunk)
-    return sha256.hexdigest()
+    return sha256.hexdigest(), _status(channel, time.monotonic() + STALLED_S)
+
+
+def read(receive: Callable[[int], bytes]) -> bytes:
+    """What `channel.recv` or `recv_stderr` has; nothing where the stream has ended or the connection is gone. Raises TimeoutError."""
+    try:
+        return receive(CHUNK)
+    except TimeoutError:
+        raise
+    except LOST:  # raised where it acknowledges what it has read
+        return b""
 
 
 def drain(channel: paramiko.Channel, deadline: float) -> Ended:
@@ -54,9 +68,9 @@ def drain(channel: paramiko.Channel, deadline: float) -> Ended:
     out, err = bytearray(), bytearray()
     while True:
         while channel.recv_ready():
-            out += channel.recv(CHUNK)
+            out += read(channel.recv)
         while channel.recv_stderr_ready():
-            err += channel.recv_stderr(CHUNK)
+            err += read(channel.recv_stderr)
         is_over = channel.eof_received or channel.closed
         if is_over and not channel.recv_ready() and not channel.recv_stderr_ready():
             break
@@ -64,8 +78,12 @@ def drain(channel: paramiko.Channel, deadline: float) -> Ended:
         if left <= 0:
             return None, _text(out), _text(err)
         select.select([channel], [], [], min(left, 1.0))
-    has_status = channel.status_event.wait(max(0.0, min(deadline - time.monotonic(), 5.0)))
-    return (channel.exit_status if has_status else None), _text(out), _text(err)
+    return _status(channel, deadline), _text(out), _text(err)
+
+
+def _status(channel: paramiko.Channel, deadline: float) -> int | None:
+    has_come = channel.status_event.wait(max(0.0, min(deadline - time.monotonic(), STATUS_WITHIN_S)))
+    return channel.exit_status if has_come else None
 
 
 def _text(data: bytearray) -> str:

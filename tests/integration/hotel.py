@@ -111,12 +111,13 @@ class Hotel:
         return apply_directly(inventory or self.inventory, plan, parameters, lambda line: None)
 
     def make_whole(self) -> None:
-        """Both instances serve the same good release afterwards; nothing is done where they do."""
+        """Both instances serve the same good release, as the lab's inventory has it, afterwards; nothing is done where they do."""
         shutil.rmtree(self.home / "locks" / "hotel", ignore_errors=True)
-        versions = self.running()
-        if len(versions) == 2 and len(set(versions.values())) == 1 and set(versions.values()) <= set(GOOD):
+        version = next(iter(self.running().values()), "")
+        plan = self.plan(version if version in GOOD else GOOD[0])
+        if not plan.pending:
             return
-        stated, record = self.apply(self.plan(GOOD[0]))
+        stated, record = self.apply(plan)
         assert stated.verdict == "succeeded", (stated, record)
 
     def is_nginx_valid(self) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import pwd
 import shutil
 import socket
+import struct
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -150,6 +152,87 @@ def test_a_lost_connection_is_opened_anew(transport: Transport, deployed: Hotel)
     with pytest.raises(HostUnreachable, match="app1"):
         transport.execute("app1", script("cut", 'kill -9 "$(cut -d" " -f4 "/proc/$(cut -d" " -f4 /proc/$$/stat)/stat")" "$PPID"; sleep 5'))
     assert transport.execute("app1", HELLO).stdout == "hello\n"
+
+
+class Cut:
+    """A way to a port that ends, by a reset, after so many bytes in both directions; 0 for never."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._guard = threading.Lock()
+        self.port = int(self._server.getsockname()[1])
+        self.after = 0
+        self.passed = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near = self._server.accept()[0]
+            except OSError:
+                return
+            far = socket.create_connection(("127.0.0.1", self._port))
+            for one, other in ((near, far), (far, near)):
+                threading.Thread(target=self._pass_on, args=(one, other), daemon=True).start()
+
+    def _pass_on(self, one: socket.socket, other: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := one.recv(1 << 14):
+                with self._guard:
+                    self.passed += len(data)
+                    left = self.after - self.passed if self.after else 0
+                other.sendall(data if left >= 0 else data[:left])
+                if left < 0:
+                    break
+        for end in (one, other):
+            with contextlib.suppress(OSError):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                end.shutdown(socket.SHUT_RDWR)
+                end.close()
+
+
+@pytest.fixture
+def cut(deployed: Hotel) -> Iterator[Cut]:
+    way = Cut(deployed.lab.servers["app1"].port)
+    yield way
+    way.close()
+
+
+def test_wherever_a_connection_is_cut_the_host_is_named_and_nothing_else_goes_wrong(
+    changed: Callable[[Change], Transport], deployed: Hotel, cut: Cut, file: Path, tmp_path: Path
+) -> None:
+    known = tmp_path / "known_hosts"
+    server = deployed.lab.servers["app1"]
+    known.write_text(deployed.lab.known_hosts.read_text().replace(f":{server.port} ", f":{cut.port} "))
+    place = server.home / "cut"
+
+    def session(after: int) -> BalbookError | None:
+        place.unlink(missing_ok=True)
+        cut.after, cut.passed = after, 0
+        transport = changed(lambda d: d["hosts"]["app1"].update(port=cut.port, known_hosts=str(known)))
+        try:
+            transport.execute("app1", HELLO)
+            transport.execute("app1", Command(("wc", "-c"), stdin=("words\n" * 20_000,)))
+            transport.upload("app1", upload(file, place))
+            transport.download("app1", str(place), tmp_path / "back")
+        except BalbookError as error:
+            return error
+        finally:
+            transport.close()
+        return None
+
+    assert session(0) is None
+    whole = cut.passed
+    assert whole > 2 * file.stat().st_size
+    for after in [*range(1, 6_000, 397), *range(6_000, int(whole * 0.98), whole // 30)]:
+        error = session(after)
+        assert isinstance(error, HostUnreachable), (after, whole, error)
+        assert error.message.startswith("app1: "), error
+        assert not list(tmp_path.glob(".back*")), "half a file"
 
 
 @pytest.mark.parametrize("what", ["unknown", "changed"])
