@@ -25,7 +25,7 @@ PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "iproute2", "nftables", "procps"),
     *("nginx", "haproxy", "openjdk-17-jre-headless", "curl", "socat", "unzip", "ca-certificates"),
     "python3",  # the lab's `bal` is a Python program
-    *("locales", "libfaketime"),  # for hosts that are odd: see `vm_odd`
+    *("locales", "libfaketime", "tcsh"),  # for hosts that are odd: see `vm_odd`
 )
 FURNISH = """set -eu
 useradd --create-home --shell /bin/bash --uid "$2" "$1"

@@ -23,7 +23,7 @@ ODD = {
     "locale": "it speaks German",
     "noexec": "nothing can be run from its /tmp",
     "port": "its SSH listens on port 2222",
-    "shell": "its login shell is no bash",
+    "shell": "its login shell is tcsh",
     "small-home": "the login's home has 16 MB",
 }
 PORT = 2222
@@ -75,7 +75,7 @@ def dress(machine: Machine) -> None:
     root, kinds = machine.root, machine.odd
     if "banner" in kinds or "shell" in kinds:
         greeting = "echo 'Welcome to an odd host'\n" if "banner" in kinds else ""
-        _write(root, SHELL, f'#!/bin/sh\n{greeting}exec {"/bin/dash" if "shell" in kinds else "/bin/bash"} "$@"\n', 0o755)
+        _write(root, SHELL, f'#!/bin/sh\n{greeting}exec {"/bin/tcsh" if "shell" in kinds else "/bin/bash"} "$@"\n', 0o755)
         passwd = (root / "etc" / "passwd").read_text()
         line = next(line for line in passwd.splitlines() if line.startswith(f"{LOGIN}:"))
         _write(root, "/etc/passwd", passwd.replace(line, f"{line.rpartition(':')[0]}:{SHELL}"))

@@ -21,6 +21,7 @@ from balbook.procedures.provision import unit_step
 from balbook.procedures.release import Release, release_of, staging
 from balbook.procedures.site import Site
 from balbook.table import Shown, Table
+from balbook.transport import fan_out
 
 
 def preflight(site: Site) -> Table:
@@ -36,15 +37,17 @@ def plan(site: Site) -> Plan:
 def verify(site: Site, plan: Plan) -> Sequence[Check]:
     """Fresh facts: every host has the release with this configuration, for nobody else to read."""
     seen, checks = look(site), []
+    name, units = plan.subject["release"], supervision.units(site)
+    places = {host: f"{site.application_dir(host)}/releases/{name}" for host in site.application_hosts}
+    private = fan_out(places, lambda host: site.transport.execute(host, releases.is_private(places[host]))).require()
     for host in site.application_hosts:
-        there = seen.installed[host].releases.get(str(plan.subject["release"]))
+        there = seen.installed[host].releases.get(str(name))
         files = dict(there.revision.get("files", {})) if there else {}
         is_same = there is not None and files == _release(site, plan).files_on(host)
-        checks.append(Check(f"{host} has {plan.subject['release']} as the inventory configures it", is_same))
-        asked = site.transport.execute(host, releases.is_private(f"{site.application_dir(host)}/releases/{plan.subject['release']}"))
-        checks.append(Check(f"{host}: nobody else may read its configuration", asked.status == 0, asked.stdout.strip()))
-        if unit := supervision.has_unit(site, host, site.application_name):
-            checks.append(Check(f"{host}: the systemd unit has its limits", site.transport.execute(host, unit).status == 0))
+        checks.append(Check(f"{host} has {name} as the inventory configures it", is_same))
+        checks.append(Check(f"{host}: nobody else may read its configuration", private[host].status == 0, private[host].stdout.strip()))
+        if host in units:
+            checks.append(Check(f"{host}: the systemd unit has its limits", units[host]))
     return checks
 
 
@@ -77,10 +80,8 @@ def _plan(site: Site, seen: Seen, release: Release) -> Plan:
 
 def _units(site: Site) -> Iterator[Step]:
     """Limits of the processes; of balbook's own supervision they are arguments of the start."""
-    for host in site.application_hosts:
-        if there := supervision.has_unit(site, host, site.application_name):
-            step = unit_step(site, host, site.application_name)
-            yield replace(step, is_done=site.transport.execute(host, there).status == 0)
+    for host, is_so in supervision.units(site).items():
+        yield replace(unit_step(site, host, site.application_name), is_done=is_so)
 
 
 def _release(site: Site, plan: Plan) -> Release:

@@ -35,13 +35,13 @@ def row(what: str, is_met: bool, found: object = "", otherwise: str = "unmet") -
 def deployment_preconditions(site: Site, seen: Seen, distribution: str = "", kind: str = "") -> list[Row]:
     """What a deployment needs of its hosts. `kind`: of the artifact, which may be older than the inventory; empty: the inventory's."""
     rows: list[Row] = []
+    units = supervision.units(site)
     for host in site.application_hosts:
         system = seen.systems[host]
         rows.append(row(f"{host}: balbook may write below {site.host(host).root}", system.is_root_writable, otherwise=_provision()))
         rows.append(row(f"{host}: curl is there", "curl" in system.tools, otherwise=_provision()))
-        if unit := supervision.has_unit(site, host, site.application_name):
-            has_unit = site.transport.execute(host, unit).status == 0
-            rows.append(row(f"{host}: {UNIT}", has_unit, otherwise=_provision()))
+        if host in units:
+            rows.append(row(f"{host}: {UNIT}", units[host], otherwise=_provision()))
         if (kind or site.application.artifact) == "jar":
             rows.append(_java(host, system, _java_of(site, distribution)))
     if seen.front:

@@ -7,6 +7,7 @@ from balbook.commands import process, systemd
 from balbook.inventory.models import Application, Instance
 from balbook.procedures.site import Site
 from balbook.render import render
+from balbook.transport import fan_out
 
 STOP_GRACE_S = 15
 """Beyond `gracefulStopTimeout`, for the end of the process itself."""
@@ -74,6 +75,12 @@ def has_unit(site: Site, host: str, application: str) -> Command | None:
     if not _by_systemd(site, host):
         return None
     return systemd.has_unit(application, unit_text(site, host, application), launcher_path(site, host, application))
+
+
+def units(site: Site) -> dict[str, bool]:
+    """Whether the application's unit is as it should be, of each host that needs one. Raises BalbookError where a host does not answer."""
+    wanted = {host: there for host in site.application_hosts if (there := has_unit(site, host, site.application_name))}
+    return fan_out(wanted, lambda host: site.transport.execute(host, wanted[host]).status == 0).require()
 
 
 def _by_systemd(site: Site, host: str) -> bool:

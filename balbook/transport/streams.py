@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import secrets
 import select
 import time
 from collections.abc import Callable
@@ -19,6 +21,19 @@ LOST = (paramiko.SSHException, EOFError, OSError)
 """What paramiko raises where the connection is gone; which of them depends on the moment."""
 Ended = tuple[int | None, str, str]
 """Exit status and both streams; None after the deadline, -1 where the connection was lost."""
+MARK = secrets.token_hex(12)
+"""What nobody else prints."""
+LONGEST_GREETING = 1 << 20
+NOT_RUN = 127, "", "the login ran something else in its place (is a command forced on this key?)"
+
+
+def for_any_login(line: str) -> str:
+    """What has `/bin/sh` run the line, whatever the account's login shell is: csh and fish read quotes, `!` and line ends otherwise.
+
+    MARK goes before it on both streams: what comes earlier is how the login greets.
+    """
+    text = f"printf '{MARK}\\n'; printf '{MARK}\\n' >&2; exec {line}"
+    return f"""exec /bin/sh -c 'eval "$(echo {base64.b64encode(text.encode()).decode()} | base64 -d || echo exit 127)"'"""
 
 
 def send(channel: paramiko.Channel, password: bytes, file: BinaryIO, report: Callable[[int], None]) -> int:
@@ -47,9 +62,16 @@ def receive(channel: paramiko.Channel, file: BinaryIO) -> tuple[str, int | None]
     """The command's standard output into the file; its sha256, and the exit status as in `Ended`. Raises TimeoutError."""
     channel.settimeout(STALLED_S)
     sha256 = hashlib.sha256()
+    greeting, has_begun = b"", False
     while chunk := read(channel.recv):
-        file.write(chunk)
-        sha256.update(chunk)
+        if not has_begun:
+            greeting += chunk
+            _, has_begun, chunk = _at_mark(greeting)
+        if has_begun:
+            file.write(chunk)
+            sha256.update(chunk)
+        elif len(greeting) > LONGEST_GREETING:
+            break
     return sha256.hexdigest(), _status(channel, time.monotonic() + STALLED_S)
 
 
@@ -64,7 +86,7 @@ def read(receive: Callable[[int], bytes]) -> bytes:
 
 
 def drain(channel: paramiko.Channel, deadline: float) -> Ended:
-    """Both streams to their end and the exit status."""
+    """Both streams to their end, without what the login says before, and the exit status."""
     out, err = bytearray(), bytearray()
     while True:
         while channel.recv_ready():
@@ -76,9 +98,12 @@ def drain(channel: paramiko.Channel, deadline: float) -> Ended:
             break
         left = deadline - time.monotonic()
         if left <= 0:
-            return None, _text(out), _text(err)
+            return None, _said(out), _said(err)
         select.select([channel], [], [], min(left, 1.0))
-    return _status(channel, deadline), _text(out), _text(err)
+    status = _status(channel, deadline)
+    if status == 0 and not _at_mark(out)[1]:
+        return NOT_RUN
+    return status, _said(out), _said(err)
 
 
 def _status(channel: paramiko.Channel, deadline: float) -> int | None:
@@ -86,5 +111,13 @@ def _status(channel: paramiko.Channel, deadline: float) -> int | None:
     return channel.exit_status if has_come else None
 
 
-def _text(data: bytearray) -> str:
-    return data.decode("utf-8", errors="replace")
+def _at_mark(data: bytes | bytearray) -> tuple[bytes, bool, bytes]:
+    """What stands before the mark, whether it is there, what stands after it."""
+    before, mark, after = bytes(data).partition(f"{MARK}\n".encode())
+    return before, bool(mark), after
+
+
+def _said(data: bytearray) -> str:
+    """What the command printed; where it never began, what the login did."""
+    before, has_begun, after = _at_mark(data)
+    return (after if has_begun else before).decode("utf-8", errors="replace")

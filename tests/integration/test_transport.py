@@ -114,25 +114,45 @@ def test_many_commands_at_once_on_one_host_do_not_mix(transport: Transport) -> N
         assert len(result.stdout.split()) == len(result.stderr.split()) == 200
 
 
-def test_a_login_that_greets_is_not_taken_for_a_commands_words(transport: Transport, deployed: Hotel) -> None:
+@pytest.fixture
+def entering(deployed: Hotel) -> Iterator[Callable[[str], None]]:
+    """Sets what comes before that which a login to app1 does."""
     enter = deployed.lab.servers["app1"].folder / "enter"
     usual = enter.read_text()
-    enter.write_text(f"echo Welcome; echo 'mind your step' >&2\n{usual}")
-    try:
-        result = transport.execute("app1", HELLO)
-    finally:
-        enter.write_text(usual)
+    yield lambda text: enter.write_text(f"{text}\n{usual}") and None
+    enter.write_text(usual)
+
+
+def test_a_login_that_greets_is_not_taken_for_a_commands_words(
+    transport: Transport, deployed: Hotel, entering: Callable[[str], None], file: Path, tmp_path: Path
+) -> None:
+    entering("echo Welcome; echo 'mind your step' >&2")
+    result = transport.execute("app1", HELLO)
     assert (result.stdout, result.stderr) == ("hello\n", "")
+    result = transport.execute("app1", Command(("sh", "-c", "cat; echo off >&2; exit 3"), stdin=("an input",)))
+    assert (result.status, result.stdout, result.stderr) == (3, "an input", "off\n")
+    place = deployed.lab.servers["app1"].home / "greeted"
+    assert transport.upload("app1", upload(file, place))
+    transport.download("app1", str(place), tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == file.read_bytes()
+    place.unlink()
 
 
-def test_a_login_that_gives_no_shell_is_served_command_by_command(transport: Transport, deployed: Hotel) -> None:
-    enter = deployed.lab.servers["app1"].folder / "enter"
-    usual = enter.read_text()
-    enter.write_text('[ "$SSH_ORIGINAL_COMMAND" != "exec /bin/sh" ] || exit 1\n' + usual)
-    try:
-        assert [transport.execute("app1", script("n", "exit 5")).status for _ in range(2)] == [5, 5]
-    finally:
-        enter.write_text(usual)
+def test_a_login_that_runs_something_else_is_not_taken_for_a_success(
+    transport: Transport, entering: Callable[[str], None], file: Path
+) -> None:
+    entering("echo 'This account is closed.'; exit 0")
+    for command in (HELLO, Command(("cat",), stdin=("an input",))):
+        result = transport.execute("app1", command)
+        assert (result.status, result.stdout) == (127, "")
+        assert "is a command forced on this key?" in result.stderr
+    with pytest.raises(CommandFailed, match="the login ran something else"):
+        transport.upload("app1", upload(file, "/tmp/never"))
+
+
+def test_a_login_that_gives_no_shell_is_served_command_by_command(transport: Transport, entering: Callable[[str], None]) -> None:
+    entering('[ "$SSH_ORIGINAL_COMMAND" != "exec /bin/sh" ] || exit 1')
+    assert [transport.execute("app1", script("n", "exit 5")).status for _ in range(2)] == [5, 5]
 
 
 def test_a_command_has_a_deadline_and_the_next_one_runs(transport: Transport) -> None:

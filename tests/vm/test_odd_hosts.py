@@ -71,7 +71,11 @@ def test_each_is_odd_in_its_way(odd: Machines) -> None:
     assert odd.inventory.hosts["app1"].port == vm_odd.PORT
     assert not odd.can_connect("app1", 22)
     assert said("app1", "sh", "-c", 'getent passwd "$(id -un)"').splitlines()[-1].endswith(vm_odd.SHELL)
-    assert said("app1", "echo", "hello").splitlines()[-1] == "hello"
+    assert said("app1", "echo", "hello") == "hello\n"
+    words = ["two\nlines", "!", "\\n", "it's", "$HOME"]
+    with odd.transport() as opened:
+        counted = opened.execute("app1", Command(("sh", "-c", 'printf "%s|" "$@"; cat', "said", *words), stdin=("and an input",)))
+    assert counted.stdout == "".join(f"{word}|" for word in words) + "and an input"
     script = "cp /bin/true /tmp/true && /tmp/true"
     assert odd.execute("app1", "sh", "-c", script).status != 0
     assert odd.execute("app2", "sh", "-c", script).status == 0
@@ -133,9 +137,9 @@ def test_a_host_is_as_odd_after_it_was_off(odd: Machines) -> None:
     odd.run("app1", "nohup sh -c 'sleep 0.2; systemctl poweroff' >/dev/null 2>&1 &")
     until(lambda: not {e.name: e.is_alive for e in vm.status(NAME, environ=odd.environ).hosts}["app1"], 30, "app1 goes off")
     vm.up(NAME, HOSTS, environ=odd.environ)
-    with odd.transport() as opened:
-        greeted = opened.execute("app1", Command(("true",), stdin=("its input takes a channel of its own\n",)))
-    assert "Welcome to an odd host" in greeted.stdout
+    greeted = odd.execute("app1", vm_odd.SHELL, "-c", 'echo "$tcsh"').stdout.splitlines()
+    assert greeted[0] == "Welcome to an odd host"
+    assert greeted[1].startswith("6."), "tcsh says its version"
     assert odd.execute("app1", "sh", "-c", "cp /bin/true /tmp/true && /tmp/true").status != 0
 
 
