@@ -19,6 +19,8 @@ from tests.integration.desk import Desk, desk, outputs_of
 from tests.integration.hotel import Hotel, events, until, wait_for
 
 pytestmark = pytest.mark.integration
+WATCHED_S = 20
+"""What each instance adds to a rollout that somebody else comes to watch: another kernel takes its time to start."""
 OF_EACH_RUN = (
     *("seq", "at", "prev", "pid", "run_id", "who", "number", "source_sha256", "git", "hosts", "seconds", "tail", "outcome", "status"),
     *("changes", "sent", "latency", "lag_max_ms", "lag_p99_ms", "acknowledged", "acknowledged_posts", "served", "releases"),
@@ -115,13 +117,16 @@ def test_an_interrupt_while_no_cell_runs_stops_the_run_safely(hotel: Hotel, tmp_
 
 
 def test_a_run_whose_kernel_died_is_watched_from_another_one(hotel: Hotel, tmp_path: Path) -> None:
-    with desk(hotel.environ, tmp_path) as at:
+    unhurried = tmp_path / "inventory.yaml"
+    hotel.edited(unhurried, lambda data: data["applications"]["hotel"].update(rollout={"min_healthy_s": WATCHED_S}))
+    environ = {**hotel.environ, "BALBOOK_INVENTORY": str(unhurried)}
+    with desk(environ, tmp_path) as at:
         record = up_to_the_button(at, hotel, hotel.other())
         at.click("bb-apply-button")
         wait_for(record, "probe_started")
         pid = at.manager.provisioner.pid
         (tmp_path / "other").mkdir()
-        with desk(hotel.environ, tmp_path / "other") as other:
+        with desk(environ, tmp_path / "other") as other:
             other.cell("hot_deploy", "parameters")
             assert other.cell("hot_deploy", "setup") == "ok"
             assert "bb-ongoing" in other.html(), "the run goes on, and the form says so"
