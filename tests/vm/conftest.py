@@ -12,15 +12,17 @@ import pytest
 from balbook.errors import BadInput
 from balbook.lab import vm, vm_needs
 from balbook.lab_place import VARIABLE
-from tests.integration.hotel import command_environment
+from tests.integration.hotel import ROOT, command_environment
 from tests.vm.machines import BRISK, Machines
 
 
 @pytest.fixture(scope="session")
 def labs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The labs home of these tests; BALBOOK_VM_TESTS names one that is kept, with its base image."""
-    kept = os.environ.get("BALBOOK_VM_TESTS")
-    return Path(kept) if kept else tmp_path_factory.mktemp("labs")
+    """The labs home of these tests; its base image stays for the next ones."""
+    labs, kept = tmp_path_factory.mktemp("labs"), ROOT / ".cache" / "vm"
+    kept.mkdir(parents=True, exist_ok=True)
+    (labs / vm_needs.BASE).symlink_to(kept)
+    return labs
 
 
 @pytest.fixture(scope="session")
