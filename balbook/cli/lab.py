@@ -35,7 +35,8 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="HOST:KIND",
-        help="of up --backend vm, repeatable: a host unlike others, KIND banner, clock, jump, locale, noexec, port, shell or small-home",
+        help="of up --backend vm, repeatable: a host unlike others, KIND banner, clock, host-key, jump, locale, noexec, "
+        "port, shell or small-home",
     )
     options.add_json(parser)
     parser.set_defaults(run=lab)

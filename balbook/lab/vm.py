@@ -167,7 +167,9 @@ def _start(name: str, folder: Path, hosts: Sequence[str], odd: vm_odd.Kinds, say
     vm_network.connect(vm_network.word_of(folder), addresses)
     born = _boot(lab, state, environ)
     ballerina = lab.supplies.inventory(environ) if lab.supplies else None
-    changes = vm_odd.inventory_changes(odd, hosts)
+    if any("host-key" in kinds for kinds in odd.values()):
+        vm_odd.known_before(folder, lab.known_hosts.read_text())
+    changes = vm_odd.inventory_changes(odd, hosts, folder)
     lab.inventory.write_text(fleet.machines_inventory_text(folder, hosts, addresses, vm_image.LOGIN, ballerina, changes))
     write_state(folder, replace(state, servers=born, is_up=True))
     say(f"Lab {name} is up; its inventory is {lab.inventory}")

@@ -7,18 +7,20 @@ journal, which start before that, know the right time.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from balbook.errors import BadInput, nearest
-from balbook.lab import vm_network
+from balbook.lab import sshd, vm_network
 from balbook.lab.vm_host import Machine
 from balbook.lab.vm_image import LOGIN, LOGIN_ID
 
 ODD = {
     "banner": "its login shell greets whoever logs in",
     "clock": "its clock is an hour fast",
+    "host-key": "it has been made anew: its host key is another one than was known",
     "jump": "this machine does not reach it; another host does",
     "locale": "it speaks German",
     "noexec": "nothing can be run from its /tmp",
@@ -33,6 +35,8 @@ CLOCK_OFF = "+1h"
 LOCALE = "de_DE.UTF-8"
 HOME_MB = 16
 SHELL = "/usr/local/bin/odd-shell"
+KNOWN_BEFORE = "known_hosts.before"
+"""Of the lab's folder: what the inventory has for hosts with another host key than they have now."""
 
 
 def read_odd(words: Sequence[str], hosts: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -59,15 +63,27 @@ def port_of(odd: Sequence[str]) -> int:
     return PORT if "port" in odd else 22
 
 
-def inventory_changes(odd: Mapping[str, Sequence[str]], hosts: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """What the inventory says of these hosts, beside what it says of others."""
+def inventory_changes(odd: Kinds, hosts: Sequence[str], lab: Path) -> dict[str, dict[str, Any]]:
+    """What the inventory says of these hosts, beside what it says of others. `lab`: the lab's folder."""
     changes: dict[str, dict[str, Any]] = {host: {} for host in odd}
     for host, kinds in odd.items():
         if "port" in kinds:
             changes[host]["port"] = PORT
+        if "host-key" in kinds:
+            changes[host]["known_hosts"] = str(lab / KNOWN_BEFORE)
         if "jump" in kinds:
             changes[host]["jump"] = next(other for other in reversed(hosts) if other != host and "jump" not in odd.get(other, ()))
     return changes
+
+
+def known_before(lab: Path, known_hosts: str) -> None:
+    """Writes what was known of hosts before they were made anew: another key for each that `known_hosts` has."""
+    with tempfile.TemporaryDirectory() as folder:
+        key = Path(folder) / "key"
+        sshd.make_key(key, "balbook-lab-before")
+        kind, other = key.with_suffix(".pub").read_text().split()[:2]
+    lines = [f"{line.split()[0]} {kind} {other}\n" for line in known_hosts.splitlines()]
+    (lab / KNOWN_BEFORE).write_text("".join(lines))
 
 
 def dress(machine: Machine) -> None:

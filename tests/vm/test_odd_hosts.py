@@ -9,17 +9,28 @@ from collections.abc import Iterator
 import pytest
 
 from balbook.command import Command
-from balbook.errors import BadInput
+from balbook.errors import BadInput, HostKeyError
 from balbook.lab import vm, vm_odd
 from balbook.lab_place import lab_folder
+from balbook.transport import fan_out
 from tests.integration.hotel import GOOD, last, until
 from tests.integration.rollout_lab import Clients
 from tests.vm.machines import BRISK, Machines
 
 pytestmark = pytest.mark.vm
 NAME = "odd"
-HOSTS = ("app1", "app2", "app3", "app4", "lb1")
-ODD = ("app1:banner", "app1:noexec", "app1:port", "app1:shell", "app2:locale", "app2:small-home", "app3:clock", "app4:jump")
+HOSTS = ("app1", "app2", "app3", "app4", "app5", "lb1")
+ODD = (
+    "app1:banner",
+    "app1:noexec",
+    "app1:port",
+    "app1:shell",
+    "app2:locale",
+    "app2:small-home",
+    "app3:clock",
+    "app4:jump",
+    "app5:host-key",
+)
 HOME = "/home/ops/balbook"
 
 
@@ -45,14 +56,14 @@ def odd(vm_environ: dict[str, str]) -> Iterator[Machines]:
 
 @pytest.fixture(scope="module")
 def deployed(odd: Machines) -> Machines:
-    """A good release on all but the host whose clock is off."""
+    """A good release on all but the host whose clock is off, and the one that is not known to be itself."""
     path = odd.lab.folder / "inventory.yaml"
 
     def change(data: dict[str, object]) -> None:
         hotel = data["applications"]["hotel"]  # type: ignore[index]
-        hotel["instances"] = [i for i in hotel["instances"] if i["host"] != "app3"]
+        hotel["instances"] = [i for i in hotel["instances"] if i["host"] not in ("app3", "app5")]
 
-    plan = odd.provision_plan()
+    plan = odd.provision_plan(hosts=["app1", "app2", "app3", "app4", "lb1"])
     assert [row["what"] for row in plan.unmet] == ["app3: clock within 5 s of this machine's"]
     odd.edited(path, change)
     plan = odd.provision_plan(hosts=["app1", "app2", "app4", "lb1"])
@@ -97,6 +108,18 @@ def test_a_clock_that_is_an_hour_fast_is_seen(odd: Machines) -> None:
     assert shown.returncode != 0
     assert "app3: clock within 5 s" in shown.stdout + shown.stderr
     assert odd.execute("app3", "test", "-e", "/opt/balbook/hotel").status != 0, "nothing was touched"
+
+
+def test_a_host_with_another_key_than_was_known_is_refused_and_the_others_answer(odd: Machines) -> None:
+    shown = odd.balbook("plan", "provision", "-i", str(odd.lab.inventory), "-p", "hosts=app5")
+    assert shown.returncode == 1
+    said = shown.stdout + shown.stderr
+    assert "app5: its host key has changed: expected SHA256:" in said
+    assert "ssh-keygen -R" in said
+    with odd.transport() as opened:
+        outcomes = fan_out(["app4", "app5", "lb1"], lambda host: opened.execute(host, Command(("hostname",))).stdout.strip())
+    assert outcomes.succeeded == {"app4": "app4", "lb1": "lb1"}
+    assert isinstance(outcomes.failed["app5"], HostKeyError)
 
 
 def test_all_others_are_deployed_to_and_a_second_time_changes_nothing(deployed: Machines) -> None:
