@@ -49,7 +49,7 @@ pictures: $(INSTALLED_FOR_TESTS)  ## the README's pictures of JupyterLab, as the
 load: $(INSTALLED_FOR_TESTS)  ## measures under load, so nothing else runs meanwhile
 	$(PYTEST) --durations=15 -m "load and not crash"
 
-crash: $(INSTALLED_FOR_TESTS)  ## runs killed after every single event of their journals, and a fleet of 20 VMs; long, so not a part of `test`
+crash: $(INSTALLED_FOR_TESTS)  ## what takes too long for `test`: runs killed after every single event of their journals, 20 VMs, three minutes in a browser
 	$(PYTEST) -n $(SIDE_BY_SIDE) -m crash
 
 bench: $(INSTALLED_FOR_TESTS)  ## each prints its table and says which row it missed

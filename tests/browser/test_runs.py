@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from nbconvert import HTMLExporter
 
 from tests.browser.conftest import Jupyter
 from tests.browser.jupyter_page import WITHIN_MS, Notebook, open_lab, take_pictures, until
@@ -102,6 +104,33 @@ def test_a_deployment_from_the_form_to_its_verdict(fresh: Jupyter, hotel: Hotel,
     expect(verdict(notebook, "conclude")).to_have_attribute("data-verdict", "succeeded")
     take_pictures(page, "verdict")
     assert set(hotel.running().values()) == {release}
+
+
+@pytest.mark.crash  # three minutes
+def test_the_notebook_of_a_deployment_of_three_minutes_is_small_and_reads_without_widgets(
+    fresh: Jupyter, hotel: Hotel, page: sync_api.Page
+) -> None:
+    unhurried = hotel.lab.inventory.with_name("unhurried.yaml")
+    hotel.edited(unhurried, lambda data: data["applications"]["hotel"].update(rollout={"min_healthy_s": 85}))
+    before = hotel.records()
+    notebook = open_lab(page, fresh.url, RUNBOOK)
+    fill(notebook, hotel.other(), "unhurried", unhurried)
+    start_applying(notebook)
+    expect(live(notebook)).to_have_attribute("data-state", "succeeded", timeout=300_000)
+    until_applied(notebook)
+    notebook.run("verify", "evidence", "conclude")
+    expect(verdict(notebook, "conclude")).to_have_attribute("data-verdict", "succeeded")
+    record = hotel.new_record(before)
+    until(lambda: (record / "statement.json").exists(), "no seal")
+    took = [datetime.fromisoformat(last(record, event)["at"]) for event in ("apply_started", "apply_finished")]
+    assert (took[1] - took[0]).total_seconds() > 175
+    for kept in (record / "hot_deploy.ipynb", fresh.folder / "hot_deploy.ipynb"):
+        assert kept.stat().st_size < 2_000_000, kept
+    read, _ = HTMLExporter().from_filename(str(record / "hot_deploy.ipynb"))
+    assert "widget-view" not in (record / "hot_deploy.ipynb").read_text()
+    digest = last(record, "planned")["digest"]
+    for content in (digest, "Applied: succeeded", "is healthy for 85 s", "requests", "data:image/png", "✔ succeeded"):
+        assert content in read, content
 
 
 def test_stop_ends_in_a_safe_state_and_says_so(fresh: Jupyter, hotel: Hotel, page: sync_api.Page) -> None:
