@@ -225,7 +225,8 @@ class SshTransport:
                 channel.exec_command(streams.for_any_login(line))
             except LOST as exc:
                 self._forget(host, self._clients.get(host))
-                raise HostUnreachable(host, "the connection was lost", advice="Look at the host, then try again.") from exc
+                why = f"the connection was lost: {exc}".removesuffix(": ")
+                raise HostUnreachable(host, why, advice="Look at the host, then try again.") from exc
             yield channel
         finally:
             channel.close()
