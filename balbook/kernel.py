@@ -7,9 +7,11 @@ parameters and outputs to every account of the machine.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
 from typing import Any, ClassVar
 
@@ -22,7 +24,10 @@ class LocalKernel(AsyncKernelManager):
     started: ClassVar[list[LocalKernel]] = []
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{**options, "transport": "ipc"})
+        # Without a connection file the sockets would lie in the current folder, and kernels that start at once there take the same ones.
+        folder = tempfile.mkdtemp(prefix="balbook-kernel-")
+        super().__init__(**{**options, "transport": "ipc", "connection_file": f"{folder}/kernel.json"})
+        self._folder = folder
 
     async def _async_pre_start_kernel(self, **options: Any) -> Any:
         """What a cell prints comes as messages; standard output is the command's own, for its result."""
@@ -36,8 +41,13 @@ class LocalKernel(AsyncKernelManager):
     async def _async_cleanup_resources(self, restart: bool = False) -> None:
         """Forgets it."""
         await super()._async_cleanup_resources(restart)
+        if not restart:
+            shutil.rmtree(self._folder, ignore_errors=True)
         with suppress(ValueError):
             LocalKernel.started.remove(self)
+
+    cleanup_resources = _async_cleanup_resources
+    """The name by which executors call it."""
 
     @classmethod
     def interrupt_started(cls) -> None:
