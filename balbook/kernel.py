@@ -17,6 +17,9 @@ from typing import Any, ClassVar
 
 from jupyter_client.manager import AsyncKernelManager
 
+LONGEST_PLACE = 60
+"""Bytes of the folder for temporary files: a socket's path has at most 103 where it is shortest, on macOS."""
+
 
 class LocalKernel(AsyncKernelManager):
     """Starts the kernel of this interpreter."""
@@ -25,7 +28,8 @@ class LocalKernel(AsyncKernelManager):
 
     def __init__(self, **options: Any) -> None:
         # Without a connection file the sockets would lie in the current folder, and kernels that start at once there take the same ones.
-        folder = tempfile.mkdtemp(prefix="balbook-kernel-")
+        place = tempfile.gettempdir()
+        folder = tempfile.mkdtemp(prefix="balbook-kernel-", dir=place if len(os.fsencode(place)) <= LONGEST_PLACE else "/tmp")
         super().__init__(**{**options, "transport": "ipc", "connection_file": f"{folder}/kernel.json"})
         self._folder = folder
 

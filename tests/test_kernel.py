@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,17 @@ def test_its_sockets_lie_in_a_private_folder_that_no_other_kernel_has() -> None:
         for kernel in kernels:
             asyncio.run(kernel.cleanup_resources())
     assert not any(folder.exists() for folder in folders)
+
+
+def test_a_long_way_to_temporary_files_does_not_make_a_sockets_path_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    kernel = LocalKernel(kernel_name="python3")
+    try:
+        assert len(f"{kernel.ip}-10") <= 103
+    finally:
+        asyncio.run(kernel.cleanup_resources())
 
 
 def test_kernels_that_start_at_once_in_one_folder_answer_each_for_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
