@@ -2,7 +2,7 @@
 
 All hosts share this machine's kernel, which has one clock, and time namespaces leave out the time of day; so a host whose clock is
 off has a library before all of its programs (libfaketime) that adds an hour to what the kernel says. Only its systemd and its
-journal, which start before that, know the right time.
+journal, which start before that, and its logind, which ends at once with it, know the right time.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ PORT = 2222
 Kinds = Mapping[str, Sequence[str]]
 """By host."""
 CLOCK_OFF = "+1h"
+PRELOAD = "/run/ld.so.preload"
 LOCALE = "de_DE.UTF-8"
 HOME_MB = 16
 SHELL = "/usr/local/bin/odd-shell"
@@ -120,9 +121,10 @@ def _set_clock(root: Path) -> None:
     """The loader finds its list of libraries only once systemd has made it: a systemd that is lied to would not boot."""
     (library,) = sorted(root.glob("usr/lib/*/faketime/libfaketime.so.1"))
     _write(root, "/usr/local/share/odd-preload", f"/{library.relative_to(root)}\n")
-    _write(root, "/etc/tmpfiles.d/odd-clock.conf", "C /run/ld.so.preload 0644 root root - /usr/local/share/odd-preload\n")
-    (root / "etc" / "ld.so.preload").symlink_to("/run/ld.so.preload")
+    _write(root, "/etc/tmpfiles.d/odd-clock.conf", f"C {PRELOAD} 0644 root root - /usr/local/share/odd-preload\n")
+    (root / "etc" / "ld.so.preload").symlink_to(PRELOAD)
     _write(root, "/etc/faketimerc", f"{CLOCK_OFF}\n")
+    _write(root, "/etc/systemd/system/systemd-logind.service.d/odd-clock.conf", f"[Service]\nBindReadOnlyPaths=/dev/null:{PRELOAD}\n")
     # How long something takes is told rightly: a JVM whose two clocks are both changed sleeps for ever.
     _write(root, "/etc/systemd/system.conf.d/odd-clock.conf", "[Manager]\nDefaultEnvironment=FAKETIME_DONT_FAKE_MONOTONIC=1\n")
     with (root / "etc" / "environment").open("a") as file:
