@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from balbook.lab import loopback, needs
+from balbook.lab import loopback, needs, ports
 from balbook.lab.loopback import Lab
 from balbook.lab_place import VARIABLE
 from balbook.store import Store
@@ -25,6 +25,8 @@ settings.load_profile("balbook")
 
 SHARED = ("vm", "airflow", "browser")
 """Folders whose tests share something dear, the longest first."""
+APART = ("tests/integration/test_crash.py",)
+"""Modules each of whose tests takes long and has a lab of its own: they need not follow one another."""
 NOT_APPLICABLE = "only "
 """How the reason of a skip begins that is no lack: `only root's NGINX changes accounts`."""
 
@@ -35,31 +37,49 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
     os.environ[VARIABLE] = str(home / "labs")
     os.environ.pop("BALBOOK_INVENTORY", None)
+    _part_of_the_ports()
     config.pluginmanager.register(LongestFirst())
     for ending in (signal.SIGINT, signal.SIGTERM):  # SIGINT is ignored where a shell started this in the background
         signal.signal(ending, signal.default_int_handler)
 
 
+def _part_of_the_ports() -> None:
+    """Processes of tests side by side take their labs' ports from parts of their own: a port that is not listened on yet looks free."""
+    number, count = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    size = (ports.LAST + 1 - ports.FIRST) // count
+    ports.FIRST += int(number) * size
+    ports.LAST = ports.FIRST + size - 1
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Where tests run side by side in groups: a module is one, and so are all tests that share VMs, an Airflow or a browser."""
+    """Where tests run side by side in groups: a module is one, and so are all tests that share VMs, an Airflow or a browser.
+
+    Tests that stand apart are a group each.
+    """
     if config.getvalue("dist") != "loadgroup":
         return None
     from xdist.scheduler import LoadScopeScheduling
 
     class Together(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return _shared(nodeid) or nodeid.partition("::")[0]
+            return _shared(nodeid) or (nodeid if nodeid.startswith(APART) else nodeid.partition("::")[0])
 
     return Together(config, log)
 
 
 class LongestFirst:
-    """The last that orders tests: those that share something take longest and begin first, in whatever order the rest is."""
+    """The last that orders tests: those that share something take longest and begin first, then those that stand apart."""
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items.sort(key=lambda item: SHARED.index(_shared(item.nodeid)) if _shared(item.nodeid) else len(SHARED))
+        items.sort(key=lambda item: _rank(item.nodeid))
+
+
+def _rank(nodeid: str) -> int:
+    if shared := _shared(nodeid):
+        return SHARED.index(shared)
+    return len(SHARED) if nodeid.startswith(APART) else len(SHARED) + 1
 
 
 def _shared(nodeid: str) -> str:

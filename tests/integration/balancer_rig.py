@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -19,14 +20,14 @@ from balbook.balancing import State, configuration_path, generation_host, place,
 from balbook.command import Command, Result
 from balbook.commands import nginx
 from balbook.inventory.models import Inventory
+from balbook.lab import ports
 
 BACKEND = Path(__file__).with_name("backend_process.py")
 
 
 def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+    """One that is listened on later; not of the range that connections take theirs from."""
+    return ports.reserve(("port",), (), random.Random())["port"]
 
 
 def until(condition: Callable[[], Any], within_s: float = 10, what: str = "the condition") -> None:
@@ -101,8 +102,9 @@ class Rig:
     inventory: Inventory = field(init=False)
 
     def __post_init__(self) -> None:
-        self.listen, self.generation_port = free_port(), free_port()
-        self.instances = [Backend(free_port(), self.folder / f"executed-{i}", self.grace_s) for i in range(self.backends)]
+        names = ["listen", "generation", *(f"backend {i}" for i in range(self.backends))]
+        self.listen, self.generation_port, *backends = ports.reserve(names, (), random.Random()).values()
+        self.instances = [Backend(port, self.folder / f"executed-{i}", self.grace_s) for i, port in enumerate(backends)]
         host = {"address": "127.0.0.1", "supervisor": "process", "root": str(self.folder / "root")}
         apps = {f"app{i + 1}": {**host, "roles": ["app"]} for i in range(self.backends)}
         application = {

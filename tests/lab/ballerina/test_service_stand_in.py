@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import random
 import shutil
 import signal
 import socket
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from balbook.lab import ports
 from balbook.lab.ballerina.compiler import program
 from balbook.lab.ballerina.jar import JAVA_OPTIONS, sample_jar, write_jar
 from balbook.lab.ballerina.native import make_binary, make_graalvm
@@ -57,15 +59,9 @@ def argv(kind: str, made: Program, directory: Path) -> list[str]:
     return [str(make_binary(jar, directory / "app"))] if kind == "native" else ["java", *JAVA_OPTIONS, "-jar", str(jar)]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextlib.contextmanager
 def started(command: list[str], directory: Path, *, grace_s: float = 0, more: str = "") -> Iterator[Service]:
-    port = free_port()
+    port = ports.reserve(["service"], (), random.Random())["service"]
     (directory / "Config.toml").write_text(
         f"[ballerina.http]\ndefaultListenerPort = {port} # the port\n\n"
         f'[ballerina.http.defaultListenerConfig]\nhost = "127.0.0.1"\ngracefulStopTimeout = {grace_s}\n{more}'
@@ -194,7 +190,7 @@ def test_settings_come_from_arguments_then_files_then_data(kind: str, tmp_path: 
     first, second = tmp_path / "first.toml", tmp_path / "second.toml"
     first.write_text("[acme.app]\na = 1\nb = 1\n")
     second.write_text("[acme.app]\nb = 2\nc = 2\n[ballerina.http.defaultListenerConfig]\nhost = '127.0.0.1'\n")
-    port = free_port()
+    port = ports.reserve(["service"], (), random.Random())["service"]
     environment = f"BAL_CONFIG_FILES={first}:{second}", "BAL_CONFIG_DATA=broken = 1", "PATH=/usr/bin:/bin"
     full = ["env", "-i", *environment, *command, "-Cacme.app.a=9", f"-Cballerina.http.defaultListenerPort={port}"]
     with started(full, tmp_path) as service:
