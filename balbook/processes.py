@@ -64,24 +64,22 @@ def of_lab(folder: Path, seen: Iterable[Process] | None = None, *, roots: Iterab
 
 
 def end(find: Callable[[], list[Process]], *, grace_s: float = 2.0, within_s: float = 10.0) -> list[Process]:
-    """Ask all that `find` finds to end, and kill what is left after `grace_s`; returns what still lives at the end.
+    """Ask all that `find` finds to end, and kill what is left `grace_s` after it was asked; returns what still lives at the end.
 
     `find` is called again and again, so that a process that was started meanwhile is ended too.
     """
     began = time.monotonic()
-    asked: set[tuple[int, str]] = set()
+    asked: dict[tuple[int, str], float] = {}
     while left := find():
-        passed = time.monotonic() - began
-        if passed > within_s:
+        now = time.monotonic()
+        if now - began > within_s:
             return left
         for process in left:
-            key = (process.pid, process.born)
-            if passed > grace_s:
-                send(process, signal.SIGKILL)
-            elif key not in asked:
+            if (since := asked.setdefault((process.pid, process.born), now)) == now:
                 send(process, signal.SIGTERM)
                 send(process, signal.SIGCONT)  # one that was stopped takes no SIGTERM
-                asked.add(key)
+            elif now - since > grace_s:
+                send(process, signal.SIGKILL)
         time.sleep(0.02)
     return []
 

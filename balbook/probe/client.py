@@ -54,7 +54,7 @@ class ProbeProcess:
         return self._process.pid if self._process else None
 
     def start(self, within_s: float = START_WITHIN_S) -> Self:
-        """Start the probe and wait for its first acknowledged request.
+        """Start the probe and wait for its first acknowledged request, `within_s` seconds once it sends.
 
         Raises Failed, with the probe ended, where none is acknowledged in time.
         """
@@ -72,7 +72,7 @@ class ProbeProcess:
                 env={**os.environ, "PYTHONPATH": os.pathsep.join([str(_CODE), *filter(None, [os.environ.get("PYTHONPATH")])])},
             )
         try:
-            self._wait_for_answer(time.monotonic() + within_s, within_s)
+            self._wait_for_answer(within_s)
         except BaseException:
             self._end()
             raise
@@ -100,9 +100,12 @@ class ProbeProcess:
         self._end()
         return read_findings(self.out_dir)
 
-    def _wait_for_answer(self, deadline: float, within_s: float) -> None:
+    def _wait_for_answer(self, within_s: float) -> None:
         assert self._process
+        deadline, is_sending = time.monotonic() + START_WITHIN_S + within_s, False
         while not (progress := self.progress()).get("acknowledged"):
+            if progress.get("sent") and not is_sending:
+                deadline, is_sending = time.monotonic() + within_s, True
             if self._process.poll() is not None and not (self.out_dir / SUMMARY).exists():
                 log = (self.out_dir / LOG).read_text(encoding="utf-8", errors="replace").strip()
                 raise Failed(f"the probe did not start: {log[-800:] or 'it said nothing'}", advice=f"See {self.out_dir / LOG}.")

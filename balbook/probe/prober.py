@@ -49,6 +49,7 @@ def main(argv: list[str]) -> int:
     except HostUnreachable as exc:
         print(exc, file=sys.stderr)
         return 1
+    calm_process()  # before the first request is due
     Prober(config, target).run()
     return 0
 
@@ -73,7 +74,6 @@ class Prober:
 
     def run(self) -> None:
         """The whole run; afterwards all files are complete."""
-        calm_process()
         self._recorder.start()
         stopped_s = self._loop()
         self._recorder.finish()

@@ -2,7 +2,7 @@
 
 A stop closes the listening socket first, goes on with what it has for GRACE_S, then closes every connection. Headers and
 body are written apart and Nagle's algorithm is on, as in servers that a balancer has to cope with. Each POST that it
-executes is logged with its id.
+executes is logged with its id. `?s=SECONDS` makes it take its time, `?until=FILE` wait for a file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        time.sleep(float(parse_qs(urlsplit(self.path).query).get("s", ["0"])[0]))
+        asked = parse_qs(urlsplit(self.path).query)
+        time.sleep(float(asked.get("s", ["0"])[0]))
+        while not all(Path(name).exists() for name in asked.get("until", [])):
+            time.sleep(0.02)
         is_missing = self.path == "/health" and Path(f"{LOG}.sick").exists()
         self.answer(503 if is_missing else 200, b"x" * 300)
 

@@ -34,6 +34,8 @@ from balbook.verdict import Stated
 ROOT = Path(balbook.__file__).parents[1]
 GOOD = ("1.0.0", "2.0.0")
 NEVER_HEALTHY, ENDS_AT_START = "3.0.0", "4.0.0"
+PATIENCE_S = 120.0
+"""What is waited for comes much sooner, but the machine may be busy with something else."""
 PUBLISHED_FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -150,13 +152,13 @@ class Hotel:
         folder = self.inventory.resolve(self.inventory.records.path)
         return {p for p in folder.glob("2*") if p.is_dir()}
 
-    def new_record(self, before: set[Path], within_s: float = 40) -> Path:
+    def new_record(self, before: set[Path], within_s: float = PATIENCE_S) -> Path:
         """The folder of the run that began since."""
         until(lambda: self.records() - before, within_s, "a new record")
         return (self.records() - before).pop()
 
 
-def until(is_so: Callable[[], Any], within_s: float = 20, what: str = "the condition") -> None:
+def until(is_so: Callable[[], Any], within_s: float = PATIENCE_S, what: str = "the condition") -> None:
     """Waits for it; fails after `within_s`."""
     deadline = time.monotonic() + within_s
     while not is_so():
@@ -164,7 +166,7 @@ def until(is_so: Callable[[], Any], within_s: float = 20, what: str = "the condi
         time.sleep(0.03)
 
 
-def wait_for(record: Path, event: str, within_s: float = 40, **fields: Any) -> Event:
+def wait_for(record: Path, event: str, within_s: float = PATIENCE_S, **fields: Any) -> Event:
     """Waits for an event of the run with these fields."""
     found: list[Event] = []
 

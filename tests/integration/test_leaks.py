@@ -120,8 +120,11 @@ def process_leaks(values: tuple[str, ...]) -> list[str]:
         with contextlib.suppress(OSError):
             arguments = (folder / "cmdline").read_bytes()
             found += [f"arguments of {arguments!r}: {how}" for how in leaks(arguments, values)]
-            if not any(word in arguments for word in RELATED):
-                found += [f"environment of {arguments!r}: {how}" for how in leaks((folder / "environ").read_bytes(), values)]
+            environment = (folder / "environ").read_bytes()
+            # Between fork and exec a process has neither its own arguments nor its own environment.
+            is_settled = arguments and arguments == (folder / "cmdline").read_bytes()
+            if is_settled and not any(word in arguments for word in RELATED):
+                found += [f"environment of {arguments!r}: {how}" for how in leaks(environment, values)]
     return found
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from balbook.engine import process
+from balbook.inventory import Inventory
 from balbook.verdict import Stated
 from tests.integration.hotel import ROOT, Hotel, events, last, printed_json, until, wait_for
 
@@ -115,6 +116,7 @@ def test_plain_papermill_that_is_terminated_leaves_a_run_that_ends_safely(hotel:
     until(lambda: process.find(record) is None, 60, "the end of the run's process")
     require_safe(hotel, record, version, last(record, "stop_requested")["by"])
     require_floor_held(record)
+    assert hotel.balbook("seal", str(tmp_path / "out.ipynb")).returncode == 0
 
 
 def test_a_signal_before_anything_was_applied_ends_the_run_there(hotel: Hotel, start: Start) -> None:
@@ -135,18 +137,19 @@ def test_a_signal_before_anything_was_applied_ends_the_run_there(hotel: Hotel, s
 class Applying(threading.Thread):
     """A deployment without a notebook, on the side."""
 
-    def __init__(self, hotel: Hotel) -> None:
+    def __init__(self, hotel: Hotel, inventory: Inventory | None = None) -> None:
         super().__init__(daemon=True)
-        self.hotel, self.plan = hotel, hotel.plan(hotel.other())
+        self.hotel, self.inventory, self.plan = hotel, inventory, hotel.plan(hotel.other(), inventory=inventory)
         self.stated: Stated | None = None
 
     def run(self) -> None:
-        self.stated, _ = self.hotel.apply(self.plan)
+        self.stated, _ = self.hotel.apply(self.plan, self.inventory)
 
 
-def test_stop_takes_the_instance_in_hand_back(hotel: Hotel) -> None:
+def test_stop_takes_the_instance_in_hand_back(hotel: Hotel, tmp_path: Path) -> None:
     version, before = next(iter(hotel.running().values())), hotel.records()
-    applying = Applying(hotel)
+    careful = hotel.edited(tmp_path / "inventory.yaml", lambda d: d["applications"]["hotel"].update(rollout={"min_healthy_s": 20}))
+    applying = Applying(hotel, careful)  # long enough for a command to start meanwhile
     applying.start()
     record = in_the_middle(hotel, before)
     shown = hotel.balbook("stop", process_id := record.name.rpartition("-")[2])

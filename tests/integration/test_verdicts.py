@@ -52,7 +52,7 @@ def test_kernel_death(lab: Lab) -> None:
 
 
 def test_cell_timeout(lab: Lab) -> None:
-    outcome = run(lab, "cell_timeout", cell_timeout_s=3)
+    outcome = run(lab, "cell_timeout", cell_timeout_s=12)  # also for the cell that imports balbook
     assert (outcome.verdict, outcome.exit_status) == ("failed", 1)
     assert outcome.why.startswith("cell_timeout:")
     assert sealed_well(read_inventory(lab.inventory), outcome.record)

@@ -147,7 +147,7 @@ def test_a_killed_probe_leaves_samples_that_are_not_trusted(server: Any, tmp_pat
         os.kill(probe.pid, signal.SIGKILL)
         findings = probe.stop()
     assert findings.acknowledged > 50
-    assert findings.trust == ("the probe's process did not end properly",) or len(findings.trust) == 2
+    assert "the probe's process did not end properly" in findings.trust
     assert findings.verdict() == "inconclusive"
 
 

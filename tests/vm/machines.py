@@ -73,26 +73,19 @@ class Machines(Hotel):
         """No fault is left, and both instances serve the same good release; nothing is done where they do."""
         for host in ("app1", "app2", "lb1"):
             self.fault("none", host)
-        until(lambda: len(self.answering()) == 2, 30, "both instances behind the balancer, which leaves out for a while what failed")
         versions = self.running()
-        if len(versions) == 2 and len(set(versions.values())) == 1 and set(versions.values()) <= set(GOOD):
-            return
-        stated, record = self.apply(self.plan(GOOD[0]))
-        assert stated.verdict == "succeeded", (stated, record)
+        if not (len(versions) == 2 and len(set(versions.values())) == 1 and set(versions.values()) <= set(GOOD)):
+            stated, record = self.apply(self.plan(GOOD[0]))
+            assert stated.verdict == "succeeded", (stated, record)
+        until(lambda: len(self.answering()) == 2, what="both instances behind the balancer, which leaves out for a while what failed")
 
     def answering(self) -> set[str]:
-        """The instances that the balancer sends requests to; all two where nothing is deployed yet."""
+        """The instances that the balancer sends requests to."""
         found = set()
         for _ in range(20):
             request = urllib.request.Request(self.url, headers={"X-Balbook-Probe": "1"})
-            try:
-                with urllib.request.urlopen(request, timeout=5) as answer:
-                    found.add(str(answer.headers["X-Balbook-Upstream"]))
-            except urllib.error.HTTPError as exc:
-                if exc.code == 404:  # the distribution's own page: nothing is deployed
-                    return {"app1", "app2"}
-            except OSError:
-                pass  # it is on its way up
+            with suppress(OSError), urllib.request.urlopen(request, timeout=5) as answer:  # it may be on its way up
+                found.add(str(answer.headers["X-Balbook-Upstream"]))
         return {addresses.rpartition(", ")[2] for addresses in found}
 
     def fault(self, fault: str, target: str, source: str = "") -> None:

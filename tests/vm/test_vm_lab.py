@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from balbook.errors import Refused
-from balbook.lab import loopback, vm, vm_image, vm_needs, vm_network
+from balbook.lab import loopback, vm, vm_host, vm_image, vm_needs, vm_network
 from balbook.lab_place import lab_folder
 from tests.integration.hotel import printed_json, until
 from tests.vm.machines import Machines
@@ -19,14 +19,14 @@ from tests.vm.machines import Machines
 pytestmark = pytest.mark.vm
 
 
-def traces() -> dict[str, set[str]]:
-    """What a lab could leave on this machine, beside its folder."""
+def traces(folder: Path) -> dict[str, set[str]]:
+    """What a lab could leave on this machine, beside its folder, and below it of mounts: other tests mount things too."""
     nspawn = Path("/run/systemd/nspawn")
     folders = [Path("/run/netns"), Path("/sys/class/net"), Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified")]
     folders += [Path("/sys/fs/cgroup/systemd"), nspawn / "locks", nspawn / "propagate"]
     found = {str(folder): {p.name for p in folder.iterdir()} for folder in folders if folder.is_dir()}
     found["processes"] = {p for p in processes() if "systemd-nspawn" in p}
-    return found | {"mounts": {line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()}}
+    return found | {"mounts": set(vm_host.mounts_below(folder))}
 
 
 def processes() -> list[str]:
@@ -35,8 +35,8 @@ def processes() -> list[str]:
 
 
 def test_a_second_lab_comes_up_beside_the_first_and_goes_down_without_a_trace(machines: Machines) -> None:
-    before = traces()
     folder = lab_folder("second", machines.environ)
+    before = traces(folder)
     up = machines.balbook("lab", "up", "--backend", "vm", "--hosts", "2", "--name", "second")
     try:
         assert up.returncode == 0, up.stderr
@@ -51,14 +51,14 @@ def test_a_second_lab_comes_up_beside_the_first_and_goes_down_without_a_trace(ma
         down = machines.balbook("lab", "down", "--name", "second")
     assert down.returncode == 0, down.stderr
     assert vm.left_of(folder) == []
-    assert traces() == before
+    assert traces(folder) == before
     assert machines.balbook("lab", "down", "--name", "second").stdout == "lab second: was not there\n"
     assert len(machines.running()) == 2, "the first lab does not notice"
 
 
 def test_what_a_killed_start_left_is_seen_and_removed(machines: Machines) -> None:
-    before = traces()
     folder = lab_folder("cut", machines.environ)
+    before = traces(folder)
     argv = [sys.executable, "-m", "balbook", "lab", "up", "--backend", "vm", "--hosts", "1", "--name", "cut"]
     process = subprocess.Popen(argv, env=machines.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -71,7 +71,7 @@ def test_what_a_killed_start_left_is_seen_and_removed(machines: Machines) -> Non
     assert (status["backend"], status["is_running"], status["is_left_over"]) == ("vm", False, True)
     assert machines.balbook("lab", "down", "--name", "cut").returncode == 0
     assert vm.left_of(folder) == []
-    assert traces() == before
+    assert traces(folder) == before
 
 
 def test_a_lab_that_is_up_is_kept_and_shows_what_listens(machines: Machines) -> None:
