@@ -20,11 +20,12 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from balbook import transport as transports
 from balbook.commands import process
+from balbook.journal import Event
 from balbook.probe.client import ProbeProcess
 from balbook.probe.config import ProbeConfig, Stream
 from balbook.probe.judge import Findings, acknowledged_posts, judge_posts
 from balbook.probe.samples import CLOSED_BY_RELOAD, Sample, read_samples
-from tests.integration.rollout_lab import RolloutLab, events
+from tests.integration.rollout_lab import RolloutLab, events, measured
 
 ROWS = {
     "active_active": ("nginx", "active_active"),
@@ -54,6 +55,8 @@ class Row:
     twice: int
     deploy_s: float
     back_s: float
+    back: Event
+    """What the rollback's own probe measured."""
 
     def count(self, kept: bool, failed: bool = False) -> int:
         return sum(s.stream.endswith("keep-alive") == kept and (s.is_failed or not failed) for s in self.samples)
@@ -100,34 +103,37 @@ def main() -> int:
     return 1 if missed else 0
 
 
-def measure(name: str, kind: str, strategy: str, least_fresh: int, rate: float) -> Row:
+def measure(
+    name: str, kind: str, strategy: str, least_fresh: int, rate: float, *, fresh_share: float = 1, baseline_s: float = BASELINE_S
+) -> Row:
+    """`fresh_share`: requests on fresh connections for each one on a kept connection."""
     lab = RolloutLab(kind=kind, strategy=strategy, application=SETTINGS)
     try:
         lab.up()
         lab.deploy("1.0.0")
-        with ProbeProcess(_config(lab, rate)) as probe:
-            time.sleep(BASELINE_S)
+        with ProbeProcess(_config(lab, rate, fresh_share)) as probe:
+            time.sleep(baseline_s)
             probe.phase("during")
-            deployments, deploy_s = _deploy(lab, probe, least_fresh)
+            deployments, deploy_s = _deploy(lab, probe, 1.03 * least_fresh * (1 + 1 / fresh_share))
             probe.phase("after")
             time.sleep(2)
             findings = probe.stop()
         samples = list(read_samples(probe.out_dir))
         twice = _wrong_posts(lab, samples, probe.config)
         began = time.monotonic()
-        stated, _ = lab.apply("rollback", release="")
+        stated, back = lab.apply("rollback", release="")
         assert stated.verdict == "succeeded", stated
         back_s = time.monotonic() - began
         reloads = deployments * 2 * lab.apps if kind == "nginx" else 0
-        return Row(name, kind, deployments, reloads, samples, findings, twice, deploy_s, back_s)
+        return Row(name, kind, deployments, reloads, samples, findings, twice, deploy_s, back_s, measured(back))
     finally:
         lab.down()
 
 
-def _deploy(lab: RolloutLab, probe: ProbeProcess, least_fresh: int) -> tuple[int, float]:
-    """How many deployments there were, and the seconds of the last one."""
+def _deploy(lab: RolloutLab, probe: ProbeProcess, least: float) -> tuple[int, float]:
+    """Until so many requests are sent: how many deployments there were, and the seconds of the last one."""
     number, seconds = 0, 0.0
-    while number < LEAST_DEPLOYMENTS or probe.progress().get("sent", 0) < 2.05 * least_fresh:
+    while number < LEAST_DEPLOYMENTS or probe.progress().get("sent", 0) < least:
         began = time.monotonic()
         record = lab.deploy(("2.0.0", "1.0.0")[number % 2])
         assert events(record, "apply_finished")
@@ -135,14 +141,15 @@ def _deploy(lab: RolloutLab, probe: ProbeProcess, least_fresh: int) -> tuple[int
     return number, seconds
 
 
-def _config(lab: RolloutLab, rate: float) -> ProbeConfig:
+def _config(lab: RolloutLab, rate: float, fresh_share: float) -> ProbeConfig:
     kinds = [Stream("GET", "/rooms"), Stream("POST", "/bookings", '{"id":"{id}"}', has_logged_id=True)]
+    connections = ((False, fresh_share), (True, 1.0))
     hosts = lab.inventory.hosts
     return ProbeConfig(
         host="127.0.0.1",
         port=lab.lab.ports["lb1.listen"],
         out_dir=str(lab.folder / "bench-probe"),
-        streams=tuple(dataclasses.replace(kind, is_keepalive=kept) for kind in kinds for kept in (False, True)),
+        streams=tuple(dataclasses.replace(kind, is_keepalive=kept, share=share) for kind in kinds for kept, share in connections),
         rate=rate,
         run_id="bench",
         instances={f"{hosts[i.host].address}:{i.port}": i.name for i in lab.inventory.applications["hotel"].instances},

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from balbook.journal import Event
+from tests.bench.rollout import HEAD, ROWS, measure
 from tests.integration.rollout_lab import RolloutLab, events, measured
 
 pytestmark = [pytest.mark.integration, pytest.mark.load]
-STRATEGIES = [("nginx", "active_active"), ("nginx", "active_passive"), ("haproxy", "active_active_checked"), ("haproxy", "active_passive")]
+LEAST_FRESH = 10_000
 GET = {"method": "GET", "path": "/rooms"}
 
 
@@ -53,14 +54,26 @@ def assert_unnoticed(found: Event, kind: str) -> None:
     assert found["closed_by_reload"] == 0 or kind == "nginx"
 
 
-@pytest.mark.parametrize(("kind", "strategy"), STRATEGIES)
-def test_a_rollout_and_a_rollback_cost_no_request_and_run_no_post_twice(make: Any, kind: str, strategy: str) -> None:
-    lab = make(kind, strategy, apps=3 if (kind, strategy) == ("haproxy", "active_passive") else 2)
-    assert_unnoticed(measured(lab.deploy("2.0.0")), kind)
+@pytest.mark.parametrize("name", ROWS)
+def test_rollouts_in_a_row_and_a_rollback_cost_no_request_and_run_no_post_twice(name: str) -> None:
+    row = measure(name, *ROWS[name], LEAST_FRESH, rate=500, fresh_share=3, baseline_s=1)
+    print(HEAD, row, sep="\n")
+    assert row.deployments >= 3
+    assert row.count(kept=False) >= LEAST_FRESH
+    assert row.count(kept=True) > 0
+    assert row.count(kept=False, failed=True) == row.count(kept=True, failed=True) == 0, row.findings.failed_by_kind
+    assert row.twice == 0
+    assert row.closed == 0 or row.kind == "nginx"
+    assert row.back["failed"] == 0, row.back["failed_by_kind"]
+
+
+def test_a_rollout_over_several_backups_costs_no_request_and_a_rollback_brings_the_first_release(make: Any) -> None:
+    lab = make("haproxy", "active_passive", apps=3)
+    assert_unnoticed(measured(lab.deploy("2.0.0")), "haproxy")
     assert not lab.checks("2.0.0")
     stated, record = lab.apply("rollback", release="")
     assert stated.verdict == "succeeded", stated
-    assert_unnoticed(measured(record), kind)
+    assert_unnoticed(measured(record), "haproxy")
     assert set(lab.releases().values()) == {"1.0.0"}
 
 
