@@ -73,6 +73,15 @@ def edited(content: str, old: str, new: str) -> str:
     return blank.replace(NO_GENERATION, hashlib.sha256(blank.encode()).hexdigest()[:16])
 
 
+def test_clients_that_belong_to_an_instance_that_is_killed_are_served_by_another(rigs: Rigs) -> None:
+    rig = rigs(method="ip_hash")
+    (theirs,) = upstreams(rig)
+    number = next(number for number in (0, 1) if rig.address(number) == theirs)
+    got = under_load(Load(rig.listen, rate=100), rig.instances[number].kill)
+    assert statuses(got) == {"200": len(got)}
+    assert upstreams(rig) == {rig.address(1 - number)}
+
+
 def test_an_instance_that_is_killed_costs_no_request(rigs: Rigs) -> None:
     rig = rigs()
     got = under_load(Load(rig.listen, rate=100), rig.instances[0].kill)
