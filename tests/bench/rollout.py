@@ -2,16 +2,20 @@
 
 A probe of its own sends RATE requests/s (200), a half on fresh connections and a half on kept ones, GET and POST, while release
 after release is deployed: at least three, and until FRESH (10,000) requests on fresh connections are sent. Then a rollback.
-Prints a row per strategy and exits 1 naming the rows that missed.
+Prints a row per strategy and exits 1 naming the rows that missed. Before them, as it is done without balbook: the instances behind the
+guide's NGINX and behind a HAProxy with plain checks are restarted one after the other, each as soon as the one before listens again.
 """
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import sys
+import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +29,8 @@ from balbook.probe.client import ProbeProcess
 from balbook.probe.config import ProbeConfig, Stream
 from balbook.probe.judge import Findings, acknowledged_posts, judge_posts
 from balbook.probe.samples import CLOSED_BY_RELOAD, Sample, read_samples
+from tests.bench.failover import guide, httpchk
+from tests.integration.balancer_rig import Load, Rig
 from tests.integration.rollout_lab import RolloutLab, events, measured
 
 ROWS = {
@@ -33,6 +39,7 @@ ROWS = {
     "active_active_checked": ("haproxy", "active_active_checked"),
     "active_passive haproxy": ("haproxy", "active_passive"),
 }
+PEERS = {"guide, restarts": guide, "httpchk, restarts": httpchk}
 LEAST_DEPLOYMENTS = 3
 BASELINE_S = 8
 SETTINGS: dict[str, Any] = {"probe": {"rate": 50, "baseline_s": 2, "requests": [{"method": "GET", "path": "/rooms"}]}}
@@ -93,6 +100,8 @@ def main() -> int:
     words = sys.argv[1:]
     least_fresh, rate = int((words or ["10000"])[0]), float((words[1:] or ["200"])[0])
     print(f"rolling deployments at {rate:.0f} requests/s on fresh and kept connections, 2 instances\n{HEAD}")
+    for name, begin in PEERS.items() if not words[2:] else ():
+        print(restarted(name, begin, rate), flush=True)
     missed = []
     for name in words[2:] or ROWS:
         row = measure(name, *ROWS[name], least_fresh, rate)
@@ -128,6 +137,35 @@ def measure(
         return Row(name, kind, deployments, reloads, samples, findings, twice, deploy_s, back_s, measured(back))
     finally:
         lab.down()
+
+
+def restarted(name: str, begin: Callable[[Path], AbstractContextManager[Rig]], rate: float) -> str:
+    """A row of somebody else's configuration: both instances are restarted three times, with nothing but a graceful stop."""
+
+    def restart() -> None:
+        for _ in range(LEAST_DEPLOYMENTS):
+            for backend in rig.instances:
+                backend.stop()
+                backend.start()
+                time.sleep(1)
+
+    async def under_load_of_both() -> None:
+        sending = [asyncio.create_task(load.go_on()) for load in loads]
+        await asyncio.sleep(1)
+        await asyncio.to_thread(restart)
+        await asyncio.sleep(1)
+        for load in loads:
+            load.is_ended = True
+        await asyncio.gather(*sending)
+
+    with tempfile.TemporaryDirectory(prefix="bb-") as folder, begin(Path(folder)) as rig:
+        kinds = [("GET", "/", True), ("POST", "/orders", True), ("GET", "/", False), ("POST", "/orders", False)]
+        loads = [Load(rig.listen, rate / 4, method, path, fresh, name=f"{method}{fresh}") for method, path, fresh in kinds]
+        asyncio.run(under_load_of_both())
+        executed = [i for backend in rig.instances for i in backend.executed()]
+    fresh, kept = ([a for load in loads if load.is_fresh == is_fresh for a in load.answers] for is_fresh in (True, False))
+    counts = "".join(f"{len(answers):>8,}{sum(a.is_failed for a in answers):>8}" for answers in (fresh, kept))
+    return f"{name:<24}{LEAST_DEPLOYMENTS:>12}{counts}{'-':>10}{len(executed) - len(set(executed)):>7}{'-':>12}{'-':>9}{'-':>10}{'-':>8}"
 
 
 def _deploy(lab: RolloutLab, probe: ProbeProcess, least: float) -> tuple[int, float]:
