@@ -19,6 +19,7 @@ from balbook.engine.actions import holding, is_done, perform
 from balbook.errors import BalbookError, Failed, StepFailed
 from balbook.journal import Journal
 from balbook.plan import Plan, Step
+from balbook.probe.phases import IN_SERVICE, LEAVING
 from balbook.transport import Reveal, Transport, fan_out
 
 GUARD_WITHIN_S = 5.0
@@ -232,9 +233,9 @@ class Loop:
                 self._result.why += f"\n{name} was NOT taken back: {missing}"
                 self._result.units[name] = "changed"
                 break
-            is_whole = self._undo(list(reversed(unit)))
+            is_whole, service = self._undo(list(reversed(unit)))
             self._result.units[name] = "taken back" if is_whole else "NOT taken back"
-            state = "was taken back to what it was" if is_whole else "could NOT be taken back; look at it now"
+            state = "was taken back to what it was" if is_whole else f"could NOT be taken back; look at it now{service}"
             self._result.why += f"\n{name} {state}"
             if not is_whole:
                 break  # the others serve; one that does not is enough
@@ -252,22 +253,43 @@ class Loop:
             return exc.message.rpartition(": capacity floor: ")[2] + "; it serves on as it is"
         return ""
 
-    def _undo(self, steps: Sequence[Step]) -> bool:
-        """Takes the steps back, each as far as it goes; False where one could not be undone."""
-        is_whole = True
+    def _undo(self, steps: Sequence[Step]) -> tuple[bool, str]:
+        """Takes the steps back, each as far as it goes; whether all were, and else whether the unit is in service.
+
+        What did not come back is not put back into service, unless nobody else serves.
+        """
+        is_whole, is_back, service = True, True, ""
         for step in steps:
             if not step.undo:
                 continue
-            self._journal.append("undo_started", step=step.id, host=step.host)
-            started = self._monotonic()
-            outcome, tail = "undone", ""
-            try:
-                for action in step.undo:
-                    tail = perform(self._transport, step.host, action).tail(TAIL_LINES)
-            except BalbookError as exc:
-                outcome, tail, is_whole = "undo_failed", str(exc), False
-            self._finish(step, outcome, started, tail=tail)
-        return is_whole
+            if not is_back and _state_of(step) == LEAVING:
+                others = holding(self._transport, step.guards)
+                service = "; it was left out of service" if others else "; it is in service all the same, since nobody else serves"
+                if others:
+                    continue
+            if not self._undo_step(step):
+                is_whole = False
+                # One that does not leave the balancer may yet come back; all else is a part of what it was.
+                is_back = is_back and _state_of(step) in IN_SERVICE
+        return is_whole, service
+
+    def _undo_step(self, step: Step) -> bool:
+        """Takes one step back; False where it could not be undone."""
+        self._journal.append("undo_started", step=step.id, host=step.host)
+        started = self._monotonic()
+        outcome, tail = "undone", ""
+        try:
+            for action in step.undo:
+                tail = perform(self._transport, step.host, action).tail(TAIL_LINES)
+        except BalbookError as exc:
+            outcome, tail = "undo_failed", str(exc)
+        self._finish(step, outcome, started, tail=tail)
+        return outcome == "undone"
+
+
+def _state_of(step: Step) -> str:
+    """What its phase says of its instances; see `probe.phases`."""
+    return step.phase.partition(" ")[2]
 
 
 def _said_by(exc: BalbookError) -> str:

@@ -1,8 +1,8 @@
 """Marks on the probe's time line: the phases before, during, after, and what happened to which instance.
 
 A mark's name is a phase (`before`, `during`, `after`), or an instance and its state (`app1:9090 draining`). An instance
-is out of service from its first mark on until one that says `serving`, `readmitted`, `up`, or `new` (it serves the new
-release). Other marks (`stage`, `settle`) are kept, and belong to no instance.
+is out of service from its first mark on (`draining` where a balancer sends it no more) until one that says `serving`,
+`readmitted`, `up`, or `new` (it serves the new release). Other marks (`stage`, `settle`) are kept, and belong to no instance.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PHASES = ("before", "during", "after")
+LEAVING = "draining"
 IN_SERVICE = ("serving", "readmitted", "up", "new")
 FILE = "phases.json"
 

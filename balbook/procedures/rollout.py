@@ -85,12 +85,11 @@ def final_configuration(site: Site, seen: Seen) -> list[Step]:
 def floor_guards(site: Site, seen: Seen, states: Mapping[str, State], leaving: Sequence[Instance]) -> tuple[tuple[Guard, ...], int]:
     """The capacity floor: of the other instances in service that many must be healthy; none where the leaving ones are dead anyway."""
     application = site.application
-    if not any(seen.is_serving(i) for i in leaving):
-        return (), 0
+    needed = application.floor if any(seen.is_serving(i) for i in leaving) else 0
     gone = {i.name for i in leaving}
     others = [i for i in application.instances if i.name not in gone and (seen.front is None or states.get(i.name) == "up")]
     check = application.health
-    return tuple(Guard(i.host, health.is_healthy(i.port, check.path, check.expect)) for i in others), application.floor
+    return tuple(Guard(i.host, health.is_healthy(i.port, check.path, check.expect)) for i in others), needed
 
 
 def _batches(seen: Seen, waiting: Sequence[Instance], pace: Pace) -> list[list[Instance]]:

@@ -125,6 +125,31 @@ def test_a_release_that_never_becomes_healthy_goes_back_and_ends_the_rollout(tmp
     assert f"prove {'app1'}" not in outcomes(journal)
 
 
+@pytest.mark.parametrize("is_sick_before", [False, True])
+def test_one_whose_old_release_does_not_become_healthy_again_is_left_out_of_service(tmp_path: Path, is_sick_before: bool) -> None:
+    fleet = fleet_with(tmp_path, "1.0.0")
+    publish(fleet.inventory, "2.0.0")
+    if is_sick_before:
+        fleet.answers["app1", "balbook-is-healthy"] = 1
+    plan = make_plan(fleet)
+    fleet.answers["app1", "balbook-is-healthy"] = 1
+    applied = carry_out(fleet, plan, Journal(tmp_path / "sick"))
+    assert "app1:9090 could NOT be taken back; look at it now; it was left out of service" in applied.why
+    assert applied.units["app1:9090"] == "NOT taken back"
+    assert fleet.serving("hotel") == ["app2:9090"]
+    assert fleet.running("hotel")["app1:9090"].startswith("1.0.0"), "it runs, for whoever looks at it"
+
+
+def test_the_only_one_is_put_back_into_service_whatever_it_answers(tmp_path: Path) -> None:
+    fleet = fleet_with(tmp_path, "1.0.0", hosts=1, capacity_floor=0)
+    publish(fleet.inventory, "2.0.0")
+    plan = make_plan(fleet)
+    fleet.answers["app1", "balbook-is-healthy"] = 1
+    applied = carry_out(fleet, plan, Journal(tmp_path / "sick"))
+    assert "app1:9090 could NOT be taken back; look at it now; it is in service all the same, since nobody else serves" in applied.why
+    assert fleet.serving("hotel") == ["app1:9090"]
+
+
 def test_the_next_plan_after_a_failure_begins_with_what_was_staged(tmp_path: Path) -> None:
     fleet = fleet_with(tmp_path, "1.0.0")
     publish(fleet.inventory, "2.0.0")
