@@ -7,6 +7,7 @@ own process, the runner), each under a lock on the file.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -21,6 +22,7 @@ from balbook.plan import canonical
 
 VERSION = 1
 START = "0" * 64
+UNWRITABLE = "Is there space on this machine's disk, and may you write there? Nothing is done that the journal does not announce."
 Event = dict[str, Any]
 
 
@@ -47,7 +49,13 @@ class Journal:
         self._clean = clean
 
     def append(self, event: str, **fields: Any) -> Event:
-        """Write one event and flush it to disk; returns it as written."""
+        """Write one event and flush it to disk; returns it as written. Raises Failed where it cannot be."""
+        try:
+            return self._append(event, fields)
+        except OSError as exc:
+            raise Failed(f"{self.path} cannot be written: {exc.strerror or exc}", advice=UNWRITABLE) from exc
+
+    def _append(self, event: str, fields: Mapping[str, Any]) -> Event:
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
@@ -58,7 +66,9 @@ class Journal:
             line = canonical(written) + b"\n"
             # A crash may have left the start of a line behind the last whole one; it is cut off before writing on.
             os.ftruncate(fd, end)
-            os.pwrite(fd, line, end)
+            if os.pwrite(fd, line, end) < len(line):
+                os.ftruncate(fd, end)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(fd)
         finally:
             os.close(fd)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -65,6 +67,33 @@ def test_a_cut_last_line_is_seen_and_written_over(tmp_path: Path) -> None:
     assert [e["event"] for e in journal.events()] == ["run_opened", "planned"]
     journal.append("resumed")
     assert [e["event"] for e in verify(path)] == ["run_opened", "planned", "resumed"]
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_what_a_full_disk_does_not_take_is_told_with_advice_and_leaves_a_whole_chain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_cut: bool
+) -> None:
+    path = tmp_path / "j"
+    lines = three_events(path)
+    write = os.pwrite
+
+    def full(fd: int, data: bytes, at: int) -> int:
+        if is_cut:
+            return write(fd, data[:20], at)  # as much as there was room for
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("balbook.journal.os.pwrite", full)
+        with pytest.raises(Failed, match="No space left on device") as caught:
+            Journal(path).append("step_started")
+    assert "space" in caught.value.advice
+    assert path.read_bytes().splitlines() == lines
+    assert len(verify(path)) == 3
+
+
+def test_a_journal_whose_folder_is_gone_is_told_as_well(tmp_path: Path) -> None:
+    with pytest.raises(Failed, match="No such file"):
+        Journal(tmp_path / "gone" / "j").append("run_opened")
 
 
 def test_a_journal_that_is_nothing_but_a_cut_line_begins_anew(tmp_path: Path) -> None:

@@ -8,14 +8,15 @@ done again, so that a plan can be resumed.
 
 from __future__ import annotations
 
-import threading
+import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from balbook.command import Result
 from balbook.engine.actions import holding, is_done, perform
+from balbook.engine.ending import Applied, StopRequest, defect
+from balbook.engine.order import batches, earlier, units_in_order
 from balbook.errors import BalbookError, Failed, StepFailed
 from balbook.journal import Journal
 from balbook.plan import Plan, Step
@@ -25,47 +26,6 @@ from balbook.transport import Reveal, Transport, fan_out
 GUARD_WITHIN_S = 5.0
 TAIL_LINES = 60
 MAX_TAIL = 4000
-ON_REQUEST = "on request"
-
-
-class StopRequest:
-    """A request to end in a safe state; the first reason stands."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-        self.why = ""
-
-    def ask(self, why: str) -> bool:
-        """Ask to stop; False where somebody asked before."""
-        if self._event.is_set():
-            return False
-        self.why = why
-        self._event.set()
-        return True
-
-    @property
-    def is_asked(self) -> bool:
-        return self._event.is_set()
-
-    @property
-    def told(self) -> str:
-        """`stopped on request (Stop safely)`, or `stopped: ` with another reason."""
-        return f"stopped {self.why}" if self.why.startswith(ON_REQUEST) else f"stopped: {self.why}"
-
-
-@dataclass
-class Applied:
-    """What applying a plan came to.
-
-    `changes`: steps that changed something and stand. `outcomes` by step. `units`: what became of each unit, `changed`,
-    `already`, `taken back`, `NOT taken back` or `not reached`.
-    """
-
-    verdict: str = "succeeded"
-    changes: int = 0
-    why: str = ""
-    outcomes: dict[str, str] = field(default_factory=dict)
-    units: dict[str, str] = field(default_factory=dict)
 
 
 class _Ended(Failed):
@@ -75,7 +35,8 @@ class _Ended(Failed):
 class Loop:
     """Applies one plan. `on_phase` hears the phase of each step before it begins, `is_spent` may end the rollout.
 
-    `reveal` reads the secrets of what is done on this machine; those of hosts are the transport's.
+    `reveal` reads the secrets of what is done on this machine; those of hosts are the transport's. `applied` is what it writes
+    down what became of the plan in, as it goes on.
     """
 
     def __init__(
@@ -89,29 +50,34 @@ class Loop:
         is_spent: Callable[[], str] = lambda: "",
         monotonic: Callable[[], float] = time.monotonic,
         reveal: Reveal | None = None,
+        applied: Applied | None = None,
     ) -> None:
         self._plan, self._transport, self._journal, self._stop = plan, transport, journal, stop
         self._on_phase, self._is_spent, self._monotonic, self._reveal = on_phase, is_spent, monotonic, reveal
-        self._finished, self._interrupted = _earlier(journal, plan.digest)
+        self._finished, self._interrupted = earlier(journal, plan.digest)
         self._begun: list[Step] = []
         self._unit: list[Step] = []
         self._completed: list[list[Step]] = []
-        self._result = Applied(units={step.unit: "not reached" for step in plan.steps if step.unit})
+        self._result = applied or Applied()
+        self._result.units |= {step.unit: "not reached" for step in plan.steps if step.unit}
 
     def apply(self) -> Applied:
-        """All units in order, until one fails or a stop is asked for."""
-        for unit in _units(self._plan.steps):
-            try:
+        """All units in order, until one fails or a stop is asked for; a defect is raised once the unit in hand was taken back."""
+        try:
+            for unit in units_in_order(self._plan.steps):
                 self._carry_out(unit)
-            except BalbookError as exc:
-                self._give_up(exc)
-                break
-        self._result.changes = sum(outcome == "changed" for outcome in self._result.outcomes.values())
+        except BalbookError as exc:
+            self._give_up(str(exc))
+        except Exception as exc:
+            self._give_up(defect(exc))
+            raise
+        finally:
+            self._result.changes = sum(outcome == "changed" for outcome in self._result.outcomes.values())
         return self._result
 
     def _carry_out(self, unit: list[Step]) -> None:
         self._begun, self._unit = [], unit
-        for batch in _batches(unit):
+        for batch in batches(unit):
             self._go_on_or_end()
             if len(batch) == 1:
                 self._step(batch[0])
@@ -217,16 +183,15 @@ class Loop:
             tail=_last_lines(tail),
         )
 
-    def _give_up(self, exc: BalbookError) -> None:
+    def _give_up(self, why: str) -> None:
         """Takes the unit in hand back, and the units before it where the plan wants that and nobody merely asked to stop."""
-        self._result.verdict = "failed"
-        self._result.why = str(exc)
+        self._result.fail(why)
         in_hand = self._begun if self._begun and self._begun[0].unit else []
         taken = [in_hand] if in_hand else []
         if self._plan.settings.get("rollout", {}).get("on_failure") == "rollback" and not self._stop.is_asked:
             taken += [unit for unit in reversed(self._completed) if unit and self._result.units[unit[0].unit] == "changed"]
         elif self._completed:
-            self._journal.append("paused", why=str(exc), done=[unit[0].unit for unit in self._completed if unit])
+            self._note("paused", why=why, done=[unit[0].unit for unit in self._completed if unit])
         for unit in taken:
             name = unit[0].unit
             if (unit is not in_hand or self._is_in_service()) and (missing := self._missing_to_take_back(unit)):
@@ -275,16 +240,22 @@ class Loop:
 
     def _undo_step(self, step: Step) -> bool:
         """Takes one step back; False where it could not be undone."""
-        self._journal.append("undo_started", step=step.id, host=step.host)
+        self._note("undo_started", step=step.id, host=step.host)
         started = self._monotonic()
         outcome, tail = "undone", ""
         try:
             for action in step.undo:
                 tail = perform(self._transport, step.host, action).tail(TAIL_LINES)
-        except BalbookError as exc:
-            outcome, tail = "undo_failed", str(exc)
-        self._finish(step, outcome, started, tail=tail)
+        except Exception as exc:  # whatever it is, the other steps are taken back
+            outcome, tail = "undo_failed", str(exc) if isinstance(exc, BalbookError) else defect(exc)
+        with contextlib.suppress(Failed):
+            self._finish(step, outcome, started, tail=tail)
         return outcome == "undone"
+
+    def _note(self, event: str, **about: Any) -> None:
+        """Journals what is done to take something back; where the journal cannot be written, that goes on."""
+        with contextlib.suppress(Failed):
+            self._journal.append(event, **about)
 
 
 def _state_of(step: Step) -> str:
@@ -301,30 +272,3 @@ def _said_by(exc: BalbookError) -> str:
 def _last_lines(text: str) -> str:
     """At most 4,000 characters at the end, whole lines only: half a secret would not be recognised by the scrubber."""
     return text if len(text) <= MAX_TAIL else text[-MAX_TAIL:].partition("\n")[2]
-
-
-def _units(steps: Sequence[Step]) -> Iterator[list[Step]]:
-    """Neighbours of one unit together; steps without a unit by group, or alone."""
-    for _, group in groupby(steps, key=lambda s: ("unit", s.unit) if s.unit else ("group", s.group) if s.group else ("step", s.id)):
-        yield list(group)
-
-
-def _batches(unit: Sequence[Step]) -> Iterator[list[Step]]:
-    for _, group in groupby(unit, key=lambda s: ("group", s.group) if s.group else ("step", s.id)):
-        yield list(group)
-
-
-def _earlier(journal: Journal, digest: str) -> tuple[dict[str, str], set[str]]:
-    """Steps of this very plan by an earlier process: finished ones whose effect stands, and those it died in."""
-    outcomes: dict[str, str] = {}
-    is_this_plan = False
-    for event in journal.events():
-        match event["event"]:
-            case "apply_started":
-                is_this_plan = event.get("digest") == digest
-            case "step_started" | "undo_started" if is_this_plan:
-                outcomes[event["step"]] = "interrupted"
-            case "step_finished" if is_this_plan:
-                outcomes[event["step"]] = event["outcome"]
-    finished = {step: outcome for step, outcome in outcomes.items() if outcome in ("changed", "already")}
-    return finished, {step for step, outcome in outcomes.items() if outcome == "interrupted"}

@@ -10,7 +10,7 @@ from typing import Any
 
 from balbook import transport as transports
 from balbook.commands import process
-from balbook.engine.loop import Applied
+from balbook.engine.ending import Applied
 from balbook.errors import BalbookError, Failed
 from balbook.inventory.models import ProbeRequest
 from balbook.journal import Journal

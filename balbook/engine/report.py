@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from balbook import notice
-from balbook.engine.loop import Applied
+from balbook.engine.ending import Applied
 from balbook.inventory import Inventory
 from balbook.journal import Event, Journal
 from balbook.plan import Plan
@@ -32,10 +32,15 @@ class Reporter:
         self._tell("started", {"changes": len(plan.pending)})
 
     def end(self, applied: Applied, exit_status: int | None = None) -> None:
-        """Writes `apply_finished`; then others are told."""
+        """Writes `apply_finished`; then others are told, also where it cannot be written."""
         status = EXIT_STATUS.get(applied.verdict, 1) if exit_status is None else exit_status
         about = {"verdict": applied.verdict, "changes": applied.changes, "why": applied.why, "units": applied.units}
-        self._journal.append("apply_finished", exit_status=status, **about)
+        try:
+            self._journal.append("apply_finished", exit_status=status, **about)
+        finally:
+            self._tell_end(applied, about)
+
+    def _tell_end(self, applied: Applied, about: Mapping[str, Any]) -> None:
         if paused := next((e for e in self._journal.events()[self._position :] if e["event"] == "paused"), None):
             self._tell("paused", {"why": paused["why"], "done": paused["done"]})
         self._tell("verdict", {**about, "seconds": round(time.monotonic() - self._began, 3)})

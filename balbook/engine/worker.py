@@ -23,7 +23,8 @@ from balbook import transport as transports
 from balbook.command import SecretRef
 from balbook.engine.budget import Budget
 from balbook.engine.downtime import note_downtime
-from balbook.engine.loop import ON_REQUEST, Applied, Loop, StopRequest
+from balbook.engine.ending import ON_REQUEST, Applied, StopRequest, defect
+from balbook.engine.loop import Loop
 from balbook.engine.measure import Measurement, nothing_measured
 from balbook.engine.process import find, is_stop_requested, write_pid
 from balbook.engine.report import Reporter
@@ -50,19 +51,27 @@ def main(argv: list[str]) -> int:
     if is_stop_requested(run_dir):
         _ask(stop, journal, "asked before the first step")
     reporter = Reporter(journal, journal.last("run_opened") or {})
+    applied, exit_status, status = Applied(), None, 0
     try:
-        reporter.end(_apply(run_dir, journal, stop, scrubber, reporter))
+        _apply(run_dir, journal, stop, scrubber, reporter, applied)
     except BalbookError as exc:
-        reporter.end(Applied("failed", 0, str(exc)), exc.exit_status)
+        applied.fail(str(exc))
+        exit_status = exc.exit_status
     except Exception as exc:
         # A defect of ours must end in a stated verdict too; the traceback is for whoever mends it.
         traceback.print_exc()
-        reporter.end(Applied("failed", 0, f"defect in balbook: {type(exc).__name__}: {exc}"))
-        return 1
-    return 0
+        applied.fail(defect(exc))
+        status = 1
+    try:
+        reporter.end(applied, exit_status)
+    except BalbookError as exc:
+        print(f"{applied.verdict}: {applied.why}\n{exc}", file=sys.stderr)  # the journal has no end: the run counts as lost
+        status = 1
+    return status
 
 
-def _apply(run_dir: Path, journal: Journal, stop: StopRequest, scrubber: Scrubber, reporter: Reporter) -> Applied:
+def _apply(run_dir: Path, journal: Journal, stop: StopRequest, scrubber: Scrubber, reporter: Reporter, applied: Applied) -> None:
+    """Applies the plan; what came of it stands in `applied`, also where this raises."""
     opened = journal.last("run_opened") or {}
     plan = plan_from(json.loads((run_dir / "plan.json").read_text(encoding="utf-8")))
     _require_shown(plan, journal)
@@ -76,12 +85,10 @@ def _apply(run_dir: Path, journal: Journal, stop: StopRequest, scrubber: Scrubbe
         journal.append("apply_started", digest=plan.digest, pid=os.getpid(), steps=len(plan.steps))
         reporter.begin(inventory, plan, reveal)
         with _leased(transport, plan, opened, journal, stop, run_dir), _measured(run_dir, plan, journal, opened) as measurement:
-            budget = Budget(plan.settings.get("rollout", {}), measurement)
-            loop = Loop(plan, transport, journal, stop, on_phase=measurement.phase, is_spent=budget.is_spent, reveal=reveal)
-            applied = loop.apply()
+            is_spent = Budget(plan.settings.get("rollout", {}), measurement).is_spent
+            Loop(plan, transport, journal, stop, on_phase=measurement.phase, is_spent=is_spent, reveal=reveal, applied=applied).apply()
             measurement.finish(applied, transport)
             note_downtime(plan, journal)
-            return applied
     finally:
         transport.close()
 
@@ -167,8 +174,10 @@ def asked(journal: Journal, number: signal.Signals) -> str:
 def _watch_controller(stop: StopRequest, journal: Journal) -> None:
     while os.read(0, 4096):
         pass
-    journal.append("controller_gone")
-    _ask(stop, journal, "the controller is gone")
+    try:
+        journal.append("controller_gone")
+    finally:
+        _ask(stop, journal, "the controller is gone")
 
 
 def _ask(stop: StopRequest, journal: Journal, why: str) -> None:

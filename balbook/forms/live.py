@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from balbook.engine.loop import ON_REQUEST
+from balbook.engine.ending import ON_REQUEST
 from balbook.inventory import Inventory
 from balbook.journal import Event
 from balbook.plan import Plan, Step

@@ -17,8 +17,8 @@ from balbook.testing.transport import Answer, FakeTransport, arguments_of, name_
 REFUSED_SHA256 = 65
 
 
-class InvariantBroken(AssertionError):
-    """The fleet was in a state that balbook promises never to bring about."""
+class InvariantBroken(BaseException):
+    """The fleet was in a state that balbook promises never to bring about; no code of balbook catches it."""
 
 
 class FakeFleet(FakeTransport):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import pytest
 
 from balbook.command import Command, Result
 from balbook.engine import loop
-from balbook.engine.loop import Applied, Loop, StopRequest
+from balbook.engine.ending import Applied, StopRequest
+from balbook.engine.loop import Loop
 from balbook.errors import HostUnreachable
-from balbook.journal import Journal, verify
+from balbook.journal import Event, Journal, verify
 from balbook.plan import Guard, Plan, Run, Step, Upload, Wait
 from balbook.testing import Died, DyingJournal, FakeFleet, FakeTransport
 from tests.small_fleet import carry_out, fleet_with, make_plan, outcomes, publish
@@ -76,6 +78,44 @@ def test_a_step_whose_verification_fails_is_undone_too(path: Path) -> None:
     transport = FakeTransport({"one!": 1})
     assert apply(transport, [step("one", unit="a")], path).verdict == "failed"
     assert transport.names() == ["one", "one!", "un-one"]
+
+
+class FullDisk(Journal):
+    """Nothing can be written any more once `step` is to begin."""
+
+    def __init__(self, path: Path, step: str) -> None:
+        super().__init__(path)
+        self.step, self.is_full = step, False
+
+    def _append(self, event: str, fields: Mapping[str, Any]) -> Event:
+        self.is_full = self.is_full or (event == "step_started" and fields["step"] == self.step)
+        if self.is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super()._append(event, fields)
+
+
+def test_a_unit_is_undone_where_its_journal_cannot_be_written_any_more(path: Path) -> None:
+    transport = FakeTransport()
+    applied = apply(transport, [step(n, unit="a") for n in ("one", "two", "three")], path, journal=FullDisk(path, "three"))
+    assert transport.names() == ["one", "one!", "two", "two!", "un-two", "un-one"]
+    assert (applied.verdict, applied.changes, applied.units) == ("failed", 0, {"a": "taken back"})
+    assert "No space left on device" in applied.why
+
+
+def test_a_unit_is_undone_where_a_defect_ends_it_and_the_defect_is_raised(path: Path) -> None:
+    transport = FakeTransport({"two": lambda host, command: {}["nobody"]})
+    applied = Applied()
+    with pytest.raises(KeyError):
+        apply(transport, [step(n, unit="a") for n in ("one", "two")], path, applied=applied)
+    assert transport.names() == ["one", "one!", "two", "un-two", "un-one"]
+    assert (applied.verdict, applied.units) == ("failed", {"a": "taken back"})
+    assert applied.why == "defect in balbook: KeyError: 'nobody'\na was taken back to what it was"
+
+
+def test_a_defect_in_undoing_does_not_keep_the_others_from_being_undone(path: Path) -> None:
+    transport = FakeTransport({"three": 1, "un-two": lambda host, command: {}["nobody"]})
+    applied = apply(transport, [step(n, unit="a") for n in ("one", "two", "three")], path)
+    assert applied.outcomes == {"three": "undone", "two": "undo_failed", "one": "undone"}
 
 
 def test_what_was_so_before_is_not_undone(path: Path) -> None:

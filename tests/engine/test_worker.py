@@ -1,0 +1,94 @@
+"""The run's process: how it ends, whatever happened to it."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from balbook import transport as transports
+from balbook.engine import worker
+from balbook.journal import Journal
+from balbook.testing import FakeFleet
+from tests.small_fleet import edit_inventory, fleet_with, make_plan, publish
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeFleet:
+    """`hotel` 1.0.0 runs without a balancer, 2.0.0 is in the store; signals and streams are left alone."""
+    fleet = fleet_with(tmp_path, "1.0.0", balancer=False)
+    publish(fleet.inventory, "2.0.0")
+    monkeypatch.setattr(transports, "connect", lambda *args: fleet)
+    monkeypatch.setattr(worker, "_listen", lambda stop, journal: None)
+    monkeypatch.setattr(worker, "ScrubbedStream", lambda stream, scrubber: stream)
+    return fleet
+
+
+@pytest.fixture
+def run_dir(fleet: FakeFleet, tmp_path: Path) -> Path:
+    """The folder of a run that is about to apply its plan."""
+    return begun(fleet, tmp_path / "records" / "20260131-hot_deploy-r1", "r1")
+
+
+def begun(fleet: FakeFleet, run_dir: Path, run_id: str) -> Path:
+    run_dir.mkdir(parents=True)
+    plan = make_plan(fleet)
+    (run_dir / "plan.json").write_text(json.dumps(plan.data()))
+    journal = Journal(run_dir / "journal.jsonl")
+    who = {"user": "ann", "host": "laptop"}
+    journal.append("run_opened", run_id=run_id, who=who, inventory={"path": str(fleet.inventory.path)}, reason="new prices")
+    journal.append("planned", digest=plan.digest, changes=len(plan.pending), steps=len(plan.steps), unmet=0)
+    return run_dir
+
+
+def ended(run_dir: Path) -> dict[str, Any]:
+    return Journal(run_dir / "journal.jsonl").last("apply_finished") or {}
+
+
+def test_a_plan_is_applied_and_its_end_is_journaled(fleet: FakeFleet, run_dir: Path) -> None:
+    assert worker.main([str(run_dir)]) == 0
+    assert (ended(run_dir)["verdict"], ended(run_dir)["why"], ended(run_dir)["exit_status"]) == ("succeeded", "", 0)
+    assert ended(run_dir)["units"] == {"app1:9090": "changed", "app2:9090": "changed"}
+
+
+def test_a_defect_ends_in_a_stated_verdict_that_says_what_was_taken_back(fleet: FakeFleet, run_dir: Path) -> None:
+    fleet.answers["app2", "process-start"] = breaks_once(fleet, lambda: KeyError("nobody"))
+    assert worker.main([str(run_dir)]) == 1
+    assert "defect in balbook: KeyError: 'nobody'\napp2:9090 was taken back to what it was" in ended(run_dir)["why"]
+    assert ended(run_dir)["why"].count("defect") == 1
+    assert set(ended(run_dir)["units"].values()) == {"taken back"}
+    assert {r.rpartition("-")[0] for r in fleet.running("hotel").values()} == {"1.0.0"}
+
+
+def test_a_full_disk_takes_the_unit_back_and_others_are_told_all_the_same(
+    fleet: FakeFleet, run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit_inventory(fleet, notify={"command": ["sh", "-c", "cat >> told"]})
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    fleet.answers["app1", "process-stop"] = breaks_once(fleet, lambda: monkeypatch.setattr("balbook.journal.os.pwrite", full))
+    assert worker.main([str(run_dir)]) == 1
+    assert set(fleet.running("hotel")) == {"app1:9090", "app2:9090"}
+    assert {r.rpartition("-")[0] for r in fleet.running("hotel").values()} == {"1.0.0"}
+    assert "No space left on device" in capsys.readouterr().err
+    told = [json.loads(line) for line in (tmp_path / "told").read_text().splitlines()]
+    assert (told[-1]["what"], told[-1]["verdict"], told[-1]["units"]["app1:9090"]) == ("verdict", "failed", "taken back")
+
+
+def breaks_once(fleet: FakeFleet, what: Callable[[], Exception | None]) -> Any:
+    """Something happens when this command comes; from then on it is answered as the fleet does."""
+
+    def answer(host: str, command: Any) -> Any:
+        for key in [key for key, value in fleet.answers.items() if value is answer]:
+            del fleet.answers[key]
+        if error := what():
+            raise error
+        return fleet.answer(host, command)
+
+    return answer
