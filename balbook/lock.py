@@ -1,7 +1,8 @@
 """The lease on an application: one deployment at a time, from whatever machine.
 
 It lives on a host of the application, so two controllers see the same one. The holder renews it; a lease that nobody
-renewed for `STALE_S` seconds is taken over, and who held it is recorded.
+renewed for `STALE_S` seconds is taken over, and who held it is recorded. A holder that could not renew it for `FENCE_S`
+seconds gives up, with time left for what it has in hand.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -19,6 +21,7 @@ from balbook.transport import Transport
 
 HEARTBEAT_S = 5.0
 STALE_S = 45
+FENCE_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -45,20 +48,55 @@ class LeasePlace:
     directory: str
 
 
+class Lease:
+    """A lease that is held; `taken_from` is the stale holder that it was taken from, if any."""
+
+    def __init__(self, transport: Transport, place: LeasePlace, lease_id: str, holder: Mapping[str, str]) -> None:
+        self._transport, self._place, self._id = transport, place, lease_id
+        self._renewed_s = time.monotonic()
+        self.taken_from = acquire(transport, place, lease_id, holder)
+
+    @property
+    def silent_s(self) -> float:
+        """How long its host may not have heard of us."""
+        return time.monotonic() - self._renewed_s
+
+    def renew(self) -> bool:
+        """One heartbeat; False where the lease is another's by now, or nobody's. Raises HostError or DeadlineExceeded."""
+        began_s = time.monotonic()
+        result = self._transport.execute(self._place.host, lease.renew(self._place.directory, self._id))
+        if result.status == 0:
+            self._renewed_s = began_s
+        return result.status != lease.NOT_OURS
+
+    def lost(self) -> str:
+        """Why it may be another's, asked of its host right now; empty: it is ours. Silence counts once it may be stale."""
+        try:
+            if not self.renew():
+                other = show(self._transport, self._place)
+                whose = f"is held by {other.who} (run {other.run_id})" if other else "was taken away"
+                return f"the lock on {self._place.application} {whose}"
+        except BalbookError:
+            pass
+        is_stale = self.silent_s > STALE_S
+        return f"the lock on {self._place.application} could not be renewed for {self.silent_s:.0f} s" if is_stale else ""
+
+
 @contextlib.contextmanager
 def held(
     transport: Transport, place: LeasePlace, lease_id: str, holder: Mapping[str, str], on_lost: Callable[[str], None]
-) -> Iterator[Holder | None]:
-    """Holds the lease meanwhile, with a heartbeat; yields the stale holder that it was taken from, if any.
+) -> Iterator[Lease]:
+    """Holds the lease meanwhile, with a heartbeat.
 
-    Raises Refused naming the holder. `on_lost` is called (from the heartbeat's thread) where the lease is lost.
+    Raises Refused naming the holder. `on_lost` is called (from another thread) where the lease is lost, or will soon be.
     """
-    taken_from = acquire(transport, place, lease_id, holder)
+    mine = Lease(transport, place, lease_id, holder)
     stop = threading.Event()
-    beat = threading.Thread(target=_renew, args=(transport, place, lease_id, stop, on_lost), daemon=True)
+    beat = threading.Thread(target=_renew, args=(mine, place, stop, on_lost), daemon=True)
     beat.start()
+    threading.Thread(target=_fence, args=(mine, place, stop, on_lost), daemon=True).start()
     try:
-        yield taken_from
+        yield mine
     finally:
         stop.set()
         beat.join(timeout=HEARTBEAT_S)
@@ -115,13 +153,21 @@ def read_holder(line: str) -> Holder:
     )
 
 
-def _renew(transport: Transport, place: LeasePlace, lease_id: str, stop: threading.Event, on_lost: Callable[[str], None]) -> None:
+def _renew(mine: Lease, place: LeasePlace, stop: threading.Event, on_lost: Callable[[str], None]) -> None:
     """A heartbeat that cannot be sent is tried again; one that is refused means that the lease was taken away."""
     while not stop.wait(HEARTBEAT_S):
         try:
-            result = transport.execute(place.host, lease.renew(place.directory, lease_id))
+            is_ours = mine.renew()
         except BalbookError:
             continue
-        if result.status == lease.NOT_OURS:
+        if not is_ours:
             on_lost(f"the lock on {place.application} was taken away")
+            return
+
+
+def _fence(mine: Lease, place: LeasePlace, stop: threading.Event, on_lost: Callable[[str], None]) -> None:
+    """Whoever is not heard of gives up before others may take the lease over; a heartbeat may hang, so this is apart from it."""
+    while not stop.wait(max(0.0, FENCE_S - mine.silent_s)):
+        if mine.silent_s >= FENCE_S:
+            on_lost(f"the lock on {place.application} could not be renewed for {FENCE_S:g} s")
             return

@@ -199,6 +199,49 @@ def test_a_heartbeat_that_cannot_be_sent_is_tried_again(place: LeasePlace, monke
     assert lost == []
 
 
+def test_a_holder_that_nobody_hears_gives_up_before_others_may_take_over(place: LeasePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert lock.FENCE_S + 2 * lock.HEARTBEAT_S < lock.STALE_S
+    monkeypatch.setattr(lock, "HEARTBEAT_S", 0.01)
+    monkeypatch.setattr(lock, "FENCE_S", 0.2)
+    hangs, may_end = threading.Event(), threading.Event()
+
+    def answer(host: str, command: Command) -> Result:
+        if "renew" in command.argv and hangs.is_set():
+            may_end.wait(20)  # a heartbeat that hangs keeps nobody from giving up
+            raise HostUnreachable(host, "no route")
+        return Result(0)
+
+    lost: list[str] = []
+    with lock.held(FakeTransport(otherwise=answer), place, "r1", HOLDER, on_lost=lost.append):
+        time.sleep(0.4)
+        assert lost == [], "it is heard"
+        hangs.set()
+        began = time.monotonic()
+        until(lambda: bool(lost))
+        assert time.monotonic() - began < 2
+        may_end.set()
+    assert lost == ["the lock on hotel could not be renewed for 0.2 s"]
+
+
+def test_whose_it_is_by_now_is_asked_of_its_host(transport: FakeTransport, place: LeasePlace) -> None:
+    mine = lock.Lease(transport, place, "r1", HOLDER)
+    assert mine.lost() == ""
+    lock.take_away(transport, place)
+    assert mine.lost() == "the lock on hotel was taken away"
+    lock.acquire(transport, place, "r2", {**HOLDER, "run_id": "r2", "who": "eve@elsewhere"})
+    assert mine.lost() == "the lock on hotel is held by eve@elsewhere (run r2)"
+
+
+def test_one_whose_host_cannot_be_asked_is_ours_until_it_may_be_stale(place: LeasePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    transport = FakeTransport()
+    mine = lock.Lease(transport, place, "r1", HOLDER)
+    transport.otherwise = HostUnreachable("lb1", "no route")
+    assert mine.lost() == ""
+    monkeypatch.setattr(lock, "STALE_S", 0)
+    time.sleep(0.01)
+    assert "could not be renewed" in mine.lost()
+
+
 @pytest.mark.parametrize("line", ["", "7", "x {", '3 {"who": 1}'])
 def test_a_damaged_holder_line_is_read_as_far_as_it_goes(line: str) -> None:
     assert lock.read_holder(line).reason == ""

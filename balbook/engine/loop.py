@@ -35,6 +35,7 @@ class _Ended(Failed):
 class Loop:
     """Applies one plan. `on_phase` hears the phase of each step before it begins, `is_spent` may end the rollout.
 
+    `is_lost` says why another may be at work on the hosts by now; then they are left as they are, since nothing is ours to undo.
     `reveal` reads the secrets of what is done on this machine; those of hosts are the transport's. `applied` is what it writes
     down what became of the plan in, as it goes on.
     """
@@ -48,12 +49,13 @@ class Loop:
         *,
         on_phase: Callable[[str], None] = lambda phase: None,
         is_spent: Callable[[], str] = lambda: "",
+        is_lost: Callable[[], str] = lambda: "",
         monotonic: Callable[[], float] = time.monotonic,
         reveal: Reveal | None = None,
         applied: Applied | None = None,
     ) -> None:
         self._plan, self._transport, self._journal, self._stop = plan, transport, journal, stop
-        self._on_phase, self._is_spent, self._monotonic, self._reveal = on_phase, is_spent, monotonic, reveal
+        self._on_phase, self._is_spent, self._is_lost, self._monotonic, self._reveal = on_phase, is_spent, is_lost, monotonic, reveal
         self._finished, self._interrupted = earlier(journal, plan.digest)
         self._begun: list[Step] = []
         self._unit: list[Step] = []
@@ -194,6 +196,10 @@ class Loop:
             self._note("paused", why=why, done=[unit[0].unit for unit in self._completed if unit])
         for unit in taken:
             name = unit[0].unit
+            if lost := self._is_lost():
+                self._result.units[name] = "NOT taken back" if unit is in_hand else "changed"
+                self._result.why += f"\n{name} was left as it is: {lost}"
+                break
             if (unit is not in_hand or self._is_in_service()) and (missing := self._missing_to_take_back(unit)):
                 self._result.why += f"\n{name} was NOT taken back: {missing}"
                 self._result.units[name] = "changed"

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from balbook.errors import BadInput
+from balbook.errors import BadInput, Refused
 from balbook.journal import Event, Journal
 from balbook.processes import identity
 
@@ -24,6 +24,9 @@ PID_FILE = "run.pid"
 LOG_FILE = "engine.log"
 STOP_FILE = "stop-requested"
 POLL_S = 0.05
+TAKEN_WITHIN_S = 1.0
+TAKEN = 75
+"""Exit status of a process that found another one at work on its run."""
 
 
 def start(run_dir: Path) -> subprocess.Popen[bytes]:
@@ -39,7 +42,10 @@ def start(run_dir: Path) -> subprocess.Popen[bytes]:
 
 
 def follow(process: subprocess.Popen[bytes], journal: Journal, position: int, on_event: Callable[[Event], None]) -> None:
-    """Hands on every event until the process has ended. An interrupt asks the process to stop and goes on following."""
+    """Hands on every event until the process has ended. An interrupt asks the process to stop and goes on following.
+
+    Raises Refused where the process found another one at work on the run.
+    """
     while True:
         try:
             has_ended = process.poll() is not None
@@ -47,21 +53,35 @@ def follow(process: subprocess.Popen[bytes], journal: Journal, position: int, on
             for event in events:
                 on_event(event)
             if has_ended:
+                if process.poll() == TAKEN:
+                    raise _taken(journal.path.parent)
                 return
             time.sleep(POLL_S)
         except KeyboardInterrupt:
             process.send_signal(signal.SIGTERM)
 
 
-def write_pid(run_dir: Path) -> None:
-    """Records this process with its identity, so that a reused PID is not taken for it.
+def take(run_dir: Path) -> None:
+    """Takes the run for this process, for as long as it lives; Refused where another process has it.
 
-    It holds a lock on the file for as long as it lives: by that other machines see it, where they share the records.
+    The lock is on a file that stays the same: by that other machines see it, where they share the records.
     """
-    path = run_dir / PID_FILE
-    path.with_suffix(".new").write_text(json.dumps({"pid": os.getpid(), "identity": identity(os.getpid())}))
-    path.with_suffix(".new").replace(path)
-    fcntl.flock(os.open(path, os.O_RDWR | os.O_CLOEXEC), fcntl.LOCK_EX)  # NFS locks what is open for writing
+    fd = os.open(run_dir / PID_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)  # NFS locks what is open for writing
+    deadline = time.monotonic() + TAKEN_WITHIN_S
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:  # who only looks whether it is alive has it for an instant
+                os.close(fd)
+                raise _taken(run_dir) from None
+            time.sleep(POLL_S)
+
+
+def write_pid(run_dir: Path) -> None:
+    """Records this process with its identity, so that a reused PID is not taken for it."""
+    (run_dir / PID_FILE).write_text(json.dumps({"pid": os.getpid(), "identity": identity(os.getpid())}))
 
 
 def is_alive(run_dir: Path) -> bool:
@@ -112,3 +132,7 @@ def ask_to_stop(run_dir: Path, by: str = "") -> bool:
 def is_stop_requested(run_dir: Path) -> bool:
     """Whether somebody asked the run to stop before it began to apply."""
     return (run_dir / STOP_FILE).exists()
+
+
+def _taken(run_dir: Path) -> Refused:
+    return Refused(f"{run_dir.name}: another process is at work on this run", advice="Wait for its end: balbook records show.")

@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,7 +26,7 @@ from balbook.engine.downtime import note_downtime
 from balbook.engine.ending import ON_REQUEST, Applied, StopRequest, defect
 from balbook.engine.loop import Loop
 from balbook.engine.measure import Measurement, nothing_measured
-from balbook.engine.process import find, is_stop_requested, write_pid
+from balbook.engine.process import TAKEN, find, is_stop_requested, take, write_pid
 from balbook.engine.report import Reporter
 from balbook.errors import BalbookError, Refused
 from balbook.inventory import Inventory, read_inventory
@@ -45,6 +45,11 @@ def main(argv: list[str]) -> int:
     scrubber = Scrubber()
     sys.stdout, sys.stderr = ScrubbedStream(sys.stdout, scrubber), ScrubbedStream(sys.stderr, scrubber)
     journal = Journal(run_dir / "journal.jsonl", clean=scrubber.data)
+    try:
+        take(run_dir)
+    except Refused as exc:
+        print(exc, file=sys.stderr)
+        return TAKEN
     stop = StopRequest()
     _listen(stop, journal)
     write_pid(run_dir)
@@ -84,9 +89,19 @@ def _apply(run_dir: Path, journal: Journal, stop: StopRequest, scrubber: Scrubbe
     try:
         journal.append("apply_started", digest=plan.digest, pid=os.getpid(), steps=len(plan.steps))
         reporter.begin(inventory, plan, reveal)
-        with _leased(transport, plan, opened, journal, stop, run_dir), _measured(run_dir, plan, journal, opened) as measurement:
-            is_spent = Budget(plan.settings.get("rollout", {}), measurement).is_spent
-            Loop(plan, transport, journal, stop, on_phase=measurement.phase, is_spent=is_spent, reveal=reveal, applied=applied).apply()
+        with leased(transport, plan, opened, journal, stop, run_dir) as lost, _measured(run_dir, plan, journal, opened) as measurement:
+            budget = Budget(plan.settings.get("rollout", {}), measurement)
+            Loop(
+                plan,
+                transport,
+                journal,
+                stop,
+                on_phase=measurement.phase,
+                is_spent=budget.is_spent,
+                is_lost=lost,
+                reveal=reveal,
+                applied=applied,
+            ).apply()
             measurement.finish(applied, transport)
             note_downtime(plan, journal)
     finally:
@@ -104,11 +119,13 @@ def _require_shown(plan: Plan, journal: Journal) -> None:
 
 
 @contextlib.contextmanager
-def _leased(transport: Transport, plan: Plan, opened: Event, journal: Journal, stop: StopRequest, run_dir: Path) -> Iterator[None]:
-    """Holds the application's lease, where the plan is about one and has something to do."""
+def leased(
+    transport: Transport, plan: Plan, opened: Event, journal: Journal, stop: StopRequest, run_dir: Path
+) -> Iterator[Callable[[], str]]:
+    """Holds the application's lease, where the plan is about one and has something to do; yields what says whether it is lost."""
     lease: Mapping[str, str] | None = plan.settings.get("lease")
     if not lease or not plan.pending:
-        yield
+        yield lambda: ""
         return
     who = opened.get("who", {})
     holder = {
@@ -119,10 +136,10 @@ def _leased(transport: Transport, plan: Plan, opened: Event, journal: Journal, s
     }
     place = LeasePlace(plan.application, lease["host"], lease["directory"])
     _release_dead(transport, place, opened, journal, run_dir)
-    with held(transport, place, holder["run_id"], holder, on_lost=lambda why: _ask(stop, journal, why)) as taken_from:
-        if taken_from:
-            journal.append("lease_taken_over", **vars(taken_from))
-        yield
+    with held(transport, place, holder["run_id"], holder, on_lost=lambda why: _ask(stop, journal, why)) as mine:
+        if taken_from := mine.taken_from:
+            journal.append("lease_taken_over", **vars(taken_from), why=f"a lock that nobody renews for {lock.STALE_S} s is stale")
+        yield mine.lost
 
 
 def _release_dead(transport: Transport, place: LeasePlace, opened: Event, journal: Journal, run_dir: Path) -> None:

@@ -153,6 +153,16 @@ def test_a_unit_that_changed_nothing_is_not_taken_back(path: Path) -> None:
     assert "un-one" not in transport.names()
 
 
+def test_what_another_may_be_working_on_is_left_as_it_is(path: Path) -> None:
+    transport = FakeTransport({"three": 1})
+    steps = [step("one", unit="a"), step("two", unit="b"), step("three", unit="b")]
+    settings = {"rollout": {"on_failure": "rollback"}}
+    applied = apply(transport, steps, path, settings=settings, is_lost=lambda: "the lock on hotel is held by eve (run r2)")
+    assert [n for n in transport.names() if n.startswith("un-")] == []
+    assert applied.units == {"a": "changed", "b": "NOT taken back"}
+    assert applied.why.endswith("b was left as it is: the lock on hotel is held by eve (run r2)")
+
+
 # Stopping ----------------------------------------------------------------------------------------------------------------------
 
 

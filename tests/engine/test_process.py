@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from balbook.engine import process
 from balbook.engine.worker import asked
-from balbook.errors import BadInput
+from balbook.errors import BadInput, Refused
 from balbook.journal import Journal
 
 
@@ -51,3 +56,47 @@ def test_a_run_that_has_ended_cannot_be_asked_and_nothing_is_written(tmp_path: P
     with pytest.raises(BadInput, match="no process of this run is running"):
         process.ask_to_stop(tmp_path, "Stop safely")
     assert journal.last("stop_asked") is None
+
+
+HOLDS = """import sys
+from pathlib import Path
+from balbook.engine import process
+process.take(Path(sys.argv[1]))
+print("has it", flush=True)
+input()"""
+
+
+@pytest.fixture
+def another(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process has the run."""
+    argv = [sys.executable, "-c", HOLDS, str(tmp_path)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "has it\n"
+        yield holder
+        holder.kill()
+
+
+def test_of_two_that_resume_at_once_the_second_is_refused_and_the_first_is_seen_alive(
+    tmp_path: Path, journal: Journal, another: subprocess.Popen[str]
+) -> None:
+    assert process.is_alive(tmp_path)
+    before = len(journal.events())
+    second = process.start(tmp_path)
+    with pytest.raises(Refused, match="another process is at work on this run"):
+        process.follow(second, journal, 0, lambda event: None)
+    assert len(journal.events()) == before, "it wrote nothing into the other's journal"
+    assert process.is_alive(tmp_path)
+    another.kill()
+    another.wait(20)
+    assert not process.is_alive(tmp_path)
+
+
+def test_who_only_looks_whether_it_is_alive_keeps_nobody_from_taking_it(tmp_path: Path) -> None:
+    looking = os.open(tmp_path / process.PID_FILE, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    threading.Timer(0.2, lambda: os.close(looking)).start()
+    process.take(tmp_path)
+    process.write_pid(tmp_path)
+    assert process.is_alive(tmp_path)
+    assert process.find(tmp_path) == os.getpid()

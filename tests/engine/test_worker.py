@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from balbook import transport as transports
-from balbook.engine import worker
+from balbook.command import Command, Result
+from balbook.engine import process, worker
 from balbook.journal import Journal
-from balbook.testing import FakeFleet
+from balbook.testing import FakeFleet, arguments_of
 from tests.small_fleet import edit_inventory, fleet_with, make_plan, publish
 
 
@@ -79,6 +80,49 @@ def test_a_full_disk_takes_the_unit_back_and_others_are_told_all_the_same(
     assert "No space left on device" in capsys.readouterr().err
     told = [json.loads(line) for line in (tmp_path / "told").read_text().splitlines()]
     assert (told[-1]["what"], told[-1]["verdict"], told[-1]["units"]["app1:9090"]) == ("verdict", "failed", "taken back")
+
+
+def lease_of(fleet: FakeFleet, run_id: str, age_s: int) -> None:
+    """A lease of a run on the host that has it."""
+    holder = json.dumps({"run_id": run_id, "who": "eve@elsewhere", "since": "09:00", "reason": ""})
+    fleet.hosts["app1"].leases["/opt/balbook/locks/hotel"] = (run_id, holder)
+    fleet.answers["app1", "lease"] = lambda host, command: lease_answer(fleet, command, f"{age_s} {holder}")
+
+
+def lease_answer(fleet: FakeFleet, command: Command, line: str) -> Any:
+    """Who comes finds it, or takes it over where it is old; after that the fleet answers."""
+    if arguments_of(command)[0] == "show":
+        return Result(0, line)
+    del fleet.answers["app1", "lease"]
+    if arguments_of(command)[0] == "acquire":
+        fleet.hosts["app1"].leases.clear()
+        fleet.execute("app1", command)
+        return Result(0, f"took over {line}")
+    return fleet.answer("app1", command)
+
+
+def taken_over(run_dir: Path) -> dict[str, Any]:
+    return Journal(run_dir / "journal.jsonl").last("lease_taken_over") or {}
+
+
+def test_a_stale_lease_that_is_taken_over_is_journaled_with_its_holder_and_why(fleet: FakeFleet, run_dir: Path) -> None:
+    lease_of(fleet, "feedface", 60)
+    assert worker.main([str(run_dir)]) == 0
+    found = taken_over(run_dir)
+    assert (found["run_id"], found["who"], found["age_s"]) == ("feedface", "eve@elsewhere", 60)
+    assert found["why"] == "a lock that nobody renews for 45 s is stale"
+
+
+@pytest.mark.parametrize("is_dead", [True, False])
+def test_the_lease_of_a_run_of_this_machine_is_taken_over_once_its_process_is_dead(fleet: FakeFleet, run_dir: Path, is_dead: bool) -> None:
+    other = begun(fleet, run_dir.with_name("20260131-hot_deploy-r0"), "r0")
+    holder = json.dumps({"run_id": "r0", "who": "ann@laptop", "since": "09:00", "reason": ""})
+    fleet.hosts["app1"].leases["/opt/balbook/locks/hotel"] = ("r0", holder)
+    if not is_dead:
+        process.write_pid(other)
+    assert worker.main([str(run_dir)]) == 0
+    assert taken_over(run_dir).get("why") == ("its process, on this machine, is dead" if is_dead else None)
+    assert (ended(run_dir)["verdict"], ended(run_dir)["exit_status"]) == (("succeeded", 0) if is_dead else ("failed", 2))
 
 
 def breaks_once(fleet: FakeFleet, what: Callable[[], Exception | None]) -> Any:
