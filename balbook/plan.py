@@ -42,6 +42,14 @@ class Wait:
 
 
 @dataclass(frozen=True)
+class Hold:
+    """Action: for `seconds` a read-only command exits as expected at every look; a request to stop ends it early."""
+
+    command: Command
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Upload:
     """Action: a local file to `path` on the host, moved into place only when its sha256 is right."""
 
@@ -103,7 +111,7 @@ class Exchange:
     source: str = ""
 
 
-Action = Run | Wait | Upload | Fetch | Publish | Exchange
+Action = Run | Wait | Hold | Upload | Fetch | Publish | Exchange
 
 
 @dataclass(frozen=True)
@@ -246,7 +254,7 @@ def step_from(data: Mapping[str, Any]) -> Step:
 def secrets_of(plan: Plan) -> list[SecretRef]:
     """The secrets that the pending steps hand to hosts, each once."""
     actions = [a for step in plan.pending for a in (*step.actions, *step.verify, *step.undo)]
-    commands = [a.command for a in actions if isinstance(a, Run | Wait)]
+    commands = [a.command for a in actions if isinstance(a, Run | Wait | Hold)]
     shown = [SecretRef(a.credentials) for a in actions if isinstance(a, Exchange) and a.credentials]
     return list(dict.fromkeys([*(part for command in commands for part in command.stdin if isinstance(part, SecretRef)), *shown]))
 
@@ -258,6 +266,8 @@ def _action_data(action: Action) -> dict[str, Any]:
         case Wait(command, within_s, every_s, hopeless):
             given = {"hopeless": list(hopeless)} if hopeless else {}
             return {"wait": command.data(), "within_s": float(within_s), "every_s": float(every_s), **given}
+        case Hold(command, seconds):
+            return {"hold": command.data(), "seconds": float(seconds)}
         case Upload(source, sha256, path, mode, is_privileged):
             return {"upload": path, "sha256": sha256, "source": source, "mode": mode, "privileged": is_privileged}
         case Fetch(path, destination, is_directory):
@@ -273,6 +283,8 @@ def _action_from(data: Mapping[str, Any]) -> Action:
         return Run(command_from(data["run"]))
     if "wait" in data:
         return Wait(command_from(data["wait"]), float(data["within_s"]), float(data["every_s"]), tuple(data.get("hopeless", ())))
+    if "hold" in data:
+        return Hold(command_from(data["hold"]), float(data["seconds"]))
     if "fetch" in data:
         return Fetch(data["fetch"], data["destination"], bool(data.get("is_directory", False)))
     if "publish" in data:

@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balbook.command import Command
+from balbook.command import Command, SecretRef
 from balbook.errors import BadInput
-from balbook.plan import VERSION, Guard, Plan, Run, Step, Upload, Wait, plan_from, step_from
+from balbook.plan import VERSION, Guard, Hold, Plan, Run, Step, Upload, Wait, plan_from, secrets_of, step_from
 from tests.test_command import COMMAND, VARIABLE, WORD
 
 SECONDS = st.one_of(st.integers(1, 900), st.floats(0.1, 900))
 ACTION = st.one_of(
     st.builds(Run, COMMAND),
     st.builds(Wait, COMMAND, within_s=SECONDS, every_s=SECONDS),
+    st.builds(Hold, COMMAND, SECONDS),
     st.builds(Upload, WORD, WORD, WORD, mode=st.sampled_from(["0644", "0755"]), is_privileged=st.booleans()),
 )
 ACTIONS = st.lists(ACTION, max_size=2).map(tuple)
@@ -70,6 +71,14 @@ def a_plan(**changes: object) -> Plan:
 
 def test_what_a_precondition_measured_is_not_in_the_digest() -> None:
     assert a_plan(preconditions=({"what": "disk", "state": "met", "found": "9 MB"},)).digest == a_plan().digest
+
+
+def test_how_long_something_is_held_is_one_text_and_its_secrets_are_known() -> None:
+    step = a_plan().steps[0]
+    asks = Command(("ask",), stdin=(SecretRef("env:TOKEN"),))
+    plans = [a_plan(steps=(replace(step, actions=(Hold(asks, seconds),)),)) for seconds in (60, 60.0, 61)]
+    assert plans[0].digest == plans[1].digest != plans[2].digest
+    assert secrets_of(plans[0]) == [SecretRef("env:TOKEN")]
 
 
 def test_whether_a_precondition_is_met_is_in_the_digest() -> None:

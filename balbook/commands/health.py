@@ -30,13 +30,6 @@ def answers(port: int, path: str, expect: int, contains: str = "", timeout_s: fl
     return script("http-check", host_script("http_check"), *words, deadline_s=timeout_s + 10, expect=(0, 1))
 
 
-def stays_healthy(port: int, path: str, expect: int, seconds: float, timeout_s: float = 2) -> Command:
-    """Exits 0 once the instance was healthy for `seconds` at every look, 1 at the first look that finds it otherwise."""
-    check = f"is_healthy() (\n{host_script('is_healthy')})\n"
-    text = check + host_script("stays_healthy")
-    return script("balbook-stays-healthy", text, port, path, expect, timeout_s, seconds, deadline_s=seconds + timeout_s + 30)
-
-
 def warm_up(port: int, paths: list[str], requests: int, timeout_s: float = 10) -> Command:
     """Sends `requests` GETs to the instance, path after path; what it answers does not matter, only that it does."""
     text = host_script("warm_up")

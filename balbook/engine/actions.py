@@ -13,22 +13,35 @@ from balbook.engine.exchange import exchange
 from balbook.errors import CommandFailed, DeadlineExceeded
 from balbook.facts.ballerina import advice_on, parse_build_time, parse_dependencies
 from balbook.journal import utc_now
-from balbook.plan import CONTROLLER, Action, Exchange, Fetch, Guard, Publish, Run, Step, Upload, Wait
+from balbook.plan import CONTROLLER, Action, Exchange, Fetch, Guard, Hold, Publish, Run, Step, Upload, Wait
 from balbook.sources import unpack_new
 from balbook.store import Store
 from balbook.transport import Reveal, Transport, describe, fan_out
 
 Progress = Callable[[str, int, int], None]
 PACKED = "balbook.tar"
+LOOK_EVERY_S = 0.5
 
 
-def perform(transport: Transport, host: str, action: Action, progress: Progress | None = None, reveal: Reveal | None = None) -> Result:
-    """Carries out one action; raises CommandFailed, DeadlineExceeded, HostError or StoreError."""
+def perform(
+    transport: Transport,
+    host: str,
+    action: Action,
+    progress: Progress | None = None,
+    reveal: Reveal | None = None,
+    go_on: Callable[[], None] = lambda: None,
+) -> Result:
+    """Carries out one action; raises CommandFailed, DeadlineExceeded, HostError or StoreError.
+
+    `go_on` is called all the time while something is only held; what it raises ends that.
+    """
     match action:
         case Run(command):
             return _run(transport, host, command)
         case Wait():
             return _wait(transport, host, action)
+        case Hold():
+            return _hold(transport, host, action, go_on)
         case Upload(path=path):
             report = (lambda sent, total: progress(path, sent, total)) if progress else None
             is_new = transport.upload(host, action, report)
@@ -82,6 +95,17 @@ def _wait(transport: Transport, host: str, wait: Wait) -> Result:
         if time.monotonic() - started + wait.every_s > wait.within_s:
             raise DeadlineExceeded(f"{host}: {_waited_for(wait.command)} was not so within {wait.within_s:g} s\n{result.tail(4)}".rstrip())
         time.sleep(wait.every_s)
+
+
+def _hold(transport: Transport, host: str, hold: Hold, go_on: Callable[[], None]) -> Result:
+    started = time.monotonic()
+    while True:
+        result = _run(transport, host, hold.command)
+        left_s = hold.seconds - (time.monotonic() - started)
+        if left_s <= 0:
+            return result
+        go_on()
+        time.sleep(min(LOOK_EVERY_S, left_s))
 
 
 def _fetch_directory(transport: Transport, host: str, path: str, destination: Path) -> None:

@@ -9,6 +9,9 @@ from typing import Any
 from balbook.engine.measure import Measurement
 
 ALWAYS_ALLOWED_P99_MS = 25.0
+P99_EVERY_S = 1.0
+P99_SHARE = 4.0
+"""p99 is worked out from all samples so far: at most once in so many times as long as that takes."""
 
 
 class Budget:
@@ -16,7 +19,8 @@ class Budget:
 
     def __init__(self, rollout: Mapping[str, Any], measurement: Measurement, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._rollout, self._measurement, self._monotonic = rollout, measurement, monotonic
-        self._began = monotonic()
+        self._began = self._p99_due = monotonic()
+        self._too_slow = ""
 
     def is_spent(self) -> str:
         """Why the rollout must end; empty: it need not."""
@@ -27,10 +31,15 @@ class Budget:
 
     def _slow(self) -> str:
         ratio = self._rollout.get("max_p99_ratio")
-        if not ratio:
-            return ""
+        if ratio and (began := self._monotonic()) >= self._p99_due:
+            self._too_slow = self._judged_p99(float(ratio))
+            took_s = self._monotonic() - began
+            self._p99_due = began + took_s + max(P99_EVERY_S, P99_SHARE * took_s)
+        return self._too_slow
+
+    def _judged_p99(self, ratio: float) -> str:
         before, during = self._measurement.p99_ms("before"), self._measurement.p99_ms("during")
         if before is None or during is None:
             return ""
-        limit = max(float(ratio) * before, ALWAYS_ALLOWED_P99_MS)
+        limit = max(ratio * before, ALWAYS_ALLOWED_P99_MS)
         return f"p99 is {during:.0f} ms, {limit:.0f} ms are allowed ({before:.1f} ms before)" if during > limit else ""

@@ -29,7 +29,7 @@ MAX_TAIL = 4000
 
 
 class _Ended(Failed):
-    """The rollout ends between steps: somebody asked for it, or its budget is spent."""
+    """The rollout ends between steps, or while something is only held: somebody asked for it, or its budget is spent."""
 
 
 class Loop:
@@ -131,7 +131,8 @@ class Loop:
             self._begun.append(step)
             result = self._act(step)
         except BalbookError as exc:
-            self._finish(step, "failed", started, status=getattr(exc, "status", None), tail=_said_by(exc))
+            outcome = "stopped" if isinstance(exc, _Ended) else "failed"
+            self._finish(step, outcome, started, status=getattr(exc, "status", None), tail=_said_by(exc))
             raise
         self._finish(step, "changed", started, status=result.status, tail=result.tail(TAIL_LINES))
 
@@ -143,7 +144,8 @@ class Loop:
 
     def _act(self, step: Step) -> Result:
         """What all actions said, and the last one's status."""
-        said = [perform(self._transport, step.host, action, self._progress(step), self._reveal) for action in step.actions]
+        progress, go_on = self._progress(step), self._go_on_or_end
+        said = [perform(self._transport, step.host, action, progress, self._reveal, go_on) for action in step.actions]
         for action in step.verify:
             perform(self._transport, step.host, action)
         return Result(said[-1].status if said else 0, "".join(r.stdout for r in said), "".join(r.stderr for r in said))

@@ -10,7 +10,7 @@ from balbook.balancing import State
 from balbook.command import Command
 from balbook.commands import health, process, releases
 from balbook.inventory.models import Instance
-from balbook.plan import Action, Guard, Run, Step, Wait
+from balbook.plan import Action, Guard, Hold, Run, Step, Wait
 from balbook.procedures import supervision
 from balbook.procedures.look import Seen
 from balbook.procedures.release import Release
@@ -144,7 +144,7 @@ class Batch:
                 Step(
                     id=f"stay healthy {instance.name}",
                     title=f"{instance.name} is healthy for {rollout.min_healthy_s:g} s",
-                    actions=(Run(health.stays_healthy(instance.port, check.path, check.expect, rollout.min_healthy_s)),),
+                    actions=(Hold(health.is_healthy(instance.port, check.path, check.expect), rollout.min_healthy_s),),
                     **common,
                 )
             )
@@ -182,7 +182,7 @@ class Batch:
                 title=f"the canary {self.unit} serves for {self.soak_s:g} s before the rest follows",
                 unit=self.unit,
                 phase=f"{self.unit} serving",
-                actions=(Run(health.stays_healthy(instance.port, check.path, check.expect, self.soak_s)),),
+                actions=(Hold(health.is_healthy(instance.port, check.path, check.expect), self.soak_s),),
             )
         ]
 

@@ -260,7 +260,7 @@ ACTS: Mapping[str, Act] = {
     ),
     "prune": _prune,
     "inspect": _inspect,
-    **dict.fromkeys(("balbook-is-healthy", "balbook-stays-healthy"), _health),
+    "balbook-is-healthy": _health,
     **dict.fromkeys(("balbook-warm-up", "balbook-haproxy-stop", "is-private", "log-errors"), lambda *_: 0),
     "http-check": _health,
     "footprint": lambda *_: "rss_kb 51200\nready_s 0.75\n",

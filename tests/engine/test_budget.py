@@ -50,3 +50,12 @@ def test_p99_is_not_judged_where_the_samples_cannot_carry_it_or_nobody_asked() -
     assert budget(Measured(before=None, during=500.0), max_p99_ratio=3).is_spent() == ""
     assert budget(Measured(before=1.0, during=None), max_p99_ratio=3).is_spent() == ""
     assert budget(Measured(before=1.0, during=500.0)).is_spent() == ""
+
+
+def test_p99_is_not_worked_out_at_every_look() -> None:
+    measured = Measured(before=1.0, during=10.0)
+    held = budget(measured, [0.0, 0.0, 0.1, 0.5, 1.2, 1.3], max_p99_ratio=3)
+    assert held.is_spent() == ""
+    measured.latencies["during"] = 500.0
+    assert held.is_spent() == "", "half a second later"
+    assert held.is_spent().startswith("p99 is 500 ms"), "a second later"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import shutil
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from balbook.engine.ending import Applied, StopRequest
 from balbook.engine.loop import Loop
 from balbook.errors import HostUnreachable
 from balbook.journal import Event, Journal, verify
-from balbook.plan import Guard, Plan, Run, Step, Upload, Wait
+from balbook.plan import Guard, Hold, Plan, Run, Step, Upload, Wait
 from balbook.testing import Died, DyingJournal, FakeFleet, FakeTransport
 from tests.small_fleet import carry_out, fleet_with, make_plan, outcomes, publish
 
@@ -279,6 +280,41 @@ def test_a_wait_asks_again_until_it_is_so_and_gives_up_in_time(path: Path) -> No
     assert applied.verdict == "failed"
     assert "app1: ready was not so within 0.02 s" in applied.why
     assert "nothing listens" in applied.why
+
+
+def held(seconds: float) -> list[Step]:
+    return [step("one", unit="a"), Step("soak", "app1", "soak", (Hold(Command(("healthy",)), seconds),), unit="a"), step("two", unit="b")]
+
+
+def test_what_must_hold_is_looked_at_throughout_and_the_first_look_that_fails_ends_it(path: Path) -> None:
+    transport = FakeTransport()
+    began = time.monotonic()
+    assert apply(transport, held(0.7), path).verdict == "succeeded"
+    assert 0.7 <= time.monotonic() - began < 5
+    assert transport.names().count("healthy") >= 3
+    path.unlink()
+    looks = iter([0, 1])
+    applied = apply(FakeTransport({"healthy": lambda host, command: next(looks)}), held(60), path)
+    assert applied.outcomes == {"one": "undone", "soak": "failed"}
+
+
+def test_a_stop_is_heard_while_something_is_only_held(path: Path) -> None:
+    stop = StopRequest()
+    threading.Timer(0.3, stop.ask, ("on request (Stop safely)",)).start()
+    began = time.monotonic()
+    applied = apply(FakeTransport(), held(86_400), path, stop)
+    assert time.monotonic() - began < 1.3
+    assert applied.outcomes == {"one": "undone", "soak": "stopped"}
+    assert applied.why == "stopped on request (Stop safely)\na was taken back to what it was"
+
+
+def test_a_spent_budget_ends_what_is_only_held_and_the_canary_is_taken_back(path: Path) -> None:
+    began = time.monotonic()
+    why = "9 requests failed, 0 may"
+    applied = apply(FakeTransport(), held(86_400), path, is_spent=lambda: why if time.monotonic() - began > 0.3 else "")
+    assert time.monotonic() - began < 2
+    assert applied.units == {"a": "taken back", "b": "not reached"}
+    assert why in applied.why
 
 
 def test_an_upload_is_a_step_like_any_other(path: Path) -> None:
