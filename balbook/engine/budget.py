@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from balbook.engine.measure import Measurement
+from balbook.engine.measure import Measurement, too_slow
 
-ALWAYS_ALLOWED_P99_MS = 25.0
 P99_EVERY_S = 1.0
 P99_SHARE = 4.0
 """p99 is worked out from all samples so far: at most once in so many times as long as that takes."""
@@ -39,7 +38,4 @@ class Budget:
 
     def _judged_p99(self, ratio: float) -> str:
         before, during = self._measurement.p99_ms("before"), self._measurement.p99_ms("during")
-        if before is None or during is None:
-            return ""
-        limit = max(ratio * before, ALWAYS_ALLOWED_P99_MS)
-        return f"p99 is {during:.0f} ms, {limit:.0f} ms are allowed ({before:.1f} ms before)" if during > limit else ""
+        return "" if before is None or during is None else too_slow(ratio, before, during)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,9 @@ from balbook.engine.ending import Applied
 from balbook.errors import BalbookError, Failed
 from balbook.inventory.models import ProbeRequest
 from balbook.journal import Journal
-from balbook.probe.client import START_WITHIN_S, ProbeProcess
+from balbook.probe.client import CONFIG, START_WITHIN_S, ProbeProcess, read_config
 from balbook.probe.config import ProbeConfig, streams_from
-from balbook.probe.judge import Findings, acknowledged_posts, judge_posts, latency_of
+from balbook.probe.judge import Findings, acknowledged_posts, judge_posts, latency_of, needed
 from balbook.probe.phases import phase_at, phase_spans, read_marks
 from balbook.probe.samples import read_samples
 from balbook.transport import Transport, fan_out
@@ -25,6 +27,7 @@ LEAST_S = 2.0
 LEAST_SAMPLES = 25
 MAX_S = 3600.0
 QUICK_START_WITHIN_S = 3.0
+ALWAYS_ALLOWED_P99_MS = 25.0
 
 
 class Measurement:
@@ -76,27 +79,32 @@ class Measurement:
         samples = (s for s in read_samples(out_dir) if s.has_latency and phase_at(spans, s.intended_s) == phase)
         return latency_of(s.latency_ms for s in samples).p99_ms
 
-    def finish(self, applied: Applied, transport: Transport) -> None:
-        """Measures the time after, judges, and lets the findings decide on the verdict."""
+    def finish(self, applied: Applied, transport: Transport, max_p99_ratio: float | None = None) -> None:
+        """Measures the time after, judges, and lets the findings decide on the verdict. `max_p99_ratio`: where somebody asked."""
         if not self._probe or not self._journal:
             return
         self._probe.phase("after")
         time.sleep(_long_enough_s(self._settings, "after_s"))
         findings = self._probe.stop()
-        measured = findings.data()
-        measured |= self._posts(transport)
-        self._journal.append("measured", **measured)
+        posts, p99 = self._posts(transport), p99_of(findings, max_p99_ratio)
+        self._journal.append("measured", **findings.data(), **posts, **({"p99": p99.said} if p99.said else {}))
         if applied.verdict != "succeeded" or not self._settings.get("is_gate", True):
             return
+        if why := self._cost(findings, posts):
+            applied.fail(why)
+        elif doubts := [*findings.trust, *([posts["posts"]] if "posts" in posts else [])]:
+            applied.verdict, applied.why = "inconclusive", "; ".join(doubts)
+        elif p99.said:
+            applied.verdict, applied.why = "failed" if p99.is_judged else "inconclusive", p99.said
+
+    def _cost(self, findings: Findings, posts: Mapping[str, Any]) -> str:
+        """What it cost those who use the application, beyond what it may; empty where nothing did."""
         failed, allowed = self._judged(findings), int(self._settings["max_failed"])
         if failed > allowed:
-            applied.verdict, applied.why = "failed", f"{failed} requests failed, {allowed} may"
-        elif measured.get("duplicate_posts"):
-            applied.verdict, applied.why = "failed", f"{measured['duplicate_posts']} acknowledged POSTs were executed more than once"
-        elif measured.get("missing_posts"):
-            applied.verdict, applied.why = "failed", f"{measured['missing_posts']} acknowledged POSTs were never executed"
-        elif findings.trust:
-            applied.verdict, applied.why = "inconclusive", "; ".join(findings.trust)
+            return f"{failed} requests failed, {allowed} may"
+        if posts.get("duplicate_posts"):
+            return f"{posts['duplicate_posts']} acknowledged POSTs were executed more than once"
+        return f"{posts['missing_posts']} acknowledged POSTs were never executed" if posts.get("missing_posts") else ""
 
     def _judged(self, findings: Findings) -> int:
         """How many failed requests count: all, or those of the methods that a drill's balancer may send again."""
@@ -107,23 +115,62 @@ class Measurement:
         return sum(s.is_failed and s.stream.partition(" ")[0] in methods for s in samples)
 
     def _posts(self, transport: Transport) -> dict[str, Any]:
-        """Acknowledged POSTs against what the instances' logs say was executed; only where they log ids."""
+        """Acknowledged POSTs against what the instances' logs say was executed; only where they log ids.
+
+        Those too that were acknowledged before the run was resumed, each process of it with ids of its own.
+        """
         if not self._probe or not any(r["has_logged_id"] for r in self._settings["requests"]):
             return {}
         logs: Mapping[str, list[str]] = self._settings["logs"]
-        prefix = self._probe.config.run_id
-        try:
-            found = fan_out(logs, lambda h: transports.run(transport, h, process.executed_ids(prefix, list(logs[h]))).stdout).require()
-        except BalbookError as exc:
-            return {"posts": f"the logs could not be read: {exc.message}"}
-        executed: dict[str, int] = {}
-        for text in found.values():
-            for line in text.splitlines():
-                count, _, request_id = line.strip().partition(" ")
-                executed[request_id] = executed.get(request_id, 0) + int(count)
-        acknowledged = acknowledged_posts(read_samples(self._probe.out_dir), self._probe.config)
+        acknowledged: list[str] = []
+        executed: Counter[str] = Counter()
+        for place in sorted(file.parent for file in self._probe.out_dir.parent.glob(f"probe*/{CONFIG}")):
+            config = read_config(place)
+            acknowledged += acknowledged_posts(read_samples(place), config)
+            try:
+                executed += _executed(transport, logs, config.run_id)
+            except BalbookError as exc:
+                return {"posts": f"whether each POST was executed once was not judged: the logs could not be read: {exc.message}"}
         missing, duplicate = judge_posts(acknowledged, executed)
         return {"acknowledged_posts": len(acknowledged), "missing_posts": len(missing), "duplicate_posts": len(duplicate)}
+
+
+@dataclass(frozen=True)
+class P99:
+    """What is to be said of p99 during the rollout; nothing where it is as it may be, or nobody asked."""
+
+    said: str = ""
+    is_judged: bool = True
+
+
+def p99_of(findings: Findings, ratio: float | None) -> P99:
+    """p99 during the rollout held against that before, where the samples of both carry it."""
+    if not ratio:
+        return P99()
+    p99s: list[float] = []
+    for phase in ("before", "during"):
+        latency = findings.latency.get(phase)
+        if latency is None or latency.p99_ms is None:
+            return P99(f"p99 was not judged: {latency.samples if latency else 0} of {needed(990)} samples {phase} the rollout", False)
+        p99s.append(latency.p99_ms)
+    return P99(too_slow(ratio, *p99s))
+
+
+def too_slow(ratio: float, before_ms: float, during_ms: float) -> str:
+    """How far p99 is beyond what is allowed; empty: it is not."""
+    limit = max(ratio * before_ms, ALWAYS_ALLOWED_P99_MS)
+    return f"p99 is {during_ms:.0f} ms, {limit:.0f} ms are allowed ({before_ms:.1f} ms before)" if during_ms > limit else ""
+
+
+def _executed(transport: Transport, logs: Mapping[str, list[str]], prefix: str) -> Counter[str]:
+    """How often the instances' logs name each id with this prefix as executed."""
+    found = fan_out(logs, lambda h: transports.run(transport, h, process.executed_ids(prefix, list(logs[h]))).stdout).require()
+    executed: Counter[str] = Counter()
+    for text in found.values():
+        for line in text.splitlines():
+            count, _, request_id = line.strip().partition(" ")
+            executed[request_id] += int(count)
+    return executed
 
 
 def nothing_measured() -> Measurement:

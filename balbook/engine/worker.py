@@ -90,7 +90,8 @@ def _apply(run_dir: Path, journal: Journal, stop: StopRequest, scrubber: Scrubbe
         journal.append("apply_started", digest=plan.digest, pid=os.getpid(), steps=len(plan.steps))
         reporter.begin(inventory, plan, reveal)
         with leased(transport, plan, opened, journal, stop, run_dir) as lost, _measured(run_dir, plan, journal, opened) as measurement:
-            budget = Budget(plan.settings.get("rollout", {}), measurement)
+            rollout = plan.settings.get("rollout", {})
+            budget = Budget(rollout, measurement)
             Loop(
                 plan,
                 transport,
@@ -102,7 +103,7 @@ def _apply(run_dir: Path, journal: Journal, stop: StopRequest, scrubber: Scrubbe
                 reveal=reveal,
                 applied=applied,
             ).apply()
-            measurement.finish(applied, transport)
+            measurement.finish(applied, transport, rollout.get("max_p99_ratio"))
             note_downtime(plan, journal)
     finally:
         transport.close()

@@ -66,7 +66,10 @@ class Rollout(Model):
     deadline_s: Annotated[float, Field(gt=0, le=86400)] = 3600
     """How long the whole rollout may take; what is not done then is a failure."""
     max_p99_ratio: Annotated[float, Field(ge=1, le=1000)] | None = None
-    """p99 during the rollout may be this many times that before (25 ms are always allowed); unset: it is not judged."""
+    """p99 during the rollout may be this many times that before (25 ms are always allowed); unset: it is not judged.
+
+    It takes 1,000 requests: a rollout that ends before so many were sent is inconclusive; a higher `rate` of the probe helps.
+    """
     on_failure: Literal["rollback", "pause"] = "rollback"
     """After a failure: take all changed instances back, or leave those that are done and stop."""
 
