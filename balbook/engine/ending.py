@@ -37,8 +37,8 @@ class StopRequest:
 class Applied:
     """What applying a plan came to.
 
-    `changes`: steps that changed something and stand. `outcomes` by step. `units`: what became of each unit, `changed`,
-    `already`, `taken back`, `NOT taken back` or `not reached`.
+    `changes`: steps that changed something and stand. `outcomes` by step. `units`: what became of each unit, and of
+    each instance that is in none: `changed`, `already`, `taken back`, `NOT taken back` or `not reached`.
     """
 
     verdict: str = "succeeded"

@@ -16,7 +16,7 @@ from typing import Any
 from balbook.command import Result
 from balbook.engine.actions import holding, is_done, perform
 from balbook.engine.ending import Applied, StopRequest, defect
-from balbook.engine.order import batches, earlier, units_in_order
+from balbook.engine.order import batches, earlier, units_before, units_in_order
 from balbook.errors import BalbookError, Failed, StepFailed
 from balbook.journal import Journal
 from balbook.plan import Plan, Step
@@ -61,7 +61,7 @@ class Loop:
         self._unit: list[Step] = []
         self._completed: list[list[Step]] = []
         self._result = applied or Applied()
-        self._result.units |= {step.unit: "not reached" for step in plan.steps if step.unit}
+        self._result.units |= units_before(plan)
 
     def apply(self) -> Applied:
         """All units in order, until one fails or a stop is asked for; a defect is raised once the unit in hand was taken back."""

@@ -1,4 +1,4 @@
-"""In which order the steps of a plan are done, and what an earlier process of the run has done of them."""
+"""In which order the steps of a plan are done, to which instances, and what an earlier process of the run has done of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from balbook.journal import Journal
-from balbook.plan import Step
+from balbook.plan import Plan, Step
 
 
 def units_in_order(steps: Sequence[Step]) -> Iterator[list[Step]]:
@@ -19,6 +19,14 @@ def batches(unit: Sequence[Step]) -> Iterator[list[Step]]:
     """Neighbours of one group together; the others alone."""
     for _, group in groupby(unit, key=lambda s: ("group", s.group) if s.group else ("step", s.id)):
         yield list(group)
+
+
+def units_before(plan: Plan) -> dict[str, str]:
+    """What is so of every instance before the first step: `not reached` by the steps of its unit, or `already` as it should be."""
+    units = {step.unit: "not reached" for step in plan.steps if step.unit}
+    waiting = {name for unit in units for name in unit.split("+")}
+    known = [*plan.settings.get("probe", {}).get("instances", {}).values(), *plan.settings.get("downtime", ())]
+    return units | {name: "already" for name in known if name not in waiting}
 
 
 def earlier(journal: Journal, digest: str) -> tuple[dict[str, str], set[str]]:

@@ -26,6 +26,7 @@ from balbook.engine.downtime import note_downtime
 from balbook.engine.ending import ON_REQUEST, Applied, StopRequest, defect
 from balbook.engine.loop import Loop
 from balbook.engine.measure import Measurement, nothing_measured
+from balbook.engine.order import units_before
 from balbook.engine.process import TAKEN, find, is_stop_requested, take, write_pid
 from balbook.engine.report import Reporter
 from balbook.errors import BalbookError, Refused
@@ -80,6 +81,7 @@ def _apply(run_dir: Path, journal: Journal, stop: StopRequest, scrubber: Scrubbe
     opened = journal.last("run_opened") or {}
     plan = plan_from(json.loads((run_dir / "plan.json").read_text(encoding="utf-8")))
     _require_shown(plan, journal)
+    applied.units |= units_before(plan)
     inventory = read_inventory(Path(opened["inventory"]["path"]))
     scrubber.learn(known_secrets(inventory, os.environ))  # a host may show what this plan does not need
     reveal = _reveal(scrubber, inventory)

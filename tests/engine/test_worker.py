@@ -123,6 +123,16 @@ def test_the_lease_of_a_run_of_this_machine_is_taken_over_once_its_process_is_de
     assert worker.main([str(run_dir)]) == 0
     assert taken_over(run_dir).get("why") == ("its process, on this machine, is dead" if is_dead else None)
     assert (ended(run_dir)["verdict"], ended(run_dir)["exit_status"]) == (("succeeded", 0) if is_dead else ("failed", 2))
+    assert ended(run_dir)["units"] == dict.fromkeys(("app1:9090", "app2:9090"), "changed" if is_dead else "not reached")
+
+
+def test_an_instance_that_needs_nothing_has_an_outcome_too(fleet: FakeFleet, run_dir: Path) -> None:
+    assert worker.main([str(run_dir)]) == 0
+    stopped = fleet.hosts["app2"].processes.popitem()
+    again = begun(fleet, run_dir.with_name("20260131-hot_deploy-r2"), "r2")
+    assert worker.main([str(again)]) == 0
+    assert ended(again)["units"] == {"app1:9090": "already", "app2:9090": "changed"}
+    assert stopped in fleet.hosts["app2"].processes.items()
 
 
 def breaks_once(fleet: FakeFleet, what: Callable[[], Exception | None]) -> Any:
