@@ -16,7 +16,7 @@ from typing import Any
 from balbook.command import Result
 from balbook.engine.actions import holding, is_done, perform
 from balbook.engine.ending import Applied, StopRequest, defect
-from balbook.engine.order import batches, earlier, units_before, units_in_order
+from balbook.engine.order import PROVE, batches, earlier, units_before, units_in_order
 from balbook.errors import BalbookError, Failed, StepFailed
 from balbook.journal import Journal
 from balbook.plan import Plan, Step
@@ -36,6 +36,7 @@ class Loop:
     """Applies one plan. `on_phase` hears the phase of each step before it begins, `is_spent` may end the rollout.
 
     `is_lost` says why another may be at work on the hosts by now; then they are left as they are, since nothing is ours to undo.
+    `on_changed` is called once all is changed, before the release is marked as proven; it is not, where that fails `applied`.
     `reveal` reads the secrets of what is done on this machine; those of hosts are the transport's. `applied` is what it writes
     down what became of the plan in, as it goes on.
     """
@@ -50,12 +51,14 @@ class Loop:
         on_phase: Callable[[str], None] = lambda phase: None,
         is_spent: Callable[[], str] = lambda: "",
         is_lost: Callable[[], str] = lambda: "",
+        on_changed: Callable[[], None] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
         reveal: Reveal | None = None,
         applied: Applied | None = None,
     ) -> None:
         self._plan, self._transport, self._journal, self._stop = plan, transport, journal, stop
         self._on_phase, self._is_spent, self._is_lost, self._monotonic, self._reveal = on_phase, is_spent, is_lost, monotonic, reveal
+        self._on_changed = on_changed
         self._finished, self._interrupted = earlier(journal, plan.digest)
         self._begun: list[Step] = []
         self._unit: list[Step] = []
@@ -67,6 +70,8 @@ class Loop:
         """All units in order, until one fails or a stop is asked for; a defect is raised once the unit in hand was taken back."""
         try:
             for unit in units_in_order(self._plan.steps):
+                if unit[0].group == PROVE and not self._is_good():
+                    break
                 self._carry_out(unit)
         except BalbookError as exc:
             self._give_up(str(exc))
@@ -76,6 +81,14 @@ class Loop:
         finally:
             self._result.changes = sum(outcome == "changed" for outcome in self._result.outcomes.values())
         return self._result
+
+    def _is_good(self) -> bool:
+        """Whether the release may be marked as proven."""
+        self._go_on_or_end()
+        self._on_changed()
+        if self._result.verdict == "failed":
+            self._result.fail("it serves, and was not marked as proven")
+        return self._result.verdict != "failed"
 
     def _carry_out(self, unit: list[Step]) -> None:
         self._begun, self._unit = [], unit

@@ -35,6 +35,7 @@ class Measurement:
 
     def __init__(self, probe: ProbeProcess | None, settings: Mapping[str, Any], journal: Journal | None) -> None:
         self._probe, self._settings, self._journal = probe, settings, journal
+        self._is_finished = False
 
     @classmethod
     @contextlib.contextmanager
@@ -80,9 +81,10 @@ class Measurement:
         return latency_of(s.latency_ms for s in samples).p99_ms
 
     def finish(self, applied: Applied, transport: Transport, max_p99_ratio: float | None = None) -> None:
-        """Measures the time after, judges, and lets the findings decide on the verdict. `max_p99_ratio`: where somebody asked."""
-        if not self._probe or not self._journal:
+        """Measures the time after, judges, and lets the findings decide on the verdict; once. `max_p99_ratio`: where somebody asked."""
+        if not self._probe or not self._journal or self._is_finished:
             return
+        self._is_finished = True
         self._probe.phase("after")
         time.sleep(_long_enough_s(self._settings, "after_s"))
         findings = self._probe.stop()

@@ -8,6 +8,9 @@ from itertools import groupby
 from balbook.journal import Journal
 from balbook.plan import Plan, Step
 
+PROVE = "prove"
+"""The group of the steps that mark a release as proven; what is behind them tidies up."""
+
 
 def units_in_order(steps: Sequence[Step]) -> Iterator[list[Step]]:
     """Neighbours of one unit together; steps without a unit by group, or alone."""

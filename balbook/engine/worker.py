@@ -93,19 +93,23 @@ def _apply(run_dir: Path, journal: Journal, stop: StopRequest, scrubber: Scrubbe
         reporter.begin(inventory, plan, reveal)
         with leased(transport, plan, opened, journal, stop, run_dir) as lost, _measured(run_dir, plan, journal, opened) as measurement:
             rollout = plan.settings.get("rollout", {})
-            budget = Budget(rollout, measurement)
+
+            def measure() -> None:
+                measurement.finish(applied, transport, rollout.get("max_p99_ratio"))
+
             Loop(
                 plan,
                 transport,
                 journal,
                 stop,
                 on_phase=measurement.phase,
-                is_spent=budget.is_spent,
+                is_spent=Budget(rollout, measurement).is_spent,
                 is_lost=lost,
+                on_changed=measure,
                 reveal=reveal,
                 applied=applied,
             ).apply()
-            measurement.finish(applied, transport, rollout.get("max_p99_ratio"))
+            measure()
             note_downtime(plan, journal)
     finally:
         transport.close()

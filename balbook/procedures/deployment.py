@@ -8,6 +8,7 @@ from typing import Any
 
 from balbook import balancing
 from balbook.commands import releases
+from balbook.engine.order import PROVE
 from balbook.errors import StoreError
 from balbook.facts.releases import Installed
 from balbook.inventory.models import Application, Instance
@@ -212,7 +213,7 @@ def _settle(site: Site, seen: Seen, release: Release) -> list[Step]:
                 id=f"prove {host}",
                 host=host,
                 title=f"mark {release.name} as proven healthy",
-                group="prove",
+                group=PROVE,
                 phase="settle",
                 done=releases.is_proven(directory),
                 is_done=installed.last_proven == release.name,

@@ -331,6 +331,25 @@ def test_what_is_kept_of_a_long_output_are_whole_lines(path: Path) -> None:
     assert set(kept) <= set(lines)
 
 
+@pytest.mark.parametrize("is_good", [True, False])
+def test_a_release_is_not_marked_as_proven_where_what_came_after_failed(path: Path, is_good: bool) -> None:
+    applied = Applied()
+
+    def measured() -> None:
+        assert applied.units == {"a": "changed"}
+        if not is_good:
+            applied.fail("3 requests failed, 0 may")
+
+    transport = FakeTransport()
+    steps = [step("one", unit="a"), *(step(f"prove {host}", host=host, group="prove") for host in ("app1", "app2")), step("prune")]
+    settings = {"rollout": {"on_failure": "rollback"}}
+    apply(transport, steps, path, settings=settings, applied=applied, on_changed=measured)
+    assert ("prove app1" in transport.names()) == ("prune" in transport.names()) == is_good
+    why = "3 requests failed, 0 may\nit serves, and was not marked as proven"
+    assert (applied.verdict, applied.why) == (("succeeded", "") if is_good else ("failed", why))
+    assert "un-one" not in transport.names(), "it goes on serving"
+
+
 # Going on ----------------------------------------------------------------------------------------------------------------------
 
 

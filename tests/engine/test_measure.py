@@ -147,6 +147,14 @@ def test_what_has_failed_already_stays_as_it_is_and_is_measured_all_the_same(tmp
     assert journal.events()[-1]["failed"] == 1
 
 
+def test_it_is_measured_once(tmp_path: Path) -> None:
+    journal, applied, found = Journal(tmp_path / "journal.jsonl"), Applied(), samples()
+    measurement = Measurement(Probe(tmp_path, found), settings(), journal)  # type: ignore[arg-type]
+    for _ in range(2):
+        measurement.finish(applied, executing(found))
+    assert len(journal.events()) == 1
+
+
 def test_the_posts_that_were_acknowledged_before_the_run_was_resumed_are_judged_too(tmp_path: Path) -> None:
     before = [sample(number, number / 10, run_id="r1") for number in range(200)]
     after = [s._replace(id=s.id.replace("r1-", "r1r1-")) for s in samples()]

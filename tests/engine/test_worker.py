@@ -13,8 +13,11 @@ import pytest
 from balbook import transport as transports
 from balbook.command import Command, Result
 from balbook.engine import process, worker
+from balbook.engine.ending import Applied
+from balbook.engine.measure import Measurement
 from balbook.journal import Journal
 from balbook.testing import FakeFleet, arguments_of
+from balbook.transport import Transport
 from tests.small_fleet import edit_inventory, fleet_with, make_plan, publish
 
 
@@ -54,6 +57,20 @@ def test_a_plan_is_applied_and_its_end_is_journaled(fleet: FakeFleet, run_dir: P
     assert worker.main([str(run_dir)]) == 0
     assert (ended(run_dir)["verdict"], ended(run_dir)["why"], ended(run_dir)["exit_status"]) == ("succeeded", "", 0)
     assert ended(run_dir)["units"] == {"app1:9090": "changed", "app2:9090": "changed"}
+
+
+def test_what_is_measured_after_the_change_decides_before_the_release_is_marked_as_proven(
+    fleet: FakeFleet, run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(Measurement):
+        def finish(self, applied: Applied, transport: Transport, max_p99_ratio: float | None = None) -> None:
+            applied.fail("3 requests failed, 0 may")
+
+    monkeypatch.setattr(worker, "nothing_measured", lambda: Failing(None, {}, None))
+    assert worker.main([str(run_dir)]) == 0
+    assert ended(run_dir)["why"] == "3 requests failed, 0 may\nit serves, and was not marked as proven"
+    assert set(ended(run_dir)["units"].values()) == {"changed"}
+    assert not [e for e in Journal(run_dir / "journal.jsonl").events() if str(e.get("step", "")).startswith(("prove", "prune"))]
 
 
 def test_a_defect_ends_in_a_stated_verdict_that_says_what_was_taken_back(fleet: FakeFleet, run_dir: Path) -> None:
