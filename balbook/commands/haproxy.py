@@ -120,7 +120,7 @@ def put_states(
 def are_states(
     place: Place, content: str, application_name: str, states: Mapping[str, Literal["drain", "ready"]], *, generation_port: int = 0
 ) -> Command:
-    """Exits 0 where the servers are in these states, and `content` is the file for the next start.
+    """Exits 0 where the servers are in these states, drained ones with no request in hand, and `content` is the file for the next start.
 
     With `generation_port` only where the running HAProxy was started or reloaded with `content`, too.
     """

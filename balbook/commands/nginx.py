@@ -67,16 +67,20 @@ def apply_configuration(
     )
 
 
-def is_applied(path: str, content: str, *, generation_port: int, generation_host: str) -> Command:
-    """Exits 0 where `content` stands at `path` and is what the running balancer serves."""
+def is_applied(path: str, content: str, *, generation_port: int, generation_host: str, pid_file: str = "") -> Command:
+    """Exits 0 where `content` stands at `path` and is what the running balancer serves.
+
+    With `pid_file`, the master's, only where no old worker still finishes requests, too.
+    """
     return script(
         "balbook-is-applied",
-        host_script("is_applied"),
+        host_script("nginx_master", "is_applied"),
         path,
         sha256_of(content),
         generation_of(content),
         _generation_url(generation_port),
         generation_host,
+        pid_file,
         is_privileged=True,
     )
 

@@ -42,7 +42,7 @@ class Front(ABC):
 
     @abstractmethod
     def is_applied(self, states: Mapping[str, State]) -> Command:
-        """Exit 0 where that is so."""
+        """Exit 0 where that is so: those that are out of service have no request in hand."""
 
     @abstractmethod
     def finish(self) -> tuple[Action, ...]:
@@ -114,6 +114,7 @@ class NginxFront(Front):
             self.text(states),
             generation_port=self.balancer.generation_port,
             generation_host=balancing.generation_host(self.site.application_name),
+            pid_file=self.place.pid_file if "down" in states.values() else "",
         )
 
     def finish(self) -> tuple[Action, ...]:

@@ -54,9 +54,11 @@ class Batch:
         return steps + self._admit() + self._soak()
 
     def _drain(self) -> list[Step]:
-        in_service = [i for i in self.instances if self.seen.in_service.get(i.name)]
+        """Also where they are out of service and run: whoever took them out may have died before their requests were through."""
         front = self.seen.front
-        if not front or not in_service or not self._is_drained_first:
+        is_in_service = any(self.seen.in_service.get(i.name) for i in self.instances)
+        is_leaving = bool(self.seen.balancer_text) and any(self.seen.running(i) for i in self.instances)
+        if not front or not self._is_drained_first or not (is_in_service or is_leaving):
             return []
         guards, needed = self.floor(self.instances)
         before = dict(self.states)
@@ -65,10 +67,10 @@ class Batch:
             Step(
                 id=f"drain {self.unit}",
                 host=front.host,
-                title=f"{front.name}: take {self.unit} out of service",
+                title=f"{front.name}: " + (f"take {self.unit} out of service" if is_in_service else f"see {self.unit} without requests"),
                 unit=self.unit,
                 phase=f"{self.unit} draining",
-                # Always carried out: that it is out of service does not say that no request is in hand there.
+                done=front.is_applied(dict(self.states)),
                 actions=front.apply(dict(self.states)),
                 undo=front.apply(before),
                 guards=guards,

@@ -163,9 +163,11 @@ class Rig:
     def apply(self, *drained: int, shell: str = "", **options: Any) -> Result:
         return run(self.command(self.content(*drained), **options), shell)
 
-    def is_applied(self, content: str) -> bool:
-        host = generation_host("hotel")
-        return run(nginx.is_applied(str(self.path), content, generation_port=self.generation_port, generation_host=host)).status == 0
+    def is_applied(self, content: str, *, pid_file: str = "") -> bool:
+        command = nginx.is_applied(
+            str(self.path), content, generation_port=self.generation_port, generation_host=generation_host("hotel"), pid_file=pid_file
+        )
+        return run(command).status == 0
 
     def down(self) -> None:
         run(nginx.stop(self.place, within_s=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -95,6 +96,16 @@ def test_toggling_costs_no_request(rig: Rig) -> None:
 
     got = under_load(Load(rig.listen, rate=100, is_fresh=False), toggle)
     assert statuses(got) == {"200": len(got)}
+
+
+def test_a_server_with_a_request_in_hand_is_not_drained_yet(rig: Rig) -> None:
+    url = f"http://127.0.0.1:{rig.listen}/?s=4"
+    with subprocess.Popen(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code} %header{x-balbook-upstream}", url]) as slow:
+        time.sleep(1)
+        assert put(rig, 0, 1, within_s=1).status == nginx.LINGERING
+        assert not are(rig, 0, 1)
+        assert slow.wait(20) == 0
+    assert are(rig, 0, 1)
 
 
 def test_an_instance_that_is_dead_is_not_waited_for_for_ever(rig: Rig) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -152,12 +153,22 @@ def test_who_finds_it_in_force_waits_for_what_an_earlier_reload_left_in_hand(rig
     with subprocess.Popen(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", url], stdout=subprocess.PIPE, text=True) as slow:
         until(lambda: _connections(rig) > 0, what="the slow request")
         assert rig.apply(0, old_workers_within_s=1).status == nginx.LINGERING
+        assert not rig.is_applied(rig.content(0), pid_file=rig.place.pid_file)
         again = rig.apply(0, old_workers_within_s=1)
         assert (again.status, "still finish requests" in again.stderr) == (nginx.LINGERING, True)
         threading.Timer(1, answered.touch).start()
         assert "in force already" in rig.apply(0).stdout
         assert answered.exists(), "it did not wait for the request in hand"
+        assert rig.is_applied(rig.content(0), pid_file=rig.place.pid_file)
         assert slow.communicate(timeout=20)[0] == "200"
+
+
+def test_while_somebody_changes_the_balancer_nobody_is_known_to_have_left(rig: Rig) -> None:
+    with Path(f"{rig.place.pid_file}.balbook-lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert not rig.is_applied(rig.content(), pid_file=rig.place.pid_file)
+        assert rig.is_applied(rig.content())
+    assert rig.is_applied(rig.content(), pid_file=rig.place.pid_file)
 
 
 def test_a_lingering_request_may_be_expected(rig: Rig) -> None:

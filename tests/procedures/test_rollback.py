@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
+from balbook.command import Command
 from balbook.engine.loop import Applied
 from balbook.errors import ParameterError
 from balbook.journal import Journal
+from balbook.procedures import maintenance
+from balbook.procedures.site import Site
 from balbook.testing import Died, DyingJournal, FakeFleet, arguments_of, name_of
+from balbook.testing.hosts import ACTS
 from tests.small_fleet import carry_out, fleet_with, make_plan, publish
 
 BOTH = ["app1:9090", "app2:9090"]
@@ -98,6 +102,37 @@ def test_without_a_drain_the_graceful_stop_stays(tmp_path: Path) -> None:
     roll_back(fleet, tmp_path)
     stops = [arguments_of(c) for _, c in fleet.commands[begin:] if name_of(c) in ("process-stop", "systemd-stop")]
     assert {words[1] for words in stops} == {"18"}
+
+
+def test_what_a_drain_that_was_cut_off_left_in_hand_is_waited_for_before_the_stop(tmp_path: Path) -> None:
+    fleet = fleet_with(tmp_path, "1.0.0")
+    deploy(fleet, tmp_path, "2.0.0")
+    publish(fleet.inventory, "3.0.0")
+    plan = make_plan(fleet, release="3.0.0")
+    carry_out(fleet, plan.restricted_to({"drain app1:9090"}), Journal(tmp_path / "cut-off.jsonl"))
+    # By the file it is out of service; the old workers have a request in hand.
+    fleet.answers["balbook-is-applied"] = lambda host, command: 1 if arguments_of(command)[-1] else fleet_says(fleet, host, command)
+    begin = len(fleet.commands)
+    assert roll_back(fleet, tmp_path, release="1.0.0").verdict == "succeeded"
+    names = [name_of(command) for _, command in fleet.commands[begin:]]
+    assert names.index("balbook-nginx-apply") < names.index("process-stop")
+
+
+def fleet_says(fleet: FakeFleet, host: str, command: Command) -> Any:
+    return ACTS[name_of(command)](fleet, fleet.hosts[host], host, command)
+
+
+def test_one_that_was_drained_for_maintenance_and_has_no_request_in_hand_is_no_change(tmp_path: Path) -> None:
+    fleet = fleet_with(tmp_path, "1.0.0")
+    deploy(fleet, tmp_path, "2.0.0")
+    site = Site(fleet.inventory, fleet, {"application": "hotel"})
+    assert carry_out(fleet, maintenance.drain(site, "app2:9090"), Journal(tmp_path / "drained.jsonl")).changes == 1
+    plan = make_plan(fleet, "rollback", release="1.0.0")
+    drains = [step.title for step in plan.steps if step.id.startswith("drain")]
+    assert drains == ["public: see app2:9090 without requests", "public: take app1:9090 out of service"]
+    applied = carry_out(fleet, plan, Journal(tmp_path / "back.jsonl"))
+    assert applied.verdict == "succeeded"
+    assert (applied.outcomes["drain app2:9090"], applied.outcomes["drain app1:9090"]) == ("already", "changed")
 
 
 def test_what_serves_nobody_is_changed_together_and_first(tmp_path: Path) -> None:
