@@ -6,9 +6,11 @@ known, and with "" before. Nothing is sent twice.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import selectors
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from balbook.errors import HostUnreachable
@@ -49,6 +51,22 @@ def resolve(name: str, port: int) -> Target:
         raise HostUnreachable(name, f"the name has no address: {exc.strerror}", advice="Set connect_to to an address.") from exc
     targets = [Target(entry[0], entry[4]) for entry in found]  # type: ignore[arg-type]  # a pair, or IPv6's four
     return next((target for target in targets if _accepts(target)), targets[0]) if len(targets) > 1 else targets[0]
+
+
+def with_every_address(instances: Mapping[str, str]) -> dict[str, str]:
+    """`HOST:PORT` → instance, with every address that each host's name has: a balancer says an address, never a name.
+
+    Looked up where the probe runs, since a plan must not change with what a name has today. One that has no address here
+    stays as it is. IPv6 addresses stand with brackets, as NGINX writes them, and without, as HAProxy does.
+    """
+    found = dict(instances)
+    for place, instance in instances.items():
+        name, _, port = place.rpartition(":")
+        with contextlib.suppress(OSError, ValueError):
+            for entry in socket.getaddrinfo(name.strip("[]"), int(port), type=socket.SOCK_STREAM):
+                address = entry[4][0]
+                found |= {f"{address}:{port}": instance, **({f"[{address}]:{port}": instance} if ":" in str(address) else {})}
+    return found
 
 
 def _accepts(target: Target) -> bool:

@@ -10,6 +10,7 @@ its response until the server closes it: so the server, not the probe, holds the
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import select
 import selectors
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from balbook.errors import BadInput, HostUnreachable
 from balbook.probe.config import ProbeConfig, Stream, config_from, schedule
-from balbook.probe.connection import Connection, Request, Target, resolve
+from balbook.probe.connection import Connection, Request, Target, resolve, with_every_address
 from balbook.probe.control import Control, calm_process
 from balbook.probe.judge import ProcessFacts, judge
 from balbook.probe.phases import read_marks
@@ -42,6 +43,7 @@ def main(argv: list[str]) -> int:
         return 2
     try:
         config = config_from(json.loads(Path(argv[0]).read_text(encoding="utf-8")))
+        config = dataclasses.replace(config, instances=with_every_address(config.instances))
         target = resolve(config.connect_to or config.host, config.port)
     except (BadInput, OSError, ValueError, TypeError, KeyError) as exc:
         print(f"{argv[0]}: {exc}", file=sys.stderr)

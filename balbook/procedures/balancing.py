@@ -97,7 +97,7 @@ class Front(ABC):
 
     def _by_file(self, text: str) -> dict[str, bool]:
         servers = parse_servers(text)
-        return {i.name: servers.get(f"{self.site.host(i.host).address}:{i.port}", False) for i in self.site.application.instances}
+        return {s.name: servers.get(s.address, False) for s in balancing.servers_of(self.site.inventory, self.site.application_name, {})}
 
 
 class NginxFront(Front):

@@ -155,7 +155,7 @@ def probe_settings(site: Site, seen: Seen) -> dict[str, Any]:
         "host_header": balancing.host_name(site.application_name),
         "health_path": application.health.path,
         "health_expect": application.health.expect,
-        "instances": {f"{site.host(i.host).address}:{i.port}": i.name for i in application.instances},
+        "instances": {server.address: server.name for server in balancing.servers_of(site.inventory, site.application_name, {})},
         "must_reach": _must_reach(application, balancer.method),
         "logs": {
             host: [supervision.log_source(site, i) for i in application.instances if i.host == host] for host in site.application_hosts

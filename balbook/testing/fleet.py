@@ -70,8 +70,8 @@ class FakeFleet(FakeTransport):
             return [i.name for i in app.instances if self.is_healthy(i.host, str(i.port))]
         text = self.configuration_in_force(application)
         servers = parse_servers(text)
-        hosts = self.inventory.hosts
-        return [i.name for i in app.instances if servers.get(f"{hosts[i.host].address}:{i.port}") and self.is_healthy(i.host, str(i.port))]
+        in_service = {s.name for s in balancing.servers_of(self.inventory, application, {}) if servers.get(s.address)}
+        return [i.name for i in app.instances if i.name in in_service and self.is_healthy(i.host, str(i.port))]
 
     def running(self, application: str) -> dict[str, str]:
         """The release that each instance runs; those that run nothing are left out."""

@@ -84,6 +84,12 @@ def test_the_last_server_tried_is_named_and_the_release_read(server: Any, tmp_pa
     assert {s.tries for s in read_samples(tmp_path / "out")} == {2}
 
 
+def test_a_host_that_the_inventory_names_is_known_by_the_address_that_the_balancer_says(probe_all: Callable[..., Findings]) -> None:
+    findings = probe_all(OK, instances={"10.2:2": "app2:9090"})  # the short form of 10.0.0.2 is looked up like a name
+    assert findings.served == {"GET /ok fresh": {"app2:9090": 60}}
+    assert not [why for why in findings.trust if "never reached" in why]
+
+
 def test_ids_are_unique_stand_in_the_body_and_follow_the_schedule(server: Any, tmp_path: Path, probe_all: Callable[..., Findings]) -> None:
     post = Stream("POST", "/orders", '{"order": "{id}"}', has_logged_id=True)
     findings = probe_all(OK, post, seed=7, run_id="run7")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from balbook.engine import loop
 from balbook.engine.loop import StopRequest
@@ -15,7 +16,7 @@ from balbook.journal import Journal
 from balbook.procedures import procedure
 from balbook.procedures.site import Site
 from balbook.testing import FakeFleet, name_of
-from tests.small_fleet import carry_out, change_inventory, fleet_with, make_plan, outcomes, publish
+from tests.small_fleet import carry_out, change_inventory, edit_inventory, fleet_with, make_plan, outcomes, publish
 
 BOTH = ["app1:9090", "app2:9090"]
 
@@ -69,6 +70,19 @@ def test_no_instance_is_stopped_while_it_is_in_service(tmp_path: Path) -> None:
     fleet.__class__ = Watched
     deploy(fleet, tmp_path)
     assert stopped == ["app1", "app2"]
+
+
+@pytest.mark.parametrize(("address", "place"), [("fd00::21", "[fd00::21]:9090"), ("localhost", "localhost:9090")])
+def test_an_ipv6_address_or_a_name_is_known_as_the_balancer_has_it(tmp_path: Path, address: str, place: str) -> None:
+    fleet = fleet_with(tmp_path)
+    hosts = yaml.safe_load(fleet.inventory.path.read_text())["hosts"]
+    edit_inventory(fleet, hosts={**hosts, "app1": {**hosts["app1"], "address": address}})
+    publish(fleet.inventory, "1.0.0", "2.0.0")
+    assert carry_out(fleet, make_plan(fleet, release="1.0.0"), Journal(tmp_path / "first")).verdict == "succeeded"
+    assert fleet.serving("hotel") == BOTH
+    plan = make_plan(fleet)
+    assert plan.settings["probe"]["instances"] == {place: "app1:9090", "127.0.0.22:9090": "app2:9090"}
+    assert "public: take app1:9090 out of service" in [step.title for step in plan.steps]
 
 
 def test_what_is_so_already_is_a_plan_with_nothing_to_do(tmp_path: Path) -> None:
