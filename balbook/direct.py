@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +36,17 @@ def apply_directly(inventory: Inventory, plan: Plan, parameters: Mapping[str, An
     run_dir = make_run_dir(inventory, plan.runbook, run_id, utc_now())
     journal = Journal(run_dir / "journal.jsonl", clean=known_secrets(inventory, os.environ).data)
     journal.append("run_opened", run_id=run_id, **opening(inventory, plan.runbook, "", {**parameters, "mode": "apply"}))
-    write_beside(run_dir / "plan.json", json.dumps(plan.data(), indent=1, sort_keys=True) + "\n")
-    journal.append("planned", digest=plan.digest, changes=len(plan.pending), steps=len(plan.steps), unmet=0)
+    _show(run_dir, journal, plan)
     stated = _to_its_end(run_dir, journal, say)
     seal_run(inventory, run_dir, say)
     return stated, run_dir
 
 
 def resume(run_dir: Path, say: Say) -> Stated:
-    """Goes on with a run whose process died: the same plan, less the steps that the journal has as finished."""
+    """Goes on with a run whose process died: the same plan, less the steps that the journal has as finished.
+
+    Of a plan that says what is left to do `on_resume` only that, and the run is inconclusive.
+    """
     journal = Journal(run_dir / "journal.jsonl")
     run_id = run_id_of(run_dir)
     if process.is_alive(run_dir):
@@ -58,10 +61,19 @@ def resume(run_dir: Path, say: Say) -> Stated:
     if (run_dir / STATEMENT).exists():
         raise BadInput(f"run {run_id} is sealed", advice="Nothing can be added to it; make a new plan.")
     journal.append("resumed", by=os.getpid())
+    _leave_out(run_dir, journal)
     stated = _to_its_end(run_dir, journal, say)
     opened = journal.last("run_opened") or {}
     seal_run(read_inventory(Path(opened["inventory"]["path"])), run_dir, say)
     return stated
+
+
+def _leave_out(run_dir: Path, journal: Journal) -> None:
+    """The plan becomes what it says is left to do when it is resumed, with nothing measured beside it."""
+    plan = _plan_of(run_dir)
+    if left := plan.settings.get("on_resume"):
+        settings = {name: value for name, value in plan.settings.items() if name != "probe"}
+        _show(run_dir, journal, replace(plan.restricted_to(set(left)), settings=settings))
 
 
 def is_cut_off(run_dir: Path) -> bool:
@@ -74,6 +86,15 @@ def is_cut_off(run_dir: Path) -> bool:
     names = [event["event"] for event in Journal(run_dir / "journal.jsonl").events()]
     begun = names[len(names) - names[::-1].index("apply_started") - 1 :] if "apply_started" in names else []
     return "controller_gone" in begun and not {"concluded", "run_closed"} & set(begun)
+
+
+def _show(run_dir: Path, journal: Journal, plan: Plan) -> None:
+    write_beside(run_dir / "plan.json", json.dumps(plan.data(), indent=1, sort_keys=True) + "\n")
+    journal.append("planned", digest=plan.digest, changes=len(plan.pending), steps=len(plan.steps), unmet=0)
+
+
+def _plan_of(run_dir: Path) -> Plan:
+    return plan_from(json.loads((run_dir / "plan.json").read_text(encoding="utf-8")))
 
 
 def _to_its_end(run_dir: Path, journal: Journal, say: Say) -> Stated:
@@ -93,13 +114,17 @@ def _state(run_dir: Path, journal: Journal, position: int) -> Stated:
     status = int(finished.get("exit_status", EXIT_STATUS[str(finished["verdict"])]))
     if finished["verdict"] != "succeeded":
         return Stated(str(finished["verdict"]), str(finished["why"]), status)
-    wrong = _not_so(run_dir, journal)
-    return Stated("failed", "not so: " + "; ".join(wrong), 1) if wrong else Stated("succeeded", "", 0)
+    if wrong := _not_so(run_dir, journal):
+        return Stated("failed", "not so: " + "; ".join(wrong), 1)
+    plan = _plan_of(run_dir)
+    if "on_resume" in plan.settings and journal.last("resumed"):
+        return Stated("inconclusive", f"it was cut off: what the {plan.runbook} left was put right, and nothing measured", 3)
+    return Stated("succeeded", "", 0)
 
 
 def _not_so(run_dir: Path, journal: Journal) -> Sequence[str]:
     """What the procedure's own checks find wrong now; plans without a procedure have their steps' checks alone."""
-    plan = plan_from(json.loads((run_dir / "plan.json").read_text(encoding="utf-8")))
+    plan = _plan_of(run_dir)
     opened = journal.last("run_opened") or {}
     notebook = Path(str(opened["notebook"])) if opened.get("notebook") else None
     if plan.runbook not in procedures.NAMES and (notebook is None or notebook.stem != plan.runbook):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from balbook.command import Command, script
 from balbook.commands import host_script
 
@@ -36,15 +38,20 @@ def can_blackhole(port: int) -> Command:
     return script("drill-blackhole", host_script("blackhole"), "check", port, is_privileged=True)
 
 
-def set_watchdog(file: str, repair: Command, within_s: int) -> Command:
-    """`repair` runs after `within_s` seconds, also when everybody who asked for it is dead; `file` names it."""
+def set_watchdog(file: str, fault: str, repair: Command, within_s: int) -> Command:
+    """`repair` runs after `within_s` seconds, also when everybody who asked for it is dead; `file` names it and its `fault`."""
     text = host_script("watchdog_set")
-    return script("watchdog-set", text, file, within_s, *repair.argv, stdin=repair.stdin, is_privileged=repair.is_privileged)
+    return script("watchdog-set", text, file, fault, within_s, *repair.argv, stdin=repair.stdin, is_privileged=repair.is_privileged)
 
 
 def end_watchdog(file: str, *, is_privileged: bool = False) -> Command:
     """The watchdog is called off."""
     return script("watchdog-end", host_script("watchdog_end"), file, is_privileged=is_privileged)
+
+
+def pending_watchdogs(files: Sequence[str]) -> Command:
+    """Prints `FAULT FILE` for each of these whose watchdog still stands."""
+    return script("watchdog-pending", host_script("watchdog_pending"), *files, is_privileged=True)
 
 
 def wait(seconds: float) -> Command:

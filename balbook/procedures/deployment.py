@@ -13,7 +13,7 @@ from balbook.errors import StoreError
 from balbook.facts.releases import Installed
 from balbook.inventory.models import Application, Instance
 from balbook.plan import Plan, Run, Step
-from balbook.procedures import Check, supervision
+from balbook.procedures import Check, supervision, watchdog
 from balbook.procedures.look import Seen, look
 from balbook.procedures.preconditions import Row, deployment_preconditions
 from balbook.procedures.release import Release, diff_of, release_of, staging
@@ -175,7 +175,7 @@ def _whole(site: Site, seen: Seen, release: Release, runbook: str, steps: Sequen
     return Plan(
         runbook=runbook,
         application=site.application_name,
-        steps=(*steps, *final_configuration(site, seen), *_settle(site, seen, release)),
+        steps=(*watchdog.end_pending(site, seen.watchdogs), *steps, *final_configuration(site, seen), *_settle(site, seen, release)),
         subject=subject_of(site, release),
         settings=settings,
         preconditions=tuple(preconditions_of(site, seen, release)),

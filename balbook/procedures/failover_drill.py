@@ -1,11 +1,14 @@
 """Break one instance on purpose while requests flow, measure what clients see, repair it, and measure its return.
 
 The fault is a step with an undo. Before it is injected a watchdog stands on the host that repairs it after a while, so
-that a run that is killed, or a controller that loses its network, leaves no fault behind.
+that a run that is killed, or a controller that loses its network, leaves no fault behind. Another one on the balancer's
+host brings the inventory's configuration back, where the drill is of another strategy. A run that is resumed repairs,
+and measures nothing more.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +20,7 @@ from balbook.inventory import read_inventory
 from balbook.inventory.models import Instance
 from balbook.plan import Action, Plan, Run, Step, Wait
 from balbook.probe.failover import failover_of
-from balbook.procedures import Check, supervision
+from balbook.procedures import Check, supervision, watchdog
 from balbook.procedures.balancing import Front
 from balbook.procedures.balancing import front as front_of
 from balbook.procedures.batch import THROUGH_BALANCER_S
@@ -31,13 +34,17 @@ FAULTS = ("kill", "hang", "drain", "blackhole")
 STATES = {"kill": "killed", "hang": "hanging", "drain": "draining", "blackhole": "unreachable"}
 BASELINE_S = 3.0
 WATCHDOG_MARGIN_S = 30
+ON_RESUME = ("repair", "healthy", "restore", "call off")
+"""The steps of a drill that was cut off which are left to do: what is measured after that is not what was asked."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What is done to the instance on `host`, and what repairs it."""
+    """What is done to the instance on `host`, and what repairs it; `file` names the watchdog."""
 
+    name: str
     host: str
+    file: str
     inject: tuple[Action, ...]
     repair: tuple[Action, ...]
     watchdog: Command
@@ -56,6 +63,8 @@ def plan(site: Site) -> Plan:
     if seen.front is None:
         raise Refused(f"application {site.application_name} has no balancer", advice="A drill shows what a balancer does; there is none.")
     victim, seconds = _victim(site, seen), max(1, int(site.parameters.get("seconds", 12)))
+    fault = _fault(site, seen, victim, name)
+    within_s = _repaired_within_s(seen.front, fault, seconds)
     settings = probe_settings(site, seen) | {
         "rate": int(site.parameters.get("rate", 0)) or site.application.probe.rate,
         "baseline_s": BASELINE_S,
@@ -68,7 +77,12 @@ def plan(site: Site) -> Plan:
     return Plan(
         runbook="failover_drill",
         application=site.application_name,
-        steps=(_configure(site, seen, victim), *_drill(site, seen, victim, name, seconds), _restore(site, seen, victim)),
+        steps=(
+            *watchdog.end_pending(site, seen.watchdogs),
+            *_configure(site, seen, victim, within_s),
+            *_drill(site, seen, victim, fault, seconds, within_s),
+            *_restore(site, seen, victim),
+        ),
         subject={
             "strategy": site.application.strategy,
             "balancer": seen.front.balancer.kind,
@@ -76,8 +90,8 @@ def plan(site: Site) -> Plan:
             "instance": victim.name,
             "seconds": seconds,
         },
-        settings={"lease": {"host": place.host, "directory": place.directory}, "probe": settings},
-        preconditions=tuple(_preconditions(site, seen, victim, name)),
+        settings={"lease": {"host": place.host, "directory": place.directory}, "probe": settings, "on_resume": list(ON_RESUME)},
+        preconditions=tuple(_preconditions(site, seen, victim, fault)),
     )
 
 
@@ -107,29 +121,41 @@ def _victim(site: Site, seen: Seen) -> Instance:
     return serving[0] if serving else site.application.instances[0]
 
 
-def _preconditions(site: Site, seen: Seen, victim: Instance, fault: str) -> list[Row]:
-    host, serving = site.host(victim.host), sum(seen.is_serving(i) for i in site.application.instances)
+def _preconditions(site: Site, seen: Seen, victim: Instance, fault: Fault) -> list[Row]:
+    serving = sum(seen.is_serving(i) for i in site.application.instances)
+    marked = {name: site.host(name).drill for name in (victim.host, fault.host)}
     rows = [
-        row(f"{victim.host}: drills are allowed there", host.drill == "allowed", f"drill: {host.drill}"),
+        *(row(f"{name}: drills are allowed there", drill == "allowed", f"drill: {drill}") for name, drill in marked.items()),
         row("every instance serves", serving == len(site.application.instances), f"{serving} of {len(site.application.instances)}"),
         row("another instance can take over", len(site.application.instances) > 1),
         row(
             f"{victim.host}: instances are balbook's own processes",
-            fault not in ("kill", "hang") or host.supervisor == "process",
-            host.supervisor,
+            fault.name not in ("kill", "hang") or site.host(victim.host).supervisor == "process",
+            site.host(victim.host).supervisor,
         ),
     ]
-    if fault == "blackhole":
+    if fault.name == "blackhole":
         can = site.transport.execute(victim.host, faults.can_blackhole(victim.port)).status == 0
         rows.append(row(f"{victim.host}: packets may be dropped there", can, "" if can else "needs iptables and privilege"))
     return [*rows, *deployment_preconditions(site, seen)]
 
 
-def _configure(site: Site, seen: Seen, victim: Instance) -> Step:
+def _repaired_within_s(front: Front, fault: Fault, seconds: int) -> int:
+    """When the fault's watchdog repairs it: one that is drained first waits for the requests that it has in hand."""
+    waiting_s = _change_s(front) if fault.name == "drain" else 0
+    return seconds + waiting_s + WATCHDOG_MARGIN_S
+
+
+def _change_s(front: Front) -> int:
+    """How long a change of the balancer may take."""
+    return math.ceil(front.longest_s) + 10
+
+
+def _configure(site: Site, seen: Seen, victim: Instance, within_s: int) -> list[Step]:
     """The balancer as the strategy has it; whatever ends the drill early puts the inventory's back."""
     front, own = seen.front, _own_front(site)
     assert front is not None
-    return Step(
+    configure = Step(
         id="configure",
         host=front.host,
         title=f"{front.name}: configuration for {site.application.strategy}",
@@ -139,21 +165,40 @@ def _configure(site: Site, seen: Seen, victim: Instance) -> Step:
         actions=front.finish(),
         undo=own.finish(),
     )
+    if not _is_other(front, own):
+        return [configure]
+    # After the drill, and after the fault's watchdog, which has readmitted a drained instance by then: the first command is enough.
+    longest_s = within_s + 4 * _change_s(front) + site.application.health.within_s + _return_within_s(front) + BASELINE_S
+    limit_s = math.ceil(longest_s) + WATCHDOG_MARGIN_S
+    file, command = watchdog.configuration_file(own), _first_command(own.finish())
+    watch = Step(
+        id="watch configuration",
+        host=own.host,
+        title=f"{own.name}: configuration as in the inventory after {limit_s} s whatever happens",
+        unit=victim.name,
+        actions=(Run(faults.set_watchdog(file, "configuration", command, limit_s)),),
+        undo=(*own.finish(), _call_off(file, command)),
+    )
+    return [watch, configure]
 
 
-def _restore(site: Site, seen: Seen, victim: Instance) -> Step:
+def _restore(site: Site, seen: Seen, victim: Instance) -> list[Step]:
     """Where the drill was about another strategy than the inventory's, that one is put back."""
     own, front = _own_front(site), seen.front
     assert front is not None
-    return Step(
+    restore = Step(
         id="restore",
         host=own.host,
         title=f"{own.name}: configuration as in the inventory",
         unit=victim.name,
         done=own.is_final(),
-        is_done=front.text({}) == own.text({}) and seen.is_final_applied,
+        is_done=not _is_other(front, own) and seen.is_final_applied,
         actions=own.finish(),
     )
+    if not _is_other(front, own):
+        return [restore]
+    off = _call_off(watchdog.configuration_file(own), _first_command(own.finish()))
+    return [restore, Step(id="call off", host=own.host, title=f"{own.name}: call off its watchdog", unit=victim.name, actions=(off,))]
 
 
 def _own_front(site: Site) -> Front:
@@ -162,25 +207,26 @@ def _own_front(site: Site) -> Front:
     return own
 
 
-def _drill(site: Site, seen: Seen, victim: Instance, name: str, seconds: int) -> list[Step]:
+def _is_other(front: Front, own: Front) -> bool:
+    return front.text({}) != own.text({})
+
+
+def _drill(site: Site, seen: Seen, victim: Instance, fault: Fault, seconds: int, within_s: int) -> list[Step]:
     front = seen.front
     assert front is not None
-    fault = _fault(site, seen, victim, name, seconds)
     check = site.application.health
     healthy = Wait(health.is_healthy(victim.port, check.path, check.expect), within_s=check.within_s)
-    watchdog = f"{site.instance_dir(victim)}/drill-watchdog" if fault.host == victim.host else f"{front.place.prefix}/drill-watchdog"
-    off = Run(faults.end_watchdog(watchdog, is_privileged=fault.watchdog.is_privileged))
+    off = _call_off(fault.file, fault.watchdog)
     # The strategy decides who is asked: one that stands by is not, as long as the active one serves.
-    returned = (Wait(front.answers(victim), within_s=THROUGH_BALANCER_S + front.balancer.fail_timeout_s),)
-    limit_s = seconds + WATCHDOG_MARGIN_S
+    returned = (Wait(front.answers(victim), within_s=_return_within_s(front)),)
     return [
         Step(
             id="inject",
             host=fault.host,
-            title=f"{name} {victim.name}; repaired after {limit_s} s whatever happens",
+            title=f"{fault.name} {victim.name}; repaired after {within_s} s whatever happens",
             unit=victim.name,
-            phase=f"{victim.name} {STATES[name]}",
-            actions=(Run(faults.set_watchdog(watchdog, fault.watchdog, limit_s)), *fault.inject),
+            phase=f"{victim.name} {STATES[fault.name]}",
+            actions=(Run(faults.set_watchdog(fault.file, fault.name, fault.watchdog, within_s)), *fault.inject),
             undo=(*fault.repair, off),
         ),
         Step(
@@ -217,18 +263,29 @@ def _drill(site: Site, seen: Seen, victim: Instance, name: str, seconds: int) ->
     ]
 
 
-def _fault(site: Site, seen: Seen, victim: Instance, name: str, seconds: int) -> Fault:
-    front, place = seen.front, site.instance_dir(victim)
+def _return_within_s(front: Front) -> float:
+    return THROUGH_BALANCER_S + front.balancer.fail_timeout_s
+
+
+def _fault(site: Site, seen: Seen, victim: Instance, name: str) -> Fault:
+    front, place, file = seen.front, site.instance_dir(victim), watchdog.instance_file(site, victim)
     assert front is not None
     start = supervision.start(site, victim)
     match name:
         case "kill":
-            return Fault(victim.host, (Run(faults.kill(place)),), (Run(start),), start)
+            return Fault(name, victim.host, file, (Run(faults.kill(place)),), (Run(start),), start)
         case "hang":
-            return Fault(victim.host, (Run(faults.hang(place)),), (Run(faults.wake(place)),), faults.wake(place))
+            return Fault(name, victim.host, file, (Run(faults.hang(place)),), (Run(faults.wake(place)),), faults.wake(place))
         case "blackhole":
             again = faults.open_again(victim.port)
-            return Fault(victim.host, (Run(faults.blackhole(victim.port)),), (Run(again),), again)
+            return Fault(name, victim.host, file, (Run(faults.blackhole(victim.port)),), (Run(again),), again)
     repair = front.apply({})
-    command = next(action.command for action in repair if isinstance(action, Run))
-    return Fault(front.host, front.apply({victim.name: "down"}), repair, command)
+    return Fault(name, front.host, watchdog.drain_file(front), front.apply({victim.name: "down"}), repair, _first_command(repair))
+
+
+def _first_command(actions: Sequence[Action]) -> Command:
+    return next(action.command for action in actions if isinstance(action, Run))
+
+
+def _call_off(file: str, repair: Command) -> Run:
+    return Run(faults.end_watchdog(file, is_privileged=repair.is_privileged))

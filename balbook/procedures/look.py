@@ -9,7 +9,9 @@ from typing import Any
 from balbook.commands.health import is_healthy
 from balbook.facts.releases import Installed, RunningInstance, installed
 from balbook.facts.system import System, system
+from balbook.facts.watchdogs import watchdogs
 from balbook.inventory.models import Instance
+from balbook.procedures import watchdog
 from balbook.procedures.balancing import Front, front
 from balbook.procedures.site import Site
 from balbook.transport import fan_out
@@ -21,6 +23,8 @@ class Seen:
 
     installed: Mapping[str, Installed]
     systems: Mapping[str, System]
+    watchdogs: Mapping[str, Mapping[str, str]]
+    """By host, the files of drills' watchdogs that still stand, each with the fault that it repairs."""
     is_healthy: Mapping[str, bool]
     in_service: Mapping[str, bool]
     front: Front | None
@@ -58,6 +62,7 @@ class Seen:
 class _HostSeen:
     installed: Installed | None
     system: System
+    watchdogs: Mapping[str, str]
     healthy: Mapping[str, bool]
     text: str
     is_final_applied: bool
@@ -73,6 +78,7 @@ def look(site: Site) -> Seen:
     return Seen(
         installed={host: seen.installed for host, seen in found.items() if seen.installed is not None},
         systems={host: seen.system for host, seen in found.items()},
+        watchdogs={host: seen.watchdogs for host, seen in found.items() if seen.watchdogs},
         is_healthy={name: ok for seen in found.values() for name, ok in seen.healthy.items()},
         in_service=behind.in_service(text) if behind else {i.name: False for i in application.instances},
         front=behind,
@@ -93,4 +99,5 @@ def _look_at(site: Site, host: str, behind: Front | None) -> _HostSeen:
     is_front = behind is not None and behind.host == host
     text = behind.read() if behind and is_front else ""
     is_final = bool(behind and is_front and site.transport.execute(host, behind.is_final()).status == 0)
-    return _HostSeen(there, site.ask(host, system(site.host(host).root)), healthy, text, is_final)
+    pending = site.ask(host, watchdogs(watchdog.files_on(site, host, behind)))
+    return _HostSeen(there, site.ask(host, system(site.host(host).root)), pending, healthy, text, is_final)

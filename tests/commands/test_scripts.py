@@ -18,11 +18,12 @@ from pathlib import Path
 import pytest
 
 from balbook.command import Command, Result, script
-from balbook.commands import certificates, files, health, host_script, process, releases, system
+from balbook.commands import certificates, faults, files, health, host_script, process, releases, system
 from balbook.facts.certificates import parse_certificate
 from balbook.facts.footprint import parse_footprint
 from balbook.facts.releases import Installed, parse_installed
 from balbook.facts.system import parse_system
+from balbook.facts.watchdogs import watchdogs
 from balbook.testing import text_of
 
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
@@ -47,6 +48,23 @@ def sh(request: pytest.FixtureRequest) -> Sh:
 
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def test_a_watchdog_is_known_until_it_is_called_off_or_has_repaired(sh: Sh, tmp_path: Path) -> None:
+    file, done = tmp_path / "instance" / "drill-watchdog", tmp_path / "done"
+    pending = watchdogs([str(tmp_path / "none"), str(file)])
+    repair = script("repair", f"cat > {done}", stdin=("again\n",))
+
+    def stands() -> dict[str, str]:
+        return pending.parse(sh(pending.command).stdout)
+
+    assert sh(faults.set_watchdog(str(file), "hang", repair, 30)).status == 0
+    assert stands() == {str(file): "hang"}
+    assert sh(faults.end_watchdog(str(file))).status == 0
+    assert stands() == {}
+    assert sh(faults.set_watchdog(str(file), "hang", repair, 1)).status == 0
+    until(lambda: not stands())
+    assert done.read_text() == "again\n"
 
 
 def receive(path: Path, digest: str) -> Command:

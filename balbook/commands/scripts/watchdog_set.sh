@@ -1,8 +1,8 @@
-# watchdog_set FILE WITHIN-S ARGV...: runs ARGV (with our standard input as its own) after WITHIN-S seconds, whatever becomes
-# of whoever asked for it. FILE names its process, for watchdog_end.
+# watchdog_set FILE FAULT WITHIN-S ARGV...: runs ARGV (with our standard input as its own) after WITHIN-S seconds, whatever
+# becomes of whoever asked for it. FILE names its process, for watchdog_end, and the FAULT that it repairs.
 set -eu
-file=$1 within_s=$2
-shift 2
+file=$1 fault=$2 within_s=$3
+shift 3
 umask 077
 mkdir -p "$(dirname "$file")"
 cat > "$file.stdin"
@@ -10,5 +10,5 @@ text='sleep "$1"; file=$2; shift 2; "$@" < "$file.stdin"; rm -f "$file" "$file.s
 setsid=$(command -v setsid || echo nohup)
 $setsid sh -c "$text" balbook-watchdog "$within_s" "$file" "$@" > /dev/null 2>&1 < /dev/null &
 pid=$!
-echo "$pid" > "$file"
+echo "$pid $fault" > "$file"
 echo "repaired by $pid after $within_s s at the latest"
