@@ -75,7 +75,7 @@ def render_main(inventory: Inventory, balancer_name: str, *, is_root: bool) -> s
         name=balancer_name,
         user=user,
         place=place(inventory, balancer_name),
-        shutdown_timeout=_duration(_longest_s(inventory, balancer_name) + 5),
+        shutdown_timeout=_duration(longest_s(inventory, balancer_name) + 5),
     )
 
 
@@ -138,6 +138,12 @@ def host_name(application_name: str) -> str:
 def applications_of(inventory: Inventory, balancer_name: str) -> dict[str, Application]:
     """The applications behind a balancer, by name."""
     return {name: app for name, app in sorted(inventory.applications.items()) if app.balancer == balancer_name}
+
+
+def longest_s(inventory: Inventory, balancer_name: str) -> float:
+    """How long a request in hand may take, over all routes of all applications behind a balancer; those that are rendered unasked too."""
+    apps = applications_of(inventory, balancer_name).values()
+    return max((route.timeout_s for app in apps for route in _routes(app).values()), default=60)
 
 
 def servers_of(inventory: Inventory, application_name: str, states: Mapping[str, State]) -> list[Server]:
@@ -225,7 +231,7 @@ def _nginx_values(
 
 def _haproxy_values(inventory: Inventory, balancer_name: str, changed: str, states: Mapping[str, State]) -> dict[str, Any]:
     balancer, where = inventory.balancers[balancer_name], place(inventory, balancer_name)
-    longest_s = _longest_s(inventory, balancer_name)
+    longest = longest_s(inventory, balancer_name)
     return {
         "name": balancer_name,
         "place": where,
@@ -234,8 +240,8 @@ def _haproxy_values(inventory: Inventory, balancer_name: str, changed: str, stat
         "listens": _listens(inventory, balancer),
         "method": HAPROXY_METHODS[balancer.method],
         "generation_port": balancer.generation_port,
-        "client_timeout": _duration(max(60, longest_s)),
-        "shutdown_timeout": _duration(longest_s + 5),
+        "client_timeout": _duration(max(60, longest)),
+        "shutdown_timeout": _duration(longest + 5),
         "applications": [
             {
                 "id": identifier(name),
@@ -269,11 +275,6 @@ def _locations(application: Application) -> list[tuple[str, Route]]:
         if path.endswith("/") and path != "/" and path[:-1] not in routes
     }
     return sorted({**routes, **exact}.items())
-
-
-def _longest_s(inventory: Inventory, balancer_name: str) -> float:
-    apps = applications_of(inventory, balancer_name).values()
-    return max((route.timeout_s for app in apps for route in _routes(app).values()), default=60)
 
 
 def _listens(inventory: Inventory, balancer: Balancer) -> list[str]:

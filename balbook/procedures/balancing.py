@@ -92,8 +92,8 @@ class Front(ABC):
 
     @property
     def longest_s(self) -> float:
-        """How long a request that is in hand may take."""
-        return max(route.timeout_s for route in self.site.application.routes.values())
+        """How long a request that is in hand may take, another application's too: a reload waits for all."""
+        return balancing.longest_s(self.site.inventory, self.name)
 
     def _by_file(self, text: str) -> dict[str, bool]:
         servers = parse_servers(text)
