@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 from balbook import balancing
@@ -46,17 +46,18 @@ def plan_for(site: Site, seen: Seen, release: Release, runbook: str) -> Plan:
         *staging(site, release, staged, diffs_of(site, seen, release)),
         *roll(site, seen, release, Pace.of(site.application, serial)),
     ]
-    return _whole(site, seen, release, runbook, steps, deployment_settings(site, seen))
+    return _whole(site, seen, release, runbook, steps, deployment_settings(site, seen, steps))
 
 
 def plan_back(site: Site, seen: Seen, release: Release, runbook: str) -> Plan:
     """The steps that bring every instance to a `release` that stands on every host, as fast as the capacity floor allows."""
-    settings = deployment_settings(site, seen)
+    steps = roll(site, seen, release, Pace.quick(site, seen))
+    settings = deployment_settings(site, seen, steps)
     if "probe" in settings:
         # What is left behind may fail requests, and that must not end the way out of it.
         settings["probe"] |= {"baseline_s": QUICK_PROBE_S, "after_s": QUICK_PROBE_S, "is_gate": False}
     settings["rollout"] |= {"on_failure": "pause", "max_p99_ratio": None}
-    return _whole(site, seen, release, runbook, roll(site, seen, release, Pace.quick(site, seen)), settings)
+    return _whole(site, seen, release, runbook, steps, settings)
 
 
 def settled_checks(site: Site, wanted: str) -> list[Check]:
@@ -121,7 +122,7 @@ def service_of(seen: Seen, instance: Instance) -> str:
     return "yes" if seen.in_service[instance.name] else "no"
 
 
-def deployment_settings(site: Site, seen: Seen) -> dict[str, Any]:
+def deployment_settings(site: Site, seen: Seen, steps: Sequence[Step]) -> dict[str, Any]:
     """What the engine needs beside the steps: the lease, what ends a rollout, and what to measure where something serves."""
     place, application = site.lease_place, site.application
     rollout = application.rollout
@@ -130,7 +131,8 @@ def deployment_settings(site: Site, seen: Seen) -> dict[str, Any]:
         "rollout": {"on_failure": rollout.on_failure, "deadline_s": rollout.deadline_s, "max_p99_ratio": rollout.max_p99_ratio},
     }
     if seen.front and any(seen.is_serving(i) for i in application.instances):
-        settings["probe"] = probe_settings(site, seen)
+        changed = {name for step in steps for name in step.unit.split("+")}
+        settings["probe"] = probe_settings(site, seen) | {"must_reach": _must_reach(application, seen.front.balancer.method, changed)}
     if not seen.front:
         settings["downtime"] = [i.name for i in application.instances]
     return settings
@@ -156,19 +158,21 @@ def probe_settings(site: Site, seen: Seen) -> dict[str, Any]:
         "health_path": application.health.path,
         "health_expect": application.health.expect,
         "instances": {server.address: server.name for server in balancing.servers_of(site.inventory, site.application_name, {})},
-        "must_reach": _must_reach(application, balancer.method),
         "logs": {
             host: [supervision.log_source(site, i) for i in application.instances if i.host == host] for host in site.application_hosts
         },
     }
 
 
-def _must_reach(application: Application, method: str) -> list[str]:
-    """The instances that requests from one place come to see while all are replaced in turn."""
+def _must_reach(application: Application, method: str, changed: Set[str]) -> list[str]:
+    """The instances that requests from one place come to see while those that are `changed` are replaced in turn."""
     if method == "ip_hash":
         return []  # which of them is chance
-    # While the active one leaves, the first that stands by serves, and nobody else.
-    return [i.name for i in application.instances[: 2 if application.strategy == "active_passive" else None]]
+    names = [i.name for i in application.instances]
+    if application.strategy != "active_passive":
+        return names
+    # While the active one leaves, the first that stands by serves, and nobody else; as long as it stays, it alone does.
+    return names[: 2 if names[0] in changed else 1]
 
 
 def _whole(site: Site, seen: Seen, release: Release, runbook: str, steps: Sequence[Step], settings: Mapping[str, Any]) -> Plan:

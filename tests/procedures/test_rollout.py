@@ -46,6 +46,20 @@ def test_the_canary_of_active_passive_is_one_that_stands_by(tmp_path: Path) -> N
     assert "soak" in steps_of(plan, "app2:9090")
 
 
+def test_one_that_stands_by_need_not_be_reached_unless_the_active_one_leaves(tmp_path: Path) -> None:
+    """Nobody is sent to it while the active one serves: figures without it are whole."""
+    fleet = fleet_with(tmp_path, "1.0.0", strategy="active_passive")
+    publish(fleet.inventory, "2.0.0")
+    plan = make_plan(fleet)
+    assert plan.settings["probe"]["must_reach"] == BOTH
+    assert carry_out(fleet, plan, Journal(tmp_path / "whole")).verdict == "succeeded"
+    fleet.hosts["app2"].processes.clear()
+    fleet._has_reached_floor.clear()  # it died, which is nothing that balbook did
+    again = make_plan(fleet)
+    assert units(again) == [BOTH[1]]
+    assert again.settings["probe"]["must_reach"] == [BOTH[0]]
+
+
 def test_a_new_instance_is_warmed_up_and_healthy_for_a_while_before_it_is_readmitted(tmp_path: Path) -> None:
     rollout = {"warm_up_requests": 20, "min_healthy_s": 0.5}
     requests = [{"method": "POST", "path": "/orders"}, {"method": "GET", "path": "/rooms"}]
