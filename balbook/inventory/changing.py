@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from balbook.inventory.words import PROBE_PATH, Line, LocalPath, SecretReference, WebAddress
+from balbook.inventory.words import PROBE_PATH, CommandLine, Line, LocalPath, SecretReference, WebAddress
 
 
 class Model(BaseModel):
@@ -14,13 +14,16 @@ class Model(BaseModel):
 
 
 class Hooks(Model):
-    """Commands (argument lists, run on the instance's host) around the change of an instance."""
+    """Commands around the change of an instance, run on its host one after the other.
 
-    before_rollout: list[Line] = []
+    Each element is a whole command line: it is split into words as a shell does, and run without one.
+    """
+
+    before_rollout: list[CommandLine] = []
     """Once per rollout, on the first instance's host, before anything changes: database migrations."""
-    before_drain: list[Line] = []
+    before_drain: list[CommandLine] = []
     """Before an instance leaves the balancer."""
-    after_ready: list[Line] = []
+    after_ready: list[CommandLine] = []
     """After an instance is healthy, before it is readmitted."""
 
 

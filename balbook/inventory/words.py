@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}\Z"
 ADDRESS = r"^[A-Za-z0-9][A-Za-z0-9.:_-]{0,254}\Z"
@@ -23,12 +24,25 @@ REGISTRY_SCHEMES = ("file", "s3", "sftp", "http", "https")
 WEB_ADDRESS = r"^https?://[A-Za-z0-9._~:/?#@!&=%+\[\]-]+\Z"
 PACKAGE = r"^[A-Za-z0-9_]{1,256}/(?!.*__)(?![0-9_.])[A-Za-z0-9_.]{1,256}(?<![_.])\Z"
 
+
+def _command_line(line: str) -> str:
+    try:
+        words = shlex.split(line)
+    except ValueError as exc:
+        raise ValueError(f"cannot be split into words: {str(exc).lower()}; quote as for a shell") from exc
+    if not words or not words[0]:
+        raise ValueError("names no command; allowed: one command line, the program and its arguments")
+    return line
+
+
 Name = Annotated[str, StringConstraints(pattern=NAME)]
 Address = Annotated[str, StringConstraints(pattern=ADDRESS)]
 AbsolutePath = Annotated[str, StringConstraints(pattern=ABSOLUTE_PATH)]
 UrlPath = Annotated[str, StringConstraints(pattern=URL_PATH)]
 VariableName = Annotated[str, StringConstraints(pattern=VARIABLE_NAME)]
 Line = Annotated[str, StringConstraints(pattern=LINE)]
+CommandLine = Annotated[Line, AfterValidator(_command_line)]
+"""A program and its arguments, quoted as for a shell; none runs it."""
 LocalPath = Annotated[str, StringConstraints(pattern=LOCAL_PATH)]
 SecretReference = Annotated[str, StringConstraints(pattern=SECRET_REFERENCE)]
 WebAddress = Annotated[str, StringConstraints(pattern=WEB_ADDRESS)]

@@ -448,6 +448,28 @@ def test_a_source_is_for_an_application_of_one_package(tmp_path: Path) -> None:
     assert f"{APP}.source: is for an application of one package, and `packages` has 2" in line
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("tell 'leaving", "cannot be split into words: no closing quotation; quote as for a shell"),
+        ("  ", "names no command; allowed: one command line, the program and its arguments"),
+        ("", "names no command"),
+        ("'' leaving", "names no command"),
+        (["tell", "leaving"], "found a list; allowed: text"),
+    ],
+)
+def test_a_hook_that_is_no_command_line_is_refused_by_line_and_field(tmp_path: Path, line: object, told: str) -> None:
+    lines = refusal(tmp_path, changed(("applications.hotel.hooks", {"before_drain": ["tell ready", line]})))
+    assert re.match(r"inventory\.yaml:\d+: applications\.hotel\.hooks\.before_drain\[1\]: ", lines[0]), lines
+    assert told in lines[0]
+
+
+def test_each_hook_is_a_whole_command_line(tmp_path: Path) -> None:
+    hooks = {"before_drain": ["tell 'going away'", "note"]}
+    written = write(tmp_path, changed(("applications.hotel.hooks", hooks)))
+    assert read_inventory(written).applications["hotel"].hooks.before_drain == ["tell 'going away'", "note"]
+
+
 def test_an_application_is_not_named_like_a_directory_of_balbooks_own(tmp_path: Path) -> None:
     (line,) = refusal(tmp_path, changed(("applications.locks", {"instances": [{"host": "app1", "port": 9191}]})))
     assert "applications.locks: the name 'locks' is that of a directory of balbook's own" in line
