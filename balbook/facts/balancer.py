@@ -24,6 +24,15 @@ def parse_runtime(text: str) -> dict[str, bool]:
     return {words[2]: not int(words[3]) & 9 for words in lines if len(words) == 4 and words[3].isdigit()}
 
 
+def without_runtime(text: str) -> str:
+    """The file alone, of what `haproxy.configuration` printed: states come and go.
+
+    >>> without_runtime("backend hotel\\n# runtime app1:9090 8\\n")
+    'backend hotel\\n'
+    """
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("# runtime "))
+
+
 def parse_servers(text: str) -> dict[str, bool]:
     """`address:port` → whether it is in service, from a configuration that balbook rendered.
 

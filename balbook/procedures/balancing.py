@@ -16,9 +16,10 @@ from balbook import transport as transports
 from balbook.balancing import Place, State
 from balbook.command import Command
 from balbook.commands import haproxy, nginx
-from balbook.facts.balancer import configuration, parse_runtime, parse_servers
+from balbook.facts.balancer import configuration, parse_runtime, parse_servers, without_runtime
 from balbook.inventory.models import Balancer, Instance
 from balbook.plan import Action, Run
+from balbook.procedures.release import diff_of
 from balbook.procedures.site import Site
 
 
@@ -173,6 +174,15 @@ class HaproxyFront(Front):
 
     def _server_words(self) -> dict[str, str]:
         return {s.name: s.word for s in balancing.servers_of(self.site.inventory, self.site.application_name, {})}
+
+
+def file_diff(path: str, there: str, text: str) -> str:
+    """How a balancer's file would change, for the reader. `there` may have runtime states behind it, which are left out.
+
+    What is not balbook's is not shown: it is refused when the plan is applied, and it may hold a password.
+    """
+    before = without_runtime(there) if there.startswith(balancing.MARKER) else ""
+    return diff_of({path.lstrip("/"): before}, {path.lstrip("/"): text})
 
 
 def front(site: Site) -> Front | None:

@@ -11,13 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from balbook import balancing
+from balbook import transport as transports
 from balbook.commands import files, firewall, haproxy, nginx, systemd
 from balbook.commands import system as system_commands
 from balbook.errors import BadInput, nearest
+from balbook.facts.balancer import configuration
 from balbook.facts.system import System, system
 from balbook.inventory.models import Application, Host
 from balbook.plan import Plan, Run, Step
 from balbook.procedures import Check, supervision
+from balbook.procedures.balancing import file_diff
 from balbook.procedures.preconditions import Row, certificate_preconditions, host_preconditions, row
 from balbook.procedures.site import Site
 from balbook.table import Table
@@ -212,12 +215,13 @@ def _distribution_balancers(site: Site, name: str, found: System) -> Iterator[St
                 done=package,
                 actions=(Run(system_commands.install_os_packages([balancer.kind])),),
             )
-        check = systemd.is_enabled(balancer.kind)
+        check, diff = systemd.is_enabled(balancer.kind), ""
         actions: tuple[Run, ...] = (Run(systemd.enable_now(balancer.kind)),)
         if balancer.kind == "haproxy" and (names := list(balancing.applications_of(site.inventory, balancer_name))):
             place, text = balancing.place(site.inventory, balancer_name), balancing.render_balancer(site.inventory, names[0], {})
             check = haproxy.is_running(place, text)
             actions = (*actions, Run(haproxy.apply_configuration(place, text, generation_port=balancer.generation_port)))
+            diff = _diff(site, name, place.main, text)
         yield Step(
             id=f"balancer {balancer_name}",
             host=name,
@@ -226,6 +230,7 @@ def _distribution_balancers(site: Site, name: str, found: System) -> Iterator[St
             done=check,
             actions=actions,
             verify=(Run(check),),
+            diff=diff,
         )
 
 
@@ -238,8 +243,8 @@ def _balancer(site: Site, host: str, balancer_name: str, found: System) -> Step:
         is_running, other = haproxy.is_running(place, text), nginx.stop(place)
         start = haproxy.apply_configuration(place, text, generation_port=balancer.generation_port)
     else:
-        main = balancing.render_main(site.inventory, balancer_name, is_root=found.is_root)
-        is_running, start, other = nginx.is_running(place, main), nginx.start(place, main), haproxy.stop(place)
+        text = balancing.render_main(site.inventory, balancer_name, is_root=found.is_root)
+        is_running, start, other = nginx.is_running(place, text), nginx.start(place, text), haproxy.stop(place)
     return Step(
         id=f"balancer {balancer_name}",
         host=host,
@@ -248,7 +253,13 @@ def _balancer(site: Site, host: str, balancer_name: str, found: System) -> Step:
         done=is_running,
         actions=(Run(other), Run(start)),
         verify=(Run(is_running),),
+        diff=_diff(site, host, place.main, text),
     )
+
+
+def _diff(site: Site, host: str, path: str, text: str) -> str:
+    """How a balancer's file would change."""
+    return file_diff(path, transports.run(site.transport, host, configuration(path)).stdout, text)
 
 
 def _ports(site: Site, name: str, found: System) -> Iterator[Row]:
@@ -280,4 +291,5 @@ def _with_state(site: Site, steps: list[Step]) -> list[Step]:
     states = fan_out([s.host for s in steps], on_host).require()
     order = ["packages", "accounts", "directories", "root", "units", "balancers", "firewall"]
     ordered = sorted(steps, key=lambda s: order.index(s.group))
-    return [replace(s, is_done=states[s.host][s.id]) for s in ordered]
+    done = {s.id: states[s.host][s.id] for s in ordered}
+    return [replace(s, is_done=done[s.id], diff="" if done[s.id] else s.diff) for s in ordered]

@@ -12,6 +12,7 @@ from balbook.commands import health
 from balbook.inventory.models import Application, Instance
 from balbook.plan import Guard, Run, Step
 from balbook.procedures import supervision
+from balbook.procedures.balancing import file_diff
 from balbook.procedures.batch import Batch
 from balbook.procedures.look import Seen
 from balbook.procedures.release import Release
@@ -78,6 +79,7 @@ def final_configuration(site: Site, seen: Seen) -> list[Step]:
             done=front.is_final(),
             is_done=seen.is_final_applied,
             actions=front.finish(),
+            diff=file_diff(front.path, seen.balancer_text, front.text({})),
         )
     ]
 

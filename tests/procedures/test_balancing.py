@@ -8,10 +8,17 @@ from typing import Any
 import pytest
 import yaml
 
-from balbook.procedures.balancing import front
+from balbook.procedures.balancing import file_diff, front
 from balbook.procedures.site import Site
 from balbook.testing import FakeFleet
 from tests.small_fleet import edit_inventory, write_inventory
+
+
+def test_a_diff_leaves_out_states_that_come_and_go_and_files_of_others() -> None:
+    ours = "# balbook: balancer public; changes…\nbackend hotel\n"
+    assert file_diff("/etc/haproxy.cfg", f"{ours}# runtime app1:9090 8\n", ours) == ""
+    assert "+backend inn" in file_diff("/etc/haproxy.cfg", ours, ours.replace("hotel", "inn"))
+    assert "secret" not in file_diff("/etc/haproxy.cfg", "stats auth ops:secret\n", ours)
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,18 @@ def test_a_change_of_configuration_alone_is_a_deployment_with_a_diff(tmp_path: P
     assert [upload.path for _, upload in fleet.uploads[-2:]] == [upload.path for _, upload in fleet.uploads[:2]]
 
 
+def test_a_changed_timeout_shows_in_the_plan_as_it_will_stand_in_the_balancers_file(tmp_path: Path) -> None:
+    fleet = fleet_with(tmp_path, "1.0.0")
+    assert not [step.diff for step in make_plan(fleet).steps if step.diff]
+    change_inventory(fleet, routes={"/": {"timeout_s": 45}})
+    plan = make_plan(fleet)
+    (step,) = plan.pending
+    changed = [line for line in step.diff.splitlines() if "proxy_read_timeout" in line]
+    assert changed == ["-        proxy_read_timeout 60s;", "+        proxy_read_timeout 45s;"]
+    assert step.diff.splitlines()[0].endswith("/conf.d/balbook-hotel.conf")
+    assert make_plan(fleet).digest == plan.digest
+
+
 def test_a_release_that_never_becomes_healthy_goes_back_and_ends_the_rollout(tmp_path: Path) -> None:
     fleet = fleet_with(tmp_path, "1.0.0")
     publish(fleet.inventory, "2.0.0")

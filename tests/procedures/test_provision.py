@@ -43,6 +43,14 @@ def test_a_second_plan_has_nothing_to_do(tmp_path: Path) -> None:
     assert make_plan(fleet, "provision").digest == make_plan(fleet, "provision").digest
 
 
+def test_a_changed_balancer_is_shown_before_it_is_reloaded(tmp_path: Path) -> None:
+    fleet = fleet_with(tmp_path)
+    change_inventory(fleet, routes={"/": {"timeout_s": 90}})
+    (step,) = make_plan(fleet, "provision").pending
+    assert "+worker_shutdown_timeout 95s;" in step.diff
+    assert "-worker_shutdown_timeout 65s;" in step.diff
+
+
 def test_only_the_named_hosts_are_prepared(fleet: FakeFleet) -> None:
     plan = make_plan(fleet, "provision", hosts=["app2"])
     assert {s.host for s in plan.steps} == {"app2"}
