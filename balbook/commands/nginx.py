@@ -117,6 +117,12 @@ def stop(place: Place, *, within_s: float = 60) -> Command:
     return script("balbook-nginx-stop", text, place.pid_file, _whole(within_s), deadline_s=_whole(within_s) + 15, is_privileged=True)
 
 
+def holds_port(place: Place, port: int) -> Command:
+    """Exits 0 where this balancer, NGINX or HAProxy, listens on `port` already."""
+    text = host_script("nginx_master", "holds_port")
+    return script("balbook-holds-port", text, place.pid_file, port, is_privileged=True)
+
+
 def version() -> Command:
     """Prints the version, as in `nginx version: nginx/1.25.5 (nginx-plus-r32-p1)`."""
     return script("balbook-nginx-version", 'PATH="$PATH:/usr/sbin:/sbin" nginx -v 2>&1', expect=(0, 127))

@@ -103,10 +103,17 @@ def _ports(inventory: Inventory) -> Iterator[Problem]:
 
 
 def _listeners(inventory: Inventory) -> Iterator[tuple[str, int, Place]]:
+    shared: set[tuple[str, int]] = set()
     for name, balancer in inventory.balancers.items():
         yield balancer.host, balancer.listen, ("balancers", name, "listen")
         if balancer.tls:
             yield balancer.host, balancer.tls.listen, ("balancers", name, "tls", "listen")
+        generation = (balancer.host, balancer.generation_port)
+        is_included = balancer.configuration == "include" and balancer.kind in NGINX
+        if not is_included or generation not in shared:
+            yield *generation, ("balancers", name, "generation_port")
+        if is_included:
+            shared.add(generation)  # files of one NGINX, which tells them apart by name
     for name, application in inventory.applications.items():
         for index, instance in enumerate(application.instances):
             yield instance.host, instance.port, ("applications", name, "instances", index, "port")

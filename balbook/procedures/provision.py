@@ -263,7 +263,7 @@ def _diff(site: Site, host: str, path: str, text: str) -> str:
 
 
 def _ports(site: Site, name: str, found: System) -> Iterator[Row]:
-    """Ports must be free, or in use by the application itself (which has a directory then)."""
+    """Ports must be free, or in use by the application itself (which has a directory then), or by the balancer itself."""
     for application in _names_on(site, name):
         for instance in site.inventory.applications[application].instances:
             if instance.host != name:
@@ -272,6 +272,13 @@ def _ports(site: Site, name: str, found: System) -> Iterator[Row]:
             is_free = instance.port not in found.listening
             is_ours = not is_free and site.transport.execute(name, files.are_directories([place], is_privileged=True)).status == 0
             yield row(f"{name}: port {instance.port} is free or {application}'s own", is_free or is_ours)
+    for balancer_name, balancer in site.inventory.balancers.items():
+        if balancer.host != name or not balancing.applications_of(site.inventory, balancer_name):
+            continue
+        its_place = balancing.place(site.inventory, balancer_name)
+        for port in (balancer.listen, *([balancer.tls.listen] if balancer.tls else []), balancer.generation_port):
+            is_ours = port in found.listening and site.transport.execute(name, nginx.holds_port(its_place, port)).status == 0
+            yield row(f"{name}: port {port} is free or the balancer {balancer_name}'s own", port not in found.listening or is_ours)
 
 
 def _left_out(site: Site, name: str, found: System) -> Iterator[Row]:

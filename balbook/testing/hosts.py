@@ -263,6 +263,7 @@ ACTS: Mapping[str, Act] = {
     "balbook-is-healthy": _health,
     **dict.fromkeys(("balbook-warm-up", "balbook-haproxy-stop", "is-private", "log-errors"), lambda *_: 0),
     "http-check": _health,
+    "balbook-holds-port": lambda fleet, host, name, command: _exit(host.is_balancer_running),
     "watchdog-pending": lambda *_: "",
     "footprint": lambda *_: "rss_kb 51200\nready_s 0.75\n",
     "versions": lambda *_: "java 17.0.15\n",

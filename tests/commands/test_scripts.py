@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from balbook.balancing import Place
 from balbook.command import Command, Result, script
-from balbook.commands import certificates, faults, files, health, host_script, process, releases, system
+from balbook.commands import certificates, faults, files, health, host_script, nginx, process, releases, system
 from balbook.facts.certificates import parse_certificate
 from balbook.facts.footprint import parse_footprint
 from balbook.facts.releases import Installed, parse_installed
@@ -65,6 +66,27 @@ def test_a_watchdog_is_known_until_it_is_called_off_or_has_repaired(sh: Sh, tmp_
     assert sh(faults.set_watchdog(str(file), "hang", repair, 1)).status == 0
     until(lambda: not stands())
     assert done.read_text() == "again\n"
+
+
+def test_a_port_is_held_by_the_process_that_listens_there_or_by_its_parent(sh: Sh, tmp_path: Path) -> None:
+    pid_file = tmp_path / "balancer.pid"
+    place = Place(True, "", "", "", str(pid_file), "", "", "", "")
+    listening = "import socket, time; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); time.sleep(60)"
+    with (
+        socket.create_server(("127.0.0.1", 0)) as other,
+        subprocess.Popen(["sh", "-c", f'{sys.executable} -c "{listening}"; exit $?'], stdout=subprocess.PIPE, text=True) as parent,
+    ):
+        assert parent.stdout
+        port = int(parent.stdout.readline())
+        pid_file.write_text(f"{parent.pid}\n")
+        assert sh(nginx.holds_port(place, port)).status == 0
+        assert sh(nginx.holds_port(place, other.getsockname()[1])).status == 1
+        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+        for pid in [*children, str(parent.pid)]:
+            os.kill(int(pid), signal.SIGTERM)
+    assert sh(nginx.holds_port(place, port)).status == 1
+    pid_file.unlink()
+    assert sh(nginx.holds_port(place, port)).status == 1
 
 
 def receive(path: Path, digest: str) -> Command:

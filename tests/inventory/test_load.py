@@ -436,6 +436,19 @@ def test_two_applications_on_one_port_are_refused_with_both_names(tmp_path: Path
     assert "applications.hotel.instances[0].port has already" in line
 
 
+def test_a_generation_port_is_a_listeners_port_too(tmp_path: Path) -> None:
+    (line,) = refusal(tmp_path, changed(("balancers.public.listen", 8099)))
+    assert "balancers.public.generation_port: found port 8099 on host 'lb1', which balancers.public.listen has already" in line
+    own = {"host": "lb1", "configuration": "own", "listen": 8080}
+    (line,) = refusal(tmp_path, changed(("balancers.second", own)))
+    assert "balancers.second.generation_port: found port 8099 on host 'lb1', which balancers.public.generation_port has already" in line
+    read_inventory(write(tmp_path, changed(("balancers.second", {**own, "generation_port": 8098}))))
+
+
+def test_files_of_one_nginx_share_its_generation_port(tmp_path: Path) -> None:
+    read_inventory(write(tmp_path, changed(("balancers.second", {"host": "lb1", "listen": 8080}))))
+
+
 def test_two_applications_on_one_host_with_ports_of_their_own_are_accepted(tmp_path: Path) -> None:
     inventory = read_inventory(write(tmp_path, changed(("applications.inn", {"instances": [{"host": "app1", "port": 9191}]}))))
     assert inventory.applications["inn"].floor == 0

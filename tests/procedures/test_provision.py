@@ -51,6 +51,14 @@ def test_a_changed_balancer_is_shown_before_it_is_reloaded(tmp_path: Path) -> No
     assert "-worker_shutdown_timeout 65s;" in step.diff
 
 
+def test_a_port_of_the_balancer_that_another_program_has_is_an_unmet_precondition(fleet: FakeFleet, tmp_path: Path) -> None:
+    fleet.hosts["lb1"].system["listens"] = f"{18080:04X}\nlistens {18099:04X}"
+    whats = [f"lb1: port {port} is free or the balancer public's own" for port in (18080, 18099)]
+    assert [p["what"] for p in make_plan(fleet, "provision").unmet] == whats
+    fleet.hosts["lb1"].is_balancer_running = True
+    assert make_plan(fleet, "provision").unmet == ()
+
+
 def test_only_the_named_hosts_are_prepared(fleet: FakeFleet) -> None:
     plan = make_plan(fleet, "provision", hosts=["app2"])
     assert {s.host for s in plan.steps} == {"app2"}
