@@ -12,6 +12,8 @@ from balbook.command import Command, script
 from balbook.commands import host_script
 
 UNITS = "/etc/systemd/system"
+RUNTIME_UNITS = "/run/systemd/system"
+"""What is written here is gone after a boot."""
 
 
 def template_name(application: str) -> str:
@@ -38,6 +40,22 @@ def stop(instance_dir: str, unit: str, within_s: int) -> Command:
     """SIGTERM, and SIGKILL after the time that the unit gives; at once where `within_s` is 0. Nothing where nothing runs."""
     text = host_script("systemd_stop")
     return script("systemd-stop", text, instance_dir, unit, within_s, is_privileged=True, deadline_s=within_s + 60.0)
+
+
+def keep_down(unit: str, units: str = RUNTIME_UNITS) -> Command:
+    """One that dies is not started again; for a drill, until `let_up`, `start_again` or the next boot."""
+    return script("drill-keep-down", host_script("drill_keep_down"), unit, units, is_privileged=True)
+
+
+def let_up(instance_dir: str, unit: str, units: str = RUNTIME_UNITS) -> Command:
+    """One that dies is started again, as its unit says."""
+    return script("drill-let-up", host_script("drill_let_up"), instance_dir, unit, units, is_privileged=True)
+
+
+def start_again(instance_dir: str, unit: str, within_s: float, units: str = RUNTIME_UNITS) -> Command:
+    """The same, and it is started where it does not run."""
+    text = host_script("drill_let_up", "systemd_start")
+    return script("drill-start-again", text, instance_dir, unit, units, is_privileged=True, deadline_s=within_s + 30)
 
 
 def logs(instance_dir: str, unit: str, lines: int) -> Command:

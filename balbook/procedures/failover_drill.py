@@ -128,11 +128,6 @@ def _preconditions(site: Site, seen: Seen, victim: Instance, fault: Fault) -> li
         *(row(f"{name}: drills are allowed there", drill == "allowed", f"drill: {drill}") for name, drill in marked.items()),
         row("every instance serves", serving == len(site.application.instances), f"{serving} of {len(site.application.instances)}"),
         row("another instance can take over", len(site.application.instances) > 1),
-        row(
-            f"{victim.host}: instances are balbook's own processes",
-            fault.name not in ("kill", "hang") or site.host(victim.host).supervisor == "process",
-            site.host(victim.host).supervisor,
-        ),
     ]
     if fault.name == "blackhole":
         can = site.transport.execute(victim.host, faults.can_blackhole(victim.port)).status == 0
@@ -270,10 +265,10 @@ def _return_within_s(front: Front) -> float:
 def _fault(site: Site, seen: Seen, victim: Instance, name: str) -> Fault:
     front, place, file = seen.front, site.instance_dir(victim), watchdog.instance_file(site, victim)
     assert front is not None
-    start = supervision.start(site, victim)
     match name:
         case "kill":
-            return Fault(name, victim.host, file, (Run(faults.kill(place)),), (Run(start),), start)
+            start, killed = supervision.start_again(site, victim), (*supervision.keep_down(site, victim), faults.kill(place))
+            return Fault(name, victim.host, file, tuple(Run(command) for command in killed), (Run(start),), start)
         case "hang":
             return Fault(name, victim.host, file, (Run(faults.hang(place)),), (Run(faults.wake(place)),), faults.wake(place))
         case "blackhole":

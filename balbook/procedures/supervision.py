@@ -27,6 +27,24 @@ def start(site: Site, instance: Instance) -> Command:
     return process.start(place, instance.port, site.application.system.nofile)
 
 
+def keep_down(site: Site, instance: Instance) -> tuple[Command, ...]:
+    """What it takes that a process which is killed stays so, until `start_again` or `let_up`."""
+    return (systemd.keep_down(_unit(site, instance)),) if _by_systemd(site, instance.host) else ()
+
+
+def let_up(site: Site, instance: Instance) -> tuple[Command, ...]:
+    """What takes that back, and starts nothing."""
+    place = site.instance_dir(instance)
+    return (systemd.let_up(place, _unit(site, instance)),) if _by_systemd(site, instance.host) else ()
+
+
+def start_again(site: Site, instance: Instance) -> Command:
+    """Starts what was kept down; nothing but that is taken back where it runs already."""
+    if not _by_systemd(site, instance.host):
+        return start(site, instance)
+    return systemd.start_again(site.instance_dir(instance), _unit(site, instance), site.application.health.within_s)
+
+
 def stop(site: Site, instance: Instance, within_s: int) -> Command:
     """SIGTERM, and SIGKILL after `within_s` seconds; nothing where nothing runs."""
     place = site.instance_dir(instance)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from balbook.commands import faults
 from balbook.inventory.models import Instance
 from balbook.plan import Run, Step
+from balbook.procedures import supervision
 from balbook.procedures.balancing import Front
 from balbook.procedures.site import Site
 
@@ -60,6 +61,8 @@ def _repair(site: Site, host: str, file: str, fault: str) -> tuple[Run, ...]:
     if instance is None:
         return ()
     match fault:
+        case "kill":
+            return tuple(Run(command) for command in supervision.let_up(site, instance))
         case "blackhole":
             return (Run(faults.open_again(instance.port)),)
         case "hang":  # 1: it has died meanwhile

@@ -48,6 +48,27 @@ def run(programs: Path, command: Command | list[str], environment: Mapping[str, 
     return subprocess.run(argv, env=environ, capture_output=True, text=True, check=False, timeout=30)
 
 
+def test_a_unit_that_a_drill_keeps_down_is_as_before_once_it_is_started_again(programs: Path, tmp_path: Path) -> None:
+    stand_in(programs, "systemctl", "")
+    unit, units, instance = "balbook-hotel@9090.service", tmp_path / "units", tmp_path / "9090"
+    (instance / "1.0.0").mkdir(parents=True)
+    (instance / "current").symlink_to(instance / "1.0.0")
+    done = run(programs, systemd.keep_down(unit, str(units)))
+    assert done.returncode == 0, done.stderr
+    assert [file.read_text() for file in units.glob(f"{unit}.d/*.conf")] == ["[Service]\nRestart=no\n"]
+    done = run(programs, systemd.start_again(str(instance), unit, 60, str(units)))
+    assert done.returncode == 0, done.stderr
+    assert list(units.iterdir()) == []
+    assert said(programs, "systemctl") == [
+        *("daemon-reload", "daemon-reload"),
+        *(f"enable --quiet {unit}", f"reset-failed {unit}", f"start {unit}"),
+    ]
+    assert run(programs, systemd.keep_down(unit, str(units))).returncode == 0
+    assert run(programs, systemd.let_up(str(instance), unit, str(units))).returncode == 0
+    assert list(units.iterdir()) == []
+    assert said(programs, "systemctl")[-1] == "daemon-reload"
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """An application's directory with a launcher and a release that an instance points to."""

@@ -13,7 +13,7 @@ from balbook.errors import ParameterError, Refused
 from balbook.inventory import read_inventory
 from balbook.plan import Plan, Run
 from balbook.testing import FakeFleet, arguments_of, name_of
-from tests.small_fleet import fleet_with, make_plan
+from tests.small_fleet import edit_inventory, fleet_with, make_plan
 
 
 def drill(folder: Path, fault: str = "kill", *, allowed: bool = True, **application: Any) -> Plan:
@@ -59,6 +59,24 @@ def test_a_watchdog_stands_before_the_fault_and_is_called_off_by_the_repair(tmp_
     assert names(steps["repair"].actions)[-1] == "watchdog-end"
     assert names(steps["inject"].undo) == names(steps["repair"].actions)
     assert within_s in steps["inject"].actions[0].command.argv  # type: ignore[union-attr]
+
+
+def test_what_systemd_keeps_running_is_broken_too_and_kept_down_as_long(tmp_path: Path) -> None:
+    fleet = fleet_with(tmp_path, "1.0.0")
+    _allow(fleet, "allowed")
+    hosts = yaml.safe_load(fleet.inventory.path.read_text())["hosts"]
+    edit_inventory(fleet, hosts={name: {**host, "supervisor": "systemd"} for name, host in hosts.items()})
+    plan = make_plan(fleet, "failover_drill", fault="kill", seconds=5)
+    steps = {step.id: step for step in plan.steps}
+    assert names(steps["inject"].actions) == ["watchdog-set", "drill-keep-down", "drill-kill"]
+    assert names(steps["repair"].actions) == ["drill-start-again", "watchdog-end"]
+    assert "drill-start-again" in steps["inject"].actions[0].command.argv  # type: ignore[union-attr]
+    assert not [p for p in plan.unmet if "processes" in p["what"]]
+    fleet.answers["app1", "watchdog-pending"] = lambda host, command: Result(0, f"kill {arguments_of(command)[0]}\n")
+    assert names(make_plan(fleet).steps[0].actions) == ["watchdog-end", "drill-let-up"]
+    fleet.answers.clear()
+    hanging = {step.id: step for step in make_plan(fleet, "failover_drill", fault="hang", seconds=5).steps}
+    assert names(hanging["inject"].actions) == ["watchdog-set", "drill-hang"]
 
 
 def test_the_watchdog_runs_what_the_repair_runs(tmp_path: Path) -> None:
