@@ -90,7 +90,9 @@ def state_table(site: Site, seen: Seen) -> Table:
         (i.name, seen.running(i) or "-", "yes" if seen.is_healthy[i.name] else "no", service_of(seen, i), seen.pid(i) or "-")
         for i in site.application.instances
     ]
-    return Table(("instance", "release", "healthy", "in service", "pid"), rows, title=f"{site.application_name} now")
+    faults = [f"{fault} on {host}" for host, found in sorted(seen.watchdogs.items()) for fault in sorted(found.values())]
+    note = f"A drill was cut off; its watchdogs still stand: {', '.join(faults)}" if faults else ""
+    return Table(("instance", "release", "healthy", "in service", "pid"), rows, title=f"{site.application_name} now", note=note)
 
 
 def versions_table(site: Site, seen: Seen) -> Table:

@@ -12,6 +12,8 @@ from balbook.command import Result
 from balbook.errors import ParameterError, Refused
 from balbook.inventory import read_inventory
 from balbook.plan import Plan, Run
+from balbook.procedures import procedure
+from balbook.procedures.site import Site
 from balbook.testing import FakeFleet, arguments_of, name_of
 from tests.small_fleet import edit_inventory, fleet_with, make_plan
 
@@ -127,6 +129,8 @@ def test_a_watchdog_that_outlived_its_drill_is_called_off_before_anything_else(t
     _allow(fleet, "allowed")
     fleet.answers["app2", "watchdog-pending"] = lambda host, command: Result(0, f"blackhole {arguments_of(command)[0]}\n")
     fleet.answers["lb1", "watchdog-pending"] = lambda host, command: Result(0, f"configuration {arguments_of(command)[-1]}\n")
+    shown = procedure("hot_deploy").preflight(Site(fleet.inventory, fleet, {"application": "hotel"}))
+    assert shown.note == "A drill was cut off; its watchdogs still stand: blackhole on app2, configuration on lb1"
     for runbook, options in {"failover_drill": {"fault": "kill"}, "hot_deploy": {}, "rollback": {"release": "1.0.0"}}.items():
         first, second, *others = make_plan(fleet, runbook, **options).steps
         assert [first.id, second.id] == ["end watchdog app2 1", "end watchdog lb1 1"]
