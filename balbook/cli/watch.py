@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from balbook.cli import options
 from balbook.cli.service import require_application
-from balbook.errors import BadInput, nearest
+from balbook.errors import BadInput, Failed, nearest
 from balbook.inventory import Inventory
+from balbook.journal import timestamp
 from balbook.table import Table
 
+if TYPE_CHECKING:
+    from balbook.procedures.glimpse import Glimpse
+
+ANSWER_WITHIN_S = 60.0
+"""Long enough for a host that cannot be reached to be told why."""
 EXAMPLES = {"status": "balbook status hotel", "logs": "balbook logs hotel app1:9090 --lines 50"}
 
 
@@ -30,10 +38,10 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
 
 
 def status(args: argparse.Namespace) -> int:
-    """What runs where; exit status 1 where something does not serve."""
+    """What runs where; exit status 1 where something does not serve, or does not say so."""
     inventory = options.inventory_of(args)
     names = [require_application(inventory, args.application)] if args.application else list(inventory.applications)
-    found = {name: _status(inventory, name) for name in names}
+    found = {name: _about(inventory, name, seen) for name, seen in _glimpses(inventory, names).items()}
     if args.json:
         options.print_json(found)
     else:
@@ -41,7 +49,8 @@ def status(args: argparse.Namespace) -> int:
             rows = [tuple(i.values()) for i in about["instances"]]
             note = f"lock: {about['lock']}" if about["lock"] else ""
             print(Table(("instance", "release", "healthy", "in service", "pid", "since"), rows, title=name, note=note))
-    is_whole = all(i["healthy"] == "yes" and i["in_service"] != "no" for about in found.values() for i in about["instances"])
+    instances = [instance for about in found.values() for instance in about["instances"]]
+    is_whole = all(i["healthy"] == "yes" and i["in_service"] in ("yes", "no balancer") for i in instances)
     return 0 if is_whole else 1
 
 
@@ -73,34 +82,49 @@ def logs(args: argparse.Namespace) -> int:
     return 1 if outcomes.failed else 0
 
 
-def _status(inventory: Inventory, name: str) -> dict[str, Any]:
-    from datetime import UTC, datetime
+def _glimpses(inventory: Inventory, names: Sequence[str]) -> dict[str, Glimpse]:
+    """What the hosts of these applications answered; Failed where not one did."""
+    from balbook.procedures.glimpse import glimpse
 
-    from balbook import lock, transport
-    from balbook.journal import timestamp
-    from balbook.procedures.look import look
-    from balbook.procedures.site import Site
+    seen = glimpse(inventory, ANSWER_WITHIN_S, applications=names)
+    reasons = {host: why for found in seen.values() for host, why in found.unanswered.items()}
+    if reasons and not any(found.is_healthy or found.in_service for found in seen.values()):
+        raise Failed("no host answers:\n" + "\n".join(f"  {why}" for why in reasons.values()), advice="`balbook doctor` looks at each.")
+    return seen
 
-    site = Site(inventory, transport.connect(inventory), {"application": name})
-    try:
-        seen = look(site)
-        held = lock.show(site.transport, site.lease_place)
-    finally:
-        site.transport.close()
+
+def _about(inventory: Inventory, name: str, seen: Glimpse) -> dict[str, Any]:
+    """An application's rows, and who holds its lock."""
+    from balbook.procedures.site import lease_place
+
+    application = inventory.applications[name]
+    balancer = inventory.balancers[application.balancer].host if application.balancer else ""
     rows = []
-    for instance in site.application.instances:
-        there = seen.instance(instance)
-        since = timestamp(datetime.fromtimestamp(there.since, UTC)) if there and there.since else "-"
-        service = "no balancer" if not seen.front else "yes" if seen.in_service[instance.name] else "no"
+    for instance in application.instances:
+        there = seen.running.get(instance.name)
         rows.append(
             {
                 "instance": instance.name,
-                "release": seen.running(instance) or "-",
-                "healthy": "yes" if seen.is_healthy[instance.name] else "no",
-                "in_service": service,
-                "pid": seen.pid(instance) or "-",
-                "since": since,
+                "release": (there.running if there else None) or "-",
+                "healthy": _yes_or_no(seen.is_healthy.get(instance.name), instance.host, seen),
+                "in_service": _yes_or_no(seen.in_service.get(instance.name), balancer, seen) if balancer else "no balancer",
+                "pid": (there.pid if there else None) or "-",
+                "since": timestamp(datetime.fromtimestamp(there.since, UTC)) if there and there.since else "-",
             }
         )
-    holder = f"{held.who}, run {held.run_id}, since {held.since}, reason: {held.reason or 'none given'}" if held else ""
-    return {"instances": rows, "lock": holder}
+    return {"instances": rows, "lock": _holder(seen, lease_place(inventory, name).host)}
+
+
+def _yes_or_no(is_so: bool | None, host: str, seen: Glimpse) -> str:
+    return _no_answer(host, seen) if is_so is None else "yes" if is_so else "no"
+
+
+def _holder(seen: Glimpse, host: str) -> str:
+    if held := seen.holder:
+        return f"{held.who}, run {held.run_id}, since {held.since}, reason: {held.reason or 'none given'}"
+    return _no_answer(host, seen) if host in seen.unanswered else ""
+
+
+def _no_answer(host: str, seen: Glimpse) -> str:
+    why = seen.unanswered.get(host, "").removeprefix(f"{host}: ")
+    return f"no answer: {' '.join(why.split())}"

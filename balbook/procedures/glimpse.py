@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -40,10 +40,13 @@ class Glimpse:
     unanswered: Mapping[str, str] = field(default_factory=dict)
 
 
-def glimpse(inventory: Inventory, within_s: float, connection: Transport | None = None) -> dict[str, Glimpse]:
-    """Every application of the inventory, `within_s` seconds from now at the latest."""
+def glimpse(
+    inventory: Inventory, within_s: float, connection: Transport | None = None, *, applications: Iterable[str] | None = None
+) -> dict[str, Glimpse]:
+    """These applications of the inventory, else every one, `within_s` seconds from now at the latest."""
     opened = connection or transport.connect(inventory)
-    sites = {name: Site(inventory, opened, {"application": name}) for name in inventory.applications}
+    names = inventory.applications if applications is None else applications
+    sites = {name: Site(inventory, opened, {"application": name}) for name in names}
     asked = {(name, *question): ask for name, site in sites.items() for question, ask in _questions(site).items()}
     answers = _side_by_side(asked, within_s)
     threading.Thread(target=opened.close, daemon=True).start()  # a connection that hangs is not waited for either

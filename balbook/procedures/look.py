@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from balbook.commands.health import is_healthy
+from balbook.errors import BalbookError, DeadlineExceeded, HostError
 from balbook.facts.releases import Installed, RunningInstance, installed
 from balbook.facts.system import System, system
 from balbook.facts.watchdogs import watchdogs
@@ -14,12 +15,15 @@ from balbook.inventory.models import Instance
 from balbook.procedures import watchdog
 from balbook.procedures.balancing import Front, front
 from balbook.procedures.site import Site
-from balbook.transport import fan_out
+from balbook.transport import Outcomes, fan_out
+
+SILENT = (HostError, DeadlineExceeded)
+"""How a host is told that does not answer."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What one look found, by host or by instance (`host:port`)."""
+    """What one look found, by host or by instance (`host:port`). `silent`: why hosts said nothing, of whom there is no more."""
 
     installed: Mapping[str, Installed]
     systems: Mapping[str, System]
@@ -30,6 +34,7 @@ class Seen:
     front: Front | None
     balancer_text: str
     is_final_applied: bool
+    silent: Mapping[str, BalbookError] = field(default_factory=dict)
 
     def instance(self, instance: Instance) -> RunningInstance | None:
         return self.installed[instance.host].instances.get(instance.port)
@@ -68,23 +73,36 @@ class _HostSeen:
     is_final_applied: bool
 
 
-def look(site: Site) -> Seen:
-    """Reads the facts of every host of the application; raises the HostErrors of all that cannot be asked."""
+def look(site: Site, *, is_whole: bool = True) -> Seen:
+    """Reads the facts of every host of the application; raises the HostErrors of all that cannot be asked.
+
+    Unless it `is_whole`: then the instances of a host that does not answer are not healthy, and only the balancer's must.
+    """
     behind = front(site)
     hosts = [*site.application_hosts, *([behind.host] if behind else [])]
-    found = fan_out(hosts, lambda host: _look_at(site, host, behind)).require()
+    outcomes = fan_out(hosts, lambda host: _look_at(site, host, behind))
+    silent = {} if is_whole else _silent(outcomes, behind)
+    found = outcomes.succeeded if silent else outcomes.require()
     application = site.application
     text = found[behind.host].text if behind else ""
     return Seen(
         installed={host: seen.installed for host, seen in found.items() if seen.installed is not None},
         systems={host: seen.system for host, seen in found.items()},
         watchdogs={host: seen.watchdogs for host, seen in found.items() if seen.watchdogs},
-        is_healthy={name: ok for seen in found.values() for name, ok in seen.healthy.items()},
+        is_healthy={i.name: i.host in found and found[i.host].healthy[i.name] for i in application.instances},
         in_service=behind.in_service(text) if behind else {i.name: False for i in application.instances},
         front=behind,
         balancer_text=text,
         is_final_applied=found[behind.host].is_final_applied if behind else True,
+        silent=silent,
     )
+
+
+def _silent(outcomes: Outcomes[_HostSeen], behind: Front | None) -> dict[str, BalbookError]:
+    """The hosts that do not answer, where one can do without them; none where something else is wrong."""
+    failed = outcomes.failed
+    is_theirs_alone = all(isinstance(error, SILENT) for error in failed.values())
+    return failed if is_theirs_alone and (behind is None or behind.host not in failed) else {}
 
 
 def _look_at(site: Site, host: str, behind: Front | None) -> _HostSeen:

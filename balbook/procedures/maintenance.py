@@ -15,16 +15,22 @@ from balbook.procedures.site import Site
 
 
 def drain(site: Site, instance_name: str) -> Plan:
-    """Takes one instance out of service; refused by the engine where the capacity floor would not hold."""
+    """Takes one instance out of service; refused by the engine where the capacity floor would not hold.
+
+    Also one whose host does not answer, or beside such ones: they serve nobody.
+    """
     instance = _instance(site, instance_name)
-    seen = look(site)
+    seen = look(site, is_whole=False)
     return _plan(site, seen, instance, "drain", "down")
 
 
 def readmit(site: Site, instance_name: str) -> Plan:
     """Puts one instance back into service and sees the balancer use it; refused where it is not healthy."""
     instance = _instance(site, instance_name)
-    seen = look(site)
+    seen = look(site, is_whole=False)
+    if instance.host in seen.silent:
+        error = seen.silent[instance.host]
+        raise Refused(f"{instance.name} is not healthy: {error.message}", advice=error.advice)
     if not seen.is_healthy[instance.name]:
         raise Refused(f"{instance.name} is not healthy", advice=f"Look at it first: balbook logs {site.application_name} {instance.name}")
     return _plan(site, seen, instance, "readmit", "up")

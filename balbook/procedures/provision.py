@@ -21,6 +21,7 @@ from balbook.inventory.models import Application, Host
 from balbook.plan import Plan, Run, Step
 from balbook.procedures import Check, supervision
 from balbook.procedures.balancing import file_diff
+from balbook.procedures.look import SILENT
 from balbook.procedures.preconditions import Row, certificate_preconditions, host_preconditions, row
 from balbook.procedures.site import Site
 from balbook.table import Table
@@ -41,12 +42,14 @@ def preflight(site: Site) -> Table:
 
 
 def plan(site: Site) -> Plan:
-    """The steps that prepare the hosts, all hosts at the same time."""
+    """The steps that prepare the hosts, all hosts at the same time; for one that cannot be asked, that it must be.
+
+    Raises the hosts' errors where none can.
+    """
     hosts = _hosts(site)
-    found = site.ask_all(hosts, lambda host: system(site.host(host).root)).require()
-    preconditions: list[Row] = []
+    found, preconditions = _asked(site, hosts)
     steps: list[Step] = []
-    for name in hosts:
+    for name in found:
         host, clock_s = site.host(name), time.time()
         preconditions += host_preconditions(name, host, found[name], _applications_on(site, name), clock_s)
         preconditions += certificate_preconditions(site, name, clock_s)
@@ -75,6 +78,17 @@ def _hosts(site: Site) -> list[str]:
         if name not in site.inventory.hosts:
             raise BadInput(f"parameter hosts: {name!r} is not in {site.inventory.path}", advice=nearest(name, site.inventory.hosts))
     return wanted
+
+
+def _asked(site: Site, hosts: Sequence[str]) -> tuple[dict[str, System], list[Row]]:
+    """What the hosts are, and a precondition for each that does not answer while others do."""
+    outcomes = site.ask_all(hosts, lambda host: system(site.host(host).root))
+    silent = {host: error.message for host, error in outcomes.failed.items() if isinstance(error, SILENT)}
+    found = outcomes.succeeded
+    if not found or len(silent) < len(outcomes.failed):
+        outcomes.require()
+    rows = [row(f"{host}: takes commands", False, f"unreachable: {why.removeprefix(f'{host}: ')}") for host, why in silent.items()]
+    return found, rows
 
 
 def _applications_on(site: Site, host: str) -> list[Application]:

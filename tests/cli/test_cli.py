@@ -12,6 +12,7 @@ import pytest
 
 from balbook import transport
 from balbook.cli import COMMANDS, main
+from balbook.errors import HostUnreachable
 from balbook.testing import FakeFleet
 from tests.small_fleet import fleet_with, write_inventory
 
@@ -178,6 +179,26 @@ def test_status_shows_what_runs_and_exits_0_only_where_all_serves(fleet: FakeFle
     captured = capsys.readouterr()
     assert "app2:9090" in captured.out
     assert str(fleet.inventory.path) in captured.err
+
+
+def test_status_shows_all_that_answers_where_hosts_do_not(fleet: FakeFleet, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["status", "-i", str(fleet.inventory.path)]
+    fleet.answers["app1", "inspect"] = HostUnreachable("app1", "no route to host", advice="Is it up?")
+    assert run(*words, "--json") == 1
+    shown = json.loads(capsys.readouterr().out)["hotel"]
+    assert [(i["instance"], i["healthy"], i["in_service"]) for i in shown["instances"]] == [
+        ("app1:9090", "no answer: no route to host", "yes"),
+        ("app2:9090", "yes", "yes"),
+    ]
+    del fleet.answers["app1", "inspect"]
+    for name in ("configuration", "lease"):
+        fleet.answers["lb1", name] = HostUnreachable("lb1", "no route to host")
+    assert run(*words, "--json") == 1
+    shown = json.loads(capsys.readouterr().out)["hotel"]
+    assert {i["in_service"] for i in shown["instances"]} == {"no answer: no route to host"} == {shown["lock"]}
+    assert [i["healthy"] for i in shown["instances"]] == ["yes", "yes"]
+    assert run(*words) == 1
+    assert "no answer: no route to host" in capsys.readouterr().out
 
 
 def test_unlock_takes_the_lock_away_and_leaves_a_record(fleet: FakeFleet, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from balbook.command import Result
-from balbook.errors import BadInput, HostUnreachable
+from balbook.errors import BadInput, CommandFailed, HostUnreachable
 from balbook.facts.certificates import DAY_S, FORM
 from balbook.journal import Journal
 from balbook.procedures import procedure
@@ -121,6 +121,22 @@ def test_hosts_that_cannot_be_reached_are_rows_of_the_first_look(fleet: FakeFlee
     fleet.answers["app1", "system"] = HostUnreachable("app1", "no route to host", advice="Is it up?")
     table = procedure("provision").preflight(Site(fleet.inventory, fleet, {"hosts": []}))
     assert [(row[0], row[1] == "unreachable") for row in table.rows] == [("app1", True), ("app2", False), ("lb1", False)]
+
+
+def test_a_host_that_does_not_answer_is_a_precondition_and_the_others_are_planned(fleet: FakeFleet) -> None:
+    fleet.answers["app1", "system"] = HostUnreachable("app1", "no route to host", advice="Is it up?")
+    plan = make_plan(fleet, "provision")
+    assert [(p["what"], p["found"]) for p in plan.unmet] == [("app1: takes commands", "unreachable: no route to host")]
+    assert {s.host for s in plan.pending} == {"app2", "lb1"}
+
+
+def test_where_no_host_answers_or_something_else_is_wrong_there_is_no_plan(fleet: FakeFleet) -> None:
+    fleet.answers["app1", "system"] = HostUnreachable("app1", "no route to host", advice="Is it up?")
+    with pytest.raises(HostUnreachable, match="no route to host"):
+        make_plan(fleet, "provision", hosts=["app1"])
+    fleet.answers["app2", "system"] = 1
+    with pytest.raises(CommandFailed, match="2 of 3 hosts failed"):
+        make_plan(fleet, "provision")
 
 
 def test_verification_asks_the_hosts_anew(tmp_path: Path) -> None:
