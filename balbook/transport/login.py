@@ -11,6 +11,7 @@ from typing import Any
 import paramiko
 
 from balbook.errors import BadInput, HostKeyError, HostUnreachable, LoginRefused
+from balbook.transport.known_hosts import KnownHost, known_host
 
 CONNECT_S = 10.0
 KEEPALIVE_S = 10
@@ -60,10 +61,9 @@ def log_in(endpoint: Endpoint, way: Callable[[], socket.socket | paramiko.Channe
 
 def _connect(client: paramiko.SSHClient, endpoint: Endpoint, way: Callable[[], socket.socket | paramiko.Channel]) -> None:
     try:
-        for file in endpoint.known_hosts:
-            if Path(file).exists():
-                client.load_host_keys(file)
-        client.set_missing_host_key_policy(_Refuse(endpoint))
+        known = known_host(endpoint.hostname, endpoint.port, endpoint.known_hosts)
+        known.teach(client.get_host_keys())
+        client.set_missing_host_key_policy(_Refuse(endpoint, known))
         client.connect(
             endpoint.hostname,
             port=endpoint.port,
@@ -80,11 +80,12 @@ def _connect(client: paramiko.SSHClient, endpoint: Endpoint, way: Callable[[], s
     except paramiko.hostkeys.InvalidHostKey as exc:
         raise HostKeyError(endpoint.name, f"a line of its known_hosts is damaged: {exc.line!r}", advice="Take that line out.") from exc
     except paramiko.BadHostKeyException as exc:
+        if known.is_revoked(exc.key):
+            raise _revoked(endpoint, exc.key) from exc
         raise HostKeyError(
             endpoint.name,
             f"its host key has changed: expected {exc.expected_key.fingerprint}, got {exc.key.fingerprint}",
-            advice="If the machine was made anew, take the old key out with "
-            f"ssh-keygen -R '[{endpoint.hostname}]:{endpoint.port}' -f {endpoint.known_hosts[0]}; if not, somebody may be in between.",
+            advice=f"If the machine was made anew, take the old key out with {known.forgetting}; if not, somebody may be in between.",
         ) from exc
     except paramiko.PasswordRequiredException as exc:
         raise LoginRefused(endpoint.name, "the private key is encrypted", advice="Add it to the agent: ssh-add.") from exc
@@ -127,13 +128,23 @@ def unreachable(endpoint: Endpoint, exc: BaseException) -> HostUnreachable:
 class _Refuse(paramiko.MissingHostKeyPolicy):
     """Unknown host keys are refused; the error is ours, so that no message text need be read."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
+    def __init__(self, endpoint: Endpoint, known: KnownHost) -> None:
+        self.endpoint, self.known = endpoint, known
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
+        if self.known.is_revoked(key):
+            raise _revoked(self.endpoint, key)
         raise HostKeyError(
             self.endpoint.name,
             f"its host key ({key.get_name()} {key.fingerprint}) is not in {', '.join(self.endpoint.known_hosts)}",
             advice=f"Compare the fingerprint with the machine's own, then: ssh-keyscan -p {self.endpoint.port} {self.endpoint.hostname} >> "
             f"{self.endpoint.known_hosts[0]}",
         )
+
+
+def _revoked(endpoint: Endpoint, key: paramiko.PKey) -> HostKeyError:
+    return HostKeyError(
+        endpoint.name,
+        f"its host key ({key.get_name()} {key.fingerprint}) is marked as revoked in {', '.join(endpoint.known_hosts)}",
+        advice="Somebody else may have that key: give the machine another one, and compare its fingerprint with the machine's own.",
+    )
