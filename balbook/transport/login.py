@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import paramiko
 
 from balbook.errors import BadInput, HostKeyError, HostUnreachable, LoginRefused
+from balbook.transport.includes import with_includes
 from balbook.transport.known_hosts import KnownHost, known_host
 
 CONNECT_S = 10.0
@@ -36,8 +37,8 @@ class Endpoint:
 def ssh_config(path: Path) -> paramiko.SSHConfig:
     """The user's `~/.ssh/config`; an empty one where there is none. BadInput where it cannot be read."""
     try:
-        return paramiko.SSHConfig.from_path(str(path)) if path.exists() else paramiko.SSHConfig()
-    except (paramiko.ConfigParseError, OSError, UnicodeDecodeError) as exc:
+        return paramiko.SSHConfig.from_text(with_includes(path)) if path.exists() else paramiko.SSHConfig()
+    except (paramiko.ConfigParseError, OSError, ValueError) as exc:
         raise BadInput(f"{path} cannot be read: {exc}", advice="Mend it; `ssh -G HOST` says what OpenSSH makes of it.") from exc
 
 
@@ -46,6 +47,21 @@ def split_address(address: str) -> tuple[str | None, str, int | None]:
     user, _, rest = address.rpartition("@")
     host, _, port = rest.partition(":")
     return user or None, host, int(port) if port.isdigit() else None
+
+
+def way_to(name: str, jump: str | None, known: Mapping[str, Any]) -> str:
+    """The jump hosts of a host: the inventory's, else `~/.ssh/config`'s, where of ProxyJump and ProxyCommand the first one counts."""
+    first = next((setting for setting in known if setting in ("proxyjump", "proxycommand")), "")
+    way = jump or known.get(first) or "none"
+    if way.lower() == "none":
+        return ""
+    if first == "proxycommand" and not jump:
+        raise HostUnreachable(
+            name,
+            f"~/.ssh/config has a ProxyCommand for it, which balbook does not run: {way}",
+            advice="Name the host that leads there by `jump` in the inventory, or by ProxyJump before ProxyCommand in ~/.ssh/config.",
+        )
+    return str(way)
 
 
 def log_in(endpoint: Endpoint, way: Callable[[], socket.socket | paramiko.Channel]) -> paramiko.SSHClient:
@@ -60,6 +76,7 @@ def log_in(endpoint: Endpoint, way: Callable[[], socket.socket | paramiko.Channe
 
 
 def _connect(client: paramiko.SSHClient, endpoint: Endpoint, way: Callable[[], socket.socket | paramiko.Channel]) -> None:
+    missing = [identity for identity in endpoint.identities if not Path(identity).exists()]
     try:
         known = known_host(endpoint.hostname, endpoint.port, endpoint.known_hosts)
         known.teach(client.get_host_keys())
@@ -68,9 +85,9 @@ def _connect(client: paramiko.SSHClient, endpoint: Endpoint, way: Callable[[], s
             endpoint.hostname,
             port=endpoint.port,
             username=endpoint.user,
-            key_filename=[i for i in endpoint.identities if Path(i).exists()] or None,  # type: ignore[arg-type]  # a list is documented
+            key_filename=[i for i in endpoint.identities if i not in missing] or None,  # type: ignore[arg-type]  # a list is documented
             sock=way(),
-            allow_agent=not endpoint.identities or not all(Path(i).exists() for i in endpoint.identities),
+            allow_agent=not endpoint.identities or bool(missing),
             look_for_keys=not endpoint.identities,
             timeout=CONNECT_S,
             banner_timeout=CONNECT_S,
@@ -97,14 +114,20 @@ def _connect(client: paramiko.SSHClient, endpoint: Endpoint, way: Callable[[], s
                 f"the connection ended during the login as {endpoint.user}",
                 advice="Try again. A server also ends it after too many keys: then name the right one by `identity`.",
             ) from exc
-        raise LoginRefused(
-            endpoint.name,
-            f"login as {endpoint.user} was refused",
-            advice=f"Is the right key in the agent, or named by `identity`? Try: "
-            f"ssh -p {endpoint.port} {endpoint.user}@{endpoint.hostname}",
-        ) from exc
+        raise _refused(endpoint, missing) from exc
     except (paramiko.SSHException, OSError, EOFError) as exc:
+        opened = client.get_transport()
+        if missing and opened and opened.is_active() and opened.initial_kex_done:  # there is no key to try
+            raise _refused(endpoint, missing) from exc
         raise unreachable(endpoint, exc) from exc
+
+
+def _refused(endpoint: Endpoint, missing: list[str]) -> LoginRefused:
+    return LoginRefused(
+        endpoint.name,
+        f"login as {endpoint.user} was refused" + (f"; there is no {' and no '.join(missing)}" if missing else ""),
+        advice=f"Is the right key in the agent, or named by `identity`? Try: ssh -p {endpoint.port} {endpoint.user}@{endpoint.hostname}",
+    )
 
 
 def _transport(sock: socket.socket, **options: Any) -> paramiko.Transport:

@@ -35,7 +35,7 @@ from balbook.errors import (
 from balbook.inventory.models import Host, Inventory
 from balbook.plan import Upload
 from balbook.transport import Progress, Reveal, reveal_text, streams
-from balbook.transport.login import CONNECT_S, Endpoint, log_in, split_address, ssh_config, unreachable
+from balbook.transport.login import CONNECT_S, Endpoint, log_in, split_address, ssh_config, unreachable, way_to
 from balbook.transport.shell import NoShell, Shell
 from balbook.transport.streams import LOST, Ended
 
@@ -244,24 +244,26 @@ class SshTransport:
             self._forget(host, client)
             raise HostUnreachable(host, "the connection was lost", advice="Look at the host and the network, then try again.") from exc
 
-    def _client(self, host: str) -> paramiko.SSHClient:
+    def _client(self, host: str, through: str = "") -> paramiko.SSHClient:
+        """The connection to a host. `through`: what leads to it in a chain of jump hosts, whatever else is said of its way."""
         if host in self._hosts_being_opened():
             circle = " -> ".join([*self._hosts_being_opened(), host])
             raise HostUnreachable(host, f"the way there leads in a circle: {circle}", advice="Mend `jump`, or ProxyJump in ~/.ssh/config.")
+        key = f"{through},{host}" if through else host
         with self._guard:
-            lock = self._locks.setdefault(host, threading.Lock())
+            lock = self._locks.setdefault(key, threading.Lock())
         with lock:
-            client = self._clients.get(host)
+            client = self._clients.get(key)
             transport = client.get_transport() if client else None
             if client and transport and transport.is_active():
                 return client
             self._opening.hosts = (*self._hosts_being_opened(), host)
             try:
-                opened = self._open(host)
+                opened = self._open(host, through)
             finally:
                 self._opening.hosts = self._opening.hosts[:-1]
             with self._guard:
-                self._clients[host] = opened
+                self._clients[key] = opened
             return opened
 
     def _hosts_being_opened(self) -> tuple[str, ...]:
@@ -276,7 +278,7 @@ class SshTransport:
         if client:
             client.close()
 
-    def _endpoint(self, name: str) -> Endpoint:
+    def _endpoint(self, name: str, through: str = "") -> Endpoint:
         """A host of the inventory, or (for a jump) an address that only `~/.ssh/config` knows."""
         host = self._inventory.hosts.get(name)
         user, address, port = split_address(name) if host is None else (host.user, host.address, host.port)
@@ -292,11 +294,11 @@ class SshTransport:
             user=user or known.get("user") or getpass.getuser(),
             identities=tuple(str(self._inventory.resolve(i)) for i in identities),
             known_hosts=tuple(str(self._inventory.resolve(f)) for f in hosts_files),
-            jump=(host.jump if host and host.jump else known.get("proxyjump", "")).replace("none", ""),
+            jump=through or way_to(name, host.jump if host else None, known),
         )
 
-    def _open(self, host: str) -> paramiko.SSHClient:
-        endpoint = self._endpoint(host)
+    def _open(self, host: str, through: str = "") -> paramiko.SSHClient:
+        endpoint = self._endpoint(host, through)
         return log_in(endpoint, lambda: self._socket(endpoint))
 
     def _socket(self, endpoint: Endpoint) -> socket.socket | paramiko.Channel:
@@ -312,11 +314,9 @@ class SshTransport:
         return sock
 
     def _through(self, endpoint: Endpoint) -> paramiko.Channel:
-        """A channel from the last of the jump hosts to the endpoint."""
-        client: paramiko.SSHClient | None = None
-        for jump in endpoint.jump.split(","):
-            client = self._client(jump.strip())
-        transport = client.get_transport() if client else None
+        """A channel from the last of the jump hosts to the endpoint; each is reached through those before it."""
+        before, _, last = endpoint.jump.rpartition(",")
+        transport = self._client(last.strip(), before).get_transport()
         try:
             if transport is None:
                 raise EOFError("the jump host is gone")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from balbook.errors import HostKeyError
+from balbook.errors import HostKeyError, LoginRefused
 from balbook.transport.login import Endpoint, log_in
 from tests.transport.ssh_server import Server
 
@@ -46,6 +46,16 @@ def test_the_advice_after_a_changed_host_key_takes_it_out_of_every_file(server: 
     assert not third.with_suffix(".old").exists()
     with pytest.raises(HostKeyError, match="is not in"):
         log_in_with(server, first, second, port=port)
+
+
+@pytest.mark.parametrize("is_another_there", [False, True])
+def test_an_identity_that_is_not_there_is_named(server: Server, tmp_path: Path, is_another_there: bool) -> None:
+    stranger = tmp_path / "stranger"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", stranger], check=True)
+    identities = (str(tmp_path / "id_lost"), *([str(stranger)] if is_another_there else []))
+    file = known(tmp_path / "known_hosts", f"10.0.0.1 {server.public}")
+    with pytest.raises(LoginRefused, match=r"app1: login as ops was refused; there is no .*/id_lost\n"):
+        log_in(Endpoint("app1", "10.0.0.1", 22, "ops", identities, (str(file),)), server.connect)
 
 
 def test_lines_with_a_certificate_authority_block_nobody(server: Server, tmp_path: Path) -> None:
