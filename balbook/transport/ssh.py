@@ -24,24 +24,16 @@ import paramiko
 from balbook import secrets
 from balbook.command import Command, Result, SecretRef, script
 from balbook.commands import host_script
-from balbook.errors import (
-    BadInput,
-    CommandFailed,
-    DeadlineExceeded,
-    HostUnreachable,
-    StoreError,
-    nearest,
-)
+from balbook.errors import BadInput, CommandFailed, DeadlineExceeded, HostUnreachable, StoreError, nearest
 from balbook.inventory.models import Host, Inventory
 from balbook.plan import Upload
 from balbook.transport import Progress, Reveal, reveal_text, streams
 from balbook.transport.login import CONNECT_S, Endpoint, log_in, split_address, ssh_config, unreachable, way_to
 from balbook.transport.shell import NoShell, Shell
+from balbook.transport.silence import SILENT_S, watch
 from balbook.transport.streams import LOST, Ended
 
 STORED_WITHIN_S = 60
-SILENT_S = 30
-"""A host that acknowledges nothing for so long is gone; without this, a build's deadline of half an hour would tell."""
 MOST_IDLE = 3
 """Shells that are kept on a host for the next commands; a server allows 10 sessions on a connection."""
 
@@ -299,7 +291,10 @@ class SshTransport:
 
     def _open(self, host: str, through: str = "") -> paramiko.SSHClient:
         endpoint = self._endpoint(host, through)
-        return log_in(endpoint, lambda: self._socket(endpoint))
+        client = log_in(endpoint, lambda: self._socket(endpoint))
+        if endpoint.jump and (connection := client.get_transport()):
+            watch(connection)
+        return client
 
     def _socket(self, endpoint: Endpoint) -> socket.socket | paramiko.Channel:
         if endpoint.jump:

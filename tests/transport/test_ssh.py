@@ -20,7 +20,7 @@ class Passage:
     """A connection that only leads on; it tells where to."""
 
     def __init__(self, name: str, led: list[tuple[str, str]]) -> None:
-        self._name, self._led = name, led
+        self.name, self._led = name, led
 
     def get_transport(self) -> Passage:
         return self
@@ -29,7 +29,7 @@ class Passage:
         return True
 
     def open_channel(self, kind: str, to: tuple[str, int], *_: Any, **__: Any) -> str:
-        self._led.append((self._name, to[0]))
+        self._led.append((self.name, to[0]))
         return kind
 
 
@@ -58,6 +58,7 @@ def led(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     usual = SshTransport._socket
     monkeypatch.setattr(SshTransport, "_socket", direct)
     monkeypatch.setattr(ssh, "log_in", log_in)
+    monkeypatch.setattr(ssh, "watch", lambda connection: None)
     monkeypatch.setattr(ssh.socket, "create_connection", create_connection)
     return found
 
@@ -96,3 +97,10 @@ def test_a_proxy_command_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.
         connect(tmp_path, monkeypatch, "Host the-*\nProxyCommand nc %h %p\n")
     assert "ProxyJump" in caught.value.advice
     assert led == []
+
+
+def test_hosts_behind_a_jump_host_are_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, led: list[tuple[str, str]]) -> None:
+    watched: list[str] = []
+    monkeypatch.setattr(ssh, "watch", lambda connection: watched.append(connection.name))
+    connect(tmp_path, monkeypatch, "Host the-first\nProxyJump a,b\n")
+    assert watched == ["b", "the-first"]
