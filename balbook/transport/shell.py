@@ -7,6 +7,7 @@ next by a mark that nobody can guess, printed on both streams when it has ended.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import select
@@ -48,12 +49,8 @@ class Shell:
         ended = f"printf '\\n{self._mark}%s.\\n' $?; printf '\\n{self._mark}0.\\n' >&2\n"
         # The first mark tells a shell from whatever else a login may be forced to run.
         text = ("" if self._is_proven else ended) + f"(\n{line}\n) </dev/null\n{ended}"
-        try:
+        with contextlib.suppress(*LOST):  # what has come until then says more
             self._channel.sendall(text.encode())
-        except LOST:
-            if not self._is_proven:
-                raise NoShell from None
-            return -1, "", ""
         marks = 1 if self._is_proven else 2
         out, err = _Stream(self._mark, marks), _Stream(self._mark, marks)
         while not (out.is_whole and err.is_whole):
@@ -64,7 +61,8 @@ class Shell:
             if out.is_whole and err.is_whole:
                 break
             if not self.is_usable and not self._channel.recv_ready() and not self._channel.recv_stderr_ready():
-                if out.marks == 0 and not self._is_proven:
+                # A connection that is lost ends no stream: then the line may have run, and only its marks have not arrived.
+                if out.marks == 0 and not self._is_proven and self._channel.eof_received:
                     raise NoShell
                 return -1, out.text, err.text
             select.select([self._channel], [], [], min(left, LONGEST_WAIT_S))
