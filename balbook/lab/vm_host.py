@@ -38,6 +38,7 @@ done
 """Runs nspawn in the host's control groups ($1), again where it says that the host was rebooted (133); keeps out of nspawn's own groups."""
 BOOT_WITHIN_S = 60.0
 END_WITHIN_S = 15.0
+TRY_AGAIN = "Try `balbook lab up --backend vm` again; is the machine short of memory?"
 
 
 @dataclass(frozen=True)
@@ -137,19 +138,26 @@ def wait_until_up(machine: Machine, known_hosts: Path, client_key: Path, environ
             failed = ssh(machine, known_hosts, client_key, "systemctl --failed --plain --no-legend", environ).stdout
             raise Failed(
                 f"{machine.name} does not come up: {tried.stdout.strip() or tried.stderr.strip()}\n{failed}{_tail(machine.log)}".rstrip(),
-                advice="Try `balbook lab up --backend vm` again; is the machine short of memory?",
+                advice=TRY_AGAIN,
             )
         time.sleep(0.1)
 
 
 def ssh(machine: Machine, known_hosts: Path, client_key: Path, line: str, environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Runs a line on the host as its login; from beside the lab's bridge, which also hosts let in that keep this machine out."""
+    """Runs a line on the host as its login; from beside the lab's bridge, which also hosts let in that keep this machine out.
+
+    Raises Failed with the console's last lines where it does not end.
+    """
     options = ["-F", "none", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", f"UserKnownHostsFile={known_hosts}"]
     options += ["-o", "GlobalKnownHostsFile=none", "-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=5", "-o", "LogLevel=ERROR"]
     inside = ["nsenter", f"--net={vm_network.NAMESPACES / vm_network.word_of(machine.lab)}", "--"]
     login = ["-p", str(machine.port), f"{LOGIN}@{machine.address}"]
     argv = [*inside, str(find_program("ssh", environ)), *options, "-i", str(client_key), *login, line]
-    return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=BOOT_WITHIN_S)
+    try:
+        return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=BOOT_WITHIN_S)
+    except subprocess.TimeoutExpired as exc:
+        said = f"{machine.name}: `{line}` did not end within {BOOT_WITHIN_S:g} s\n{_tail(machine.log)}"
+        raise Failed(said.rstrip(), advice=TRY_AGAIN) from exc
 
 
 def hierarchies() -> list[Path]:
@@ -184,13 +192,19 @@ def end(word: str) -> list[int]:
     while left := pids(word):
         if time.monotonic() > deadline:
             return left
-        inits = [pid for pid in left if Path(f"/proc/{pid}/comm").exists() and Path(f"/proc/{pid}/comm").read_text() == "systemd\n"]
+        inits = [pid for pid in left if _is_systemd(pid)]
         for pid in inits if is_first and inits else left:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.3 if is_first else 0.05)
         is_first = False
     return []
+
+
+def _is_systemd(pid: int) -> bool:
+    with suppress(OSError):  # it may end meanwhile
+        return Path(f"/proc/{pid}/comm").read_text() == "systemd\n"
+    return False
 
 
 def clear(lab: Path, word: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
+import os
 import random
 import subprocess
 import time
@@ -25,6 +26,14 @@ FIRST_HOST = 11
 SERVICES = 2
 """The number in the network of what the lab itself serves: the bridge's own address."""
 WITHIN_S = 20
+SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
+"""Where some of the programs are; a plain `su` leaves it out of PATH."""
+KERNEL = "Is this machine's kernel without that part?"
+ADVICE = {
+    "mount": "The end of `dmesg` says what the kernel did not like.",
+    "umount": "Does a process of yours still use it? `fuser -vm PLACE` names it.",
+}
+"""By program; of others, KERNEL."""
 
 
 def word_of(folder: Path) -> str:
@@ -91,12 +100,14 @@ def ip(lines: Sequence[str], space: str = "") -> None:
 
 
 def run(argv: Sequence[str], given: str = "") -> str:
-    """Its standard output; Failed with its error where it does not exit 0."""
-    done = subprocess.run(list(argv), input=given, capture_output=True, text=True, check=False, timeout=WITHIN_S)
+    """Its standard output; Failed with its error where it does not exit 0, or not in time."""
+    environment = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:{SBIN}".lstrip(":")}
+    try:
+        done = subprocess.run(list(argv), input=given, capture_output=True, text=True, check=False, timeout=WITHIN_S, env=environment)
+    except subprocess.TimeoutExpired as exc:
+        raise Failed(f"{' '.join(argv)}: it did not end within {WITHIN_S} s", advice="Is this machine too busy? Try again.") from exc
     if done.returncode != 0:
-        raise Failed(
-            f"{' '.join(argv)}: {done.stderr.strip() or done.stdout.strip()}", advice="Is this machine's kernel without that part?"
-        )
+        raise Failed(f"{' '.join(argv)}: {done.stderr.strip() or done.stdout.strip()}", advice=ADVICE.get(argv[0], KERNEL))
     return done.stdout
 
 
