@@ -152,9 +152,9 @@ def left_of(folder: Path) -> list[str]:
 def _start(name: str, folder: Path, hosts: Sequence[str], odd: vm_odd.Kinds, say: Say, environ: Mapping[str, str]) -> Lab:
     folder.mkdir(mode=0o700)
     write_state(folder, State(BACKEND))
-    others = [state for other in folder.parent.iterdir() if (state := read_state(other))]
-    image = vm_image.provide(labs_home(environ) / vm_needs.BASE, say, in_use=[state.base for state in others if state.base])
-    taken = [address for state in others for address in state.addresses.values()]
+    others = {other.name: state for other in folder.parent.iterdir() if (state := read_state(other))}
+    image = vm_image.provide(labs_home(environ) / vm_needs.BASE, say, in_use={lab: state.base for lab, state in others.items()})
+    taken = [address for state in others.values() for address in state.addresses.values()]
     addresses = vm_network.addresses(hosts, [f"{address}/24" for address in taken], random.SystemRandom())
     state = State(BACKEND, ports=_ports(hosts, odd), addresses=addresses, base=image.name, odd=odd)
     write_state(folder, state)

@@ -10,13 +10,16 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import subprocess
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from balbook.errors import Failed
+from balbook.errors import Failed, Refused
 from balbook.lab import folders
 
 SUITE = "bookworm"
@@ -49,6 +52,11 @@ find /usr/share/locale -mindepth 1 -maxdepth 1 ! -name de -exec rm -rf {} +
 """Constant; $1 is the login, $2 its number."""
 SAY_EVERY_S = 5.0
 BUILD_WITHIN_S = 1200
+UNSHARED = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--")
+"""No mount outlives what is run so, and no process this one, however it ends."""
+MOUNTS = Path("/proc/self/mounts")
+LOWEST = ("lowerdir", "lowerdir+")
+"""How options of an overlay call what it stands on."""
 SPACE_MB = 1500
 """Free space that making it takes; it comes to 650 MB."""
 Say = Callable[[str], None]
@@ -56,7 +64,7 @@ Say = Callable[[str], None]
 
 def recipe(sources: Path = Path("/etc/apt")) -> dict[str, object]:
     """What the image is made from, as data."""
-    return {"version": 1, "suite": SUITE, "mirror": mirror(sources), "packages": PACKAGES, "furnish": FURNISH, "login": [LOGIN, LOGIN_ID]}
+    return {"version": 2, "suite": SUITE, "mirror": mirror(sources), "packages": PACKAGES, "furnish": FURNISH, "login": [LOGIN, LOGIN_ID]}
 
 
 def name_of(made_from: dict[str, object]) -> str:
@@ -86,19 +94,25 @@ def is_whole(image: Path) -> bool:
         return False
 
 
-def provide(base: Path, say: Say, in_use: Collection[str] = ()) -> Path:
+def provide(base: Path, say: Say, in_use: Mapping[str, str] | None = None) -> Path:
     """The image of the present recipe below `base`, made where it is missing or damaged; others that nobody uses go.
 
-    Raises Failed with the end of debootstrap's log.
+    `in_use`: the image of each lab that says so; what hosts stand on, whoever they are, is seen by their mounts. Raises Refused
+    where one that is damaged is in use, Failed with the end of debootstrap's log.
     """
     made_from = recipe()
     image = base / name_of(made_from)
     for other in base.iterdir() if base.is_dir() else []:
-        if other.name not in (image.name, *in_use):
+        if other != image and not _users(other, in_use or {}):
             folders.remove(other)
     if is_whole(image):
         return image
     if image.exists():
+        if labs := _users(image, in_use or {}):
+            raise Refused(
+                f"the base image {image} is damaged or was changed, and hosts stand on it, of lab {', '.join(labs)}",
+                advice="Take it down first: balbook lab down --name NAME",
+            )
         say("The base image is damaged or was changed; making it anew")
         folders.remove(image)
     draft = base / f"{image.name}.part"
@@ -114,14 +128,30 @@ def provide(base: Path, say: Say, in_use: Collection[str] = ()) -> Path:
     return image
 
 
+def _users(image: Path, in_use: Mapping[str, str]) -> list[str]:
+    """The labs that stand on an image: those that say so, and those whose hosts' file systems do; of another labs home by folder."""
+    home, root = image.parent.parent, (image / "root").resolve()
+    found = {lab for lab, name in in_use.items() if name == image.name}
+    for line in MOUNTS.read_text().splitlines() if MOUNTS.exists() else []:
+        _, place, kind, options = line.split()[:4]
+        lowest = [Path(value).resolve() for word, _, value in (o.partition("=") for o in options.split(",")) if word in LOWEST]
+        if kind == "overlay" and root in lowest:
+            lab = Path(place).parents[2]
+            found.add(lab.name if lab.parent == home else str(lab))
+    return sorted(found)
+
+
 def contents(root: Path) -> str:
-    """A digest of every name, kind, size and time of change below `root`; the files' bytes are left out for speed."""
+    """A digest of every name, kind, owner, size, time of change and link below `root`; the files' bytes are left out for speed."""
     digest = hashlib.sha256()
     for folder, names, files in os.walk(root):
         names.sort()
         for name in sorted([*names, *files]):
-            seen = os.lstat(f"{folder}/{name}")
-            digest.update(f"{folder[len(str(root)) :]}/{name} {seen.st_mode} {seen.st_uid} {seen.st_size} {seen.st_mtime_ns}\n".encode())
+            path = f"{folder}/{name}"
+            seen = os.lstat(path)
+            facts: list[object] = [seen.st_mode, seen.st_uid, seen.st_gid, seen.st_size, seen.st_mtime_ns]
+            facts += [Path(path).readlink()] if stat.S_ISLNK(seen.st_mode) else []
+            digest.update(f"{path[len(str(root)) :]} {' '.join(map(str, facts))}\n".encode())
     return digest.hexdigest()
 
 
@@ -140,15 +170,13 @@ def _followed(argv: list[str], log: Path, say: Say) -> None:
     """Runs it in a mount namespace of its own, so that no mount outlives it, and says now and then how far it is."""
     # Without TMPDIR and the like: what it inherits is no part of the recipe.
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive", "HOME": "/root"}
-    # Nor does a process outlive this one, however it ends.
-    unshared = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--", *argv]
     done: Counter[str] = Counter()
-    began = said = time.monotonic()
+    said = time.monotonic()
     with log.open("a") as file:
         process = subprocess.Popen(
-            unshared, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+            [*UNSHARED, *argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
         )
-        try:
+        with _bounded(process) as is_late:
             for line in process.stdout or []:
                 file.write(line)
                 word = line.removeprefix("I: ").split(" ", 1)[0].lower()
@@ -156,16 +184,33 @@ def _followed(argv: list[str], log: Path, say: Say) -> None:
                 if time.monotonic() - said > SAY_EVERY_S and word in ("retrieving", "extracting", "unpacking", "configuring"):
                     said = time.monotonic()
                     say(f"  {word} package {done[word]}")
-                if time.monotonic() - began > BUILD_WITHIN_S:
-                    raise Failed(f"{argv[0]} did not end within {BUILD_WITHIN_S} s", advice="Is the package mirror slow? Try again.")
             status = process.wait()
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
+    if status != 0 and is_late.is_set():
+        raise Failed(f"{argv[0]} did not end within {BUILD_WITHIN_S} s", advice="Is the package mirror slow? Try again.")
     if status != 0:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
         raise Failed(f"{argv[0]} ended with status {status}:\n{tail}", advice="Does `apt-get update` work on this machine?")
+
+
+@contextmanager
+def _bounded(process: subprocess.Popen[str]) -> Iterator[threading.Event]:
+    """Kills the process at the end of its time, also one that says nothing, and where this one gives up; the event: it was late."""
+    is_late = threading.Event()
+
+    def give_up() -> None:
+        is_late.set()
+        process.kill()
+
+    ending = threading.Timer(BUILD_WITHIN_S, give_up)
+    ending.start()
+    try:
+        yield is_late
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    finally:
+        ending.cancel()
 
 
 def _in_list(text: str) -> str:
