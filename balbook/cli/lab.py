@@ -75,7 +75,7 @@ def _up(args: argparse.Namespace, backend: str) -> int:
 
     if backend == "vm":
         found: vm.Lab | loopback.Lab = vm.up(
-            args.name, fleet.machines(args.hosts) if args.hosts else fleet.HOSTS, odd=args.odd, say=options.say
+            args.name, fleet.HOSTS if args.hosts is None else fleet.machines(args.hosts), odd=args.odd, say=options.say
         )
     else:
         found = loopback.up(args.name, say=options.say)

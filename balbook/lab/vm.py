@@ -84,12 +84,16 @@ def up(
     folder = lab_folder(name, environ)
     fleet.ports_wanted(hosts)
     kinds = vm_odd.read_odd(odd, hosts)
-    vm_needs.require_machine(folder, len(hosts), environ)
+    if is_new := not folder.exists():
+        vm_needs.require_machine(folder, len(hosts), environ)  # before so much as the labs home is made
     with folders.alone(environ):
         _require_vm(folder)
         state = read_state(folder)
         if state is not None and is_running(folder):
+            _require_as_odd(name, state, kinds)
             return _keep(_lab(name, folder, state), state, hosts, say, environ)
+        if not is_new:
+            vm_needs.require_machine(folder, len(hosts), environ)
         _clear(folder, say)
         try:
             return _start(name, folder, hosts, kinds, say, environ)
@@ -209,23 +213,28 @@ def _keep(lab: Lab, state: State, hosts: Sequence[str], say: Say, environ: Mappi
     """The lab that stands there, with hosts booted again that were switched off, and services started that are gone."""
     servers = dict(state.servers)
     for name in vm_services.names(list(lab.machines)):
-        pid, born = servers.get(name, (0, ""))
-        if not pid or processes.identity(pid) != born:
+        if not _is_alive(servers, name):
             say(f"{name}: its server is gone; starting it again")
             servers[name] = vm_services.start(name, lab.folder, lab.addresses)
             write_state(lab.folder, replace(state, servers=servers))
-    for host, machine in lab.machines.items():
-        pid, born = servers.get(host, (0, ""))
-        if not pid or processes.identity(pid) != born:
-            say(f"{host}: it is off; booting it again")
-            vm_host.end(machine.word)
-            servers[host] = vm_host.boot(machine)
-            write_state(lab.folder, replace(state, servers=servers))
-            vm_host.wait_until_up(machine, lab.known_hosts, lab.client_key, environ)
+    if off := [host for host in lab.machines if not _is_alive(servers, host)]:
+        vm_needs.require_machine(lab.folder, len(off), environ)
+    for host in off:
+        machine = lab.machines[host]
+        say(f"{host}: it is off; booting it again")
+        vm_host.end(machine.word)
+        servers[host] = vm_host.boot(machine)
+        write_state(lab.folder, replace(state, servers=servers))
+        vm_host.wait_until_up(machine, lab.known_hosts, lab.client_key, environ)
     say(f"Lab {lab.name} is up already and is kept; its inventory is {lab.inventory}")
     if set(hosts) != set(lab.machines):
         say(f"It has {', '.join(lab.machines)}; for other hosts take it down first.")
     return lab
+
+
+def _is_alive(servers: Mapping[str, tuple[int, str]], name: str) -> bool:
+    pid, born = servers.get(name, (0, ""))
+    return bool(pid) and processes.identity(pid) == born
 
 
 def _lab(name: str, folder: Path, state: State) -> Lab:
@@ -240,6 +249,14 @@ def _ports(hosts: Sequence[str], odd: vm_odd.Kinds) -> dict[str, int]:
     found = {f"{host}.ssh": vm_odd.port_of(odd.get(host, ())) for host in hosts}
     found |= {f"{host}.{what}": port for host in hosts for what, port in by_role.get(fleet.role(host), {}).items()}
     return found | vm_services.ports(hosts)
+
+
+def _require_as_odd(name: str, state: State, kinds: vm_odd.Kinds) -> None:
+    """What a host is like is decided before it boots."""
+    if kinds and kinds != {host: tuple(found) for host, found in state.odd.items()}:
+        raise Refused(
+            f"lab {name} is up, and its hosts are not odd in that way", advice=f"Take it down first: balbook lab down --name {name}"
+        )
 
 
 def _require_vm(folder: Path) -> None:

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from balbook.errors import BadInput
+from balbook.cli import main
+from balbook.errors import BadInput, Refused
 from balbook.inventory import read_inventory
-from balbook.lab import fleet, needs, vm, vm_faults, vm_host, vm_image, vm_needs, vm_network
+from balbook.lab import fleet, needs, vm, vm_faults, vm_host, vm_image, vm_needs, vm_network, vm_services
+from balbook.lab_place import State, write_state
+from balbook.processes import identity
 
 LIST = """# deb http://one.example/debian bookworm main
 deb-src http://two.example/debian bookworm main
@@ -158,6 +161,43 @@ def test_what_a_machine_lacks_is_said(
     with pytest.raises(BadInput, match=message):
         vm_needs.require_machine(tmp_path / "labs" / "default", 2, suitable)
     assert not (tmp_path / "labs").exists()
+
+
+@pytest.fixture
+def kept(suitable: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """A lab that is up, of app1 that is on and app2 that is off; its environment."""
+    folder = tmp_path / "labs" / "default"
+    folder.mkdir(parents=True)
+    (folder / "inventory.yaml").touch()
+    servers = {"app1": (os.getpid(), identity(os.getpid()))}
+    addresses = {"app1": "10.0.0.11", "app2": "10.0.0.12"}
+    write_state(folder, State("vm", servers=servers, is_up=True, addresses=addresses, odd={"app1": ["clock", "port"]}))
+    monkeypatch.setattr(vm_services, "names", lambda hosts: [])
+    monkeypatch.setattr(vm_host, "end", lambda word: [])
+    monkeypatch.setattr(vm_host, "boot", lambda machine: (os.getpid(), identity(os.getpid())))
+    monkeypatch.setattr(vm_host, "wait_until_up", lambda *_: None)
+    return suitable
+
+
+def test_of_a_lab_that_is_up_only_the_hosts_that_are_off_are_counted(kept: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(vm_needs, "require_machine", lambda folder, hosts, environ: asked.append(hosts))
+    for _ in range(2):
+        vm.up("default", ["app1", "app2"], environ=kept)
+    assert asked == [1]
+
+
+def test_hosts_of_a_lab_that_is_up_do_not_become_odd(kept: dict[str, str]) -> None:
+    for odd in (["app2:clock"], ["app1:clock"]):
+        with pytest.raises(Refused, match="lab default is up, and its hosts are not odd in that way"):
+            vm.up("default", ["app1", "app2"], odd=odd, environ=kept)
+    vm.up("default", ["app1", "app2"], odd=["app1:port", "app1:clock"], environ=kept)
+
+
+def test_no_hosts_at_all_are_not_the_usual_four(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(vm, "up", lambda *_, **__: pytest.fail("four hosts"))
+    assert main(["lab", "up", "--backend", "vm", "--hosts", "0"]) == 2
+    assert "a lab of 0 hosts cannot be" in capsys.readouterr().err
 
 
 def test_a_fault_of_a_host_leaves_its_ssh_alone_and_that_of_a_port_all_others() -> None:
