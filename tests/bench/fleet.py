@@ -26,9 +26,12 @@ sys.path.insert(0, str(ROOT))
 from balbook.errors import BadInput  # noqa: E402 - a script finds its parts itself
 from balbook.lab import vm  # noqa: E402
 from balbook.lab.vm_image import LOGIN  # noqa: E402
+from tests.vm.watches import watches_for  # noqa: E402
 
 HOSTS = tuple(f"app{number}" for number in range(1, 21))
 COMMANDS = 20
+DISK = "/var/tmp"
+"""Overlays cannot stand on a file system in memory, which /tmp may be."""
 UPLOAD_MB = 50
 UPLOAD_HOSTS = 10
 TIMES_PYINFRA, TIMES_SCP = 2.0, 1.2
@@ -55,7 +58,7 @@ Side = Callable[[], None]
 
 def main() -> int:
     rounds = int((sys.argv[1:] or ["3"])[0])
-    with tempfile.TemporaryDirectory(prefix="balbook-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="balbook-bench-", dir=DISK) as folder, watches_for(len(HOSTS)):
         home = os.environ.get("BALBOOK_LAB_HOME", folder)  # with its base image, where there is one
         environ = {**os.environ, "BALBOOK_LAB_HOME": home}
         try:
@@ -102,7 +105,8 @@ class Bench:
 
     def __init__(self, lab: vm.Lab, folder: Path, others: Path) -> None:
         self.lab, self.folder, self.others = lab, folder, others
-        self.options = ["-F", "none", "-o", "BatchMode=yes", "-o", f"UserKnownHostsFile={lab.known_hosts}", "-i", str(lab.client_key)]
+        self.options = ["-F", "none", "-o", "BatchMode=yes", "-o", f"UserKnownHostsFile={lab.known_hosts}"]
+        self.options += ["-o", "IdentitiesOnly=yes", "-i", str(lab.client_key)]  # an agent's keys would be tried first
         self.file = folder / "artifact"
         self.file.write_bytes(os.urandom(1 << 20) * UPLOAD_MB)
         self.uploads_made = 0

@@ -16,6 +16,7 @@ from balbook.inventory import read_inventory
 from balbook.lab import fleet, needs, vm, vm_faults, vm_host, vm_image, vm_needs, vm_network, vm_services
 from balbook.lab_place import State, write_state
 from balbook.processes import identity
+from tests.vm import watches
 
 LIST = """# deb http://one.example/debian bookworm main
 deb-src http://two.example/debian bookworm main
@@ -198,6 +199,21 @@ def test_no_hosts_at_all_are_not_the_usual_four(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(vm, "up", lambda *_, **__: pytest.fail("four hosts"))
     assert main(["lab", "up", "--backend", "vm", "--hosts", "0"]) == 2
     assert "a lab of 0 hosts cannot be" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("before", "raised"), [("128\n", 240), ("9999\n", 9999)])
+def test_the_limit_of_watches_is_raised_meanwhile_and_restored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str, raised: int
+) -> None:
+    limit = tmp_path / "max_user_instances"
+    limit.write_text(before)
+    monkeypatch.setattr(watches, "LIMIT", limit)
+    with watches.watches_for(20):
+        assert int(limit.read_text()) == raised
+    assert limit.read_text() == before
+    monkeypatch.setattr(watches, "LIMIT", tmp_path / "none")
+    with watches.watches_for(20):
+        assert not (tmp_path / "none").exists()
 
 
 def test_a_fault_of_a_host_leaves_its_ssh_alone_and_that_of_a_port_all_others() -> None:

@@ -5,40 +5,37 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from balbook import procedures
 from balbook.errors import HostUnreachable
-from balbook.lab import fleet, vm, vm_needs
+from balbook.lab import fleet, vm
 from balbook.transport.login import CONNECT_S
 from tests.integration.hotel import GOOD
 from tests.integration.rollout_lab import JAVA_OPTIONS
 from tests.vm.machines import BRISK, Machines
+from tests.vm.watches import watches_for
 
 pytestmark = [pytest.mark.vm, pytest.mark.load, pytest.mark.crash]
 NAME, COUNT, AT_ONCE = "twenty", 20, 6
 DEAD = "app7"
-WATCHES = Path("/proc/sys/fs/inotify/max_user_instances")
 
 
 @pytest.fixture(scope="module")
 def twenty(vm_environ: dict[str, str]) -> Iterator[Machines]:
     """A build host, 18 instances and a balancer, provisioned. The kernel's limit that stands against it is raised meanwhile."""
-    before = WATCHES.read_text()
-    WATCHES.write_text(str(max(int(before), 2 * COUNT * vm_needs.INOTIFY)))
-    try:
-        lab = vm.up(NAME, fleet.machines(COUNT), environ=vm_environ, say=lambda line: print(line, file=sys.stderr))
-        machines = Machines(lab, vm_environ)  # type: ignore[arg-type]  # what it asks of a lab, one of VMs has too
-        usual = {**BRISK, "routes": {"/": {"timeout_s": 60}}, "java_options": JAVA_OPTIONS, "capacity_floor": COUNT - 2 - 1 - AT_ONCE}
-        machines.edited(lab.inventory, lambda data: data["applications"]["hotel"].update(usual))
-        machines.publish()
-        machines.provision()
-        yield machines
-    finally:
-        vm.down(NAME, environ=vm_environ)
-        WATCHES.write_text(before)
+    with watches_for(COUNT):
+        try:
+            lab = vm.up(NAME, fleet.machines(COUNT), environ=vm_environ, say=lambda line: print(line, file=sys.stderr))
+            machines = Machines(lab, vm_environ)  # type: ignore[arg-type]  # what it asks of a lab, one of VMs has too
+            usual = {**BRISK, "routes": {"/": {"timeout_s": 60}}, "java_options": JAVA_OPTIONS, "capacity_floor": COUNT - 2 - 1 - AT_ONCE}
+            machines.edited(lab.inventory, lambda data: data["applications"]["hotel"].update(usual))
+            machines.publish()
+            machines.provision()
+            yield machines
+        finally:
+            vm.down(NAME, environ=vm_environ)
 
 
 def test_18_instances_are_deployed_in_batches_and_replaced_while_one_host_is_dead(twenty: Machines) -> None:
