@@ -36,22 +36,25 @@ def inject(fault: str, target: str, name: str = DEFAULT_NAME, *, source: str = "
         raise ParameterError(f"no fault comes from {source!r}", advice=nearest(source, (CONTROLLER, *lab.machines)))
     if port and not (port.isdigit() and 0 < int(port) < 65536):
         raise ParameterError(f"{port!r} is no port", advice=f"Write {host}, or {host}:9090.")
-    space = lab.machines[host].word
+    if port and fault == "delay":
+        raise ParameterError(f"no port alone can be delayed: {target}", advice=f"Write {host}: all that it sends is delayed.")
+    space, own = lab.machines[host].word, lab.machines[host].port
     _take_away(space)
     if fault == "delay":
         _delay(space)
     elif fault != "none":
-        vm_network.run(["ip", "netns", "exec", space, "nft", "-f", "-"], rules(fault, int(port) if port else None, _address(lab, source)))
+        text = rules(fault, int(port) if port else None, _address(lab, source), own)
+        vm_network.run(["ip", "netns", "exec", space, "nft", "-f", "-"], text)
     return f"{target}: {fault}" + (f" from {source}" if source else "")
 
 
-def rules(fault: str, port: int | None, source: str = "") -> str:
-    """The rules for nftables; `port` None: every port but SSH's; `source`: an address, empty for all."""
+def rules(fault: str, port: int | None, source: str = "", ssh: int = SSH) -> str:
+    """The rules for nftables; `port` None: every port but SSH's, which is `ssh`; `source`: an address, empty for all."""
     verdict = {"blackhole": "drop", "loss": f"numgen random mod 100 < {LOSS_PERCENT} drop", "reject": "reject with tcp reset"}[fault]
     lines = []
     for hook, side, interface, end in (("input", "dport", "iifname", "saddr"), ("output", "sport", "oifname", "daddr")):
         match = (
-            f'{interface} "host0" {f"ip {end} {source} " if source else ""}meta l4proto tcp th {side} {f"{port}" if port else f"!= {SSH}"}'
+            f'{interface} "host0" {f"ip {end} {source} " if source else ""}meta l4proto tcp th {side} {f"{port}" if port else f"!= {ssh}"}'
         )
         rule = f"{match} {verdict}" if hook == "input" or fault != "reject" else ""
         lines.append(f"chain {hook} {{ type filter hook {hook} priority -300; policy accept; {rule}; }}".replace("; ;", ";"))

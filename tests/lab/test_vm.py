@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from balbook.cli import main
-from balbook.errors import BadInput, Refused
+from balbook.errors import BadInput, ParameterError, Refused
 from balbook.inventory import read_inventory
 from balbook.lab import fleet, needs, vm, vm_faults, vm_host, vm_image, vm_needs, vm_network, vm_services
 from balbook.lab_place import State, write_state
@@ -221,6 +221,28 @@ def test_a_fault_of_a_host_leaves_its_ssh_alone_and_that_of_a_port_all_others() 
     assert 'oifname "host0" meta l4proto tcp th sport 9090 drop' in vm_faults.rules("blackhole", 9090)
     assert "reject with tcp reset" in vm_faults.rules("reject", 9090)
     assert "numgen random mod 100 < 20 drop" in vm_faults.rules("loss", 9090)
+
+
+@pytest.fixture
+def nftables(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is given to programs, for a lab whose app1 has its SSH on port 2222."""
+    given: list[str] = []
+    lab = vm.Lab("default", Path("/lab"), {"app1": vm_host.Machine("app1", Path("/lab"), Path("/image"), "10.0.0.11", ("port",), 2222)})
+    monkeypatch.setattr(vm, "lab_of", lambda name, environ: lab)
+    monkeypatch.setattr(vm_network, "run", lambda argv, text="": given.append(text) or "")
+    return given
+
+
+def test_a_fault_of_a_host_leaves_its_ssh_alone_on_another_port_too(nftables: list[str]) -> None:
+    vm_faults.inject("blackhole", "app1")
+    assert "th dport != 2222 drop" in nftables[-1]
+    assert "th sport != 2222 drop" in nftables[-1]
+
+
+def test_a_port_alone_is_not_delayed(nftables: list[str]) -> None:
+    with pytest.raises(ParameterError, match="no port alone can be delayed: app1:9090"):
+        vm_faults.inject("delay", "app1:9090")
+    assert nftables == [], "what was there stays"
 
 
 def test_a_fault_may_come_from_one_side_alone() -> None:
