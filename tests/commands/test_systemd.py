@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from balbook.command import Command
-from balbook.commands import firewall, process, systemd
+from balbook.commands import firewall, process, system, systemd
 
 RULESET = """table inet filter {
 	chain input {
@@ -183,8 +183,63 @@ def test_a_firewall_that_drops_is_closed_until_its_chain_has_a_rule_for_each_por
         assert f'insert rule inet filter input tcp dport {port} accept comment "balbook"' in found.stdout
 
 
+def accepting_but(programs: Path, last: str) -> None:
+    """An active firewall whose chain accepts by its policy, with `last` as its last rule."""
+    chains = RULESET.replace("policy drop", "policy accept")
+    chain = f"table inet filter {{\n\tchain input {{\n\t\ttype filter hook input priority filter; policy accept;\n\t\t{last}\n\t}}\n}}\n"
+    stand_in(programs, "systemctl", "")
+    stand_in(
+        programs,
+        "nft",
+        f"case \"$*\" in \"list chains\") cat <<'END'\n{chains}END\n;; 'list chain inet filter input') cat <<'END'\n{chain}END\n;; esac",
+    )
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        "drop",
+        "reject",
+        "reject with icmpx admin-prohibited",
+        "reject with icmpx type admin-prohibited",
+        "counter packets 0 bytes 0 reject with icmpx port-unreachable",
+        'log prefix "dropped: " level info flags all counter packets 12 bytes 720 drop comment "the rest"',
+        "log group 0 drop",
+    ],
+)
+def test_a_firewall_whose_last_rule_drops_the_rest_is_closed_too(programs: Path, last: str) -> None:
+    accepting_but(programs, last)
+    found = run(programs, firewall.is_open([80]))
+    assert (found.returncode, found.stdout) == (1, 'closed: insert rule inet filter input tcp dport 80 accept comment "balbook"\n')
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        "tcp dport 25 drop",
+        "ip saddr 10.0.0.0/8 counter packets 0 bytes 0 drop",
+        "limit rate over 10/second drop",
+        'log prefix "drop" accept',
+        'tcp dport 22 accept comment "drop"',
+        "counter packets 0 bytes 0",
+        "ct state vmap { invalid : drop, established : accept }",
+    ],
+)
+def test_a_firewall_that_drops_only_some_is_left_alone(programs: Path, last: str) -> None:
+    accepting_but(programs, last)
+    assert run(programs, firewall.is_open([80])).returncode == 0
+
+
 def test_a_firewall_that_accepts_by_itself_is_left_alone(programs: Path) -> None:
     stand_in(programs, "systemctl", "")
     accepting = RULESET.replace("policy drop", "policy accept")
     stand_in(programs, "nft", f'case "$*" in "list chains") cat <<\'END\'\n{accepting}END\n;; esac')
     assert run(programs, firewall.is_open([80])).returncode == 0
+
+
+def test_packages_are_installed_once_another_installation_has_let_go(programs: Path) -> None:
+    stand_in(programs, "dpkg-query", "exit 1")
+    stand_in(programs, "apt-get", "")
+    assert run(programs, system.install_os_packages(["libpq5"])).returncode == 0
+    waiting = "-o DPkg::Lock::Timeout=120"
+    assert said(programs, "apt-get") == [f"{waiting} update -q", f"{waiting} install -q -y --no-install-recommends libpq5"]

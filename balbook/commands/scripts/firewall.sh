@@ -8,13 +8,20 @@ shift
 rules=/etc/balbook-firewall.nft
 drop_in=/etc/systemd/system/nftables.service.d/balbook.conf
 systemctl --quiet is-active nftables 2>/dev/null || exit 0
-# FAMILY TABLE CHAIN of every chain for what comes in that drops what no rule accepts.
+# A rule that drops or rejects whatever comes to it: nothing in it asks what that is.
+for_all='^[[:space:]]*((counter( packets [0-9]+ bytes [0-9]+)?|log( (prefix "[^"]*"|(level|group|flags) [a-z0-9, ]+))*) )*'
+for_all="$for_all(drop|reject( with [a-z0-9 -]+)?)( comment \".*\")?\$"
+# FAMILY TABLE CHAIN of every chain for what comes in that drops what no rule accepts: by its policy, or by such a rule.
 dropping() {
   nft list chains | while read -r word first second rest; do
     case "$word $first $second $rest" in
     table\ *) table="$first $second" ;;
     chain\ *) chain=$first ;;
     *'hook input'*'policy drop'*) echo "$table $chain" ;;
+    *'hook input'*)
+      # shellcheck disable=SC2086
+      if nft list chain $table $chain </dev/null | grep -qE "$for_all"; then echo "$table $chain"; fi
+      ;;
     esac
   done
 }

@@ -20,7 +20,9 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 # shellcheck disable=SC2086
 if command -v apt-get >/dev/null 2>&1; then
-  apt-get update -q >/dev/null && apt-get install -q -y --no-install-recommends $missing
+  # Debian's own updates hold the lock for a while after a boot.
+  wait='-o DPkg::Lock::Timeout=120'
+  apt-get $wait update -q >/dev/null && apt-get $wait install -q -y --no-install-recommends $missing
 elif command -v dnf >/dev/null 2>&1; then
   dnf install -q -y $missing
 else
