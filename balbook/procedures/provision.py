@@ -47,10 +47,10 @@ def plan(site: Site) -> Plan:
     Raises the hosts' errors where none can.
     """
     hosts = _hosts(site)
-    found, preconditions = _asked(site, hosts)
+    found, clocks, preconditions = _asked(site, hosts)
     steps: list[Step] = []
     for name in found:
-        host, clock_s = site.host(name), time.time()
+        host, clock_s = site.host(name), clocks[name]
         preconditions += host_preconditions(name, host, found[name], _applications_on(site, name), clock_s)
         preconditions += certificate_preconditions(site, name, clock_s)
         preconditions += _ports(site, name, found[name])
@@ -80,15 +80,22 @@ def _hosts(site: Site) -> list[str]:
     return wanted
 
 
-def _asked(site: Site, hosts: Sequence[str]) -> tuple[dict[str, System], list[Row]]:
-    """What the hosts are, and a precondition for each that does not answer while others do."""
-    outcomes = site.ask_all(hosts, lambda host: system(site.host(host).root))
+def _asked(site: Site, hosts: Sequence[str]) -> tuple[dict[str, System], dict[str, float], list[Row]]:
+    """What the hosts are, what this machine's clock said then, and a precondition for each that does not answer while others do."""
+
+    def ask(host: str) -> tuple[System, float]:
+        before_s = time.time()
+        said = site.ask(host, system(site.host(host).root))
+        return said, min(max(said.epoch, before_s - 1), time.time())  # it looked some time between, and leaves fractions out
+
+    outcomes = fan_out(hosts, ask)
     silent = {host: error.message for host, error in outcomes.failed.items() if isinstance(error, SILENT)}
-    found = outcomes.succeeded
+    found = {host: said for host, (said, _) in outcomes.succeeded.items()}
+    clocks = {host: clock_s for host, (_, clock_s) in outcomes.succeeded.items()}
     if not found or len(silent) < len(outcomes.failed):
         outcomes.require()
     rows = [row(f"{host}: takes commands", False, f"unreachable: {why.removeprefix(f'{host}: ')}") for host, why in silent.items()]
-    return found, rows
+    return found, clocks, rows
 
 
 def _applications_on(site: Site, host: str) -> list[Application]:

@@ -55,9 +55,11 @@ class SshTransport:
         self._config = ssh_config(Path("~/.ssh/config").expanduser())
 
     def execute(self, host: str, command: Command) -> Result:
-        """Run once, whatever the status; raises HostError or DeadlineExceeded."""
-        started = time.monotonic()
+        """Run once, whatever the status; raises HostError or DeadlineExceeded. Its deadline is its own: logging in has another."""
+        self._host(host)
         password = self._password(host, command)
+        self._client(host)
+        started = time.monotonic()
         if not command.stdin and not password and host not in self._without_shell:
             try:
                 ended = self._in_shell(host, command, started)
