@@ -8,7 +8,10 @@ The same key, runbook and parameters again:
     stopped, or nothing begun    on request (SIGTERM), refused, unreachable: a new run, which finds done what was done
     failed in deploying          told again: what was taken back is not tried on those who use it a second time unasked
 
-Other parameters with the same key are refused. What belongs to a key is kept in `.keys/` of the records.
+Other parameters with the same key are refused. What the key's `build` came to is the release of its later runbooks unless the caller
+names one, as in a pipeline: after a return to earlier sources `latest` would be another.
+
+What belongs to a key is kept in `.keys/` of the records.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from balbook.engine import process
 from balbook.errors import BadInput, Failed, Refused
 from balbook.inventory import Inventory
 from balbook.journal import Journal
+from balbook.pipeline import built_version, is_latest_wanted
 from balbook.runbook import Runbook, read_runbook, runbook_path
 from balbook.runner import Outcome, execute, keep_notebook, outcome_of
 from balbook.sealing import close, records_folder, seal_run
@@ -44,6 +48,7 @@ def execute_once(key: str, name: str, inventory: Inventory, parameters: Mapping[
     """What the runbook came to under this key, now or before; see the module. Waits for another call with the same key."""
     runbook = read_runbook(runbook_path(name))
     kept = _Kept(_place(inventory, key) / f"{runbook.name}.json", key)
+    parameters = _with_built(kept, runbook, parameters)
     say = _undisturbed(say)
     with kept.alone(say):
         earlier = kept.run_of(parameters)
@@ -140,6 +145,18 @@ def _place(inventory: Inventory, key: str) -> Path:
     if not key or len(key) > LONGEST or not key.isprintable():
         raise BadInput(f"the key {key!r} is none", advice=f"A key is one line of 1 to {LONGEST} characters, such as a job's run id.")
     return records_folder(inventory) / FOLDER / hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+def _with_built(kept: _Kept, runbook: Runbook, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """With the release that the key's `build` came to in the place of the latest one."""
+    is_about_latest = any(parameter.name == "release" and parameter.default == "latest" for parameter in runbook.parameters)
+    if not is_about_latest or not is_latest_wanted(parameters):
+        return parameters
+    build = _Kept(kept.path.with_name("build.json"), kept.key).run_of(None)
+    closed = (Journal(build / "journal.jsonl").last("run_closed") or {}) if build else {}
+    if build is None or closed.get("verdict") != "succeeded":
+        return parameters
+    return {**parameters, "release": built_version(build)}
 
 
 def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:

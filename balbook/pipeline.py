@@ -143,6 +143,17 @@ def run_pipeline(
     return PipelineOutcome(pipeline.name, run_id_of(record), verdict, why, status, time.monotonic() - started, record, tuple(outcomes))
 
 
+def is_latest_wanted(parameters: Mapping[str, Any]) -> bool:
+    """Whether something is to be applied and the caller names no release."""
+    return parameters.get("mode") == "apply" and parameters.get("release", "latest") in ("", "latest")
+
+
+def built_version(record: Path) -> str:
+    """The version that this run of `build` made, or found made from the same input."""
+    plan = json.loads((record / "plan.json").read_text(encoding="utf-8"))
+    return str(plan["subject"]["version"])
+
+
 def _entry(path: Path, item: object) -> Entry:
     if not isinstance(item, dict) or "runbook" not in item or set(item) - {"runbook", "parameters"}:
         raise BadInput(f"{path}: {item!r} is no entry", advice="An entry has `runbook` and perhaps `parameters`.")
@@ -166,14 +177,13 @@ def _for(entry: Entry, parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 def _built(journal: Journal, resumed: Path | None, parameters: Mapping[str, Any]) -> dict[str, str]:
     """The release that this pipeline's `build` came to; nothing where the caller names one, or nothing was to be applied."""
-    if parameters.get("mode") != "apply" or parameters.get("release", "latest") not in ("", "latest"):
+    if not is_latest_wanted(parameters):
         return {}
     journals = [journal, *([Journal(resumed / "journal.jsonl")] if resumed else [])]
     finished = [e for j in journals for e in j.events() if e["event"] == "runbook_finished" and e["runbook"] == "build"]
     if not finished or finished[-1]["verdict"] != "succeeded":
         return {}
-    plan = json.loads((Path(finished[-1]["record"]) / "plan.json").read_text(encoding="utf-8"))
-    return {"release": str(plan["subject"]["version"])}
+    return {"release": built_version(Path(finished[-1]["record"]))}
 
 
 def _succeeded(journal: Journal) -> set[str]:

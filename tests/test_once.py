@@ -29,6 +29,7 @@ from tests.run_folders import run_folder
 
 APPLY = {"application": "hotel", "mode": "apply"}
 Events = list[tuple[str, dict[str, Any]]]
+SUBJECTS = {"build": {"version": "1.0.0+1a2b3c4d"}}
 STARTED: Events = [("apply_started", {}), ("step_started", {"step": "switch a"})]
 
 
@@ -61,7 +62,9 @@ class Runner:
         run_dir.mkdir(parents=True)
         self.called += 1
         on_begun(run_dir)
-        (run_dir / "plan.json").write_text(json.dumps(Plan(name, "hotel", (), settings=self.settings).data()))
+        (run_dir / "plan.json").write_text(
+            json.dumps(Plan(name, "hotel", (), subject=SUBJECTS.get(name, {}), settings=self.settings).data())
+        )
         journal = Journal(run_dir / "journal.jsonl")
         opened = {"run_id": run_dir.name[-8:], "runbook": name, "parameters": dict(parameters), "mode": "apply", "key": key}
         journal.append("run_opened", **opened)
@@ -93,6 +96,37 @@ def test_what_succeeded_is_told_again_and_not_done_again(inventory: Inventory, p
     first, second = call(inventory), call(inventory)
     assert runner.called == 1
     assert (second.verdict, second.exit_status, second.run_id, second.changes) == ("succeeded", 0, first.run_id, 4)
+
+
+def test_what_the_keys_build_came_to_is_the_release_of_its_later_runbooks(inventory: Inventory, play: Callable[..., Runner]) -> None:
+    runner = play(*[[*STARTED, applied("succeeded"), closed("succeeded")]] * 4)
+    execute_once("dag/run 1", "build", inventory, APPLY)
+    pinned = call(inventory, release="latest")
+    assert released(pinned) == "1.0.0+1a2b3c4d"
+    assert call(inventory, release="latest").run_id == pinned.run_id  # the retry stands for the same
+    assert runner.called == 2
+    assert released(execute_once("dag/run 1", "retrieve", inventory, {**APPLY, "release": ""})) == "1.0.0+1a2b3c4d"
+    assert released(call(inventory, "dag/run 2", release="latest")) == "latest"
+
+
+def test_a_release_that_is_named_and_a_rollbacks_are_not_the_builds(inventory: Inventory, play: Callable[..., Runner]) -> None:
+    play([closed("succeeded")], [closed("succeeded")], [closed("succeeded")])
+    execute_once("a", "build", inventory, APPLY)
+    assert released(execute_once("a", "hot_deploy", inventory, {**APPLY, "release": "0.9.0"})) == "0.9.0"
+    assert released(execute_once("a", "rollback", inventory, {**APPLY, "release": ""})) == ""  # the one that was proven before
+
+
+@pytest.mark.parametrize("verdict", ["planned", "failed"])
+def test_a_build_that_made_nothing_gives_no_release(inventory: Inventory, play: Callable[..., Runner], verdict: str) -> None:
+    play([closed(verdict)], [closed("succeeded")])
+    execute_once("a", "build", inventory, APPLY)
+    assert released(execute_once("a", "hot_deploy", inventory, {**APPLY, "release": "latest"})) == "latest"
+
+
+def released(outcome: Outcome) -> str:
+    """The release that a run was given."""
+    opened = Journal(outcome.record / "journal.jsonl").last("run_opened") or {}
+    return str(opened["parameters"]["release"])
 
 
 def test_another_key_and_another_runbook_are_runs_of_their_own(inventory: Inventory, play: Callable[..., Runner]) -> None:

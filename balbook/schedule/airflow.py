@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from balbook.command import require_word
 from balbook.errors import BadInput, Failed, Refused, nearest
 from balbook.inventory import Inventory
 from balbook.own_file import marked, write_own
-from balbook.parameters import Parameter
+from balbook.parameters import Parameter, check_parameters
 from balbook.pipeline import Entry, Pipeline, find_pipelines, read_pipeline
 from balbook.render import render
 from balbook.runbook import Runbook, find_runbooks, read_runbook, runbook_path
@@ -104,7 +104,10 @@ def _values(wanted: Wanted, cwd: Path) -> dict[str, Any]:
     if not (0 <= wanted.retries <= 100 and 0 <= wanted.retry_delay_s <= 86_400):
         raise BadInput(f"{wanted.retries} retries after {wanted.retry_delay_s} s", advice="0 to 100 retries, after 0 to 86400 s.")
     pipeline = _pipeline(wanted.runs, cwd)
-    tasks = [_task(entry) for entry in pipeline.entries]
+    tasks = [_task(entry, pipeline.entries[:number]) for number, entry in enumerate(pipeline.entries)]
+    is_pipeline = pipeline.path.suffix != ".ipynb"  # a runbook's own are read by its run
+    defaults = wanted.inventory.defaults.get(pipeline.name, {}) if is_pipeline else {}
+    check_parameters(pipeline.parameters, defaults)
     _require_distinct([task["name"] for task in tasks])
     paths = {"balbook": wanted.balbook, "inventory": wanted.inventory.path, "records": records_folder(wanted.inventory)}
     return {
@@ -116,7 +119,7 @@ def _values(wanted: Wanted, cwd: Path) -> dict[str, Any]:
         "cron": calendar.parse(wanted.when).cron_fields() if wanted.when else None,
         "retries": wanted.retries,
         "retry_delay_s": wanted.retry_delay_s,
-        "params": [_param(parameter, wanted) for parameter in pipeline.parameters if parameter.name not in FIXED],
+        "params": [_param(parameter, wanted, defaults) for parameter in pipeline.parameters if parameter.name not in FIXED],
         "tasks": tasks,
         "has_papermill": any(task["is_papermill"] for task in tasks),
         "python": wanted.balbook.with_name("python"),
@@ -133,10 +136,12 @@ def _pipeline(name: str, cwd: Path) -> Pipeline:
     raise BadInput(f"there is no runbook or pipeline {name!r}", advice=nearest(name, [*find_runbooks(), *pipelines]))
 
 
-def _task(entry: Entry) -> dict[str, Any]:
+def _task(entry: Entry, before: Sequence[Entry]) -> dict[str, Any]:
+    """A task. What a `build` before it made is known by the key, which only the command takes."""
     runbook = read_runbook(runbook_path(entry.runbook))
     names = [p.name for p in runbook.parameters if p.name not in (*FIXED, *entry.parameters)]
-    is_papermill = runbook.name in READ_ONLY
+    has_built = "release" in names and any(earlier.runbook == "build" for earlier in before)
+    is_papermill = runbook.name in READ_ONLY and not has_built
     return {
         "name": runbook.name,
         "title": runbook.title,
@@ -147,13 +152,13 @@ def _task(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _param(parameter: Parameter, wanted: Wanted) -> dict[str, Any]:
-    """The parameter as the arguments of Airflow's Param."""
+def _param(parameter: Parameter, wanted: Wanted, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameter as the arguments of Airflow's Param. `defaults`: what the inventory says of the pipeline; the form shows it."""
     if parameter.name == "mode":
         return {"name": "mode", "default": wanted.mode, "schema": {"type": "string", "enum": ["plan", "apply"]}, "help": parameter.help}
     # Airflow's form insists on a text where null is not allowed; the template makes an empty text of it again.
     schema = {"type": ["string", "null"]} if parameter.default == "" else SCHEMAS[parameter.type]
-    return {"name": parameter.name, "default": parameter.default, "schema": schema, "help": parameter.help}
+    return {"name": parameter.name, "default": defaults.get(parameter.name, parameter.default), "schema": schema, "help": parameter.help}
 
 
 def _require_distinct(names: Sequence[str]) -> None:

@@ -75,6 +75,26 @@ def test_the_pipeline_of_the_guide_needs_no_papermill(dag: Callable[..., str]) -
     assert "ipykernel" not in text
 
 
+def test_a_runbook_that_wants_what_the_pipelines_build_made_goes_by_the_command_which_knows_it(dag: Callable[..., str]) -> None:
+    text = dag(runs="decentralized")
+    assert [call[0] for call in calls(text, "runbook")][-2:] == ["deploy", "verify"]
+    assert not calls(text, "notebook")
+    assert [call[0] for call in calls(dag(runs="verify"), "notebook")] == ["verify"]
+
+
+def test_the_inventorys_defaults_of_the_pipeline_are_the_dags(wanted: Wanted, tmp_path: Path) -> None:
+    def params(defaults: dict[str, Any], runs: str = "mine") -> dict[str, tuple[Any, dict[str, Any]]]:
+        inventory = wanted.inventory.model_copy(update={"defaults": defaults})
+        return _params(dag_text(replace(wanted, inventory=inventory, runs=runs), tmp_path))
+
+    found = params({"mine": {"application": "rooms", "include_lab": True}, "hot_deploy": {"application": "hotel"}})
+    assert found["application"] == ("rooms", {"type": ["string", "null"]})
+    assert found["include_lab"][0] is True
+    assert params({"hot_deploy": {"application": "hotel"}}, "hot_deploy")["application"][0] == ""  # read by each run
+    with pytest.raises(BadInput, match="aplication"):
+        params({"mine": {"aplication": "rooms"}})
+
+
 @pytest.mark.parametrize("name", [*find_pipelines(Path("/nonexistent")), "provision"])
 def test_a_dag_of_every_pipeline_and_of_a_runbook_is_python(dag: Callable[..., str], name: str) -> None:
     compile(dag(runs=name), f"{name}.py", "exec")
