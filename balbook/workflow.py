@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from balbook.command import require_word
 from balbook.errors import BadInput, nearest
+from balbook.inventory import Inventory
+from balbook.inventory.secret_references import environment_names
 from balbook.own_file import marked, write_own
 from balbook.render import render
 
@@ -20,6 +22,11 @@ KINDS = ("ci", "cd", "decentralized")
 FOLDER = Path(".github") / "workflows"
 ABOUT = '-p "application=$APPLICATION" -p "reason=$REASON" -p "ticket=$TICKET"'
 RELEASE = '-p "release=$RELEASE"'
+KEPT = ("Ballerina.toml", "Dependencies.toml", "main.bal", ".gitignore")
+"""Files of the consolidated project that come back into the checkout."""
+AWS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+MARGIN_S = 3600
+"""Beside the rollout itself: what is built, checked and brought to the hosts around it, so that the engine ends before its job does."""
 BUILT = '-p "file=$GITHUB_WORKSPACE/target/bin"'
 
 
@@ -67,7 +74,10 @@ PINS = {
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a workflow is made for. `packages` are directories of the source repository, in the order in which they are pushed."""
+    """What a workflow is made for. `packages` are directories of the source repository, in the order in which they are pushed.
+
+    `secrets`: names of secrets that every step which runs a runbook gets beside its own. `rollout_s`: how long a rollout may take.
+    """
 
     kind: str
     environment: str = "staging"
@@ -76,6 +86,10 @@ class Wanted:
     branch: str = "main"
     packages: tuple[str, ...] = (".",)
     pins: Mapping[str, Pin] = field(default_factory=lambda: PINS)
+    runs_on: str = "ubuntu-24.04"
+    secrets: tuple[str, ...] = ()
+    has_s3: bool = False
+    rollout_s: float = 3600.0
 
 
 def pins_with(given: Sequence[str]) -> dict[str, Pin]:
@@ -96,6 +110,15 @@ def pins_with(given: Sequence[str]) -> dict[str, Pin]:
 def is_moving(pin: Pin) -> bool:
     """Whether the reference is a tag or a branch, which its owner can move."""
     return not re.fullmatch(r"[0-9a-f]{40}", pin.ref)
+
+
+def informed(wanted: Wanted, inventory: Inventory) -> Wanted:
+    """With what the inventory says: the variables that its secrets come from, whether S3 is used, how long a rollout may take. Pure."""
+    places = (inventory.registry.url if inventory.registry else "", inventory.records.ledger or "")
+    has_s3 = any(place.startswith("s3://") for place in places)
+    names = dict.fromkeys((*wanted.secrets, *environment_names(inventory), *(AWS if has_s3 else ())))
+    longest = max([application.rollout.deadline_s for application in inventory.applications.values()], default=wanted.rollout_s)
+    return replace(wanted, secrets=tuple(names), has_s3=has_s3, rollout_s=longest)
 
 
 def workflow_text(wanted: Wanted) -> str:
@@ -122,13 +145,22 @@ def _values(wanted: Wanted) -> dict[str, Any]:
     require_word(wanted.environment, "environment")
     for path in (wanted.branch, wanted.inventory, wanted.records, *wanted.packages):
         _require_inside(path)
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9._-]*", wanted.runs_on):
+        raise BadInput(f"--runs-on {wanted.runs_on!r} is not the label of a runner", advice="Write one such as ubuntu-24.04 or self-hosted.")
+    if wrong := [name for name in wanted.secrets if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)]:
+        raise BadInput(f"--secret {wrong[0]!r} is not the name of a secret", advice="Give the name alone: letters, digits and _.")
     return {
         "environment": wanted.environment,
         "inventory": wanted.inventory,
         "records": wanted.records,
         "branch": wanted.branch,
         "packages": wanted.packages,
-        "blocks": BLOCKS.get(wanted.kind, ()),
+        "runs_on": wanted.runs_on,
+        "blocks": [replace(b, secrets=tuple(dict.fromkeys((*b.secrets, *wanted.secrets)))) for b in BLOCKS.get(wanted.kind, ())],
+        "has_release": wanted.kind == "decentralized",
+        "deploy_minutes": -(-int(wanted.rollout_s + MARGIN_S) // 60),
+        "project": [str(PurePosixPath(wanted.inventory).parent / "*" / name) for name in KEPT],
+        "extra": "[s3]" if wanted.has_s3 else "",
         "version": __version__,
         "uses": lambda name: _uses(name, wanted.pins[name]),
     }

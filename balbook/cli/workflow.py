@@ -6,7 +6,9 @@ import argparse
 from pathlib import Path
 
 from balbook.cli import options
-from balbook.workflow import FOLDER, KINDS, Wanted, is_moving, pins_with, write_workflow
+from balbook.errors import BadInput
+from balbook.inventory import read_inventory
+from balbook.workflow import FOLDER, KINDS, Pin, Wanted, informed, is_moving, pins_with, write_workflow
 
 WHAT = {
     "ci": "a source repository: test, pack and push its packages with ballerina-action",
@@ -25,6 +27,7 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
         )
         made.add_argument("--output", type=Path, default=FOLDER, metavar="DIR", help=f"folder of the file (default: {FOLDER})")
         made.add_argument("--action", action="append", default=[], metavar="NAME=REF", help="another commit of an action; may be repeated")
+        made.add_argument("--runs-on", default="ubuntu-24.04", metavar="LABEL", help="label of the runner (default: ubuntu-24.04)")
         if kind == "ci":
             made.add_argument(
                 "--package", action="append", default=[], metavar="DIR", help="a package's directory (default: .); in the order of pushing"
@@ -33,6 +36,9 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
         else:
             made.add_argument("--environment", default="staging", help="GitHub environment with its approvals and secrets")
             made.add_argument("--inventory", default="inventory.yaml", metavar="PATH", help="inventory in the repository")
+            made.add_argument(
+                "--secret", action="append", default=[], metavar="NAME", help="a secret beside those that the inventory refers to; repeatable"
+            )
             made.add_argument("--records", default="records", metavar="PATH", help="where that inventory keeps its records")
         made.set_defaults(run=write)
 
@@ -41,15 +47,33 @@ def write(args: argparse.Namespace) -> int:
     """Writes one file; the path on standard output."""
     pins = pins_with(args.action)
     if args.kind == "ci":
-        wanted = Wanted("ci", branch=args.branch, packages=tuple(args.package or ["."]), pins=pins)
+        wanted = Wanted("ci", branch=args.branch, packages=tuple(args.package or ["."]), pins=pins, runs_on=args.runs_on)
     else:
-        wanted = Wanted(args.kind, environment=args.environment, inventory=args.inventory, records=args.records, pins=pins)
+        wanted = _deploying(args, pins)
     path, is_new = write_workflow(wanted, args.output)
     for name, pin in pins.items():
         if is_moving(pin):
             options.say(f"note: {name}@{pin.ref} is a tag or a branch, which can be moved; a commit cannot")
     print(path if is_new else f"{path} is there already")
     return 0
+
+
+def _deploying(args: argparse.Namespace, pins: dict[str, Pin]) -> Wanted:
+    """With what the inventory says, where it can be read here."""
+    wanted = Wanted(
+        args.kind,
+        environment=args.environment,
+        inventory=args.inventory,
+        records=args.records,
+        pins=pins,
+        runs_on=args.runs_on,
+        secrets=tuple(args.secret),
+    )
+    try:
+        return informed(wanted, read_inventory(Path(args.inventory)))
+    except BadInput as exc:
+        options.say(f"note: {exc.message}; secrets that its references name are given by --secret")
+        return wanted
 
 
 def _example(kind: str) -> str:

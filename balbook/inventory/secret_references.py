@@ -26,6 +26,13 @@ def secret_references(inventory: Inventory) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_references(inventory)))
 
 
+def environment_names(inventory: Inventory) -> tuple[str, ...]:
+    """The variables that secrets of the inventory come from (`env:NAME`), passwords for sudo included, each once."""
+    passwords = [host.become_password for host in inventory.hosts.values() if host.become_password]
+    found = dict.fromkeys((*secret_references(inventory), *passwords))
+    return tuple(reference.removeprefix("env:") for reference in found if reference.startswith("env:"))
+
+
 def with_secrets(template: str) -> Text:
     """A TOML template as parts: each placeholder is a reference whose value fits into a string in double quotes."""
     words = PLACEHOLDER.split(template)

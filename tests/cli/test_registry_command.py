@@ -18,7 +18,7 @@ def jar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("BALBOOK_REGISTRY", raising=False)
     text = resource("templates", "deployment", "inventory.yaml").read_text()
-    (tmp_path / "inventory.yaml").write_text(text.replace("file:///srv/artifacts", "store"))
+    (tmp_path / "inventory.yaml").write_text(text.replace("artifacts: artifacts ", "artifacts: store "))
     return path
 
 
