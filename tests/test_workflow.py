@@ -111,6 +111,18 @@ def test_only_the_push_sees_the_token() -> None:
     assert seeing == ["Push"]
 
 
+def test_one_package_is_chosen_or_all_and_one_that_fails_does_not_stop_the_others() -> None:
+    data = yaml.safe_load(workflow_text(Wanted("ci", packages=("services/rooms", "services/bookings"))))
+    chosen = data[True]["workflow_dispatch"]["inputs"]["package"]  # YAML 1.1 takes the key `on` for true
+    assert (chosen["type"], chosen["options"], chosen["default"]) == ("choice", ["all", "services/rooms", "services/bookings"], "all")
+    strategy = data["jobs"]["package"]["strategy"]
+    assert (strategy["fail-fast"], strategy["max-parallel"]) == (False, 1)
+    assert strategy["matrix"]["package"] == (
+        """${{ fromJSON((inputs.package || 'all') == 'all' && '["services/rooms", "services/bookings"]'"""
+        """ || format('["{0}"]', inputs.package)) }}"""
+    )
+
+
 @pytest.mark.parametrize("kind", ["cd", "decentralized"])
 def test_records_are_kept_whatever_the_outcome(kind: str) -> None:
     names = set()
