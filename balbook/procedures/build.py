@@ -3,7 +3,8 @@
 A single package (`source` in the inventory) comes from its directory or git repository and is tested right before it is built.
 
 What was built from the same input (packages with their resolved versions, sources and tests, flags, distribution) is not
-built again: two builds of one input differ in bytes, so bytes are never compared.
+built again: two builds of one input differ in bytes, so bytes are never compared. What another controller has published from it is
+retrieved from the registry: its version is taken, and a second build would have other content.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from balbook.procedures.bal_outputs import bal_outputs
 from balbook.procedures.packages import read_package
 from balbook.procedures.preconditions import Row, row
 from balbook.procedures.project import Project, project, single, wanted_packages
+from balbook.procedures.sharing import exchange_step, registry_of
 from balbook.procedures.site import Site
+from balbook.registry import Published
 from balbook.sources import Sources
 from balbook.store import Artifact
 from balbook.table import Shown, Table
@@ -47,10 +50,15 @@ def plan(site: Site) -> Plan:
     distribution = parse_version(site.transport.execute(found.host, ballerina.bal(root, "/", "version", within_s=60)).stdout)
     digest = input_digest(found, kind, distribution)
     is_built = site.store.built_from(site.application_name, digest) is not None
+    elsewhere = None if is_built else _published(site, _version(found, digest), digest)
     rows = [row(f"{found.host}: bal is there", bool(distribution), distribution, otherwise="met by runbook install")]
     rows += [] if package else _consolidated(site, found)
-    steps = _test(found, root, package, is_built) if package else []
-    steps += [_step(site, found, root, kind, distribution, digest, is_built)] if found.exists else []
+    if elsewhere:
+        title = f"{site.application_name} {elsewhere.version}, built from the same input elsewhere, from the registry into the store"
+        steps = [exchange_step(site, "retrieve", elsewhere, title, is_done=False)]
+    else:
+        steps = _test(found, root, package, is_built) if package else []
+        steps += [_step(site, found, root, kind, distribution, digest, is_built)] if found.exists else []
     subject = {
         "input_digest": digest,
         "packages": found.resolved,
@@ -89,6 +97,17 @@ def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Shown]:
     return [*shown, *(output for output in bal_outputs(journal.events()) if not isinstance(output, Table))]
 
 
+def _published(site: Site, version: str, digest: str) -> Published | None:
+    """What the registry has that was built from this input; None where it has none, is none, or cannot be asked."""
+    if site.inventory.registry is None or not version:
+        return None
+    try:
+        there = registry_of(site).published(site.application_name, version)
+    except BalbookError:
+        return None  # what cannot be asked hinders no build; publishing says why
+    return there if there and there.details.get("input_digest") == digest else None
+
+
 def _phase_table(artifact: Artifact) -> Table:
     phases = artifact.details["phases"]
     rows = [(phase, f"{phases[phase]:.3f}") for phase in PHASES.values() if phase in phases]
@@ -96,9 +115,9 @@ def _phase_table(artifact: Artifact) -> Table:
 
 
 def _record(journal: Journal, artifact: Artifact) -> None:
-    """The times of a build of this run, once."""
+    """The times of a build of this run, once; what was retrieved was built by another."""
     applied = journal.last("apply_finished") or {}
-    if applied.get("changes") and not journal.last("timed"):
+    if applied.get("changes") and "registry" not in artifact.details and not journal.last("timed"):
         phases = {f"{phase.replace(' ', '_')}_s": seconds for phase, seconds in artifact.details["phases"].items()}
         journal.append("timed", version=artifact.version, kind=artifact.kind, build_s=artifact.details["build_s"], **phases)
 

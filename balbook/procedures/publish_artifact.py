@@ -128,8 +128,15 @@ def _immutable(found: Found) -> Iterator[Row]:
     assert wanted is not None
     for where, there in (("the store", found.kept), ("the registry", found.published)):
         is_same = there is None or there.sha256 == wanted.sha256
-        told = "" if is_same or there is None else f"it has sha256 {there.sha256[:12]}…, this is {wanted.sha256[:12]}…: raise the version"
+        told = "" if is_same or there is None else f"it has sha256 {there.sha256[:12]}…, this is {wanted.sha256[:12]}…: {_advice(wanted, there)}"
         yield row(f"{where} has no other content as {wanted.application} {wanted.version}", is_same, told)
+
+
+def _advice(wanted: Artifact, there: Artifact | Published) -> str:
+    digest = wanted.details.get("input_digest")
+    if digest and there.details.get("input_digest") == digest:
+        return "both were built from the same input; take this one out of the store, and build retrieves that one"
+    return "raise the version"
 
 
 def _steps(site: Site, found: Found) -> Iterator[Step]:
