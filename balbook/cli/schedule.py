@@ -6,7 +6,6 @@ import argparse
 import getpass
 import os
 import shlex
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
@@ -94,7 +93,7 @@ def write_airflow(args: argparse.Namespace) -> int:
     wanted = airflow.Wanted(
         runs=args.runs,
         inventory=options.inventory_of(args),
-        balbook=(args.balbook or Path(sys.executable).with_name("balbook")).expanduser(),
+        balbook=(args.balbook or airflow.OWN).expanduser(),
         dag_id=args.dag_id,
         when=args.when,
         mode=args.mode,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "bool": {"type": "boolean"},
     "list[str]": {"type": "array", "items": {"type": "string"}},
 }
+OWN = Path(sys.executable).with_name("balbook")
+"""The program of this installation."""
 MADE_BY = "balbook schedule airflow"
 
 
@@ -63,6 +66,16 @@ class Wanted:
         return self.dag_id or f"balbook_{self.runs}_{self.inventory.environment}"
 
     @property
+    def notebooks(self) -> Path:
+        """The folder of what `PapermillOperator` leaves, beside the records."""
+        return records_folder(self.inventory) / ".airflow"
+
+    @property
+    def runbooks(self) -> Path | None:
+        """The folder of copies of ours, where the workers have another installation; else None."""
+        return None if self.balbook == OWN else self.notebooks / "runbooks"
+
+    @property
     def pool(self) -> str:
         """The pool with one slot that all DAGs of an environment share."""
         return f"balbook-{self.inventory.environment}"
@@ -77,17 +90,13 @@ def write_dag(wanted: Wanted, folder: Path, cwd: Path) -> tuple[Path, bool]:
     """Writes the file; (its path, False) where it is there already.
 
     Refused where a foreign file stands there, or another one in the folder has a DAG of this id. Beside it the folder for the
-    notebooks of `PapermillOperator` is made.
+    notebooks of `PapermillOperator` is made; where the workers have another installation, it gets copies of the runbooks too.
     """
     text = dag_text(wanted, cwd)
     path = folder / f"{wanted.name}.py"
     if taken := next((other for other in _python_files(folder) if other != path and wanted.name in _dag_ids(other)), None):
         raise Refused(f"the DAG id {wanted.name!r} is taken by {taken}; nothing was written", advice="Give another one with --dag-id.")
-    notebooks = records_folder(wanted.inventory) / ".airflow"
-    try:
-        notebooks.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as exc:
-        raise Failed(f"{notebooks} cannot be made: {exc.strerror}", advice="May you write where the records are?") from exc
+    _make_folder(wanted)
     return path, write_own(path, text)
 
 
@@ -104,7 +113,7 @@ def _values(wanted: Wanted, cwd: Path) -> dict[str, Any]:
     if not (0 <= wanted.retries <= 100 and 0 <= wanted.retry_delay_s <= 86_400):
         raise BadInput(f"{wanted.retries} retries after {wanted.retry_delay_s} s", advice="0 to 100 retries, after 0 to 86400 s.")
     pipeline = _pipeline(wanted.runs, cwd)
-    tasks = [_task(entry, pipeline.entries[:number]) for number, entry in enumerate(pipeline.entries)]
+    tasks = [_task(entry, pipeline.entries[:number], wanted.runbooks) for number, entry in enumerate(pipeline.entries)]
     is_pipeline = pipeline.path.suffix != ".ipynb"  # a runbook's own are read by its run
     defaults = wanted.inventory.defaults.get(pipeline.name, {}) if is_pipeline else {}
     check_parameters(pipeline.parameters, defaults)
@@ -122,9 +131,23 @@ def _values(wanted: Wanted, cwd: Path) -> dict[str, Any]:
         "params": [_param(parameter, wanted, defaults) for parameter in pipeline.parameters if parameter.name not in FIXED],
         "tasks": tasks,
         "has_papermill": any(task["is_papermill"] for task in tasks),
+        "copies": wanted.runbooks,
         "python": wanted.balbook.with_name("python"),
         "repr": repr,
     }
+
+
+def _make_folder(wanted: Wanted) -> None:
+    try:
+        wanted.notebooks.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if wanted.runbooks:
+            wanted.runbooks.mkdir(exist_ok=True, mode=0o700)
+            for name in READ_ONLY:
+                draft = wanted.runbooks / f".{name}.ipynb.new"
+                draft.write_bytes(runbook_path(name).read_bytes())
+                draft.replace(wanted.runbooks / f"{name}.ipynb")
+    except OSError as exc:
+        raise Failed(f"{wanted.notebooks} cannot be written: {exc.strerror}", advice="May you write where the records are?") from exc
 
 
 def _pipeline(name: str, cwd: Path) -> Pipeline:
@@ -136,7 +159,7 @@ def _pipeline(name: str, cwd: Path) -> Pipeline:
     raise BadInput(f"there is no runbook or pipeline {name!r}", advice=nearest(name, [*find_runbooks(), *pipelines]))
 
 
-def _task(entry: Entry, before: Sequence[Entry]) -> dict[str, Any]:
+def _task(entry: Entry, before: Sequence[Entry], copies: Path | None) -> dict[str, Any]:
     """A task. What a `build` before it made is known by the key, which only the command takes."""
     runbook = read_runbook(runbook_path(entry.runbook))
     names = [p.name for p in runbook.parameters if p.name not in (*FIXED, *entry.parameters)]
@@ -148,7 +171,7 @@ def _task(entry: Entry, before: Sequence[Entry]) -> dict[str, Any]:
         "given": [name for name in names if is_papermill or name != "mode"],  # apart from that the mode is the command
         "fixed": _require_no_template(runbook, dict(entry.parameters)),
         "is_papermill": is_papermill,
-        "notebook": _require_plain("notebook", runbook.path.resolve()),
+        "notebook": _require_plain("notebook", copies / runbook.path.name if copies else runbook.path.resolve()),
     }
 
 

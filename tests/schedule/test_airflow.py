@@ -6,6 +6,7 @@ import ast
 import json
 import shlex
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,13 @@ from typing import Any
 
 import pytest
 
+import balbook
 from balbook.cli import main
 from balbook.errors import BadInput, Refused
 from balbook.inventory import read_inventory
 from balbook.pipeline import find_pipelines
-from balbook.schedule.airflow import READ_ONLY, Wanted, dag_text, pools_command, write_dag
+from balbook.runbook import runbook_path
+from balbook.schedule.airflow import OWN, READ_ONLY, Wanted, dag_text, pools_command, write_dag
 
 INVENTORY = "version: 1\nenvironment: staging\nhosts: {app1: {address: 127.0.0.1, roles: [app]}}\n"
 PIPELINE = "version: 1\nname: mine\nrunbooks: [{runbook: hot_deploy, parameters: {serial: 2}}, {runbook: report}]\n"
@@ -73,6 +76,24 @@ def test_the_pipeline_of_the_guide_needs_no_papermill(dag: Callable[..., str]) -
     assert [call[0] for call in calls(text, "runbook")] == ["provision", "install", "pack_push", "consolidate", "build", "hot_deploy"]
     assert "import PapermillOperator" not in text
     assert "ipykernel" not in text
+
+
+def test_a_dag_for_another_installation_names_no_path_of_this_one_and_its_notebooks_are_beside_the_records(
+    dag: Callable[..., str], wanted: Wanted, tmp_path: Path
+) -> None:
+    text = dag()
+    ours = [Path(sys.prefix), Path(balbook.__file__).parents[1], runbook_path("report").resolve().parent]
+    assert [str(path) for path in ours if str(path) in text] == []
+    copy = tmp_path / "records" / ".airflow" / "runbooks" / "report.ipynb"
+    assert calls(text, "notebook")[0][1] == str(copy)
+    write_dag(wanted, tmp_path / "dags", tmp_path)
+    assert copy.read_bytes() == runbook_path("report").read_bytes()
+    assert calls(dag(balbook=OWN), "notebook")[0][1] == str(runbook_path("report").resolve())  # it goes with its upgrades
+
+
+def test_a_dag_with_papermill_says_which_provider_it_needs(dag: Callable[..., str]) -> None:
+    assert "apache-airflow-providers-papermill" in str(ast.get_docstring(ast.parse(dag())))
+    assert "providers-papermill" not in dag(runs="centralized")
 
 
 def test_a_runbook_that_wants_what_the_pipelines_build_made_goes_by_the_command_which_knows_it(dag: Callable[..., str]) -> None:
