@@ -146,7 +146,9 @@ def _values(wanted: Wanted) -> dict[str, Any]:
     for path in (wanted.branch, wanted.inventory, wanted.records, *wanted.packages):
         _require_inside(path)
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9._-]*", wanted.runs_on):
-        raise BadInput(f"--runs-on {wanted.runs_on!r} is not the label of a runner", advice="Write one such as ubuntu-24.04 or self-hosted.")
+        raise BadInput(
+            f"--runs-on {wanted.runs_on!r} is not the label of a runner", advice="Write one such as ubuntu-24.04 or self-hosted."
+        )
     if wrong := [name for name in wanted.secrets if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)]:
         raise BadInput(f"--secret {wrong[0]!r} is not the name of a secret", advice="Give the name alone: letters, digits and _.")
     return {

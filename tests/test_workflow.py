@@ -211,7 +211,7 @@ def test_what_still_runs_is_asked_to_stop_waited_for_and_sealed_before_the_recor
     assert _block("cd", "Stop what still runs", tmp_path) == 0  # balbook was not installed
     program = tmp_path / "bin" / "balbook"
     program.parent.mkdir()
-    program.write_text(f"#!/bin/sh\nexec {sys.executable} {tmp_path}/fake.py {tmp_path} \"$@\"\n")
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} {tmp_path}/fake.py {tmp_path} "$@"\n')
     program.chmod(0o755)
     (program.parent / "python").symlink_to(sys.executable)
     (tmp_path / "fake.py").write_text(FAKE)

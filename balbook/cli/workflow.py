@@ -37,7 +37,11 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
             made.add_argument("--environment", default="staging", help="GitHub environment with its approvals and secrets")
             made.add_argument("--inventory", default="inventory.yaml", metavar="PATH", help="inventory in the repository")
             made.add_argument(
-                "--secret", action="append", default=[], metavar="NAME", help="a secret beside those that the inventory refers to; repeatable"
+                "--secret",
+                action="append",
+                default=[],
+                metavar="NAME",
+                help="a secret beside those that the inventory refers to; repeatable",
             )
             made.add_argument("--records", default="records", metavar="PATH", help="where that inventory keeps its records")
         made.set_defaults(run=write)

@@ -128,7 +128,11 @@ def _immutable(found: Found) -> Iterator[Row]:
     assert wanted is not None
     for where, there in (("the store", found.kept), ("the registry", found.published)):
         is_same = there is None or there.sha256 == wanted.sha256
-        told = "" if is_same or there is None else f"it has sha256 {there.sha256[:12]}…, this is {wanted.sha256[:12]}…: {_advice(wanted, there)}"
+        told = (
+            ""
+            if is_same or there is None
+            else f"it has sha256 {there.sha256[:12]}…, this is {wanted.sha256[:12]}…: {_advice(wanted, there)}"
+        )
         yield row(f"{where} has no other content as {wanted.application} {wanted.version}", is_same, told)
 
 

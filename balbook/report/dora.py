@@ -1,7 +1,8 @@
 """The four DORA measures, as far as records can tell them (https://dora.dev/guides/dora-metrics-four-keys/).
 
 A *deployment* is a run of `hot_deploy` or `deploy` that was applied: it succeeded and changed something, or it began and did not
-succeed. Refused runs (lock, preconditions), plans, and rollbacks are none.
+succeed. Refused runs (lock, preconditions), plans, rollbacks, and runs that somebody asked to stop are none. An inconclusive one counts
+by what it left: as a success where every unit was changed and only the measurement cannot be trusted, else (it was lost, say) as a failure.
 
     deployment frequency   successful deployments a week; missing for less than a week
     lead time              from the start of the build of a version to the end of its first successful deployment, per environment;
@@ -9,7 +10,8 @@ succeed. Refused runs (lock, preconditions), plans, and rollbacks are none.
     change failure rate    share of deployments that did not succeed, or were followed by a rollback of the same application in the
                            same environment before its next deployment
     time to restore        from the end of such a deployment to the end of the next run that succeeded there (deployment or
-                           rollback). Median, hours. A failure that nothing has followed yet is left out.
+                           rollback); where the engine itself took every unit back, from the step that failed to the end of that.
+                           Median, hours. A failure that nothing has followed yet is left out.
 """
 
 from __future__ import annotations
@@ -43,8 +45,8 @@ def deployments_frame(runs: pd.DataFrame) -> pd.DataFrame:
     """
     acting = runs[runs["runbook"].isin([*DEPLOYING, "rollback"]) & runs["has_applied"]]
     acting = acting[(acting["verdict"] != "succeeded") | (acting["changes"] > 0)]
-    found = acting[acting["runbook"].isin(DEPLOYING)].copy()
-    found["has_succeeded"] = found["verdict"] == "succeeded"
+    found = acting[acting["runbook"].isin(DEPLOYING) & ~acting["is_stopped"]].copy()
+    found["has_succeeded"] = found["stands"]
     after = {index: _afterwards(acting, found.loc[index]) for index in found.index}
     found["is_failure"] = [not found.at[index, "has_succeeded"] or _is_rolled_back(after[index]) for index in found.index]
     found["restore_h"] = [_restored_h(found.loc[index], after[index]) for index in found.index]
@@ -79,10 +81,12 @@ def _is_rolled_back(after: pd.DataFrame) -> bool:
 
 
 def _restored_h(run: pd.Series, after: pd.DataFrame) -> float | None:
-    """Hours to the next success, where the deployment counts as a failure."""
+    """Hours until all served again, where the deployment counts as a failure: its own undoing, or the next success."""
     if run["has_succeeded"] and not _is_rolled_back(after):
         return None
-    good = after[after["verdict"] == "succeeded"]
+    if run["undo_s"] == run["undo_s"]:  # not missing
+        return float(run["undo_s"]) / HOUR_S
+    good = after[after["stands"]]
     return (good.iloc[0]["ended_at"] - run["ended_at"]).total_seconds() / HOUR_S if len(good) else None
 
 

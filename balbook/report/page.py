@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from balbook.errors import Failed
+from balbook.errors import BadInput, Failed, nearest
 from balbook.procedures.report import since_of
 from balbook.report.charts import Chart, charts, spoken_s
 from balbook.report.dora import Dora, deployments_frame, dora
@@ -38,12 +38,15 @@ class Report:
     begin: datetime
     end: datetime
     has_lab: bool
+    has_plans: bool
+    environments: tuple[str, ...]
 
     def data(self) -> dict[str, Any]:
         """Plain data, for `--json`."""
         return {
             "begin": self.begin.isoformat(),
             "end": self.end.isoformat(),
+            "environments": list(self.environments),
             "runs": len(self.runs),
             "answer": self.word,
             "why": self.sentence,
@@ -52,21 +55,33 @@ class Report:
         }
 
 
-def read_report(records: Path, *, since: datetime | None, now: datetime, include_lab: bool = False) -> Report:
-    """Reads all records; the time from `since` (unset: the first run) to `now` is halved to compare."""
+def read_report(
+    records: Path, *, since: datetime | None, now: datetime, include_lab: bool = False, include_plans: bool = False, environment: str = ""
+) -> Report:
+    """Reads all records; the time from `since` (unset: the first run) to `now` is halved to compare.
+
+    `environment`: the only one that counts (builds count wherever they were made); empty: all. BadInput where it has no run.
+    """
     import pandas as pd
 
     # A change is judged by what came before and after it, so that only the counting begins at `since`.
-    everything = runs_frame(records, include_lab=include_lab)
+    everything = runs_frame(records, include_lab=include_lab, include_plans=include_plans)
+    deployments = deployments_frame(everything)
+    known = sorted(set(everything["environment"]))
+    if environment:
+        if environment not in known:
+            raise BadInput(f"{records}: no run is of the environment {environment!r}", advice=nearest(environment, known))
+        everything = everything[(everything["environment"] == environment) | (everything["runbook"] == "build")]
+        deployments = deployments[deployments["environment"] == environment]
     runs = everything if since is None else everything[everything["at"] >= since].reset_index(drop=True)
     end = pd.Timestamp(now)
     begin = pd.Timestamp(since) if since else (runs["at"].min() if len(runs) else end)
-    deployments = deployments_frame(everything)
     deployments = deployments[deployments["at"] >= begin].reset_index(drop=True)
     found = tuple(trends(runs, deployments, begin, end))
     word, sentence = headline(found)
     measures = dora(deployments, begin, end)
-    return Report(runs, deployments, measures, found, word, sentence, begin.to_pydatetime(), now, include_lab)
+    counted = (environment,) if environment else tuple(known)
+    return Report(runs, deployments, measures, found, word, sentence, begin.to_pydatetime(), now, include_lab, include_plans, counted)
 
 
 def render_page(report: Report, source: str) -> str:
@@ -88,7 +103,7 @@ def render_page(report: Report, source: str) -> str:
         cards=[_card(trend) for trend in report.trends],
         charts=[_embedded(chart) for chart in drawn],
         latest=[_latest(row) for row in report.deployments.tail(12).to_dict("records")][::-1],
-        kinds=sorted(report.runs["runbook"].value_counts().items()),
+        kinds=sorted((report.runs["runbook"] + report.runs["mode"].map({"plan": " (plan)"}).fillna("")).value_counts().items()),
     )
 
 

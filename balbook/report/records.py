@@ -11,6 +11,9 @@
     strategy, balancer, fault, instance     of a drill
     changes             steps that changed something
     has_applied         whether it began to change something
+    is_stopped          somebody asked it to stop while it was applied, and it left no unit half done
+    undo_s              of a failure that left every unit as it was: seconds from the step that failed to the end of taking back
+    stands              whether what it was to do stands: it succeeded, or only what was measured beside it cannot be trusted
     is_lab              hosts of a lab, Ballerina by the lab's stand-in
     sent, failed_requests, p99_ms           what the probe measured; missing where nothing was
     build_s, phases     seconds of the build, and by phase (a dict); missing where nothing was built
@@ -56,6 +59,9 @@ COLUMNS = {
     "instance": "str",
     "changes": "int64",
     "has_applied": "bool",
+    "is_stopped": "bool",
+    "undo_s": "float64",
+    "stands": "bool",
     "is_lab": "bool",
     "sent": "float64",
     "failed_requests": "float64",
@@ -67,14 +73,17 @@ COLUMNS = {
     "failover_s": "float64",
     "return_s": "float64",
 }
+STOPPED = ("stopped on request", "stopped: asked")
+"""How the engine begins to say that somebody asked for the end; it says `stopped: ` with another reason where nobody did."""
+UNTOUCHED = ("taken back", "already", "not reached")
 NOT_PHASES = ("build_s",)
 
 
-def runs_frame(records: Path, *, since: datetime | None = None, include_lab: bool = False) -> pd.DataFrame:
-    """The runs that were applied, oldest first, with the columns above; plans never count, a lab's runs only where asked for."""
+def runs_frame(records: Path, *, since: datetime | None = None, include_lab: bool = False, include_plans: bool = False) -> pd.DataFrame:
+    """The runs that were applied, oldest first, with the columns above; a lab's runs and plans only where asked for."""
     import pandas as pd
 
-    rows = [row for row in _rows(records) if row["mode"] == "apply" and (include_lab or not row["is_lab"])]
+    rows = [row for row in _rows(records) if (include_plans or row["mode"] == "apply") and (include_lab or not row["is_lab"])]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     for name in ("at", "ended_at"):
         frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601")
@@ -107,6 +116,8 @@ def _row(folder: Path, events: Sequence[Event]) -> dict[str, Any]:
     opened, plan = events[0], _plan(folder)
     subject, timed, measured = plan.get("subject", {}), _last(events, "timed"), _last(events, "measured")
     applied, at, ended_at = _last(events, "apply_finished"), str(opened["at"]), str(events[-1]["at"])
+    units = applied.get("units") or {}
+    verdict = verdict_of(list(events))[0]
     latency = (measured.get("latency") or {}).get("all") or {}
     return {
         "run_id": run_id_of(folder),
@@ -116,7 +127,7 @@ def _row(folder: Path, events: Sequence[Event]) -> dict[str, Any]:
         "seconds": (datetime.fromisoformat(ended_at) - datetime.fromisoformat(at)).total_seconds(),
         "runbook": str(opened.get("runbook", "")),
         "mode": str(opened.get("mode", "")),
-        "verdict": verdict_of(list(events))[0],
+        "verdict": verdict,
         "environment": str(opened.get("environment", "")),
         "application": str(plan.get("application") or opened.get("parameters", {}).get("application", "")),
         "version": str(subject.get("version") or timed.get("version", "")),
@@ -124,6 +135,9 @@ def _row(folder: Path, events: Sequence[Event]) -> dict[str, Any]:
         **{key: str(subject.get(key, "")) for key in ("strategy", "balancer", "fault", "instance")},
         "changes": int(applied.get("changes", 0)),
         "has_applied": _has_applied(events, applied),
+        "is_stopped": str(applied.get("why", "")).startswith(STOPPED) and "NOT taken back" not in units.values(),
+        "undo_s": _undo_s(events, applied, units),
+        "stands": verdict == "succeeded" or (verdict == "inconclusive" and bool(units) and set(units.values()) <= {"changed", "already"}),
         "is_lab": bool(opened.get("lab", False)),
         "sent": measured.get("sent"),
         "failed_requests": measured.get("failed"),
@@ -144,6 +158,14 @@ def _has_applied(events: Sequence[Event], applied: Event) -> bool:
     """It went further than asking for the lock."""
     has_begun = bool(_last(events, "apply_started"))
     return has_begun and applied.get("exit_status") != 2
+
+
+def _undo_s(events: Sequence[Event], applied: Event, units: Mapping[str, str]) -> float | None:
+    """From the step that failed (else the start of applying) to the end, where all units are as they were before."""
+    if applied.get("verdict") != "failed" or not units or not set(units.values()) <= set(UNTOUCHED):
+        return None
+    since = [e for e in events if e["event"] == "step_finished" and e.get("outcome") == "failed"] or [_last(events, "apply_started")]
+    return (datetime.fromisoformat(applied["at"]) - datetime.fromisoformat(since[0]["at"])).total_seconds()
 
 
 def _failover(folder: Path, subject: Mapping[str, Any]) -> dict[str, float | None]:

@@ -37,6 +37,19 @@ def test_json_is_one_object_with_the_four_measures(
     assert json.loads(capsys.readouterr().out)["dora"]["deployments"] > data["dora"]["deployments"]
 
 
+def test_an_environment_is_counted_alone(
+    inventory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("balbook.report.page.charts", lambda *frames: [])
+    argv = ["report", "-i", str(inventory), "--output", str(tmp_path / "page.html"), "--json"]
+    assert main([*argv, "--environment", "production", "--include-plans"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["environments"] == ["production"]
+    assert main(argv) == 0
+    assert json.loads(capsys.readouterr().out)["dora"]["deployments"] > data["dora"]["deployments"]
+    assert main([*argv, "--environment", "prodution"]) == 2
+
+
 def test_a_wrong_day_is_bad_input_and_nothing_is_written(inventory: Path, tmp_path: Path) -> None:
     assert main(["report", "-i", str(inventory), "--since", "soon", "--output", str(tmp_path / "page.html")]) == 2
     assert not (tmp_path / "page.html").exists()

@@ -38,6 +38,7 @@ class History:
         has_begun: bool = True,
         exit_status: int | None = None,
         events: tuple[tuple[str, dict[str, Any]], ...] = (),
+        applied: dict[str, Any] | None = None,
         **opened: Any,
     ) -> Path:
         run_id = f"{next(self._ids):x}"
@@ -53,7 +54,7 @@ class History:
             for name, fields in events:
                 write(name, **fields)
             status = exit_status if exit_status is not None else 0 if verdict == "succeeded" else 1
-            write("apply_finished", verdict=verdict, changes=changes, exit_status=status)
+            write("apply_finished", verdict=verdict, changes=changes, exit_status=status, **(applied or {}))
         if verdict:
             write("run_closed", verdict=verdict if mode == "apply" else "planned", why="")
         return folder

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from balbook.journal import Journal
 from balbook.report.dora import Dora, deployments_frame, dora
 from balbook.report.records import runs_frame
 from tests.report.history import BEGIN, DAY, History
@@ -95,6 +96,53 @@ def test_time_to_restore_ends_with_the_next_success_there(history: History) -> N
     assert hours[3] == pytest.approx(4)  # 1.1.0, to the end of its rollback
     assert pd.isna(hours[-1])  # nothing has followed yet
     assert pd.isna(hours[2])
+
+
+BACK = {"units": {"app1:9090": "taken back", "app2:9090": "not reached"}}
+HALF = {"units": {"app1:9090": "NOT taken back", "app2:9090": "not reached"}}
+ASKED = {"why": "stopped on request (Stop safely)"}
+
+
+def test_what_the_engine_took_back_whole_was_restored_at_its_own_end(history: History) -> None:
+    for number, applied in enumerate((BACK, HALF, {"units": {"app1:9090": "changed", "app2:9090": "taken back"}})):
+        history.deploy(f"1.{number}.0", BEGIN + number * DAY, verdict="failed", applied=applied)
+        history.deploy(f"1.{number}.1", BEGIN + number * DAY + 5 * HOUR)
+    assert found(history)["restore_h"].dropna().to_list() == pytest.approx([0, 5, 5])
+    assert found(history)["is_failure"].to_list() == [True, False] * 3
+
+
+def test_taking_back_lasts_from_the_step_that_failed(tmp_path: Path) -> None:
+    folder = History(tmp_path).run("hot_deploy", BEGIN, mode="apply", verdict="", has_begun=False)
+    minutes = iter(range(100))
+    journal = Journal(folder / "journal.jsonl", now=lambda: BEGIN + timedelta(minutes=next(minutes)))
+    journal.append("apply_started", digest="0" * 64)
+    journal.append("step_finished", step="start app1", outcome="changed")
+    journal.append("step_finished", step="check app1", outcome="failed")
+    journal.append("step_finished", step="stop app1", outcome="undone")
+    journal.append("apply_finished", verdict="failed", changes=0, exit_status=1, why="x", **BACK)
+    (run,) = runs_frame(tmp_path).to_dict("records")
+    assert run["undo_s"] == 120
+
+
+def test_what_somebody_asked_to_stop_is_no_deployment_unless_it_left_a_unit_half_done(history: History) -> None:
+    history.deploy("1.0.0", BEGIN)
+    history.deploy("1.1.0", BEGIN + DAY, verdict="failed", applied={**ASKED, **BACK})
+    history.run("rollback", BEGIN + DAY + HOUR)  # of what was stopped, not of 1.0.0
+    history.deploy("1.2.0", BEGIN + 2 * DAY, verdict="failed", applied={"why": "stopped: asked by SIGTERM", "units": {}})
+    history.deploy("1.3.0", BEGIN + 3 * DAY, verdict="failed", applied={"why": "stopped: the controller is gone", **BACK})
+    history.deploy("1.4.0", BEGIN + 4 * DAY, verdict="failed", applied={**ASKED, **HALF})
+    frame = found(history)
+    assert frame["version"].to_list() == ["1.0.0", "1.3.0", "1.4.0"]
+    assert frame["is_failure"].to_list() == [False, True, True]
+
+
+def test_an_inconclusive_deployment_counts_by_what_it_left(history: History) -> None:
+    changed = {"units": {"app1:9090": "changed", "app2:9090": "already"}}
+    history.deploy("1.0.0", BEGIN, verdict="inconclusive", applied=changed)
+    history.deploy("1.1.0", BEGIN + DAY, verdict="inconclusive", applied={"units": {"app1:9090": "changed", "app2:9090": "not reached"}})
+    history.deploy("1.2.0", BEGIN + 2 * DAY, verdict="")
+    assert found(history)["has_succeeded"].to_list() == [True, False, False]
+    assert found(history)["is_failure"].to_list() == [False, True, True]
 
 
 def test_only_the_deployments_of_the_span_count(history: History) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from balbook.errors import Failed
+from balbook.errors import BadInput, Failed
 from balbook.report.charts import spoken_s
 from balbook.report.page import Report, measures_table, read_report, render_page, write_page
 from tests.report.history import BEGIN, DAY, History, improving_months
@@ -87,6 +87,41 @@ def test_neither_plans_nor_the_labs_runs_are_counted_unless_asked(tmp_path: Path
     report = read_report(tmp_path, since=None, now=NOW, include_lab=True)
     assert report.measures.deployments == 1
     assert "stand-in" in render_page(report, "lab")
+
+
+def test_one_environment_is_counted_alone_and_the_page_says_which(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    history.build("1.0.0", BEGIN)
+    history.deploy("1.0.0", BEGIN + DAY, verdict="failed")
+    history.deploy("1.0.0", BEGIN + 2 * DAY, environment="production")
+    history.drill("active_active", "kill", BEGIN + DAY, 1.2)
+    together = read_report(tmp_path, since=None, now=NOW)
+    assert together.measures.failure_rate == 0.5
+    assert "All environments count together: production, staging" in render_page(together, "x")
+    production = read_report(tmp_path, since=None, now=NOW, environment="production")
+    assert (production.measures.failure_rate, production.measures.deployments) == (0, 1)
+    assert production.measures.lead_time_h == pytest.approx(48, abs=0.1)  # its build was made in staging
+    assert sorted(production.runs["runbook"]) == ["build", "hot_deploy"]
+    assert "Environment: production." in render_page(production, "x")
+    assert production.data()["environments"] == ["production"]
+    with pytest.raises(BadInput, match="prodution"):
+        read_report(tmp_path, since=None, now=NOW, environment="prodution")
+
+
+def test_plans_are_counted_among_the_runs_where_asked_and_never_as_deployments(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    history.deploy("1.0.0", BEGIN)
+    history.run("hot_deploy", BEGIN + DAY, mode="plan")
+    report = read_report(tmp_path, since=None, now=NOW, include_plans=True)
+    assert (len(report.runs), report.measures.deployments) == (2, 1)
+    text = render_page(report, "x")
+    assert "Counted runs: hot_deploy 1, hot_deploy (plan) 1." in text
+    assert "2 runs, plans included" in text
+
+
+def test_the_page_says_what_a_stopped_an_inconclusive_and_a_taken_back_deployment_are(page: str) -> None:
+    for words in ("somebody asked to stop", "An inconclusive one counts by what it left", "took every instance back"):
+        assert words in page
 
 
 def test_without_a_record_there_is_a_page_that_says_so(tmp_path: Path) -> None:
