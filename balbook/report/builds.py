@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 COLOURS = {"jar": "#0072B2", "native": "#E69F00"}
 HATCHES = {"jar": "", "native": "//"}
 INK = "#333333"
+STAND_IN = "lab stand-in, not the real Ballerina"
 SHOWN = 12
 NAMED = 4
 
@@ -31,12 +32,12 @@ def build_plot(run: Run) -> Picture | str:
     from balbook.report.latency import save_figure
 
     shown = next((b for b in builds if b.details.get("input_digest") == run.subject.get("input_digest")), builds[-1])
-    path, alt = run.dir / "builds.png", describe_builds(builds, shown)
-    save_figure(plot_builds(builds, shown), path, alt)
+    path, alt = run.dir / "builds.png", describe_builds(builds, shown, is_lab=run.inventory.lab)
+    save_figure(plot_builds(builds, shown, is_lab=run.inventory.lab), path, alt)
     return Picture(path, alt)
 
 
-def plot_builds(builds: Sequence[Artifact], shown: Artifact) -> Figure:
+def plot_builds(builds: Sequence[Artifact], shown: Artifact, *, is_lab: bool = False) -> Figure:
     """Left the phases of the build `shown` in seconds, right all `builds` (oldest first) by what was built.
 
     A jar and a native binary of the same project stand side by side. At most the last 12 are drawn.
@@ -47,15 +48,17 @@ def plot_builds(builds: Sequence[Artifact], shown: Artifact) -> Figure:
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.35))
     _draw_phases(left, shown)
     _draw_history(right, builds)
-    figure.suptitle(f"Builds of {shown.application}", x=0.01, ha="left", fontsize=13, fontweight="bold")
+    told = f" ({STAND_IN})" if is_lab else ""
+    figure.suptitle(f"Builds of {shown.application}{told}", x=0.01, ha="left", fontsize=13, fontweight="bold")
     return figure
 
 
-def describe_builds(builds: Sequence[Artifact], shown: Artifact) -> str:
+def describe_builds(builds: Sequence[Artifact], shown: Artifact, *, is_lab: bool = False) -> str:
     """The picture in words."""
     phases = ", ".join(f"{phase} {_seconds(seconds)}" for phase, seconds in _phases(shown).items())
     times = "; ".join(f"{b.version} ({b.kind}) {_seconds(_total_s(b))}" for b in builds[-SHOWN:])
-    return f"Build of {shown.application} {shown.version} ({shown.kind}): {phases}. Builds over time: {times}."
+    where = f", by a {STAND_IN}" if is_lab else ""
+    return f"Build of {shown.application} {shown.version} ({shown.kind}){where}: {phases}. Builds over time: {times}."
 
 
 def _phases(build: Artifact) -> Mapping[str, float]:

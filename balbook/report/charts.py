@@ -20,6 +20,7 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F
 GOOD, BAD = "#0072B2", "#D55E00"
 MARKERS = ("o", "s", "^", "D", "v", "P")
 MOST_BUILDS = 24
+OF_STAND_IN = " (of a lab's stand-in)"
 MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86400.0
 MARKS_S = (
     1,
@@ -80,7 +81,8 @@ def charts(runs: pd.DataFrame, deployments: pd.DataFrame, phases: pd.DataFrame) 
     found += _footprints(runs)
     for kind in sorted(set(phases["kind"])):
         part = phases[phases["kind"] == kind]
-        found.append(_chart(f"Build time by phase: {kind}", lambda ax, p, part=part: _phases(ax, part, p), _phases_alt(kind, part)))  # type: ignore[misc]
+        title = f"Build time by phase: {kind}" + (OF_STAND_IN if part["is_lab"].any() else "")
+        found.append(_chart(title, lambda ax, p, part=part: _phases(ax, part, p), _phases_alt(title, part)))  # type: ignore[misc]
     return found
 
 
@@ -89,7 +91,7 @@ def _footprints(runs: pd.DataFrame) -> Iterator[Chart]:
     for column, what, unit in (("start_s", "Time to start", "time (seconds)"), ("rss_mb", "Memory of an instance (RSS)", "memory (MB)")):
         frame = runs.dropna(subset=[column]).rename(columns={column: "value"})
         if len(frame):
-            title = f"{what}, jar and native" + (" (of a lab's stand-in)" if frame["is_lab"].any() else "")
+            title = f"{what}, jar and native" + (OF_STAND_IN if frame["is_lab"].any() else "")
             medians = ", ".join(f"{kind} {part.median():.3g}" for kind, part in frame.groupby("kind")["value"])
             yield _chart(
                 title, _dots(frame, frame["kind"], unit, label=unit), f"{title}: {len(frame)} verifications, medians: {medians}; {unit}."
@@ -264,11 +266,11 @@ def _phases(ax: Axes, part: pd.DataFrame, paper: Paper) -> None:
     ax.set_ylabel("time (s)")
 
 
-def _phases_alt(kind: str, part: pd.DataFrame) -> str:
+def _phases_alt(title: str, part: pd.DataFrame) -> str:
     totals = part.groupby("at")["seconds"].sum()
     longest = part.groupby("phase")["seconds"].sum().idxmax()
     return (
-        f"Stacked bars of {len(totals)} {kind} builds: from {spoken_s(float(totals.iloc[0]))} to {spoken_s(float(totals.iloc[-1]))}; "
+        f"{title}. Stacked bars of {len(totals)} builds: from {spoken_s(float(totals.iloc[0]))} to {spoken_s(float(totals.iloc[-1]))}; "
         f"most of it went into {longest}."
     )
 

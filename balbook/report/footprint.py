@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from balbook.report.builds import COLOURS, HATCHES, INK
+from balbook.report.builds import COLOURS, HATCHES, INK, STAND_IN
 from balbook.report.picture import Picture
 from balbook.run import Run
 from balbook.statement import JOURNAL, whole_events
@@ -23,7 +23,6 @@ MEASURES = {
     "start": ("Time to start, until healthy", "s"),
     "memory": ("Memory of an instance (RSS)", "MB"),
 }
-STAND_IN = "lab stand-in, not the real Ballerina"
 MOST = 60
 """Values of one kind that are drawn, the newest."""
 Values = Mapping[str, Mapping[str, Sequence[float]]]

@@ -94,15 +94,15 @@ def runs_frame(records: Path, *, since: datetime | None = None, include_lab: boo
 
 
 def phases_frame(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row a phase of a build: `at`, `application`, `version`, `kind`, `phase`, `seconds`."""
+    """One row a phase of a build: `at`, `application`, `version`, `kind`, `is_lab`, `phase`, `seconds`."""
     import pandas as pd
 
     rows = [
-        (run["at"], run["application"], run["version"], run["kind"], phase, seconds)
+        (run["at"], run["application"], run["version"], run["kind"], run["is_lab"], phase, seconds)
         for _, run in runs[runs["build_s"].notna()].iterrows()
         for phase, seconds in run["phases"].items()
     ]
-    return pd.DataFrame(rows, columns=["at", "application", "version", "kind", "phase", "seconds"])
+    return pd.DataFrame(rows, columns=["at", "application", "version", "kind", "is_lab", "phase", "seconds"])
 
 
 def _rows(records: Path) -> Iterator[dict[str, Any]]:

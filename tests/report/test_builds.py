@@ -8,8 +8,12 @@ from typing import Any
 import pytest
 
 from balbook.report.builds import describe_builds, plot_builds
+from balbook.report.charts import charts
+from balbook.report.dora import deployments_frame
 from balbook.report.latency import save_figure
+from balbook.report.records import phases_frame, runs_frame
 from balbook.store import Artifact
+from tests.report.history import BEGIN, History
 
 PHASES = {"emit": 0.6, "compile": 4.1, "load": 0.02}
 
@@ -61,3 +65,19 @@ def test_the_picture_is_described_in_words(shown: Artifact, tmp_path: Path) -> N
     assert all(b.version in said for b in BUILDS)
     assert f"{shown.version} ({shown.kind})" in said
     assert save_figure(plot_builds(BUILDS, shown), tmp_path / "builds.png", said).stat().st_size > 5000
+
+
+def test_a_labs_picture_and_its_words_say_stand_in() -> None:
+    for is_lab in (True, False):
+        assert ("stand-in" in plot_builds(BUILDS, BUILDS[0], is_lab=is_lab).get_suptitle()) is is_lab
+        assert ("stand-in" in describe_builds(BUILDS, BUILDS[0], is_lab=is_lab)) is is_lab
+
+
+def test_the_pages_picture_of_phases_says_stand_in(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    history.build("1.0.0", BEGIN)
+    history.build("1.1.0", BEGIN, lab=True)
+    for include_lab in (True, False):
+        runs = runs_frame(tmp_path, include_lab=include_lab)
+        (chart,) = charts(runs, deployments_frame(runs), phases_frame(runs))
+        assert ("stand-in" in chart.title, "stand-in" in chart.alt) == (include_lab, include_lab)
