@@ -96,7 +96,7 @@ class HttpCheck(Model):
     expect: Annotated[int, Field(ge=100, le=599)] = 200
     """HTTP status of the answer."""
     contains: Line = ""
-    """Text that must stand in the answer; `{version}` becomes the version that is to be served."""
+    """Text that must stand in the answer; `{version}` becomes the version that is to be served, up to its `+`."""
 
 
 class Verification(Model):

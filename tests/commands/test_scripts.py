@@ -457,7 +457,10 @@ def test_errors_in_a_log_count_from_the_start_on_and_less_those_that_are_allowed
     done = sh(process.log_errors(str(tmp_path), "", ["no [rooms", '"ERROR"']))
     assert (done.status, done.stdout.splitlines()) == (1, lines[2:3])
     assert sh(process.log_errors(str(tmp_path), "", ["no [rooms", '"ERROR"', "table"])).status == 0
-    assert sh(process.log_errors(str(tmp_path / "elsewhere"), "", [])).status == 0
+    done = sh(process.log_errors(str(tmp_path / "elsewhere"), "", []))  # one that cannot be read may have errors
+    assert (done.status, done.stdout) == (2, "")
+    assert "its log cannot be read" in done.stderr
+    assert "elsewhere/log/current.log" in done.stderr
 
 
 def test_an_instance_tells_its_memory_and_how_long_its_start_took(sh: Sh, application: Path, instance: Path, page: int) -> None:

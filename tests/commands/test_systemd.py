@@ -133,6 +133,29 @@ def test_errors_are_looked_for_in_what_systemd_has_of_this_start(programs: Path)
     assert "_SYSTEMD_INVOCATION_ID=0a1b2c" in said(programs, "journalctl")[0]
 
 
+@pytest.mark.parametrize(
+    ("systemctl", "journalctl", "why"),
+    [
+        ("echo", "true", "systemd knows no start of balbook-hotel@9090.service"),
+        ("echo no bus >&2; exit 1", "true", "no bus"),
+        ("echo 0a1b2c", "echo No journal files were opened >&2; exit 1", "journalctl: No journal files were opened"),
+    ],
+)
+def test_a_journal_that_cannot_be_read_is_no_log_without_errors(programs: Path, systemctl: str, journalctl: str, why: str) -> None:
+    stand_in(programs, "systemctl", systemctl)
+    stand_in(programs, "journalctl", journalctl)
+    found = run(programs, process.log_errors("/x", systemd.unit_name("hotel", 9090), []))
+    assert (found.returncode, found.stdout) == (2, "")
+    assert found.stderr.startswith("its log cannot be read: ")
+    assert why in found.stderr
+
+
+def test_what_journalctl_says_beside_the_log_is_no_trouble(programs: Path) -> None:
+    stand_in(programs, "systemctl", "echo 0a1b2c")
+    stand_in(programs, "journalctl", "echo a hint >&2; echo level=INFO fine")
+    assert run(programs, process.log_errors("/x", "balbook-hotel@9090.service", [])).returncode == 0
+
+
 def test_an_instance_that_serves_nobody_is_killed_once_systemd_has_been_asked_to_stop_it(programs: Path) -> None:
     stand_in(programs, "systemctl", "case $1 in show) echo loaded; echo active ;; esac")
     unit = systemd.unit_name("hotel", 9090)
