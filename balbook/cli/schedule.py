@@ -15,8 +15,11 @@ from typing import Any
 from balbook import schedule as schedules
 from balbook.cli import options
 from balbook.errors import BadInput
+from balbook.inventory import read_inventory
+from balbook.inventory.secret_references import environment_names
 from balbook.schedule.book import available_backend
 from balbook.schedule.definition import BACKENDS, MODES
+from balbook.schedule.environment import read_environment
 from balbook.table import Table
 
 
@@ -48,9 +51,17 @@ def add_one(args: argparse.Namespace) -> int:
     schedules.add(schedule, where)
     added = next(item for item in schedules.list_schedules(where, datetime.now()) if item.schedule.name == schedule.name)
     print(f"{schedule.name}: {schedule.mode} {schedule.runs}, kept by {schedule.backend}, next {added.next_at}")
+    if missing := _not_provided(schedule):
+        options.say(f"note: {', '.join(missing)}: named by the inventory, and no --environment-file gives the runs a value")
     if schedule.backend == "systemd" and not args.system:
         options.say(f"It runs while you are logged in; to have it run always: loginctl enable-linger {getpass.getuser()}")
     return 0
+
+
+def _not_provided(schedule: schedules.Schedule) -> list[str]:
+    """The `env:` references of the inventory that the runs will not have a value for."""
+    given = read_environment(Path(schedule.environment_file)) if schedule.environment_file else {}
+    return [f"env:{name}" for name in environment_names(read_inventory(Path(schedule.inventory))) if name not in given]
 
 
 def list_all(args: argparse.Namespace) -> int:
@@ -141,6 +152,8 @@ def _add_definition(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", choices=MODES, help="plan changes nothing (default: apply)")
     parser.add_argument("-f", "--parameters-file", type=Path, metavar="FILE", help="YAML file of parameters, read anew by every run")
     parser.add_argument("-p", "--parameter", action="append", default=[], metavar="K=V", help="a parameter; may be repeated")
+    what = "NAME=value lines with the secrets that the inventory refers to as env:NAME; private (chmod 600), read by every run"
+    parser.add_argument("--environment-file", type=Path, metavar="FILE", help=what)
     parser.add_argument("--fail-on-changes", action="store_true", default=None, help="with --mode plan: changes are a failure (drift)")
     parser.add_argument("--catch-up", action=argparse.BooleanOptionalAction, help="make up for a run that was missed (default: no)")
     parser.add_argument("--on-failure", metavar="COMMAND", help="called after a failure; words are split as a shell would, no shell runs")
@@ -174,6 +187,7 @@ def _schedule(args: argparse.Namespace, example: dict[str, Any]) -> schedules.Sc
         is_drift_failure=bool(args.fail_on_changes if args.fail_on_changes is not None else example.get("fail_on_changes", False)),
         on_failure=tuple(map(str, on_failure)),
         backend=backend,
+        environment_file=str(args.environment_file.expanduser().absolute()) if args.environment_file else "",
     )
 
 

@@ -2,6 +2,7 @@
 
 calendar.py      when: what systemd-analyze takes; for cron a documented part of it
 definition.py    a schedule as data, checked before anything is written
+environment.py   the file with a run's secrets
 systemd.py       unit files
 cron.py          lines of the crontab
 airflow.py       a DAG file, for what outgrows one machine

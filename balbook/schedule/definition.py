@@ -17,6 +17,7 @@ from balbook.pipeline import find_pipelines, read_pipeline
 from balbook.resources import resource
 from balbook.runbook import find_runbooks, read_runbook, runbook_path
 from balbook.schedule import calendar
+from balbook.schedule.environment import read_environment
 
 VERSION = 1
 MODES = ("plan", "apply")
@@ -29,7 +30,7 @@ class Schedule:
     """A runbook or pipeline at set times.
 
     `folder`: the working directory. `parameters_file` is read anew by every run; `parameters` (`name=value`) win over it.
-    `on_failure`: the argv of a command; no shell reads it. `is_drift_failure`: a plan that finds changes is a failure.
+    `environment_file`: variables of the run, read by every run (`environment`). `on_failure`: the argv of a command; no shell reads it. `is_drift_failure`: a plan that finds changes is a failure.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Schedule:
     is_drift_failure: bool = False
     on_failure: tuple[str, ...] = ()
     backend: str = "systemd"
+    environment_file: str = ""
 
     def data(self) -> dict[str, Any]:
         """Plain data; the inverse of `schedule_from`."""
@@ -65,6 +67,8 @@ def check(schedule: Schedule) -> None:
     else:
         calendar.check_for_systemd(schedule.when)
     _check_parameters(schedule)
+    if schedule.environment_file:
+        read_environment(Path(schedule.environment_file))
     if schedule.on_failure and shutil.which(schedule.on_failure[0]) is None:
         raise BadInput(f"--on-failure: {schedule.on_failure[0]!r} is no program of this machine", advice="Name one, or its whole path.")
 

@@ -15,13 +15,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-from balbook.errors import Failed, Refused
+from balbook.errors import BadInput, Failed, Refused
 from balbook.journal import timestamp
 from balbook.schedule import calendar
 from balbook.schedule.book import find, last_outcome
 from balbook.schedule.definition import Schedule
+from balbook.schedule.environment import read_environment
 from balbook.schedule.places import Places
 
 Say = Callable[[str], None]
@@ -35,7 +37,7 @@ def run_once(name: str, where: Places, *, say: Say, now: Callable[[], datetime],
     if only_if_missed and (not is_missed(schedule, where, now()) or _is_running(schedule, where)):
         return 0
     with _alone(schedule, where):
-        outcome = _run(schedule, now)
+        outcome = _run(schedule, now, say)
         _keep(where, name, outcome)
     say(f"{name}: exit status {outcome['exit_status']}" + (f", record {outcome['record']}" if outcome["record"] else ""))
     if outcome["exit_status"] and schedule.backend == "cron":  # systemd starts its own unit, also where this process was killed
@@ -91,9 +93,15 @@ def _is_running(schedule: Schedule, where: Places) -> bool:
         return True
 
 
-def _run(schedule: Schedule, now: Callable[[], datetime]) -> dict[str, Any]:
+def _run(schedule: Schedule, now: Callable[[], datetime], say: Say) -> dict[str, Any]:
     at, started = now(), time.monotonic()
-    with subprocess.Popen(command_of(schedule), stdout=subprocess.PIPE, cwd=schedule.folder, text=True) as child, _forwarding(child):
+    try:
+        environ = {**os.environ, **(read_environment(Path(schedule.environment_file)) if schedule.environment_file else {})}
+    except BadInput as exc:
+        say(f"{schedule.name}: {exc.message}")
+        return {"at": timestamp(at), "seconds": 0.0, "exit_status": exc.exit_status, **_said("")}
+    argv = command_of(schedule)
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=schedule.folder, env=environ, text=True) as child, _forwarding(child):
         printed, _ = child.communicate()
     status = child.returncode if child.returncode >= 0 else 1
     return {"at": timestamp(at), "seconds": round(time.monotonic() - started, 1), "exit_status": status, **_said(printed)}

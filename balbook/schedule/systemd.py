@@ -25,6 +25,7 @@ def units(schedule: Schedule, command: Sequence[str], *, is_system: bool) -> dic
         "mode": schedule.mode,
         "when": schedule.when,
         "folder": _text(schedule.folder),
+        "environment_file": _text(schedule.environment_file),
         "command": " ".join(map(word, command)),
         "on_failure": " ".join(map(word, on_failure)),
         "has_catch_up": schedule.has_catch_up,
