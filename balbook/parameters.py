@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import io
+import json
 import keyword
 import math
 import re
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from balbook.errors import ParameterError, nearest
-from balbook.inventory.document import read_document
+from balbook.inventory.document import Document, document_of, text_of
 from balbook.secrets import looks_like_secret
 
 TYPES = ("str", "int", "float", "bool", "list[str]")
@@ -86,8 +87,9 @@ def parse_assignments(declared: Iterable[Parameter], assignments: Sequence[str])
 
 
 def read_parameters_file(path: Path, declared: Iterable[Parameter] = ()) -> dict[str, object]:
-    """The names and values of a YAML file (`-f`). With `declared` they are checked too, and errors name the line."""
-    document = read_document(path, ParameterError, advice="Name an existing YAML file with -f.")
+    """The names and values of a YAML or JSON file (`-f`). With `declared` they are checked too, and errors name the line."""
+    text = text_of(path, ParameterError, advice="Name an existing YAML file with -f.")
+    document = _json_document(path, text) or document_of(path, text, ParameterError)
     data = {} if document.data is None else document.data
     if not isinstance(data, dict):
         raise ParameterError(f"{path}:1: found no mapping", advice="Write lines like `application: hotel`.")
@@ -100,6 +102,22 @@ def read_parameters_file(path: Path, declared: Iterable[Parameter] = ()) -> dict
         except ParameterError as exc:
             raise ParameterError(f"{path}:{document.line_of((name,))}: {exc.message}", advice=exc.advice) from exc
     return data
+
+
+def _json_document(path: Path, text: str) -> Document | None:
+    """The document where it is a JSON object, else None: of characters that JSON writes as two escapes, such as emoji, YAML makes none."""
+
+    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        if len(found := dict(pairs)) < len(pairs):
+            raise ValueError("a name is there twice")  # YAML's reader says which, and where
+        return found
+
+    if not text.startswith("{"):
+        return None
+    try:
+        return Document(path, json.loads(text, object_pairs_hook=once))
+    except (ValueError, RecursionError):
+        return None  # a mapping of YAML may begin with a brace too
 
 
 def _comments(source: str) -> dict[int, str]:

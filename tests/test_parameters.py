@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -190,6 +191,20 @@ def test_a_parameters_file_is_read_by_name(tmp_path: Path) -> None:
     assert read_parameters_file(path, DECLARED) == expected
 
 
+@pytest.mark.parametrize("is_escaped", [True, False])
+def test_json_is_read_as_json_in_which_an_emoji_is_two_escapes(tmp_path: Path, is_escaped: bool) -> None:
+    path = tmp_path / "params.json"
+    given = {"application": "🎉 new prices", "hosts": ["app1"], "rate": 3, "fast": True}
+    path.write_text(json.dumps(given, ensure_ascii=is_escaped), encoding="utf-8")
+    assert read_parameters_file(path, DECLARED) == given
+
+
+def test_a_mapping_of_yaml_that_begins_with_a_brace_is_read_as_yaml(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("{application: hotel, hosts: [app1]}\n", encoding="utf-8")
+    assert read_parameters_file(path, DECLARED) == {"application": "hotel", "hosts": ["app1"]}
+
+
 def test_an_empty_parameters_file_gives_nothing(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.touch()
@@ -212,6 +227,9 @@ def test_a_release_that_yaml_reads_as_a_number_is_refused_with_the_advice_to_quo
     [
         ("relase: x\n", "params.yaml:1: this runbook has no parameter 'relase'"),
         ("release: a\nrelease: b\n", "params.yaml:2: release: is written twice"),
+        ('{"release": "a", "release": "b"}', "release: is written twice"),
+        ('{"release": "\\ud83c"}', "the control character"),
+        ('{"release": 1.5}', "params.yaml:1: the parameter 'release' must be text"),
         ("- release\n", "found no mapping"),
         ("release: [\n", "this is not YAML"),
     ],

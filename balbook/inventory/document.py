@@ -64,7 +64,11 @@ class Document:
 
 def read_document(path: Path, error: type[BadInput], advice: str = "") -> Document:
     """The file's YAML. Raises `error` where it cannot be read or is not YAML; other problems are in the document."""
-    text = _text_of(path, error, advice)
+    return document_of(path, text_of(path, error, advice), error)
+
+
+def document_of(path: Path, text: str, error: type[BadInput]) -> Document:
+    """`read_document` of a text that was read from this file."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as exc:
@@ -83,7 +87,8 @@ def read_document(path: Path, error: type[BadInput], advice: str = "") -> Docume
     return document
 
 
-def _text_of(path: Path, error: type[BadInput], advice: str) -> str:
+def text_of(path: Path, error: type[BadInput], advice: str) -> str:
+    """The file's text. Raises `error` where it cannot be read, is too large or not UTF-8."""
     try:
         content = path.read_bytes()
     except FileNotFoundError as exc:

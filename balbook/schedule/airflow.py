@@ -129,6 +129,7 @@ def _values(wanted: Wanted, cwd: Path) -> dict[str, Any]:
         "retries": wanted.retries,
         "retry_delay_s": wanted.retry_delay_s,
         "params": [_param(parameter, wanted, defaults) for parameter in pipeline.parameters if parameter.name not in FIXED],
+        "cleared": {parameter.name: parameter.default for parameter in pipeline.parameters if _is_empty(parameter)},
         "tasks": tasks,
         "has_papermill": any(task["is_papermill"] for task in tasks),
         "copies": wanted.runbooks,
@@ -179,9 +180,16 @@ def _param(parameter: Parameter, wanted: Wanted, defaults: Mapping[str, Any]) ->
     """The parameter as the arguments of Airflow's Param. `defaults`: what the inventory says of the pipeline; the form shows it."""
     if parameter.name == "mode":
         return {"name": "mode", "default": wanted.mode, "schema": {"type": "string", "enum": ["plan", "apply"]}, "help": parameter.help}
-    # Airflow's form insists on a text where null is not allowed; the template makes an empty text of it again.
-    schema = {"type": ["string", "null"]} if parameter.default == "" else SCHEMAS[parameter.type]
+    # Airflow's form insists on a value where null is not allowed; the DAG makes the parameter's default of it again.
+    schema = SCHEMAS[parameter.type]
+    if _is_empty(parameter):
+        schema = {**schema, "type": [schema["type"], "null"]}
     return {"name": parameter.name, "default": defaults.get(parameter.name, parameter.default), "schema": schema, "help": parameter.help}
+
+
+def _is_empty(parameter: Parameter) -> bool:
+    """Whether nothing is its default: its field in the form may be cleared."""
+    return parameter.default in ("", [])
 
 
 def _require_distinct(names: Sequence[str]) -> None:

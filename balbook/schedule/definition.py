@@ -30,7 +30,8 @@ class Schedule:
     """A runbook or pipeline at set times.
 
     `folder`: the working directory. `parameters_file` is read anew by every run; `parameters` (`name=value`) win over it.
-    `environment_file`: variables of the run, read by every run (`environment`). `on_failure`: the argv of a command; no shell reads it. `is_drift_failure`: a plan that finds changes is a failure.
+    `environment_file`: variables of the run (`environment`), read anew too. `on_failure`: the argv of a command; no shell reads it.
+    `is_drift_failure`: a plan that finds changes is a failure.
     """
 
     name: str

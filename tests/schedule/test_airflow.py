@@ -10,16 +10,19 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Self
 
+import jinja2
 import pytest
 
 import balbook
 from balbook.cli import main
 from balbook.errors import BadInput, Refused
 from balbook.inventory import read_inventory
+from balbook.parameters import read_parameters_file
 from balbook.pipeline import find_pipelines
-from balbook.runbook import runbook_path
+from balbook.runbook import read_runbook, runbook_path
 from balbook.schedule.airflow import OWN, READ_ONLY, Wanted, dag_text, pools_command, write_dag
 
 INVENTORY = "version: 1\nenvironment: staging\nhosts: {app1: {address: 127.0.0.1, roles: [app]}}\n"
@@ -127,7 +130,7 @@ def test_parameters_have_the_types_of_the_runbooks(dag: Callable[..., str]) -> N
     assert found["release"] == ("latest", {"type": "string"})
     assert found["application"] == ("", {"type": ["string", "null"]})
     assert found["mode"] == ("apply", {"type": "string", "enum": ["plan", "apply"]})
-    assert _params(dag(runs="provision"))["hosts"] == ([], {"type": "array", "items": {"type": "string"}})
+    assert _params(dag(runs="provision"))["hosts"] == ([], {"type": ["array", "null"], "items": {"type": "string"}})
     assert "inventory" not in found
 
 
@@ -164,6 +167,72 @@ def test_the_shells_lines_are_constants_that_quote_every_value(dag: Callable[...
     words = [evil, evil, "--inventory", evil, "--key", evil, "--parameters-file", "/dev/stdin", json.dumps({"a": evil})]
     assert done.stdout.splitlines() == words
     assert not (tmp_path / "evil").exists()
+
+
+class StandIn:
+    """Takes the place of whatever a DAG takes from Airflow: keeps what it was given; its tasks follow each other."""
+
+    def __init__(self, *words: Any, **given: Any) -> None:
+        self.words, self.given, self.task_id = words, given, given.get("task_id", "")
+        self.parameters = given.get("parameters", {})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None: ...
+
+    def __rshift__(self, other: object) -> object:
+        return other
+
+    def __rrshift__(self, other: object) -> object:
+        return self
+
+    def param(self, name: str) -> Any:
+        return None  # a field that was emptied
+
+    def execute(self, context: object) -> Any:
+        return self.parameters
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, Any]]:
+    """Runs a DAG file beside stand-ins of Airflow's modules; its names."""
+    names = {
+        "airflow.sdk": ("DAG", "Param"),
+        "airflow.providers.papermill.operators.papermill": ("PapermillOperator",),
+        "airflow.providers.standard.operators.bash": ("BashOperator",),
+    }
+    for module, classes in names.items():
+        monkeypatch.setitem(sys.modules, module, SimpleNamespace(**dict.fromkeys(classes, StandIn)))
+
+    def load(text: str) -> dict[str, Any]:
+        found: dict[str, Any] = {"__name__": "dag"}
+        exec(compile(text, "dag.py", "exec"), found)
+        return found
+
+    return load
+
+
+def test_a_field_that_was_emptied_is_the_parameters_default(
+    dag: Callable[..., str], loaded: Callable[[str], dict[str, Any]], tmp_path: Path
+) -> None:
+    names = loaded(dag(runs="provision"))
+    template = names["runbooks"][0].given["env"]["PARAMETERS"]
+    cleared = dict.fromkeys(("hosts", "reason", "ticket"))
+    filled_in = jinja2.Template(template).render(params=cleared)
+    assert json.loads(filled_in) == {"hosts": [], "reason": "", "ticket": ""}
+    task = loaded(dag())["runbooks"][1]
+    assert {name: task.execute({})[name] for name in ("since", "reason")} == {"since": "", "reason": ""}
+
+
+def test_a_reason_reaches_the_runbook_as_it_was_written(
+    dag: Callable[..., str], loaded: Callable[[str], dict[str, Any]], tmp_path: Path
+) -> None:
+    reason = "new prices 🎉 <b>'$(x)' \\"
+    template = loaded(dag(runs="provision"))["runbooks"][0].given["env"]["PARAMETERS"]
+    (tmp_path / "given").write_text(jinja2.Template(template).render(params={"hosts": ["a"], "reason": reason, "ticket": ""}))
+    found = read_parameters_file(tmp_path / "given", read_runbook(runbook_path("provision")).parameters)
+    assert found == {"hosts": ["a"], "reason": reason, "ticket": ""}
 
 
 def test_a_schedule_is_a_cron_line_and_the_pool_is_the_environments(dag: Callable[..., str], wanted: Wanted) -> None:
