@@ -7,6 +7,7 @@
 
     APPLICATION/VERSION/artifact.json       made last and never again: a version is published once this stands there
     APPLICATION/VERSION/SHA256/app.jar      or `app`; named by its content, so that two publishers never write over each other
+    APPLICATION/by-sha256/SHA256.json       which version has this content, for who knows no more of a registry that cannot be listed
 
 Versions are immutable: the same again is already there, other content is refused. What is retrieved is held against its
 sha256 before anybody sees it. A half upload is no version, and the next attempt goes on.
@@ -14,7 +15,9 @@ sha256 before anybody sees it. A half upload is no version, and the next attempt
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -28,6 +31,7 @@ from balbook.journal import timestamp
 from balbook.store import FILE_OF_KIND, Artifact, Store, sha256_of
 
 ABOUT = "artifact.json"
+BY_DIGEST = "by-sha256"
 
 
 class Files(Protocol):
@@ -97,15 +101,15 @@ class Registry:
             dict(packages or {}), dict(details or {}),
         )  # fmt: skip
         if there := self._about(application, version):
-            return self._same(there, sha256), False
+            same = self._same(there, sha256)
+            with contextlib.suppress(StoreError):  # published all the same, by one who could not finish, or before there were such files
+                self._note_digest(same)
+            return same, False
         self._put_content(wanted, file)
-        with tempfile.TemporaryDirectory() as folder:
-            about = Path(folder) / ABOUT
-            about.write_text(json.dumps(asdict(wanted), indent=2, sort_keys=True) + "\n", encoding="utf-8")
-            is_new = self._files.create(f"{application}/{version}/{ABOUT}", about)
-        if is_new:
-            return wanted, True
-        return self._same(self._require(application, version), sha256), False
+        is_new = self._create(f"{application}/{version}/{ABOUT}", asdict(wanted))
+        there = wanted if is_new else self._same(self._require(application, version), sha256)
+        self._note_digest(there)
+        return there, is_new
 
     def published(self, application: str, version: str) -> Published | None:
         """What stands there under a version; None where nothing does."""
@@ -131,6 +135,8 @@ class Registry:
         """The artifact of a version, or of a sha256 (12 characters or more), or the one published last."""
         require_word(release, "release")
         if release != "latest" and (there := self._about(require_word(application, "application"), release)):
+            return there
+        if re.fullmatch(r"[0-9a-f]{64}", release) and (there := self._of_digest(application, release)):
             return there
         known = self.artifacts(application)
         if not known:
@@ -162,6 +168,26 @@ class Registry:
                 packages=wanted.packages,
                 details={**wanted.details, "registry": self.location},
             )
+
+    def _create(self, name: str, about: Mapping[str, Any]) -> bool:
+        """A small JSON file; False where the name is taken."""
+        with tempfile.TemporaryDirectory() as folder:
+            draft = Path(folder) / ABOUT
+            draft.write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+            return self._files.create(name, draft)
+
+    def _note_digest(self, published: Published) -> None:
+        """Of two versions with the same content the first stays."""
+        self._create(f"{published.application}/{BY_DIGEST}/{published.sha256}.json", {"version": published.version})
+
+    def _of_digest(self, application: str, sha256: str) -> Published | None:
+        """The version with this content, by the file that says so; None where none does, or what it says is not so."""
+        try:
+            version = require_word(json.loads(self._files.read(f"{application}/{BY_DIGEST}/{sha256}.json") or "")["version"], "version")
+        except (ValueError, TypeError, KeyError, BadInput):
+            return None
+        there = self._about(application, version)
+        return there if there and there.sha256 == sha256 else None
 
     def _put_content(self, wanted: Published, file: Path) -> None:
         """The content under its own name; what stands there already (another publisher's, or an attempt's) is checked."""

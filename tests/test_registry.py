@@ -104,7 +104,7 @@ def test_a_release_is_found_by_version_by_digest_and_as_the_latest(registry: Reg
     new, _ = publish(registry, jar(tmp_path, b"PK two"), "1.9.0", at=AT + timedelta(days=1))
     assert registry.find("hotel", "1.10.0") == old
     if registry._files.children("hotel") is None:
-        for release in ("latest", old.sha256, "9.9.9"):
+        for release in ("latest", old.sha256[:12], "0" * 64, "9.9.9"):
             with pytest.raises(BadInput, match="cannot be listed"):
                 registry.find("hotel", release)
         return
@@ -116,6 +116,37 @@ def test_a_release_is_found_by_version_by_digest_and_as_the_latest(registry: Reg
             registry.find("hotel", wrong)
     with pytest.raises(StoreError, match="no artifact of 'inn'"):
         registry.find("inn")
+
+
+def test_a_whole_digest_is_found_without_a_list_by_who_knows_no_version(registry: Registry, tmp_path: Path) -> None:
+    first, _ = publish(registry, jar(tmp_path), "1.0.0")
+    publish(registry, jar(tmp_path), "1.0.1", at=AT + timedelta(days=1))
+    other, _ = publish(registry, jar(tmp_path, b"PK two"), "2.0.0", at=AT + timedelta(days=2))
+    assert registry.find("hotel", first.sha256) == first  # of the same content the first
+    assert registry.find("hotel", other.sha256) == other
+    artifact, _ = registry.retrieve("hotel", other.sha256, Store(tmp_path / "store"))
+    assert (artifact.version, artifact.path.read_bytes()) == ("2.0.0", b"PK two")
+
+
+def test_what_was_published_without_its_digests_file_gets_it_when_it_is_published_again(server: RawRepository, tmp_path: Path) -> None:
+    registry = open_registry(server.url, credentials=CREDENTIALS)
+    published, _ = publish(registry, jar(tmp_path))
+    (digest,) = [path for path in server.contents if "/by-sha256/" in path]
+    del server.contents[digest]
+    with pytest.raises(BadInput, match="cannot be listed"):
+        registry.find("hotel", published.sha256)
+    assert publish(registry, jar(tmp_path)) == (published, False)
+    assert registry.find("hotel", published.sha256) == published
+
+
+@pytest.mark.parametrize("text", [b"[", b"[]", b'{"version": "../x"}', b'{"version": "9.9.9"}', b'{"version": "2.0.0"}'])
+def test_a_digests_file_that_is_none_or_not_so_is_not_believed(server: RawRepository, tmp_path: Path, text: bytes) -> None:
+    registry = open_registry(server.url, credentials=CREDENTIALS)
+    published, _ = publish(registry, jar(tmp_path))
+    publish(registry, jar(tmp_path, b"PK two"), "2.0.0")
+    server.contents[f"/repository/raw/hotel/by-sha256/{published.sha256}.json"] = text
+    with pytest.raises(BadInput, match="cannot be listed"):
+        registry.find("hotel", published.sha256)
 
 
 def test_what_stands_there_is_told_by_version_and_read_anew(registry: Registry, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_credentials_are_a_reference_that_only_http_needs(
         assert "wrong-password" not in capsys.readouterr().err
         monkeypatch.setenv("NEXUS", CREDENTIALS)
         assert main(publish) == 0
-        assert len(server.contents) == 2
+        assert len(server.contents) == 3
 
 
 @pytest.mark.parametrize("argv", [[], ["--url", "ftp://host/x"]])
@@ -75,7 +75,7 @@ def test_without_an_address_it_is_the_inventorys_with_its_credentials(
         monkeypatch.setenv("REGISTRY_CREDENTIALS", CREDENTIALS)
         (tmp_path / "inventory.yaml").write_text(text.replace("https://nexus.example.com/repository/ballerina", server.url))
         assert main(publish) == 0
-        assert len(server.contents) == 2
+        assert len(server.contents) == 3
     (tmp_path / "inventory.yaml").unlink()
     assert main(publish) == 2
     assert "no registry is named" in capsys.readouterr().err

@@ -20,6 +20,7 @@ import yaml
 
 import balbook
 from balbook.lab.ballerina.jar import sample_jar
+from balbook.store import sha256_of
 from balbook.workflow import Wanted, write_workflow
 from tests.integration.hotel import Hotel, events
 from tests.registry_servers import CREDENTIALS, raw_repository
@@ -82,9 +83,9 @@ def test_the_packages_own_blocks_publish_retrieve_and_deploy(hotel: Hotel, repos
         shutil.rmtree(repository / "target")
         for _ in range(2):  # the second time as by `Re-run failed jobs`
             ran = runner.run(Wanted("decentralized"), inputs=inputs)
-            assert (repository / "artifacts" / "hotel" / "7.1.0" / "app.jar").exists()
+            digest = sha256_of(repository / "artifacts" / "hotel" / "7.1.0" / "app.jar")
             shutil.rmtree(repository / "artifacts")
-        assert [path.rpartition("/")[2] for path in registry.contents] == ["app.jar", "artifact.json"]
+        assert [path.rpartition("/")[2] for path in registry.contents] == ["app.jar", "artifact.json", f"{digest}.json"]
     assert ran[2:] == ["Retrieve", "Configure", "Deploy", "Verify", "Stop what still runs", "Take the key away"]
     assert set(hotel.running().values()) == {"7.1.0"}
     records = sorted((repository / "records").glob("*-*-*"))

@@ -186,7 +186,9 @@ def test_an_http_registry_takes_credentials_by_reference_and_the_plan_has_the_re
     assert CREDENTIALS not in str(plan.data())
     apply("publish_artifact", fleet)
     assert apply("retrieve", fleet).changes == 2  # it cannot be listed: which one is the latest the store says
+    digest = Store(fleet.inventory.resolve("store")).find("hotel", "1.0.0").sha256
     forget(fleet)
+    assert plan_of("retrieve", fleet, release=digest).subject["version"] == "1.0.0"  # by who did not publish it
     assert "cannot be listed" in unmet(plan_of("retrieve", fleet))
     assert plan_of("retrieve", fleet, release="1.0.0").unmet == ()
 
