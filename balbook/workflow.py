@@ -162,6 +162,7 @@ def _values(wanted: Wanted) -> dict[str, Any]:
         "has_release": wanted.kind == "decentralized",
         "deploy_minutes": -(-int(wanted.rollout_s + MARGIN_S) // 60),
         "project": [str(PurePosixPath(wanted.inventory).parent / "*" / name) for name in KEPT],
+        "aws": AWS if wanted.has_s3 else (),
         "extra": "[s3]" if wanted.has_s3 else "",
         "version": __version__,
         "uses": lambda name: _uses(name, wanted.pins[name]),

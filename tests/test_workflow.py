@@ -153,6 +153,8 @@ def test_the_inventory_says_which_secrets_a_step_gets_and_how_long_a_rollout_may
     for step in steps(text):
         if step.get("run", "").startswith("balbook apply"):
             assert {name: f"${{{{ secrets.{name} }}}}" for name in names}.items() <= step["env"].items()
+    (stopping, _) = [step for step in steps(text) if step["name"] == "Stop what still runs"]
+    assert list(stopping["env"]) == names[-2:]  # it seals, and the ledger is there
     assert text.count('"balbook[s3]==0.1.0"') == 2
     assert yaml.safe_load(text)["jobs"]["deploy"]["timeout-minutes"] == 180
     assert yaml.safe_load(workflow_text(Wanted("cd")))["jobs"]["deploy"]["timeout-minutes"] == 120  # a rollout's own deadline is 60
