@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable
@@ -13,6 +15,8 @@ import pytest
 
 from balbook.errors import BadInput, RecordError
 from balbook.export import export
+from balbook.journal import digest
+from balbook.plan import canonical
 from balbook.record import Record
 from tests.run_folders import BEGIN, Keys, make_key, make_keys, run_folder, sealed
 
@@ -66,6 +70,24 @@ def test_a_good_export_is_accepted(unpacked: Unpacked) -> None:
     assert (status, said) == (0, "ACCEPTED: 4 records, 4 entries, signers of allowed_signers\n")
 
 
+def forge(unpacked: Unpacked, ending: str) -> None:
+    """A record that nobody signed, in a folder named like the first one and an `ending`; with an entry, as whoever unpacks can write it."""
+    record, ledger = unpacked.record(1), unpacked.top / "ledger"
+    forged = record.with_name(record.name + ending)
+    shutil.copytree(record, forged)
+    statement = json.loads((forged / "statement.json").read_bytes())
+    statement["predicate"] |= {"record": forged.name, "reason": "another one"}
+    text = json.dumps(statement).encode()
+    (forged / "statement.json").write_bytes(text)
+    entry = json.loads((ledger / "00000001.json").read_bytes()) | {
+        "number": 5,
+        "previous": digest((ledger / "00000004.json").read_bytes()),
+        "record": forged.name,
+        "statement_sha256": digest(text),
+    }
+    (ledger / "00000005.json").write_bytes(canonical(entry) + b"\n")
+
+
 TAMPERED: dict[str, Callable[[Unpacked], object]] = {
     "hot_deploy.ipynb": lambda u: edit(u.record(2) / "hot_deploy.ipynb", lambda d: d.replace(b"run.plan()", b"run.plon()")),
     "plan.json is missing": lambda u: (u.record(2) / "plan.json").unlink(),
@@ -83,6 +105,9 @@ TAMPERED: dict[str, Callable[[Unpacked], object]] = {
     ),
     "its signature is not one of an allowed signer": lambda u: (u.top / "allowed_signers").write_text("eve@x ssh-ed25519 AAAA\n"),
     "entry 4: is not the one that was anchored": lambda u: edit(u.top / "anchors.jsonl", lambda d: re.sub(rb"[0-9a-f]{64}", b"0" * 64, d)),
+    "entry 5: names a record that it cannot have": lambda u: forge(u, " "),
+    "ALTERED entry 5: names a record that it cannot have": lambda u: forge(u, "\n"),
+    "json.py: was added": lambda u: (u.top / "json.py").write_text("raise SystemExit(0)"),
     "it or its record is not written": lambda u: edit(u.record(2) / "statement.json", lambda d: b"{"),
 }
 
@@ -96,6 +121,18 @@ def test_a_tampered_export_is_refused_and_the_place_named(unpacked: Unpacked, pl
     assert status == 1
     assert place in said
     assert said.endswith("REFUSED: something was altered\n")
+
+
+def test_nothing_in_the_archive_is_run(unpacked: Unpacked, tmp_path: Path) -> None:
+    (unpacked.top / "json.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nraise SystemExit(0)\n")
+    unpacked.verify()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_signers_and_anchors_of_ones_own_may_stand_beside_verify_sh(unpacked: Unpacked) -> None:
+    for name in ("allowed_signers", "anchors.jsonl"):
+        (unpacked.top / f"my-{name}").write_bytes((unpacked.top / name).read_bytes())
+    assert unpacked.verify(*(str(unpacked.top / f"my-{name}") for name in ("allowed_signers", "anchors.jsonl")))[0] == 0
 
 
 def test_a_revoked_signer_is_refused(unpacked: Unpacked) -> None:

@@ -25,11 +25,12 @@ work="$(mktemp -d "${TMPDIR:-/tmp}/balbook-verify.XXXXXX")"
 trap 'rm -rf "$work"' EXIT
 : >"$work/found"
 
-# 1 chain, 2 statement, 5 journal, 7 anchor; and the lists for the other two tools.
-python3 - "$work" "$anchors" <<'PYTHON' || echo "ALTERED the export cannot be read" >>"$work/found"
+# 1 chain, 2 statement, 5 journal, 7 anchor; and the lists for the other two tools. -I: no module of the archive's is imported.
+python3 -I - "$work" "$anchors" "$signers" <<'PYTHON' || echo "ALTERED the export cannot be read" >>"$work/found"
 import hashlib, json, os, re, sys
 
-work, anchors = sys.argv[1:]
+work, anchors, signers = sys.argv[1:]
+KNOWN = {"index.html", "pages", "ledger", "records", "allowed_signers", "revoked_keys", "anchors.jsonl", "verify.sh"}
 found = open(work + "/found", "a", encoding="utf-8")
 signatures = open(work + "/signatures", "w", encoding="utf-8")
 
@@ -82,7 +83,7 @@ def check_journal(record, journal, verdict):
 def check_record(number, entry, seen):
     record = entry["record"]
     place = "records/" + record
-    if "/" in record or record in ("", ".", "..") or record in seen:
+    if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9._+-]*", record) or record in seen:
         return say("ALTERED", "entry %d" % number, "names a record that it cannot have")
     seen.add(record)
     if not os.path.isfile(place + "/statement.json"):
@@ -100,7 +101,11 @@ def check_record(number, entry, seen):
     elif not has_signature or sha256(read(place + "/statement.json.sig")) != entry["signature_sha256"]:
         say("ALTERED", record, "statement.json.sig is not the one of entry %d" % number)
     else:
-        print(re.sub(r"[^0-9]", "", predicate["at"].split(".")[0]), record, file=signatures)
+        at = re.sub("[-T:]", "", predicate["at"].split(".")[0])
+        if not re.fullmatch("[0-9]{14}", at):
+            say("ALTERED", record, "its time cannot be read")
+        else:
+            print(at, record, file=signatures)
     named = {s["name"]: s["digest"]["sha256"] for s in statement["subject"]}
     present = {
         os.path.relpath(os.path.join(folder, name), place).replace(os.sep, "/")
@@ -140,6 +145,10 @@ for number, name in enumerate(names, 1):
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as exc:
         say("ALTERED", "entry %d" % number, "it or its record is not written as balbook writes (%s)" % type(exc).__name__)
     before = hashes[number]
+own = {os.path.realpath(anchors), os.path.realpath(signers)}
+for name in sorted(os.listdir(".")):
+    if name not in KNOWN and os.path.realpath(name) not in own:
+        say("ALTERED", name, "was added")
 for record in sorted(os.listdir("records")):
     if record not in seen:
         say("ALTERED", record, "has no entry in the ledger")
