@@ -16,8 +16,9 @@ from balbook.command import SecretRef, command_from
 from balbook.commands.files import put_file
 from balbook.inventory import read_inventory
 from balbook.inventory.secret_references import secret_references, with_secrets
+from balbook.inventory.words import SECRET_REFERENCE
 from balbook.scrubbing import Pieces, ScrubbedStream, known_secrets
-from balbook.secrets import Scrubber
+from balbook.secrets import Scrubber, without_secrets
 from balbook.transport import reveal_text
 
 SECRETS = ("S3cr3t-Canary/+42", 'a"b\\c&dé-long')
@@ -85,6 +86,22 @@ def test_an_inventorys_secrets_are_those_it_names_and_those_of_its_templates(tmp
     (tmp_path / "pw").chmod(0o600)
     assert known_secrets(inventory, {}).references == ("file:pw",)
     assert known_secrets(inventory, {"TOKEN": "another-long-one"}, ("env",)).references == ("env:TOKEN",)
+
+
+def test_no_field_that_takes_a_reference_is_forgotten(tmp_path: Path) -> None:
+    path = inventory_with(tmp_path, "")
+    data = yaml.safe_load(path.read_text())
+    data["hosts"]["app1"] |= {"become": "sudo", "become_password": "env:SUDO"}
+    data |= {"registry": {"url": "https://registry.example.org/raw", "credentials": "env:REGISTRY"}, "notify": {"token": "env:HOOK"}}
+    path.write_text(yaml.safe_dump(data))
+    inventory = read_inventory(path)
+    named = ("SUDO", "TOKEN", "REGISTRY", "HOOK")
+    assert sorted(secret_references(inventory)) == sorted(f"env:{name}" for name in named)
+    schema = json.dumps(type(inventory).model_json_schema())
+    assert schema.count(json.dumps(SECRET_REFERENCE)) == len(named), "a new field with a reference belongs into this test"
+    environ = {name: f"{name.lower()}-canary-1" for name in named}
+    assert known_secrets(inventory, environ).text("so sudo-canary-1 it is") == "so [secret env:SUDO] it is"
+    assert without_secrets(environ, secret_references(inventory)) == {}
 
 
 def test_a_secret_in_a_template_is_quoted_for_the_string_it_stands_in() -> None:

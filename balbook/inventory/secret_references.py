@@ -10,10 +10,11 @@ The value is put in on its way to the host; plans, diffs, digests and records ha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from balbook.command import SecretRef, Text
+from balbook.inventory.words import SecretReference
 
 if TYPE_CHECKING:
     from balbook.inventory.models import Inventory
@@ -41,11 +42,28 @@ def with_secrets(template: str) -> Text:
 
 
 def _references(inventory: Inventory) -> Iterator[str]:
-    registry = inventory.registry.credentials if inventory.registry else None
-    for reference in (inventory.central.token, registry, inventory.notify.token):
-        if reference:
-            yield reference
+    yield from _in_fields(inventory)
     for application in inventory.applications.values():
         path = inventory.resolve(application.config.file) if application.config else None
         if path and path.is_file():
             yield from PLACEHOLDER.findall(path.read_text(encoding="utf-8", errors="replace"))
+
+
+def _in_fields(value: Any, is_secret: bool = False) -> Iterator[str]:
+    """What stands in the fields of this type, wherever in the inventory: no field has to be named here."""
+    if isinstance(value, str):
+        yield from [value] if is_secret else []
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _in_fields(item, is_secret)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _in_fields(item, is_secret)
+    elif fields := getattr(type(value), "model_fields", ()):
+        kinds = get_type_hints(type(value), include_extras=True)
+        for name in fields:
+            yield from _in_fields(getattr(value, name), _has_references(kinds[name]))
+
+
+def _has_references(kind: Any) -> bool:
+    return kind == SecretReference or any(map(_has_references, get_args(kind)))

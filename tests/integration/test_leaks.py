@@ -29,7 +29,8 @@ RELATED = (b"balbook", b"ipykernel_launcher", b"papermill", b"pytest")
 """Processes that read the secrets of `env:` references, and therefore have them; nobody else may."""
 SHOW = """import base64, json, os, subprocess, sys, urllib.parse
 from pathlib import Path
-known = [os.environ["CANARY_ENV"], Path("{file}").read_text().strip(), subprocess.check_output(["cat", "{cmd}"], text=True).strip()]
+known = [os.environ["CANARY_SUDO"]]
+known += [os.environ["CANARY_ENV"], Path("{file}").read_text().strip(), subprocess.check_output(["cat", "{cmd}"], text=True).strip()]
 for secret in known:
     print("plain", secret, json.dumps(secret), repr(secret), urllib.parse.quote(secret, safe=""))
     print(base64.b64encode(secret.encode()).decode(), secret.encode().hex(), base64.encodebytes(b"x" * 50 + secret.encode()).decode())
@@ -144,6 +145,7 @@ def canaries(session_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Cana
         (private / kind).write_text(values[kind] + "\n")
     token = (session_lab.folder / "central.token").read_text().strip()
     environ = {**command_environment(session_lab.folder.parent), "CANARY_ENV": values["env"], "CANARY_TOKEN": token}
+    environ["CANARY_SUDO"] = f"Kanarie/sudo/{secrets.token_hex(6)}"
     environ.pop("PYTEST_CURRENT_TEST", None)  # ipykernel would not take what programs print for a cell's output
     environ["PATH"] = f"{_telling_git(outside)}{os.pathsep}{environ['PATH']}"
     references = {"env": "env:CANARY_ENV", "file": f"file:{private / 'file'}", "cmd": f"cmd:cat {private / 'cmd'}"}
@@ -157,10 +159,11 @@ def canaries(session_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Cana
     hotel |= {"config": {"file": str(private / "Config.toml")}, "hooks": {"after_ready": [echo]}, "graceful_stop_s": 1}
     hotel["probe"]["rate"] = 20
     data["central"]["token"] = "env:CANARY_TOKEN"
+    data["hosts"]["app1"]["become_password"] = "env:CANARY_SUDO"  # it must not be inherited or shown, whoever asks for it
     inventory = session_lab.folder / "leaks.yaml"
     inventory.write_text(yaml.safe_dump(data))
     homes = (session_lab.folder / "central.token", session_lab.folder / "central" / ".tokens.json")
-    return Canaries(session_lab, inventory, (*values.values(), token), environ, homes, outside)
+    return Canaries(session_lab, inventory, (*values.values(), environ["CANARY_SUDO"], token), environ, homes, outside)
 
 
 def _telling_git(folder: Path) -> Path:
