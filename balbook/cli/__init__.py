@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
+from traceback import format_exception
 
 from balbook import __version__
 from balbook.errors import BalbookError, nearest
@@ -40,7 +41,7 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit status. An error of ours is a message and advice, never a traceback."""
+    """Runs one command; returns its exit status. An error of ours is a message and advice; a traceback means a defect of balbook's."""
     words = list(sys.argv[1:] if argv is None else argv)
     unwrapped = sys.stdout, sys.stderr  # the command may put something around them that hides secrets
     try:
@@ -57,6 +58,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except BrokenPipeError:
         unwrapped[1].close()
+        return 1
+    except OSError as exc:
+        what = f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc)
+        print(f"balbook: {what}\n  Is it there, is there space, and may you use it? Then try again.", file=sys.stderr)
+        return 1
+    except Exception as exc:  # printed here, while what is around the streams hides secrets
+        told = " ".join(f"{type(exc).__name__}: {exc}".split())
+        print(f"defect in balbook: {told}\n{''.join(format_exception(exc))}", end="", file=sys.stderr)
         return 1
     finally:
         with suppress(OSError, ValueError):

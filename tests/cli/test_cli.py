@@ -220,6 +220,24 @@ def test_an_instance_that_is_not_healthy_is_not_readmitted(fleet: FakeFleet, cap
     assert "balbook logs hotel app2:9090" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("error", [RuntimeError("it was Canary-Secret-1"), OSError("it was Canary-Secret-1")])
+def test_an_error_that_nobody_expected_exits_1_and_shows_no_secret(
+    error: Exception, inventory: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object) -> Any:
+        raise error from ValueError("before that Canary-Secret-1")
+
+    inventory.write_text(inventory.read_text() + "central: {token: env:CANARY}\n")
+    monkeypatch.setenv("CANARY", "Canary-Secret-1")
+    monkeypatch.setattr(transport, "connect", fail)
+    assert run("status", "-i", str(inventory)) == 1
+    said = capsys.readouterr().err
+    assert "Canary-Secret-1" not in said
+    assert "it was [secret env:CANARY]" in said
+    is_defect = not isinstance(error, OSError)
+    assert ("defect in balbook: RuntimeError: it was" in said, "Traceback" in said) == (is_defect, is_defect)
+
+
 def test_hosts_that_cannot_be_reached_leave_standard_output_empty(fleet: FakeFleet) -> None:
     words = [sys.executable, "-m", "balbook", "status", "--json", "-i", str(fleet.inventory.path)]
     bare = {"HOME": "/nonexistent", "PATH": "/usr/bin:/bin"}
