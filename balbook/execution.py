@@ -13,7 +13,7 @@ from balbook.errors import BadInput
 from balbook.journal import Event
 from balbook.plan import plan_from
 from balbook.runbook import Cell, read_runbook
-from balbook.verdict import cells_that_ran
+from balbook.verdict import cells_that_ran, is_injected
 
 INJECTED = "injected-parameters"
 """The tag of the cell that papermill adds."""
@@ -83,8 +83,14 @@ def _ran(cells: Sequence[Cell], run: Sequence[Event], has_succeeded: bool) -> It
         end = max(places, default=-1) + 1 if is_resumed else len(cells)
         for i in range(min(places, default=0), len(cells)):
             is_left = i >= end and not cells[i].has_outputs
-            if i not in known and cells[i].source.strip() and INJECTED not in cells[i].tags and not is_left:
+            if i not in known and cells[i].source.strip() and not _is_injected(cells[i], run[0]) and not is_left:
                 yield f"{cells[i].label} is not in the journal: added, or never run"
+
+
+def _is_injected(cell: Cell, opened: Event) -> bool:
+    """A tag alone is easily written: the cell sets parameters and does nothing else."""
+    parameters = opened.get("parameters")
+    return INJECTED in cell.tags and is_injected(cell.source, parameters if isinstance(parameters, Mapping) else ())
 
 
 def _parameters(cells: Sequence[Cell], opened: Event) -> Iterator[str]:
@@ -125,7 +131,7 @@ def _source(cells: Sequence[Cell], opened: Event, runbooks: Path | None, name: s
     runbook = read_runbook(path)
     if runbook.sha256 != opened.get("runbook_sha256"):
         return [], [f"{name}: the runbook has changed since, compared with the journal only"]
-    ours = [cell for cell in cells if INJECTED not in cell.tags]
+    ours = [cell for cell in cells if not _is_injected(cell, opened)]
     theirs = [cell for cell in runbook.cells if cell.type == "code"]
     faults = [
         f"{a.label} is not the runbook's {b.label}"

@@ -6,7 +6,8 @@ journal ends in a conclusion with the digest of the plan that was shown.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import ast
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from balbook.journal import Event
@@ -64,6 +65,26 @@ def cells_that_ran(events: Sequence[Event]) -> list[Event]:
     return [e for e in events if e["event"] == "cell_started" and e.get("number") not in waited]
 
 
+def is_injected(source: str, parameters: Collection[str]) -> bool:
+    """Whether a cell may be papermill's own: nothing but `name = literal`, each name that of a parameter; and comments.
+
+    >>> [is_injected(s, ["mode"]) for s in ('# Parameters\\nmode = "plan"', 'mode = input()', 'open = 1')]
+    [True, False, False]
+    """
+    try:
+        return all(_name_set(node) in parameters for node in ast.parse(source).body)
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        return False
+
+
+def _name_set(node: ast.stmt) -> str:
+    match node:
+        case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            ast.literal_eval(value)
+            return name
+    return ""
+
+
 def _stated(verdict: str, why: str) -> Stated:
     return Stated(verdict, why, EXIT_STATUS[verdict])
 
@@ -98,6 +119,5 @@ def _stands_for(cell: Event, expected: Sequence[str]) -> str:
 
 
 def _is_injected(ran: Sequence[Event], index: int) -> bool:
-    """Papermill's own cell with the parameters comes right after the one that it overrides."""
-    is_unknown = ran[index]["role"] == "unknown"
-    return is_unknown and index > 0 and ran[index - 1]["role"] == INJECTED_AFTER
+    """Papermill's own cell with the parameters comes right after the one that it overrides, and sets parameters alone."""
+    return bool(ran[index].get("is_injected")) and index > 0 and ran[index - 1]["role"] == INJECTED_AFTER

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from balbook.verdict import Returned, state
+from balbook.verdict import Returned, is_injected, state
 
 CELLS = ["a" * 64, "b" * 64, "c" * 64]
 OK = Returned("ok")
@@ -68,11 +68,33 @@ def test_cells_that_are_not_the_runbooks_make_it_inconclusive(cells: list[str], 
     assert stated.why.startswith(why)
 
 
-def test_papermills_own_cell_counts_only_right_after_the_parameters() -> None:
-    ran = [cell(CELLS[0], "parameters"), cell("f" * 64, "unknown"), cell(CELLS[1]), cell(CELLS[2])]
+def test_papermills_own_cell_counts_only_right_after_the_parameters_and_where_it_sets_parameters_alone() -> None:
+    injected = {**cell("f" * 64, "unknown"), "is_injected": True}
+    ran = [cell(CELLS[0], "parameters"), injected, cell(CELLS[1]), cell(CELLS[2])]
     assert state([*ran, *events(cells=[])], CELLS, OK).verdict == "succeeded"
-    ran = [cell(CELLS[0], "parameters"), cell(CELLS[1]), cell("f" * 64, "unknown"), cell(CELLS[2])]
-    assert state([*ran, *events(cells=[])], CELLS, OK).why.startswith("edited_cell")
+    for ran in (
+        [cell(CELLS[0], "parameters"), cell(CELLS[1]), injected, cell(CELLS[2])],
+        [cell(CELLS[0], "parameters"), cell("f" * 64, "unknown"), cell(CELLS[1]), cell(CELLS[2])],
+    ):
+        assert state([*ran, *events(cells=[])], CELLS, OK).why.startswith("edited_cell")
+
+
+@pytest.mark.parametrize(
+    ("source", "is_so"),
+    [
+        ('# Parameters\napplication = "hotel"\nserial = -1\nhosts = ["app1", "app2"]\n', True),
+        ('application = "hotel"; open("/tmp/x", "w")', False),
+        ("application = open('/tmp/x')", False),
+        ('application = f"{open}"', False),
+        ('application = serial = "hotel"', False),
+        ('application[0] = "hotel"', False),
+        ('balbook = "hotel"', False),
+        ("!id", False),
+        ("import os", False),
+    ],
+)
+def test_a_cell_with_parameters_is_told_from_code_by_its_syntax(source: str, is_so: bool) -> None:
+    assert is_injected(source, {"application": "", "serial": 1, "hosts": []}) == is_so
 
 
 def test_a_conclusion_about_another_plan_than_the_one_shown_is_inconclusive() -> None:

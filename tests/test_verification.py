@@ -105,6 +105,14 @@ def test_an_added_cell_is_found(tmp_path: Path) -> None:
     assert faults(folder) == ["hot_deploy.ipynb: cell 6 (code) is not in the journal: added, or never run"]
 
 
+@pytest.mark.parametrize(("source", "is_found"), [("cheat()", True), ("# Parameters\napplication = 'hotel'\n", False)])
+def test_a_tag_makes_no_cell_papermills(tmp_path: Path, source: str, is_found: bool) -> None:
+    folder = run_folder(tmp_path)
+    tagged = {"cell_type": "code", "metadata": {"tags": ["injected-parameters"]}, "source": source, "outputs": [], "id": "x"}
+    rewrite(folder, lambda cells: cells.insert(5, tagged))
+    assert any("is not in the journal: added, or never run" in fault for fault in faults(folder)) == is_found
+
+
 def test_a_cell_out_of_order_in_a_success_is_found(tmp_path: Path) -> None:
     folder = run_folder(tmp_path)
     rewrite(folder, lambda cells: cells.insert(2, cells.pop(6)))

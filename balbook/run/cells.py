@@ -9,7 +9,7 @@ from typing import Any
 from balbook.errors import BadInput, NotYet
 from balbook.journal import Journal
 from balbook.parameters import declared_parameters
-from balbook.verdict import WAITING
+from balbook.verdict import WAITING, is_injected
 
 
 def sha256_of(source: str) -> str:
@@ -24,6 +24,7 @@ class CellWatch:
 
     def __init__(self, shell: Any, journal: Journal, roles: Mapping[str, str]) -> None:
         self._shell, self._journal, self._roles = shell, journal, roles
+        self._parameters = (journal.last("run_opened") or {}).get("parameters", ())
 
     @classmethod
     def begin(cls, journal: Journal, roles: Mapping[str, str]) -> None:
@@ -55,7 +56,8 @@ class CellWatch:
         self._journal.append("cell_finished", **ending(error), **cell)
 
     def _cell(self, source: str, number: int) -> dict[str, Any]:
-        return {"role": role_of(source, self._roles), "number": number, "source_sha256": sha256_of(source)}
+        cell = {"role": role_of(source, self._roles), "number": number, "source_sha256": sha256_of(source)}
+        return {**cell, **({"is_injected": True} if cell["role"] == "unknown" and is_injected(source, self._parameters) else {})}
 
 
 def role_of(source: str, roles: Mapping[str, str]) -> str:
