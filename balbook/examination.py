@@ -15,15 +15,16 @@ from balbook.execution import execution_faults
 from balbook.journal import digest
 from balbook.signing import Trust
 from balbook.statement import (
+    JOURNAL,
     PREDICATE_TYPE,
     SIGNATURE,
     STATEMENT,
     STATEMENT_TYPE,
     VERSION,
     clock_notes,
+    contradictions,
     file_sha256,
     files_of,
-    verdict_of,
     whole_events,
 )
 from balbook.tampering import journal_faults
@@ -93,10 +94,12 @@ class Examiner:
         findings += self._signed(run_dir.name, predicate, text, signature, entry)
         if predicate["record"] != run_dir.name:
             return findings  # what another record's statement says of these files would only confuse
-        findings += self._files(run_dir, {s["name"]: s["digest"]["sha256"] for s in statement["subject"]})
+        kept = self._files(run_dir, {s["name"]: s["digest"]["sha256"] for s in statement["subject"]})
         for journal in predicate["journals"]:
-            findings += self._journal(run_dir, journal, predicate)
-        return findings
+            kept += self._journal(run_dir, journal)
+        if not any(f.check in (FILES, JOURNALED) for f in kept):
+            kept += [Finding(JOURNALED, run_dir.name, f"{JOURNAL}: {fault}") for fault in contradictions(run_dir, predicate)]
+        return findings + kept
 
     def _missing(self, entry: ReadEntry, run_dir: Path) -> Finding:
         owner = self._owner(str(entry.data["statement_sha256"]))
@@ -186,15 +189,13 @@ class Examiner:
                 findings.append(Finding(FILES, place, f"{name} {self._told(found, place, name)}"))
         return findings
 
-    def _journal(self, run_dir: Path, journal: Mapping[str, Any], predicate: Mapping[str, Any]) -> list[Finding]:
+    def _journal(self, run_dir: Path, journal: Mapping[str, Any]) -> list[Finding]:
         place, name = run_dir.name, str(journal["name"])
         path = run_dir / name
         if name not in files_of(run_dir):
             return [Finding(JOURNALED, place, f"{name} is missing")]
         faults = journal_faults(path.read_bytes(), head=journal["head"], events=journal["events"], cut_bytes=journal["cut_bytes"])
         events = list(whole_events(path))
-        if not faults and len(predicate["journals"]) == 1 and (stated := verdict_of(events)[0]) != predicate["verdict"]:
-            faults.append(f"says {stated}, the statement says {predicate['verdict']}")
         executed: list[str] = []
         if not faults:
             executed, notes = execution_faults(path.parent, events, self._runbooks)

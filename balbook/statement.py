@@ -37,20 +37,50 @@ VERSION = 1
 STATEMENT, SIGNATURE, JOURNAL = "statement.json", "statement.json.sig", "journal.jsonl"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://github.com/balbook/balbook/record/v1"
+_SEALERS = {"version", "record", "at", "signing_key"}
+"""What the seal adds to what the journals and files say."""
+MOST_SHOWN = 80
 _OPENED = ("who", "mode", "reason", "ticket", "parameters", "inventory", "git", "versions", "lab")
 
 
 def state(run_dir: Path, *, at: datetime, signing_key: str = "") -> dict[str, Any]:
     """The statement over a run's folder as it stands. RecordError where there is no journal or a file is no file."""
     names = list(files_of(run_dir))
-    journals = [_journal(run_dir, name) for name in names if name.rpartition("/")[2] == JOURNAL]
-    if not journals:
+    predicate = _predicate(run_dir, names, at, signing_key)
+    if not predicate["journals"]:
         raise RecordError(f"{run_dir} has no journal.jsonl: nothing says what happened", advice="Was it made by balbook?")
+    subject = [{"name": name, "digest": {"sha256": file_sha256(run_dir / name)}} for name in names]
+    return {"_type": STATEMENT_TYPE, "subject": subject, "predicateType": PREDICATE_TYPE, "predicate": predicate}
+
+
+def contradictions(run_dir: Path, stated: Mapping[str, Any]) -> list[str]:
+    """What a predicate says otherwise than the journals and files of its record; these are taken to be as they were sealed."""
+    try:
+        found = _predicate(run_dir, list(files_of(run_dir)), datetime.fromisoformat(stated["at"]), "")
+    except ValueError:
+        return [f"{STATEMENT}: its time cannot be read"]
+    faults = [f"{name} is not among the journals of {STATEMENT}" for name in _names(found) - _names(stated)]
+    for key in sorted((found.keys() | set(_OPENED)) - _SEALERS - ({"journals"} if faults else set())):
+        ours, theirs = found.get(key), stated.get(key)
+        if json.dumps(ours, sort_keys=True) != json.dumps(theirs, sort_keys=True):
+            is_short = all(isinstance(value, str) and len(value) < MOST_SHOWN for value in (ours, theirs))
+            faults.append(
+                f"{key}: it says {ours}, the statement says {theirs}" if is_short else f"{key}: the statement says something else"
+            )
+    return faults
+
+
+def _names(predicate: Mapping[str, Any]) -> set[str]:
+    return {str(journal["name"]) for journal in predicate["journals"]}
+
+
+def _predicate(run_dir: Path, names: list[str], at: datetime, signing_key: str) -> dict[str, Any]:
+    journals = [_journal(run_dir, name) for name in names if name.rpartition("/")[2] == JOURNAL]
     events = [event for journal in journals for event in whole_events(run_dir / journal["name"])]
     opened = next((e for e in events if e["event"] == "run_opened"), {})
     plans = [_plan(run_dir, name) for name in names if name.rpartition("/")[2] == "plan.json"]
     verdict, why = verdict_of(events)
-    predicate = {
+    return {
         "version": VERSION,
         "record": run_dir.name,
         "run_id": run_id_of(run_dir),
@@ -71,8 +101,6 @@ def state(run_dir: Path, *, at: datetime, signing_key: str = "") -> dict[str, An
         "signing_key": signing_key,
         "notes": [*clock_notes(events, at), *(f"{j['name']}: the last event was cut off" for j in journals if j["cut_bytes"])],
     }
-    subject = [{"name": name, "digest": {"sha256": file_sha256(run_dir / name)}} for name in names]
-    return {"_type": STATEMENT_TYPE, "subject": subject, "predicateType": PREDICATE_TYPE, "predicate": predicate}
 
 
 def run_id_of(run_dir: Path) -> str:

@@ -4,7 +4,7 @@
     2 statement    each statement is the one that its entry names, and says what the entry says
     3 signature    each is signed by an allowed signer, at that time, with a key that is not revoked
     4 files        each file has the digest in the statement; none is missing, none was added
-    5 journal      each journal is an unbroken chain up to the sealed head, and its verdict is the statement's
+    5 journal      each journal is an unbroken chain up to the sealed head, and the statement says what journals and files say
     6 notebook     each executed notebook fits its journal and, where at hand, the runbook's source
     7 anchor       the heads that were anchored are in the chain
 

@@ -10,6 +10,7 @@ import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from balbook.export import export
 from balbook.journal import digest
 from balbook.plan import canonical
 from balbook.record import Record
+from balbook.statement import state
 from tests.run_folders import BEGIN, Keys, make_key, make_keys, run_folder, sealed
 
 
@@ -121,6 +123,25 @@ def test_a_tampered_export_is_refused_and_the_place_named(unpacked: Unpacked, pl
     assert status == 1
     assert place in said
     assert said.endswith("REFUSED: something was altered\n")
+
+
+@pytest.mark.parametrize("key", ["verdict", "reason", "journals"])
+def test_a_statement_that_does_not_say_what_its_journal_says_is_refused(tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    genuine = state
+
+    def lying(*args: Any, **options: Any) -> dict[str, Any]:
+        statement = genuine(*args, **options)
+        statement["predicate"][key] = [] if key == "journals" else "succeeded"
+        return statement
+
+    monkeypatch.setattr("balbook.record.state", lying)
+    keys = make_keys(tmp_path)
+    made = sealed(tmp_path / "records", keys, 1, verdict="failed")
+    export(tmp_path / "records", tmp_path / "export.tar.gz", at=BEGIN, trust=keys.trust)
+    unpack(tmp_path / "export.tar.gz", tmp_path / "away")
+    status, said = Unpacked(tmp_path / "away" / "balbook-records", made, keys).verify()
+    assert status == 1
+    assert ("journal.jsonl is not among the journals" if key == "journals" else f"another {key} than its statement") in said
 
 
 def test_nothing_in_the_archive_is_run(unpacked: Unpacked, tmp_path: Path) -> None:

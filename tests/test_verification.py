@@ -14,9 +14,9 @@ from balbook.execution import cell_digest, execution_faults
 from balbook.journal import Journal
 from balbook.ledger import open_ledger
 from balbook.record import seal
-from balbook.statement import file_sha256
+from balbook.statement import file_sha256, state
 from balbook.verification import verify_records
-from tests.run_folders import CELLS, Keys, make_keys, notebook, run_folder, sealed
+from tests.run_folders import BEGIN, CELLS, Keys, make_keys, notebook, run_folder, sealed
 
 
 @pytest.fixture
@@ -78,6 +78,51 @@ def test_a_statement_with_another_verdict_than_the_journal_is_found(tmp_path: Pa
     report = verify_records(folder, trust=keys.trust)
     assert report.exit_status == 1
     assert "says failed, the statement says succeeded" in report.checks[4].findings[0].text
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("reason", "another one"),
+        ("measurements", {"failed": 0}),
+        ("who", {"user": "eve"}),
+        ("lab", False),
+        ("digests", {}),
+        ("plans", []),
+        ("notes", ["all is well"]),
+        ("journals", []),
+    ],
+)
+def test_what_a_statement_claims_is_held_against_journals_and_files(
+    tmp_path: Path, keys: Keys, key: str, value: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genuine = state
+
+    def lying(*args: Any, **options: Any) -> dict[str, Any]:
+        statement = genuine(*args, **options)
+        statement["predicate"][key] = value
+        return statement
+
+    monkeypatch.setattr("balbook.record.state", lying)
+    folder = run_folder(tmp_path / "records")
+    seal(folder, open_ledger(tmp_path / "records" / "ledger"), sign_with=keys.key)
+    report = verify_records(folder, trust=keys.trust)
+    expected = "journal.jsonl is not among the journals" if key == "journals" else f"{key}: "
+    assert [f.place for f in report.checks[4].findings] == [folder.name]
+    assert expected in report.checks[4].findings[0].text
+    assert report.exit_status == 1
+
+
+def test_a_statement_over_several_journals_with_a_cut_end_and_a_clock_that_went_back_is_no_contradiction(
+    tmp_path: Path, keys: Keys
+) -> None:
+    folder = run_folder(tmp_path / "records", verdict="")
+    later = run_folder(tmp_path, "later")
+    later.rename(folder / "later")
+    with (folder / "journal.jsonl").open("ab") as file:
+        file.write(b'{"at":')
+    seal(folder, open_ledger(tmp_path / "records" / "ledger"), sign_with=keys.key, now=lambda: BEGIN)
+    assert {check.state for check in verify_records(folder, trust=keys.trust).checks[:5]} == {"ok"}
 
 
 def test_a_whole_notebook_fits_its_journal(tmp_path: Path) -> None:

@@ -59,9 +59,9 @@ def is_canonical(line):
         return False
 
 
-def check_journal(record, journal, verdict):
-    name = journal["name"]
-    place = record + "/" + name
+def read_journal(record, journal):
+    """Its events; what is wrong with them is said, and then there are none."""
+    place = record + "/" + journal["name"]
     *lines, cut = read("records/" + place).split(b"\n")
     if len(lines) != journal["events"] or len(cut) != journal["cut_bytes"]:
         say("ALTERED", place, "has %d events, %d were sealed" % (len(lines), journal["events"]))
@@ -74,10 +74,26 @@ def check_journal(record, journal, verdict):
             return say("ALTERED", place, "event %d does not follow from the one before" % number)
         before = sha256(line)
     if before != journal["head"]:
-        say("ALTERED", place, "its last event is not the sealed one")
-    closed = [event.get("verdict") for event in events if event["event"] == "run_closed"]
-    if (closed[-1] if closed else "inconclusive") != verdict:
-        say("ALTERED", place, "its verdict is not the statement's")
+        return say("ALTERED", place, "its last event is not the sealed one")
+    return events
+
+
+def check_journals(record, predicate, present):
+    """Each is a chain, none is left out, and the statement has what they say."""
+    listed = {journal["name"]: journal for journal in predicate["journals"]}
+    for name in sorted(present - set(listed)):
+        if name.split("/")[-1] == "journal.jsonl":
+            return say("ALTERED", record, name + " is not among the journals of statement.json")
+    journals = [read_journal(record, listed[name]) for name in listed if name in present]
+    if None in journals or len(journals) < len(listed):
+        return
+    events = [event for journal in journals for event in journal]
+    closed = [event for event in events if event["event"] == "run_closed"]
+    says = dict(([event for event in events if event["event"] == "run_opened"] or [{}])[0])
+    says["verdict"] = closed[-1].get("verdict") if closed else "inconclusive"
+    for key in ("verdict", "who", "mode", "reason", "ticket", "parameters", "inventory", "git", "lab"):
+        if says.get(key) != predicate.get(key):
+            say("ALTERED", record, "its journal has another %s than its statement" % key)
 
 
 def check_record(number, entry, seen):
@@ -121,9 +137,7 @@ def check_record(number, entry, seen):
                 say("ALTERED", record, "a file's name or digest cannot be checked")
             else:
                 print(named[name] + "  " + place + "/" + name, file=digests)
-    for journal in predicate["journals"]:
-        if journal["name"] in present:
-            check_journal(record, journal, predicate["verdict"])
+    check_journals(record, predicate, present)
 
 
 open(work + "/digests", "w").close()
