@@ -13,7 +13,7 @@ from balbook import signing
 from balbook.errors import BadInput, RecordError, SignatureError
 from balbook.execution import execution_faults
 from balbook.journal import digest
-from balbook.signing import Trust
+from balbook.signing import Signer, Trust
 from balbook.statement import (
     JOURNAL,
     PREDICATE_TYPE,
@@ -150,29 +150,30 @@ class Examiner:
             if digest(text) != entry.data["statement_sha256"]:
                 signing.check(text, signature)  # ends here in most cases, which saves asking who signed
             if self._trust is None:
-                key = signing.check(text, signature).fingerprint
-                told = f"is signed with {key}; whose that is nothing shows: no file of allowed signers was named"
-                return [Finding(SIGNED, place, told, is_open=True, entry=entry.number)]
-            self._verify(text, signature, self._trust, datetime.fromisoformat(predicate["at"]))
+                signer = signing.check(text, signature)
+                told = f"is signed with {signer.fingerprint}; whose that is nothing shows: no file of allowed signers was named"
+                return [Finding(SIGNED, place, told, is_open=True, entry=entry.number), *_other_key(place, predicate, signer)]
+            signer = self._verify(text, signature, self._trust, datetime.fromisoformat(predicate["at"]))
         except SignatureError as exc:
             what = f"{STATEMENT} or {SIGNATURE}: " if exc.fault == "altered" else ""
             return [Finding(SIGNED, place, what + exc.message, entry=entry.number)]
         except ValueError:
             return [Finding(STATED, place, f"{STATEMENT}: its time cannot be read", entry=entry.number)]
-        return []
+        self.notes.append((SIGNED, f"signed by {signer.principal} with {signer.fingerprint}"))
+        return _other_key(place, predicate, signer)
 
-    def _verify(self, text: bytes, signature: bytes, trust: Trust, at: datetime) -> None:
+    def _verify(self, text: bytes, signature: bytes, trust: Trust, at: datetime) -> Signer:
         key = signing.public_key(signature)
         if known := self._principals.get(key):
             try:
-                signing.verify(text, signature, trust, at, principal=known)
+                return signing.verify(text, signature, trust, at, principal=known)
             except SignatureError as exc:
                 if exc.fault == "altered":
                     raise
                 self._principals.pop(key, None)  # the key may have had another owner at that time
-            else:
-                return
-        self._principals[key] = signing.verify(text, signature, trust, at).principal
+        signer = signing.verify(text, signature, trust, at)
+        self._principals[key] = signer.principal
+        return signer
 
     def _files(self, run_dir: Path, named: Mapping[str, str]) -> list[Finding]:
         place, findings = run_dir.name, []
@@ -218,6 +219,14 @@ class Examiner:
                     owners.setdefault(subject["digest"]["sha256"], f"{record}/{subject['name']}")
             self._owners = owners
         return self._owners.get(sha256, "")
+
+
+def _other_key(place: str, predicate: Mapping[str, Any], signer: Signer) -> list[Finding]:
+    """The statement is shown with the key that it names: that is the one which signed it."""
+    named = predicate.get("signing_key")
+    if not named or named == signer.fingerprint:
+        return []
+    return [Finding(SIGNED, place, f"is signed with {signer.fingerprint}, the statement says {named}")]
 
 
 def _is_signature_of(text: bytes, signature: bytes) -> bool:

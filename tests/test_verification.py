@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from balbook import signing
 from balbook.errors import BadInput, RecordError
 from balbook.execution import cell_digest, execution_faults
 from balbook.journal import Journal
@@ -123,6 +124,20 @@ def test_a_statement_over_several_journals_with_a_cut_end_and_a_clock_that_went_
         file.write(b'{"at":')
     seal(folder, open_ledger(tmp_path / "records" / "ledger"), sign_with=keys.key, now=lambda: BEGIN)
     assert {check.state for check in verify_records(folder, trust=keys.trust).checks[:5]} == {"ok"}
+
+
+def test_who_signed_is_named_and_is_the_key_that_the_statement_names(tmp_path: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = signing.fingerprint(keys.key)
+    sealed(tmp_path / "records", keys, 2)
+    assert verify_records(tmp_path / "records", trust=keys.trust).checks[2].notes == (f"signed by ada@example.org with {key}",)
+    monkeypatch.setattr(signing, "fingerprint", lambda key: "SHA256:another")
+    folder = run_folder(tmp_path / "records")
+    seal(folder, open_ledger(tmp_path / "records" / "ledger"), sign_with=keys.key)
+    for trust in (keys.trust, None):
+        report = verify_records(tmp_path / "records", trust=trust)
+        found = [(f.place, f.text) for f in report.checks[2].findings if not f.is_open]
+        assert found == [(folder.name, f"is signed with {key}, the statement says SHA256:another")]
+        assert report.exit_status == 1
 
 
 def test_a_whole_notebook_fits_its_journal(tmp_path: Path) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from balbook.cli import audit, options
+from balbook.inventory import Inventory
 from balbook.table import Table
 
 RUNNING = "running"
@@ -50,7 +52,9 @@ def show(args: argparse.Namespace) -> int:
     inventory = options.inventory_of(args)
     folder = find_record(inventory.resolve(inventory.records.path), args.run_id)
     record = _record(folder)
-    data = {**summary(record), "record": str(folder), "is_sealed": (folder / "statement.json").exists()}
+    data = {**summary(record), "record": str(folder), "is_sealed": (folder / "statement.json").exists(), "signed_by": ""}
+    if data["is_signed"]:
+        data["signed_by"] = _signed_by(inventory, folder, data)
     if _is_running(folder):
         data |= {"verdict": RUNNING, "why": ""}
     if args.json:
@@ -92,6 +96,28 @@ def _record(folder: Path) -> Any:
     return Record(folder, state(folder, at=utc_now()), is_signed=False)
 
 
+def _signed_by(inventory: Inventory, folder: Path, data: Mapping[str, Any]) -> str:
+    """Who signed, shown by the signature and the allowed signers; empty where these do not show it."""
+    from balbook import signing
+    from balbook.errors import BadInput, RecordError
+    from balbook.sealing import trust_of
+    from balbook.statement import SIGNATURE, STATEMENT
+
+    try:
+        trust, at = trust_of(inventory), datetime.fromisoformat(data["at"])
+        signer = trust and signing.verify((folder / STATEMENT).read_bytes(), (folder / SIGNATURE).read_bytes(), trust, at)
+    except (BadInput, RecordError, ValueError):
+        return ""
+    return signer.principal if signer and signer.fingerprint == data["signing_key"] else ""
+
+
+def _signed(data: Mapping[str, Any]) -> str:
+    if not data["is_signed"]:
+        return "no"
+    how = f"with {data['signing_key']}"
+    return f"by {data['signed_by']} {how}" if data["signed_by"] else f"claimed: {how}; nothing shows it here. Run balbook records verify"
+
+
 def _is_running(folder: Path) -> bool:
     """Whether a process of the run is alive now."""
     from balbook.engine.process import find
@@ -120,7 +146,7 @@ def _tables(data: Mapping[str, Any]) -> list[Table]:
         ("verdict", data["verdict"] + (f": {data['why']}" if data["why"] else "")),
         ("started", data["started_at"]),
         ("by", f"{who.get('user', '?')} on {who.get('host', '?')}"),
-        ("signed", f"with {data['signing_key']}" if data["is_signed"] else "no"),
+        ("signed", _signed(data)),
         ("where", "a lab: hosts and Ballerina are its stand-ins" if data.get("lab") else _environment(data)),
         ("reason", data.get("reason") or "none given"),
         ("ticket", data.get("ticket") or "none given"),

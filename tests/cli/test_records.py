@@ -10,7 +10,7 @@ import yaml
 
 from balbook.cli import main
 from balbook.engine.process import write_pid
-from tests.run_folders import run_folder, sealed
+from tests.run_folders import make_keys, run_folder, sealed
 
 
 @pytest.fixture
@@ -73,3 +73,17 @@ def test_an_unknown_run_is_bad_input_with_the_nearest_id(ops: Path, capsys: pyte
     run_folder(ops, "aaaa0001")
     assert main(["records", "show", "aaaa0002"]) == 2
     assert "aaaa0001" in capsys.readouterr().err
+
+
+def test_who_signed_is_claimed_unless_the_allowed_signers_show_it(ops: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = make_keys(ops.parent)
+    record = sealed(ops, keys, 1)[0]
+    assert main(["records", "show", "run0000"]) == 0
+    assert f"claimed: with {record.predicate['signing_key']}" in capsys.readouterr().out
+    (ops.parent / "allowed_signers").write_bytes(keys.trust.allowed_signers.read_bytes())
+    assert main(["records", "show", "run0000"]) == 0
+    assert f"by ada@example.org with {record.predicate['signing_key']}" in capsys.readouterr().out
+    statement = record.folder / "statement.json"
+    statement.write_bytes(statement.read_bytes().replace(b"OPS-1", b"OPS-2"))
+    assert main(["records", "show", "run0000", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["signed_by"] == ""
