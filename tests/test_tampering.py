@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import shutil
@@ -113,6 +114,17 @@ def test_some_flipped_bytes_of_each_file_are_found(book: Sealed, name: str) -> N
     """All of them are in the tests marked `integration`, which take longer."""
     path = book.record(MIDDLE) / name
     assert missed(book, MIDDLE, path, list(range(0, path.stat().st_size, 211)), lambda _: "") == []
+
+
+def test_every_bit_of_the_version_and_what_stands_around_it_is_found(book: Sealed) -> None:
+    path = book.record(MIDDLE) / "statement.json"
+    data, expected = path.read_bytes(), f"{book.record(MIDDLE).name}: statement.json is not the one of entry {MIDDLE}"
+    place = data.index(b'"version": 1')
+    for position, bit in itertools.product([0, 1, *range(place - 2, place + 14)], range(8)):
+        changed = bytearray(data)
+        changed[position] ^= 1 << bit
+        with altered(path, bytes(changed)):
+            assert expected in told(book.verify(MIDDLE)), (position - place, bit)
 
 
 def test_untouched_records_verify(book: Sealed) -> None:

@@ -140,6 +140,20 @@ def test_who_signed_is_named_and_is_the_key_that_the_statement_names(tmp_path: P
         assert report.exit_status == 1
 
 
+def test_an_unaltered_statement_of_a_newer_version_is_open_and_hides_no_other_record(
+    tmp_path: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = sealed(tmp_path / "records", keys, 1)
+    monkeypatch.setattr("balbook.statement.VERSION", 9)
+    newer = run_folder(tmp_path / "records")
+    seal(newer, open_ledger(tmp_path / "records" / "ledger"), sign_with=keys.key)
+    report = verify_records(tmp_path / "records", trust=keys.trust)
+    assert report.exit_status == 3
+    assert [(f.place, f.is_open) for f in report.checks[1].findings] == [(newer.name, True)]
+    (made[0].folder / "latency.png").write_bytes(b"x")
+    assert verify_records(tmp_path / "records", trust=keys.trust).exit_status == 1
+
+
 def test_a_whole_notebook_fits_its_journal(tmp_path: Path) -> None:
     assert faults(run_folder(tmp_path)) == []
 

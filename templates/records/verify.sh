@@ -109,6 +109,8 @@ def check_record(number, entry, seen):
         return say("ALTERED", record, "statement.json is not the one of entry %d" % number)
     statement = json.loads(text)
     predicate = statement["predicate"]
+    if predicate["version"] > 1:
+        return say("OPEN", record, "was sealed by a newer balbook: only its place in the ledger was checked")
     if any(entry[key] != predicate[key] for key in ("at", "name", "verdict", "record")):
         say("ALTERED", "entry %d" % number, "does not say what the statement of %s says" % record)
     has_signature = os.path.isfile(place + "/statement.json.sig")
