@@ -171,6 +171,9 @@ def _anchor(entries: dict[int, ReadEntry], anchors: Sequence[Head]) -> list[Find
         since = f"not anchored since {anchored}" if anchored else "not anchored since 0 (never)"
         text = f"{since}: nothing shows that entries behind {last} were not cut off"
         findings.append(Finding(ANCHORED, "ledger", text, is_open=True))
+    if not last and not anchors:
+        text = "is empty and was never anchored: nothing shows that all of it was not deleted"
+        findings.append(Finding(ANCHORED, "ledger", text, is_open=True))
     return findings
 
 

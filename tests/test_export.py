@@ -144,6 +144,17 @@ def test_a_statement_that_does_not_say_what_its_journal_says_is_refused(tmp_path
     assert ("journal.jsonl is not among the journals" if key == "journals" else f"another {key} than its statement") in said
 
 
+def test_an_archive_that_was_emptied_is_not_accepted(unpacked: Unpacked) -> None:
+    for folder in ("records", "ledger"):
+        shutil.rmtree(unpacked.top / folder)
+        (unpacked.top / folder).mkdir()
+    assert unpacked.verify()[0] == 1, "the anchors know of four entries"
+    (unpacked.top / "anchors.jsonl").write_text("")
+    status, said = unpacked.verify()
+    assert status == 3
+    assert "nothing shows that all of it was not deleted" in said
+
+
 def test_nothing_in_the_archive_is_run(unpacked: Unpacked, tmp_path: Path) -> None:
     (unpacked.top / "json.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nraise SystemExit(0)\n")
     unpacked.verify()

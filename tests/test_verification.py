@@ -13,7 +13,7 @@ from balbook import signing
 from balbook.errors import BadInput, RecordError
 from balbook.execution import cell_digest, execution_faults
 from balbook.journal import Journal
-from balbook.ledger import open_ledger
+from balbook.ledger import Head, open_ledger
 from balbook.record import seal
 from balbook.statement import file_sha256, state
 from balbook.verification import verify_records
@@ -65,10 +65,13 @@ def test_never_anchored_records_are_inconclusive(tmp_path: Path, keys: Keys) -> 
     assert "not anchored since 0" in report.checks[6].findings[0].text
 
 
-def test_a_folder_that_does_not_exist_is_bad_input_and_an_empty_one_verifies(tmp_path: Path) -> None:
+def test_a_folder_that_does_not_exist_is_bad_input_and_an_empty_one_shows_nothing(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="not a folder of records"):
         verify_records(tmp_path / "none")
-    assert verify_records(tmp_path).exit_status == 0
+    report = verify_records(tmp_path)
+    assert report.exit_status == 3
+    assert "nothing shows that all of it was not deleted" in report.checks[6].findings[0].text
+    assert verify_records(tmp_path, anchors=[Head(1, "0" * 64)]).exit_status == 1
 
 
 def test_a_statement_with_another_verdict_than_the_journal_is_found(tmp_path: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:

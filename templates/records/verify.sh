@@ -181,6 +181,8 @@ for line in read(anchors).splitlines() if os.path.isfile(anchors) else ():
     anchored = max(anchored, number)
 if anchored < len(hashes):
     say("OPEN", "ledger", "not anchored since %d: nothing shows that entries behind %d were not cut off" % (anchored, len(hashes)))
+if not hashes and not anchored:
+    say("OPEN", "ledger", "is empty and was never anchored: nothing shows that all of it was not deleted")
 with open(work + "/read", "w") as file:
     print(len(seen), "records,", len(hashes), "entries", file=file)
 PYTHON
