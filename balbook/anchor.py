@@ -47,14 +47,37 @@ class GitTag:
 
     def heads(self, environ: Mapping[str, str], trust: Trust | None = None) -> list[Head]:
         """The heads of all tags; with `trust` of those only that an allowed signer has signed. A remote's tags are fetched."""
+        self._fetch(environ)
+        return self._heads(environ, f"{TAG}*", trust)
+
+    def readable(self, environ: Mapping[str, str], trust: Trust | None = None) -> tuple[list[Head], list[str]]:
+        """What `heads` gives as far as it can be had, and what could not: a remote that does not answer, a tag that does not count."""
+        heads, problems = [], []
+        try:
+            self._fetch(environ)
+        except RecordError as exc:
+            problems.append(f"only the tags that are here could be read: {exc.message}")
+        try:
+            names = self._names(environ, f"{TAG}*")
+        except RecordError as exc:
+            return [], [f"it could not be read: {exc.message}"]
+        for name in names:
+            try:
+                heads.append(self._head(environ, name, trust))
+            except (RecordError, BadInput) as exc:
+                problems.append(f"the tag {name} was left out: {exc.message}")
+        return heads, problems
+
+    def _fetch(self, environ: Mapping[str, str]) -> None:
         if self.remote or b"origin" in self._git(environ, "remote").split():
             spec = f"refs/tags/{TAG}*:refs/tags/{TAG}*"
             self._git(environ, "fetch", "--quiet", "--no-tags", self.remote or "origin", spec)
-        return self._heads(environ, f"{TAG}*", trust)
 
     def _heads(self, environ: Mapping[str, str], pattern: str, trust: Trust | None = None) -> list[Head]:
-        names = self._git(environ, "tag", "--list", pattern).decode().split()
-        return [self._head(environ, name, trust) for name in names]
+        return [self._head(environ, name, trust) for name in self._names(environ, pattern)]
+
+    def _names(self, environ: Mapping[str, str], pattern: str) -> list[str]:
+        return self._git(environ, "tag", "--list", pattern).decode().split()
 
     def _head(self, environ: Mapping[str, str], name: str, trust: Trust | None) -> Head:
         if trust:
@@ -88,6 +111,13 @@ class Program:
         if not self.read:
             raise Inconclusive(f"{self.command[0]} cannot say what it has anchored", advice="Set records.anchor.read, or give a head.")
         return [head_from(line) for line in _run(self.read, b"", environ, self.folder).splitlines() if line.strip()]
+
+    def readable(self, environ: Mapping[str, str], trust: Trust | None = None) -> tuple[list[Head], list[str]]:
+        """What `heads` gives, or why it gives nothing: what a command prints counts as a whole."""
+        try:
+            return self.heads(environ, trust), []
+        except (RecordError, BadInput, Inconclusive) as exc:
+            return [], [f"it could not be read: {exc.message}"]
 
 
 Anchor = GitTag | Program

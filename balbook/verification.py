@@ -78,12 +78,14 @@ def verify_records(
     ledger: Ledger | None = None,
     trust: Trust | None = None,
     anchors: Iterable[Head] | None = None,
+    unread: Iterable[str] = (),
     runbooks: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
     """Check all records below `path`, or the one at `path`, against their ledger (unset: `ledger` beside the records).
 
-    `anchors`: the heads that were anchored; unset: none. `progress` gets records done and their number, from one thread.
+    `anchors`: the heads that were anchored; unset: none. `unread`: what of the anchor could not be read. `progress` gets records
+    done and their number, from one thread.
     """
     if not path.is_dir():
         raise BadInput(f"{path} is not a folder of records", advice="Name the inventory's records.path, or one record in it.")
@@ -104,6 +106,7 @@ def verify_records(
     findings += _chain(entries, {f.entry for f in findings if f.is_entry})
     findings += _records_without_entry(entries, [path.name] if is_single else sealed, folder, book)
     findings += _anchor(entries, list(anchors or ()))
+    findings += [Finding(ANCHORED, "anchor", problem, is_open=True) for problem in unread]
     return Report(_checks(findings, examiner.notes), len(named), len(entries))
 
 

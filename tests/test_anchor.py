@@ -82,6 +82,25 @@ def test_a_tag_of_a_stranger_does_not_count(repository: Path, keys: Keys, tmp_pa
         GitTag(repository).heads(ENVIRON, keys.trust)
 
 
+def test_an_anchor_that_cannot_be_read_whole_gives_what_it_has_and_says_the_rest(repository: Path, keys: Keys, tmp_path: Path) -> None:
+    records = repository / "records"
+    sealed(records, keys, 1)
+    to, stranger = GitTag(repository, keys.key), make_keys(tmp_path, "eve")
+    head, _ = anchor(open_ledger(records / "ledger"), to, environ=ENVIRON)
+    GitTag(repository, stranger.key).put(Head(7, "0" * 64), ENVIRON)
+    git(repository, "tag", "balbook-ledger-00000009", "-m", "no head")
+    (tmp_path / "far.git").rename(tmp_path / "gone.git")
+    heads, problems = to.readable(ENVIRON, keys.trust)
+    assert heads == [head]
+    told = [("only the tags that are here" in p, "00000007 was left out" in p, "00000009 was left out" in p) for p in problems]
+    assert told == [(True, False, False), (False, True, False), (False, False, True)]
+    report = verify_records(records, trust=keys.trust, anchors=heads, unread=problems)
+    assert report.exit_status == 3
+    assert [f.is_open for f in report.checks[6].findings] == [True] * 3
+    assert GitTag(tmp_path / "none").readable(ENVIRON)[1][0].startswith("it could not be read: ")
+    assert Program(["true"], read=["echo", "no head"]).readable(ENVIRON)[1][0].startswith("it could not be read: ")
+
+
 def test_a_command_gets_the_head_and_prints_what_it_kept(tmp_path: Path, keys: Keys) -> None:
     made = sealed(tmp_path / "records", keys, 1)
     kept = tmp_path / "kept"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from balbook.cli import options
-from balbook.errors import BadInput, Inconclusive
+from balbook.errors import BadInput
 from balbook.inventory import Inventory
 from balbook.table import Table
 
@@ -54,11 +54,13 @@ def verify(args: argparse.Namespace) -> int:
     inventory = options.inventory_of(args)
     path = args.path or sealing.records_folder(inventory)
     is_own = args.path is None or args.path.resolve().is_relative_to(sealing.records_folder(inventory))
+    anchors, unread = _anchored(inventory)
     report = verify_records(
         path,
         ledger=sealing.ledger_of(inventory) if is_own else None,
         trust=sealing.trust_of(inventory),
-        anchors=_anchored(inventory),
+        anchors=anchors,
+        unread=unread,
         runbooks=resource("runbooks"),
         progress=_progress,
     )
@@ -102,13 +104,16 @@ def export(args: argparse.Namespace) -> int:
     inventory = options.inventory_of(args)
     if args.target.exists():
         raise BadInput(f"{args.target} exists", advice="Name another file; nothing is overwritten.")
+    anchors, unread = _anchored(inventory)
+    for problem in unread:
+        options.say(f"anchor: {problem}")
     count = write(
         sealing.records_folder(inventory),
         args.target,
         at=utc_now(),
         ledger=sealing.ledger_of(inventory),
         trust=sealing.trust_of(inventory),
-        anchors=_anchored(inventory),
+        anchors=anchors,
         progress=_progress,
     )
     print(f"{args.target}: {count} records. Check it anywhere: tar -xzf {args.target.name} && sh balbook-records/verify.sh")
@@ -152,18 +157,12 @@ def approve(args: argparse.Namespace) -> int:
     return 0
 
 
-def _anchored(inventory: Inventory) -> Sequence[Any]:
-    """The heads that the inventory's anchor has; none where it has none, or cannot say."""
+def _anchored(inventory: Inventory) -> tuple[Sequence[Any], Sequence[str]]:
+    """The heads that the inventory's anchor has, none where it has none; and what of it could not be read."""
     from balbook import sealing
 
     to = sealing.anchor_of(inventory)
-    if to is None:
-        return []
-    try:
-        return to.heads(sealing.bare_environment(inventory), sealing.trust_of(inventory))
-    except Inconclusive as exc:
-        options.say(f"anchor: {exc}")
-        return []
+    return to.readable(sealing.bare_environment(inventory), sealing.trust_of(inventory)) if to else ([], [])
 
 
 def _progress(done: int, total: int) -> None:

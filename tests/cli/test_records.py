@@ -87,3 +87,16 @@ def test_who_signed_is_claimed_unless_the_allowed_signers_show_it(ops: Path, cap
     statement.write_bytes(statement.read_bytes().replace(b"OPS-1", b"OPS-2"))
     assert main(["records", "show", "run0000", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["signed_by"] == ""
+
+
+def test_an_anchor_that_cannot_be_read_leaves_something_open_and_hides_no_check(ops: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sealed(ops, None, 1)
+    inventory = yaml.safe_load((ops.parent / "inventory.yaml").read_text())
+    inventory["records"] = {"anchor": {"kind": "command", "command": ["true"], "read": ["false"]}}
+    (ops.parent / "inventory.yaml").write_text(yaml.safe_dump(inventory))
+    assert main(["records", "verify", "--json"]) == 3
+    checks = json.loads(capsys.readouterr().out)["checks"]
+    assert "it could not be read" in json.dumps(checks[6])
+    assert [check["state"] for check in checks] == ["ok", "ok", "open", "ok", "ok", "ok", "open"]
+    assert main(["records", "export", "audit.tar.gz"]) == 0
+    assert "anchor: it could not be read" in capsys.readouterr().err
