@@ -72,6 +72,8 @@ class Examiner:
 
     def __init__(self, folder: Path, sealed: Sequence[str], *, trust: Trust | None, runbooks: Path | None) -> None:
         self.notes: list[tuple[int, str]] = []
+        self.seen: dict[int, tuple[str, int, str]] = {}
+        """By entry: the record, and number and sha256 of the ledger's last entry when that was signed."""
         self._folder = folder
         self._sealed = sealed
         self._trust = trust
@@ -96,6 +98,8 @@ class Examiner:
         findings += self._signed(run_dir.name, predicate, text, signature, entry)
         if predicate["record"] != run_dir.name:
             return findings  # what another record's statement says of these files would only confuse
+        if digest(text) == entry.data["statement_sha256"] and isinstance(head := predicate.get("ledger_head"), Mapping):
+            self.seen[entry.number] = run_dir.name, head["number"], head["sha256"]
         kept = self._files(run_dir, {s["name"]: s["digest"]["sha256"] for s in statement["subject"]})
         for journal in predicate["journals"]:
             kept += self._journal(run_dir, journal)
@@ -250,6 +254,8 @@ def _statement(text: bytes, record: str) -> tuple[dict[str, Any], list[Finding]]
         for journal in predicate["journals"]:
             _ = journal["name"] + journal["head"], journal["events"] + journal["cut_bytes"]
         _ = predicate["verdict"] + predicate["at"] + predicate["record"]
+        head = predicate.get("ledger_head", {"number": 0, "sha256": ""})
+        _ = head["number"] + 0, head["sha256"] + ""
         is_ours = statement["_type"] == STATEMENT_TYPE and statement["predicateType"] == PREDICATE_TYPE
     except (ValueError, KeyError, TypeError, RecursionError):
         return {}, [Finding(STATED, record, f"{STATEMENT} cannot be read")]

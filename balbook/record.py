@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 from balbook import signing
 from balbook.anchor import Anchor
 from balbook.errors import BadInput, RecordError, Refused, SignatureError
-from balbook.journal import digest, utc_now
-from balbook.ledger import Entry, Ledger, sync_folder
+from balbook.journal import START, digest, utc_now
+from balbook.ledger import Entry, Head, Ledger, sync_folder
 from balbook.statement import JOURNAL, SIGNATURE, STATEMENT, VERSION, run_id_of, state, whole_events
 
 _T = TypeVar("_T")
@@ -78,6 +78,8 @@ def seal(
     key = signing.fingerprint(sign_with) if sign_with else ""
     statement = _reached(run_dir, ledger, "", lambda: state(run_dir, at=now(), signing_key=key))
     verdict = statement["predicate"]["verdict"]
+    last = _reached(run_dir, ledger, verdict, ledger.head) or Head(0, START)
+    statement["predicate"]["ledger_head"] = {"number": last.number, "sha256": last.entry_sha256}
     text = json.dumps(statement, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
     signature, unsigned = _signature(text, sign_with, environ)
 

@@ -14,6 +14,7 @@ folder but itself and its signature. Its `predicateType` is `https://github.com/
     digests            every sha256 in the plans' subjects (artifact, configuration, …) by its path there
     measurements       the journal's `measured` events, and `summary.json` of probes
     signing_key        fingerprint of the key that was to sign; empty: none was named
+    ledger_head        {number, sha256}: the ledger's last entry right before the signing (number 0: none); older ones lack it
     notes              what a reader should know: clocks that went backwards, a line that was cut off
 """
 
@@ -37,7 +38,7 @@ VERSION = 1
 STATEMENT, SIGNATURE, JOURNAL = "statement.json", "statement.json.sig", "journal.jsonl"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://github.com/balbook/balbook/record/v1"
-_SEALERS = {"version", "record", "at", "signing_key"}
+_SEALERS = {"version", "record", "at", "signing_key", "ledger_head"}
 """What the seal adds to what the journals and files say."""
 MOST_SHOWN = 80
 _OPENED = ("who", "mode", "reason", "ticket", "parameters", "inventory", "git", "versions", "lab")
@@ -57,8 +58,8 @@ def contradictions(run_dir: Path, stated: Mapping[str, Any]) -> list[str]:
     """What a predicate says otherwise than the journals and files of its record; these are taken to be as they were sealed."""
     try:
         found = _predicate(run_dir, list(files_of(run_dir)), datetime.fromisoformat(stated["at"]), "")
-    except ValueError:
-        return [f"{STATEMENT}: its time cannot be read"]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return [f"{STATEMENT} cannot be compared with it: one of them is not written as balbook writes"]
     faults = [f"{name} is not among the journals of {STATEMENT}" for name in _names(found) - _names(stated)]
     for key in sorted((found.keys() | set(_OPENED)) - _SEALERS - ({"journals"} if faults else set())):
         ours, theirs = found.get(key), stated.get(key)

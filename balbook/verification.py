@@ -1,6 +1,7 @@
 """Seven numbered checks over records and their ledger; each says what was altered and where.
 
-    1 chain        every entry stands, in its place, and names the one before; every record has one entry
+    1 chain        every entry stands, in its place, and names the one before; every record has one entry; what was the ledger's
+                   last entry when a record was signed stands below the record's own
     2 statement    each statement is the one that its entry names, and says what the entry says
     3 signature    each is signed by an allowed signer, at that time, with a key that is not revoked
     4 files        each file has the digest in the statement; none is missing, none was added
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +105,8 @@ def verify_records(
             findings += found
             progress(done, len(named))
     findings += _chain(entries, {f.entry for f in findings if f.is_entry})
+    if not any(f.check == CHAIN for f in findings):  # a chain that is broken says where by itself
+        findings += _moved(entries, examiner.seen)
     findings += _records_without_entry(entries, [path.name] if is_single else sealed, folder, book)
     findings += _anchor(entries, list(anchors or ()))
     findings += [Finding(ANCHORED, "anchor", problem, is_open=True) for problem in unread]
@@ -133,6 +136,16 @@ def _chain(entries: dict[int, ReadEntry], suspects: set[int]) -> list[Finding]:
     links = {number: (entry.sha256, str(entry.data.get("previous", ""))) for number, entry in entries.items()}
     faults = link_faults(links, suspects)
     return [Finding(CHAIN, f"ledger/{number:08}.json", text, entry=number, is_entry=True) for number, text in faults.items()]
+
+
+def _moved(entries: dict[int, ReadEntry], seen: Mapping[int, tuple[str, int, str]]) -> list[Finding]:
+    """The chain is made without a key; what the records were signed with is not."""
+    findings = []
+    for number, (record, last, sha256) in sorted(seen.items()):
+        if last and (last >= number or last not in entries or entries[last].sha256 != sha256):
+            text = f"when it was signed, entry {last} was another one: entries up to {max(last, number)} were dropped, moved or rewritten"
+            findings.append(Finding(CHAIN, record, text, entry=number))
+    return findings
 
 
 def _records_without_entry(entries: dict[int, ReadEntry], sealed: Sequence[str], folder: Path, ledger: Ledger) -> list[Finding]:

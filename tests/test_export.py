@@ -20,7 +20,7 @@ from balbook.journal import digest
 from balbook.plan import canonical
 from balbook.record import Record
 from balbook.statement import state
-from tests.run_folders import BEGIN, Keys, make_key, make_keys, run_folder, sealed
+from tests.run_folders import BEGIN, Keys, make_key, make_keys, rechain, run_folder, sealed
 
 
 @dataclass
@@ -90,6 +90,14 @@ def forge(unpacked: Unpacked, ending: str) -> None:
     (ledger / "00000005.json").write_bytes(canonical(entry) + b"\n")
 
 
+def drop(unpacked: Unpacked) -> None:
+    """The second record, with its entry; the ledger chained anew and anchored nowhere."""
+    ledger = unpacked.top / "ledger"
+    rechain(ledger, [(ledger / f"{number:08}.json").read_bytes() for number in (1, 3, 4)])
+    shutil.rmtree(unpacked.record(2))
+    (unpacked.top / "anchors.jsonl").write_text("")
+
+
 TAMPERED: dict[str, Callable[[Unpacked], object]] = {
     "hot_deploy.ipynb": lambda u: edit(u.record(2) / "hot_deploy.ipynb", lambda d: d.replace(b"run.plan()", b"run.plon()")),
     "plan.json is missing": lambda u: (u.record(2) / "plan.json").unlink(),
@@ -109,6 +117,7 @@ TAMPERED: dict[str, Callable[[Unpacked], object]] = {
     "entry 4: is not the one that was anchored": lambda u: edit(u.top / "anchors.jsonl", lambda d: re.sub(rb"[0-9a-f]{64}", b"0" * 64, d)),
     "entry 5: names a record that it cannot have": lambda u: forge(u, " "),
     "ALTERED entry 5: names a record that it cannot have": lambda u: forge(u, "\n"),
+    "when it was signed, entry 2 was another one": drop,
     "json.py: was added": lambda u: (u.top / "json.py").write_text("raise SystemExit(0)"),
     "it or its record is not written": lambda u: edit(u.record(2) / "statement.json", lambda d: b"{"),
 }

@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from balbook import signing
-from balbook.ledger import Head
-from balbook.record import Record
+from balbook.journal import digest
+from balbook.ledger import Head, open_ledger
+from balbook.plan import canonical
+from balbook.record import Record, seal
 from balbook.verification import Report, verify_records
-from tests.run_folders import Keys, make_keys, sealed
+from tests.run_folders import Keys, make_keys, rechain, run_folder, sealed
 
 ENTRIES = 20
 MIDDLE = 10
@@ -235,6 +237,59 @@ def test_reordered_entries_are_found(book: Sealed) -> None:
         text = told(book.verify())
     assert "entry 5: entry 6 stands in its place" in text
     assert "entry 6: entry 5 stands in its place" in text
+
+
+def rewritten(book: Sealed, tmp_path: Path, order: list[int]) -> Report:
+    """What is said, without an anchor, of a ledger that was written anew with these of its entries; the other records are gone."""
+    texts = {number: book.entry(number).read_bytes() for number in range(1, ENTRIES + 1)}
+    gone = [book.record(number) for number in texts if number not in order]
+    for folder in gone:
+        folder.rename(tmp_path / folder.name)
+    try:
+        rechain(book.records / "ledger", [texts[number] for number in order])
+        return book.verify_without_anchor()
+    finally:
+        rechain(book.records / "ledger", list(texts.values()))
+        for folder in gone:
+            (tmp_path / folder.name).rename(folder)
+
+
+@pytest.mark.parametrize("number", [1, MIDDLE, ENTRIES - 1])
+def test_a_record_that_was_dropped_from_a_ledger_chained_anew_is_found_without_an_anchor(book: Sealed, tmp_path: Path, number: int) -> None:
+    text = told(rewritten(book, tmp_path, [n for n in range(1, ENTRIES + 1) if n != number]))
+    assert f"{book.record(number + 1).name}: when it was signed, entry {number} was another one" in text
+
+
+def test_records_in_another_order_in_a_ledger_chained_anew_are_found_without_an_anchor(book: Sealed, tmp_path: Path) -> None:
+    text = told(rewritten(book, tmp_path, [*range(1, ENTRIES - 1), ENTRIES, ENTRIES - 1]))
+    assert f"{book.record(ENTRIES).name}: when it was signed, entry {ENTRIES - 1} was another one" in text
+
+
+def test_a_record_that_knows_nothing_of_the_ledger_is_as_good_as_before(tmp_path: Path) -> None:
+    keys = make_keys(tmp_path)
+    folder = sealed(tmp_path / "records", keys, 1)[0].folder
+    statement = json.loads((folder / "statement.json").read_bytes())
+    del statement["predicate"]["ledger_head"]
+    text = json.dumps(statement).encode()
+    signature = signing.sign(text, keys.key)
+    (folder / "statement.json").write_bytes(text)
+    (folder / "statement.json.sig").write_bytes(signature)
+    entry = json.loads((tmp_path / "records" / "ledger" / "00000001.json").read_bytes())
+    rechain(
+        tmp_path / "records" / "ledger", [canonical({**entry, "statement_sha256": digest(text), "signature_sha256": digest(signature)})]
+    )
+    assert [c.state for c in verify_records(tmp_path / "records", trust=keys.trust).checks] == ["ok"] * 6 + ["open"]
+
+
+def test_records_that_were_sealed_at_once_have_no_order_to_show(tmp_path: Path) -> None:
+    keys = make_keys(tmp_path)
+    ledger = open_ledger(tmp_path / "records" / "ledger")
+    sealed(tmp_path / "records", keys, 1)
+    head = ledger.head()
+    ledger.head = lambda: head  # type: ignore[method-assign]
+    for run_id in ("left", "right"):
+        seal(run_folder(tmp_path / "records", run_id), ledger, sign_with=keys.key)
+    assert verify_records(tmp_path / "records", trust=keys.trust).exit_status == 3
 
 
 def test_a_doubled_entry_is_found(book: Sealed) -> None:

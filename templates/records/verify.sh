@@ -113,6 +113,9 @@ def check_record(number, entry, seen):
         return say("OPEN", record, "was sealed by a newer balbook: only its place in the ledger was checked")
     if any(entry[key] != predicate[key] for key in ("at", "name", "verdict", "record")):
         say("ALTERED", "entry %d" % number, "does not say what the statement of %s says" % record)
+    last = predicate.get("ledger_head", {"number": 0})
+    if last["number"] and (last["number"] >= number or hashes.get(last["number"]) != last["sha256"]):
+        say("ALTERED", record, "when it was signed, entry %d was another one: entries were dropped, moved or rewritten" % last["number"])
     has_signature = os.path.isfile(place + "/statement.json.sig")
     if not entry["signature_sha256"]:
         say("OPEN", record, "is not signed: " + entry["unsigned"])
