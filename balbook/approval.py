@@ -2,7 +2,10 @@
 
 `<records>/approvals/<run id>/<n>.json` holds the plan's digest and who approved when; beside it `<n>.json.sig`, a signature of
 those bytes in the namespace `balbook-approval`. Approvals stand outside of the run's folder, which is sealed by then; the run
-that applies the plan takes copies into its own record.
+that applies the plan takes copies into its own record. They are good for one such run.
+
+`balbook rollback`, `drain` and `readmit` are emergency acts, which cannot wait for somebody else: they ask for no approval, but
+where one is needed for a reason, and their journal says `not_approved`.
 
 Who somebody is, `allowed_signers` says: two keys with one name there are one person.
 """
@@ -20,11 +23,12 @@ from typing import Any
 from balbook import signing
 from balbook.command import require_word
 from balbook.errors import BadInput, Refused, SignatureError
+from balbook.inventory import Inventory
 from balbook.journal import timestamp
 from balbook.ledger import open_ledger
 from balbook.plan import Plan, canonical, plan_from
 from balbook.signing import Signer, Trust
-from balbook.statement import run_id_of
+from balbook.statement import JOURNAL, run_id_of, whole_events
 
 VERSION = 1
 FOLDER = "approvals"
@@ -112,6 +116,26 @@ def require_approvals(
         message = f"the plan {plan.digest[:12]}… needs {needed} approvals of other people, {len(counting)} count{told}"
         raise Refused(message, advice="Ask somebody else to run balbook approve RUN_ID.")
     return list(counting.values())
+
+
+def needed(inventory: Inventory, plan: Plan) -> int:
+    """How many approvals the inventory asks for; without steps nothing can come to be changed, and none is needed."""
+    application = inventory.applications.get(plan.application)
+    return application.approvals if application and plan.steps else 0
+
+
+def require_unused(run_dir: Path, shown: str) -> None:
+    """Refused where another run beside this one has applied the plan that `shown` was approved for: it is applied once."""
+    for path in sorted(run_dir.parent.glob(f"*/{JOURNAL}")):
+        if path.parent == run_dir or b'"approved"' not in path.read_bytes():
+            continue
+        events = list(whole_events(path))
+        is_of_it = any(e["event"] == "approved" and e.get("run") == shown for e in events)
+        if is_of_it and any(e["event"] == "apply_started" for e in events):
+            raise Refused(
+                f"the approvals of run {shown} were used by run {run_id_of(path.parent)}: a plan that was approved is applied once",
+                advice="Make a new plan, and have that approved.",
+            )
 
 
 def identity(key: Path | None, trust: Trust | None, *, at: datetime, environ: Mapping[str, str] | None = None) -> Signer:

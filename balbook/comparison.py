@@ -77,6 +77,7 @@ def summary(record: Record, others: Iterable[Record] | None = None) -> dict[str,
         "is_signed": record.is_signed,
         "seconds": _seconds(events),
         "steps": _steps(events),
+        "approval": _approval(events),
         "files": sorted(record.files),
         "same_artifact": same_artifact(record, others),
     }
@@ -169,6 +170,14 @@ def _steps(events: Sequence[Event]) -> list[dict[str, Any]]:
             step = steps.setdefault(name, {"step": name, "host": event.get("host", ""), "title": event.get("title", "")})
             step |= {key: event.get(key) for key in ("outcome", "seconds", "status")}
     return list(steps.values())
+
+
+def _approval(events: Sequence[Event]) -> str:
+    """Who approved the plan, or why nobody was asked; empty where nobody had to be."""
+    found = next((e for e in reversed(events) if e["event"] in ("approved", "not_approved")), {})
+    if found.get("event") == "approved":
+        return f"by {', '.join(map(str, found.get('by', ())))} (plan of run {found.get('run', '?')})"
+    return f"not approved, an emergency act: {found.get('reason', '')}" if found else ""
 
 
 def _seconds(events: Sequence[Event]) -> float | None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from balbook import procedures, progress
+from balbook import approval, procedures, progress
 from balbook import transport as transports
 from balbook.engine import process
 from balbook.errors import BadInput, Refused
@@ -29,14 +29,25 @@ Say = Callable[[str], None]
 
 
 def apply_directly(inventory: Inventory, plan: Plan, parameters: Mapping[str, Any], say: Say) -> tuple[Stated, Path]:
-    """Applies a plan in a process and a record of its own; the verdict and the record."""
+    """Applies a plan in a process and a record of its own; the verdict and the record.
+
+    An emergency act: it asks for no approval. Where the inventory wants some, Refused without a reason, and the journal says so.
+    """
     if plan.unmet:
         raise Refused(f"{len(plan.unmet)} preconditions are not met: " + "; ".join(p["what"] for p in plan.unmet))
+    needed = approval.needed(inventory, plan)
+    if needed and not str(parameters.get("reason", "")).strip():
+        raise Refused(
+            f"{plan.application} needs {needed} approvals; {plan.runbook} goes without them, but not without a reason",
+            advice="Give --reason TEXT; the record shows it.",
+        )
     run_id = new_run_id()
     run_dir = make_run_dir(inventory, plan.runbook, run_id, utc_now())
     journal = Journal(run_dir / "journal.jsonl", clean=known_secrets(inventory, os.environ).data)
     journal.append("run_opened", run_id=run_id, **opening(inventory, plan.runbook, "", {**parameters, "mode": "apply"}))
     _show(run_dir, journal, plan)
+    if needed:
+        journal.append("not_approved", needed=needed, reason=parameters["reason"], digest=plan.digest)
     stated = _to_its_end(run_dir, journal, say)
     seal_run(inventory, run_dir, say)
     return stated, run_dir

@@ -32,7 +32,7 @@ from balbook.statement import SIGNATURE, STATEMENT
 TOP = "balbook-records"
 MOST_ELSEWHERE = 50
 """Other records of the same artifact that a page names, the newest."""
-_OVERVIEW = ("run_id", "at", "started_at", "who", "mode", "reason", "ticket", "inventory", "git", "seconds", "signing_key")
+_OVERVIEW = ("run_id", "at", "started_at", "who", "mode", "reason", "ticket", "approval", "inventory", "git", "seconds", "signing_key")
 
 
 def export(

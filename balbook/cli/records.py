@@ -149,6 +149,7 @@ def _tables(data: Mapping[str, Any]) -> list[Table]:
         ("signed", _signed(data)),
         ("where", "a lab: hosts and Ballerina are its stand-ins" if data.get("lab") else _environment(data)),
         ("reason", data.get("reason") or "none given"),
+        *([("approved", data["approval"])] if data["approval"] else []),
         ("ticket", data.get("ticket") or "none given"),
         ("parameters", ", ".join(f"{key}={value}" for key, value in given.items())),
         ("inventory", (data.get("inventory") or {}).get("path", "-")),

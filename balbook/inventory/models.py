@@ -175,7 +175,8 @@ class Application(Model):
     keep_releases: Annotated[int, Field(ge=2)] = 5
     """Releases kept on each host."""
     approvals: Annotated[int, Field(ge=0, le=10)] = 0
-    """How many people other than the applier must sign a plan before it is applied."""
+    """How many people other than the applier must sign a plan before it is applied, once. `balbook rollback`, `drain` and `readmit`
+    are emergency acts: they go without, need a reason, and their records say `not_approved`."""
 
     @property
     def floor(self) -> int:

@@ -173,19 +173,20 @@ class Run:
 
     def _require_approved(self, plan: Plan) -> None:
         """Where the inventory asks for approvals: the plan is one that was shown, and other people have signed it."""
-        application = self.inventory.applications.get(plan.application)
-        if application is None or not application.approvals or not plan.steps:  # without steps nothing can come to be changed
+        needed = approval.needed(self.inventory, plan)
+        if not needed:
             return
         shown = self.approved_in
         if not shown:
             raise Refused(
-                f"{plan.application} needs {application.approvals} approvals: only a plan that was shown and approved is applied",
+                f"{plan.application} needs {needed} approvals: only a plan that was shown and approved is applied",
                 advice=f"balbook plan {self.name}, then balbook approve RUN_ID by somebody else, then balbook apply --plan RUN_ID.",
             )
+        approval.require_unused(self.dir, shown)
         trust = sealing.trust_of(self.inventory)
         applier = approval.identity(sealing.signing_key(self.inventory), trust, at=utc_now())
         found = approval.read_approvals(self.dir.parent, shown)
-        counting = approval.require_approvals(plan, found, application.approvals, applier=applier, trust=trust)
+        counting = approval.require_approvals(plan, found, needed, applier=applier, trust=trust)
         approval.keep_approvals(self.dir, [kept for kept, _ in counting])
         self.journal.append("approved", run=shown, digest=plan.digest, by=[signer.principal for _, signer in counting])
 

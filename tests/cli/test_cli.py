@@ -6,15 +6,19 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from balbook import transport
 from balbook.cli import COMMANDS, main
+from balbook.engine import process
 from balbook.errors import HostUnreachable
+from balbook.journal import Journal
+from balbook.plan import plan_from
 from balbook.testing import FakeFleet
-from tests.small_fleet import fleet_with, write_inventory
+from tests.small_fleet import carry_out, change_inventory, fleet_with, write_inventory
 
 VENDORS = ("pandas", "matplotlib", "papermill", "paramiko", "pydantic", "yaml", "IPython", "nbformat", "jinja2")
 HOSTILE = ["; rm -rf /", "$(id)", "`id`", "a b", "a\nb", "../../etc", "/etc/passwd", "-rf", "a\0b", "\udcff", "ä", "x" * 200]
@@ -218,6 +222,38 @@ def test_an_instance_that_is_not_healthy_is_not_readmitted(fleet: FakeFleet, cap
     fleet.hosts["app2"].processes.clear()
     assert run("readmit", "hotel", "app2:9090", "-i", str(fleet.inventory.path)) == 2
     assert "balbook logs hotel app2:9090" in capsys.readouterr().err
+
+
+@pytest.fixture
+def process_of_its_own(fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run's process is a call in this one."""
+
+    def start(run_dir: Path) -> Any:
+        plan = plan_from(json.loads((run_dir / "plan.json").read_text()))
+        journal = Journal(run_dir / "journal.jsonl")
+        applied = carry_out(fleet, plan, journal)
+        journal.append("apply_finished", verdict=applied.verdict, changes=applied.changes, why=applied.why)
+        return SimpleNamespace(poll=lambda: 0)
+
+    monkeypatch.setattr(process, "start", start)
+
+
+def test_an_emergency_act_goes_without_approval_but_not_without_a_reason(
+    fleet: FakeFleet, process_of_its_own: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change_inventory(fleet, approvals=1)
+    words = ["drain", "hotel", "app2:9090", "-i", str(fleet.inventory.path)]
+    assert run(*words) == 2
+    assert "hotel needs 1 approvals" in capsys.readouterr().err
+    assert list(fleet.inventory.path.parent.glob("records/*-drain-*")) == []
+    assert run(*words, "--reason", "its disk is broken") == 0
+    record = next(fleet.inventory.path.parent.glob("records/*-drain-*"))
+    said = Journal(record / "journal.jsonl").last("not_approved")
+    assert said is not None
+    assert (said["needed"], said["reason"]) == (1, "its disk is broken")
+    capsys.readouterr()
+    assert run("records", "show", record.name, "-i", str(fleet.inventory.path)) == 0
+    assert "not approved, an emergency act: its disk is broken" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("error", [RuntimeError("it was Canary-Secret-1"), OSError("it was Canary-Secret-1")])

@@ -10,15 +10,17 @@ from typing import Any
 import pytest
 
 from balbook import transport
+from balbook.cli import main
 from balbook.engine import process
 from balbook.engine.loop import Loop, StopRequest
 from balbook.errors import BadInput, Failed, Inconclusive, ParameterError, Refused
 from balbook.journal import Journal, verify
 from balbook.plan import Plan, plan_from
 from balbook.run import Run, open_run
-from balbook.run.folder import EXPECTED_DIGEST
+from balbook.run.folder import APPROVED_RUN, EXPECTED_DIGEST
 from balbook.testing import FakeFleet
-from tests.small_fleet import change_inventory, fleet_with, publish
+from tests.run_folders import allowed_line, make_key
+from tests.small_fleet import change_inventory, edit_inventory, fleet_with, publish
 
 
 @pytest.fixture
@@ -79,6 +81,27 @@ def test_a_runbook_without_steps_needs_no_approval_and_any_other_does(fleet: Fak
     verifying.evidence()
     verifying.conclude()
     assert verifying.measurements()["rss_mb"] == dict.fromkeys(("app1:9090", "app2:9090"), 50.0)
+
+
+def test_an_approved_plan_is_applied_once(fleet: FakeFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ada, bob = make_key(tmp_path, "ada"), make_key(tmp_path, "bob")
+    signers = allowed_line(ada, "ada@example.org") + allowed_line(bob, "bob@example.org")
+    (fleet.inventory.path.parent / "allowed_signers").write_text(signers)
+    edit_inventory(fleet, records={"path": "records", "sign_with": str(ada)})
+    change_inventory(fleet, approvals=1)
+    planned = opened(fleet, "plan")
+    planned.plan()
+    assert main(["approve", planned.id, "--key", str(bob), "-i", str(fleet.inventory.path)]) == 0
+    monkeypatch.setenv(APPROVED_RUN, planned.id)
+    first, second = opened(fleet), opened(fleet)
+    plan = first.plan()
+    second.require_may_apply(second.plan())
+    first.apply(plan)
+    approved = first.journal.last("approved")
+    assert approved is not None
+    assert (approved["run"], approved["by"]) == (planned.id, ["bob@example.org"])
+    with pytest.raises(Refused, match=f"were used by run {first.id}"):
+        second.require_may_apply(plan)
 
 
 def test_a_run_in_apply_mode_ends_succeeded_with_fresh_facts(fleet: FakeFleet, capsys: pytest.CaptureFixture[str]) -> None:
