@@ -21,6 +21,7 @@ A ledger is a folder, or S3-compatible storage that knows conditional writes (`I
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import json
 import os
@@ -28,7 +29,7 @@ import random
 import re
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -202,31 +203,49 @@ class _Folder:
 
 
 class _ObjectStore:
-    """Entries as objects; fsspec's own errors are OSErrors."""
+    """Entries as objects. Of fsspec's backends each has errors of its own; here they become OSErrors that name the object."""
 
     def __init__(self, url: str) -> None:
         try:
             fsspec = importlib.import_module("fsspec")
-            self._files, self._prefix = fsspec.url_to_fs(url.rstrip("/"))
+            # A listing that was kept would hide what another controller has written since.
+            self._files, self._prefix = fsspec.url_to_fs(url.rstrip("/"), use_listings_cache=False)
         except (ImportError, ValueError) as exc:
             raise BadInput(f"the ledger {url} cannot be opened: {exc}", advice="Run pip install 'balbook[s3]'") from exc
+        self._url = url.rstrip("/")
 
     def names(self) -> list[str]:
         try:
-            found = self._files.ls(self._prefix, detail=False, refresh=True)
+            with self._translated():
+                found = self._files.ls(self._prefix, detail=False, refresh=True)
         except FileNotFoundError:
             return []
         return [path.rpartition("/")[2] for path in found]
 
     def read(self, name: str) -> bytes:
-        return bytes(self._files.cat_file(f"{self._prefix}/{name}"))
+        with self._translated(name):
+            return bytes(self._files.cat_file(f"{self._prefix}/{name}"))
 
     def create(self, name: str, data: bytes) -> bool:
         try:
-            self._files.pipe_file(f"{self._prefix}/{name}", data, mode="create")
-        except FileExistsError:
-            return False
+            with self._translated(name):
+                self._files.pipe_file(f"{self._prefix}/{name}", data, mode="create")
+        except OSError as exc:
+            # An answer that was lost, and the backend's own second attempt, look like a failure although the object was made.
+            try:
+                return self.read(name) == data
+            except OSError:
+                raise exc from None
         return True
+
+    @contextlib.contextmanager
+    def _translated(self, name: str = "") -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            raise
+        except Exception as exc:
+            raise OSError(errno.EIO, str(exc) or type(exc).__name__, f"{self._url}/{name}") from exc
 
 
 def sync_folder(path: Path) -> None:

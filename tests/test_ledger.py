@@ -8,12 +8,16 @@ import multiprocessing
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from balbook.errors import BadInput, RecordError
 from balbook.journal import START, digest
 from balbook.ledger import Head, Ledger, head_from, number_of, open_ledger
+from balbook.record import seal
+from balbook.verification import verify_records
+from tests.run_folders import run_folder
 
 FIELDS = {
     "at": "2026-03-01T08:00:00.000Z",
@@ -135,6 +139,66 @@ def test_only_one_name_is_a_numbers_name(name: str, number: int) -> None:
 def test_a_ledger_that_cannot_be_opened_is_bad_input() -> None:
     with pytest.raises(BadInput, match="cannot be opened"):
         open_ledger("nosuchstore://bucket/prefix")
+
+
+class Unreliable:
+    """Object storage whose answers get lost: `fails` says when, and whether the object was made all the same."""
+
+    def __init__(self, fails: str) -> None:
+        self.fails, self.objects = fails, dict[str, bytes]()
+
+    def ls(self, path: str, **options: object) -> list[str]:
+        return [] if self.fails != "always" else self.fail()
+
+    def cat_file(self, path: str) -> bytes:
+        if self.fails == "always":
+            self.fail()
+        if path not in self.objects:
+            raise FileNotFoundError(path)
+        return self.objects[path]
+
+    def pipe_file(self, path: str, data: bytes, mode: str) -> None:
+        if self.fails == "after":
+            self.objects[path] = data
+        if self.fails == "taken":
+            self.objects[path] = b"another's"
+        if self.fails == "retried":
+            self.objects[path] = data
+            raise FileExistsError(path)
+        self.fail()
+
+    def fail(self) -> NoReturn:
+        raise RuntimeError("no credentials")  # as botocore does it: none of its errors is an OSError
+
+
+def unreliable(fails: str) -> Ledger:
+    pytest.importorskip("fsspec")
+    ledger = open_ledger("memory://ledger")
+    ledger.store._files = Unreliable(fails)  # type: ignore[attr-defined]
+    return ledger
+
+
+@pytest.mark.parametrize("fails", ["after", "retried"])
+def test_an_entry_that_was_made_although_the_answer_was_lost_is_made_once(fails: str) -> None:
+    ledger = unreliable(fails)
+    assert ledger.append(fields("r")).number == 1
+    assert ledger.read(1).startswith(b'{"at"')
+
+
+def test_a_name_with_other_bytes_is_taken() -> None:
+    assert unreliable("taken").store.create("00000001.json", b"ours") is False
+
+
+@pytest.mark.parametrize("fails", ["before", "always"])
+def test_storage_that_cannot_be_reached_keeps_the_verdict_and_says_where_all_of_it_is(fails: str, tmp_path: Path) -> None:
+    folder = run_folder(tmp_path, verdict="failed")
+    with pytest.raises(OSError, match="no credentials"):
+        unreliable(fails).append(fields("r"))
+    with pytest.raises(RecordError, match=r"the run is over \(failed\), but its record could not be written: .*no credentials") as said:
+        seal(folder, unreliable(fails))
+    assert str(folder) in said.value.advice
+    with pytest.raises(RecordError, match=r"cannot be read: .*no credentials"):
+        verify_records(tmp_path, ledger=unreliable("always"))
 
 
 needs_s3 = pytest.mark.skipif(not all(map(importlib.util.find_spec, ("s3fs", "moto", "flask"))), reason="s3fs or moto is not installed")
