@@ -35,6 +35,9 @@ def execution_faults(folder: Path, events: Sequence[Event], runbooks: Path | Non
         name = str(run[0].get("runbook", ""))
         path = folder / f"{name}.ipynb"
         has_succeeded = any(e["event"] == "run_closed" and e.get("verdict") == "succeeded" for e in run)
+        if not path.is_file() and run[0].get("runbook_sha256") == "":  # a pipeline's own, rollback, drain, readmit, unlock
+            notes.append(f"{name}: was run without a notebook, no runbook was executed")
+            continue
         if not path.is_file():
             (faults if has_succeeded else notes).append(f"{path.name}: there is no such notebook")
             continue

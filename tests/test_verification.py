@@ -217,6 +217,13 @@ def test_a_missing_notebook_matters_only_to_a_success(tmp_path: Path) -> None:
         assert bool(faults(folder)) == (verdict == "succeeded")
 
 
+def test_a_run_that_never_had_a_notebook_lacks_none(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path, opened={"runbook_sha256": ""})
+    (folder / "hot_deploy.ipynb").unlink()
+    found, notes = execution_faults(folder, Journal(folder / "journal.jsonl").events())
+    assert (found, notes) == ([], ["hot_deploy: was run without a notebook, no runbook was executed"])
+
+
 @pytest.mark.parametrize("is_edited", [False, True])
 def test_a_notebook_is_compared_with_the_runbook_it_names(tmp_path: Path, is_edited: bool) -> None:
     runbooks = tmp_path / "runbooks"
