@@ -19,9 +19,10 @@ from balbook.plan import Plan, plan_from
 from balbook.procedures.site import Site
 from balbook.run.folder import make_run_dir, new_run_id, opening, run_id_of
 from balbook.run.programs import note_versions
-from balbook.run.run import write_beside
+from balbook.run.run import require_plan_without_secret, write_plan
 from balbook.scrubbing import known_secrets
 from balbook.sealing import is_lost, seal_run
+from balbook.secrets import Scrubber
 from balbook.statement import STATEMENT
 from balbook.verdict import EXIT_STATUS, Stated
 
@@ -41,11 +42,13 @@ def apply_directly(inventory: Inventory, plan: Plan, parameters: Mapping[str, An
             f"{plan.application} needs {needed} approvals; {plan.runbook} goes without them, but not without a reason",
             advice="Give --reason TEXT; the record shows it.",
         )
+    scrubber = known_secrets(inventory, os.environ)
+    require_plan_without_secret(plan, scrubber)
     run_id = new_run_id()
     run_dir = make_run_dir(inventory, plan.runbook, run_id, utc_now())
-    journal = Journal(run_dir / "journal.jsonl", clean=known_secrets(inventory, os.environ).data)
+    journal = Journal(run_dir / "journal.jsonl", clean=scrubber.data)
     journal.append("run_opened", run_id=run_id, **opening(inventory, plan.runbook, "", {**parameters, "mode": "apply"}))
-    _show(run_dir, journal, plan)
+    _show(run_dir, journal, plan, scrubber)
     if needed:
         journal.append("not_approved", needed=needed, reason=parameters["reason"], digest=plan.digest)
     stated = _to_its_end(run_dir, journal, say)
@@ -72,19 +75,19 @@ def resume(run_dir: Path, say: Say) -> Stated:
     if (run_dir / STATEMENT).exists():
         raise BadInput(f"run {run_id} is sealed", advice="Nothing can be added to it; make a new plan.")
     journal.append("resumed", by=os.getpid())
-    _leave_out(run_dir, journal)
+    inventory = read_inventory(Path((journal.last("run_opened") or {})["inventory"]["path"]))
+    _leave_out(run_dir, journal, known_secrets(inventory, os.environ))
     stated = _to_its_end(run_dir, journal, say)
-    opened = journal.last("run_opened") or {}
-    seal_run(read_inventory(Path(opened["inventory"]["path"])), run_dir, say)
+    seal_run(inventory, run_dir, say)
     return stated
 
 
-def _leave_out(run_dir: Path, journal: Journal) -> None:
+def _leave_out(run_dir: Path, journal: Journal, scrubber: Scrubber) -> None:
     """The plan becomes what it says is left to do when it is resumed, with nothing measured beside it."""
     plan = _plan_of(run_dir)
     if left := plan.settings.get("on_resume"):
         settings = {name: value for name, value in plan.settings.items() if name != "probe"}
-        _show(run_dir, journal, replace(plan.restricted_to(set(left)), settings=settings))
+        _show(run_dir, journal, replace(plan.restricted_to(set(left)), settings=settings), scrubber)
 
 
 def is_cut_off(run_dir: Path) -> bool:
@@ -99,8 +102,8 @@ def is_cut_off(run_dir: Path) -> bool:
     return "controller_gone" in begun and not {"concluded", "run_closed"} & set(begun)
 
 
-def _show(run_dir: Path, journal: Journal, plan: Plan) -> None:
-    write_beside(run_dir / "plan.json", json.dumps(plan.data(), indent=1, sort_keys=True) + "\n")
+def _show(run_dir: Path, journal: Journal, plan: Plan, scrubber: Scrubber) -> None:
+    write_plan(run_dir, plan, scrubber)
     journal.append("planned", digest=plan.digest, changes=len(plan.pending), steps=len(plan.steps), unmet=0)
 
 

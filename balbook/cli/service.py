@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from balbook.cli import options
 from balbook.errors import BadInput, nearest
@@ -40,11 +41,13 @@ def readmit(args: argparse.Namespace) -> int:
 
 
 def unlock(args: argparse.Namespace) -> int:
-    """Takes the lock away and records who held it."""
+    """Takes the lock away and leaves a sealed record of who held it."""
     from balbook import lock, transport
     from balbook.journal import Journal, utc_now
     from balbook.procedures.site import lease_place
     from balbook.run.folder import make_run_dir, new_run_id, opening
+    from balbook.scrubbing import known_secrets
+    from balbook.sealing import seal_run
 
     inventory = options.inventory_of(args)
     place = lease_place(inventory, require_application(inventory, args.application))
@@ -55,7 +58,8 @@ def unlock(args: argparse.Namespace) -> int:
             print(f"{args.application}: nobody holds the lock")
             return 0
         run_id = new_run_id()
-        journal = Journal(make_run_dir(inventory, "unlock", run_id, utc_now()) / "journal.jsonl")
+        run_dir = make_run_dir(inventory, "unlock", run_id, utc_now())
+        journal = Journal(run_dir / "journal.jsonl", clean=known_secrets(inventory, os.environ).data)
         parameters = {"application": args.application, "reason": args.reason, "mode": "apply"}
         journal.append("run_opened", run_id=run_id, **opening(inventory, "unlock", "", parameters))
         journal.append("lease_broken", **vars(held))
@@ -63,6 +67,7 @@ def unlock(args: argparse.Namespace) -> int:
         journal.append("run_closed", verdict="succeeded", why="")
     finally:
         transports.close()
+    seal_run(inventory, run_dir, options.say)
     print(f"{args.application}: the lock of {held.who} (run {held.run_id}, since {held.since}) was taken away")
     return 0
 

@@ -63,8 +63,7 @@ class Run:
         """Makes and shows the plan, and keeps it in the record. Raises Refused where another plan was agreed on."""
         with self._recorded():
             plan = self._procedure.plan(self._site)
-            _require_no_secret(plan, self._scrubber)
-            write_beside(self.dir / "plan.json", json.dumps(plan.data(), indent=1, sort_keys=True) + "\n")
+            write_plan(self.dir, plan, self._scrubber)
             self.journal.append("planned", digest=plan.digest, changes=len(plan.pending), steps=len(plan.steps), unmet=len(plan.unmet))
             self._plan = plan
             note_versions(self._site, plan, self.journal)
@@ -257,14 +256,22 @@ def require_no_secrets(parameters: Mapping[str, Any], scrubber: Scrubber) -> Non
             )
 
 
-def _require_no_secret(plan: Plan, scrubber: Scrubber) -> None:
+def write_plan(run_dir: Path, plan: Plan, scrubber: Scrubber) -> None:
+    """Keeps the plan in the run's folder. As `require_plan_without_secret`; then nothing is written."""
+    require_plan_without_secret(plan, scrubber)
+    write_beside(run_dir / "plan.json", json.dumps(plan.data(), indent=1, sort_keys=True) + "\n")
+
+
+def require_plan_without_secret(plan: Plan, scrubber: Scrubber) -> None:
     """Refused where a plan would show a secret: it is kept, compared and signed as it stands."""
+    advice = "Write its reference in its place. If a host's file has it in clear, change it there first."
     for step in plan.steps:
         if scrubber.data(step.data()) != step.data():
-            raise Refused(
-                f"{step.id}: the plan would show a secret in clear: {scrubber.text(step.diff or step.title)[:400]}",
-                advice="Write its reference in its place. If a host's file has it in clear, change it there first.",
-            )
+            shown = scrubber.text(step.diff or step.title)[:400]
+            raise Refused(f"{step.id}: the plan would show a secret in clear: {shown}", advice=advice)
+    for name, value in plan.data().items():
+        if scrubber.data(value) != value:
+            raise Refused(f"the plan would show a secret in clear, in its {name}: {scrubber.text(str(value))[:400]}", advice=advice)
 
 
 def unit_rows(units: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,8 +18,9 @@ from balbook.engine import process
 from balbook.errors import HostUnreachable
 from balbook.journal import Journal
 from balbook.plan import plan_from
+from balbook.procedures import maintenance
 from balbook.testing import FakeFleet
-from tests.small_fleet import carry_out, change_inventory, fleet_with, write_inventory
+from tests.small_fleet import carry_out, change_inventory, edit_inventory, fleet_with, write_inventory
 
 VENDORS = ("pandas", "matplotlib", "papermill", "paramiko", "pydantic", "yaml", "IPython", "nbformat", "jinja2")
 HOSTILE = ["; rm -rf /", "$(id)", "`id`", "a b", "a\nb", "../../etc", "/etc/passwd", "-rf", "a\0b", "\udcff", "ä", "x" * 200]
@@ -218,6 +220,21 @@ def test_unlock_takes_the_lock_away_and_leaves_a_record(fleet: FakeFleet, capsys
     assert sum("lease_broken" in text and "its machine is gone" in text for text in journals) == 1
 
 
+def test_the_record_of_an_unlock_is_sealed_and_has_no_secret(
+    fleet: FakeFleet, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit_inventory(fleet, central={"token": "env:CANARY"})
+    monkeypatch.setenv("CANARY", "Canary-Secret-1")
+    held = json.dumps({"run_id": "r1", "who": "ann@laptop", "since": "09:00", "reason": ""})
+    fleet.hosts["lb1"].leases["/opt/balbook/locks/hotel"] = ("r1", held)
+    assert run("unlock", "hotel", "-i", str(fleet.inventory.path), "--reason", "it had Canary-Secret-1") == 0
+    record = next(fleet.inventory.path.parent.glob("records/*-unlock-*"))
+    said = (record / "journal.jsonl").read_text()
+    assert "it had [secret env:CANARY]" in said
+    assert "Canary-Secret-1" not in said + (record / "statement.json").read_text()
+    assert run("records", "verify", "-i", str(fleet.inventory.path), str(record)) == 3, "it is not signed, and nothing is wrong with it"
+
+
 def test_an_instance_that_is_not_healthy_is_not_readmitted(fleet: FakeFleet, capsys: pytest.CaptureFixture[str]) -> None:
     fleet.hosts["app2"].processes.clear()
     assert run("readmit", "hotel", "app2:9090", "-i", str(fleet.inventory.path)) == 2
@@ -254,6 +271,21 @@ def test_an_emergency_act_goes_without_approval_but_not_without_a_reason(
     capsys.readouterr()
     assert run("records", "show", record.name, "-i", str(fleet.inventory.path)) == 0
     assert "not approved, an emergency act: its disk is broken" in capsys.readouterr().out
+
+
+def test_a_plan_that_would_show_a_secret_is_not_applied_without_a_notebook_either(
+    fleet: FakeFleet, process_of_its_own: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit_inventory(fleet, central={"token": "env:CANARY"})
+    monkeypatch.setenv("CANARY", "Canary-Secret-1")
+    genuine = maintenance.drain
+    shown = {"what": "lb1 says Canary-Secret-1", "state": "met"}
+    monkeypatch.setattr(maintenance, "drain", lambda *args: replace(genuine(*args), preconditions=(shown,)))
+    assert run("drain", "hotel", "app2:9090", "-i", str(fleet.inventory.path)) == 2
+    said = capsys.readouterr().err
+    assert "the plan would show a secret in clear, in its preconditions" in said
+    assert "Canary-Secret-1" not in said
+    assert list(fleet.inventory.path.parent.glob("records/*-drain-*")) == []
 
 
 @pytest.mark.parametrize("error", [RuntimeError("it was Canary-Secret-1"), OSError("it was Canary-Secret-1")])
