@@ -11,7 +11,7 @@ import re
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ def tell(inventory: Inventory, journal: Journal, what: str, about: Mapping[str, 
         token = reveal(SecretRef(notify.token)) if notify.token else ""
         _noted(journal, what, "webhook", _post(str(notify.webhook), line, token))
     if notify.command:
-        _noted(journal, what, "command", _run(notify.command, line, inventory.path.parent))
+        _noted(journal, what, "command", _run(notify.command, line, inventory.path.parent, journal.clean))
 
 
 def write_metrics(path: Path, application: str, runbook: str, *, verdict: str, seconds: float, failed: int, at_s: float) -> None:
@@ -80,12 +80,12 @@ def _post(url: str, line: str, token: str) -> str:
         return f"{type(exc).__name__}: {exc}"
 
 
-def _run(command: list[str], line: str, folder: Path) -> str:
+def _run(command: list[str], line: str, folder: Path, clean: Callable[[str], str]) -> str:
     try:
         done = subprocess.run(command, input=line + "\n", text=True, capture_output=True, timeout=DEADLINE_S, check=False, cwd=folder)
     except (OSError, subprocess.SubprocessError) as exc:
         return f"{type(exc).__name__}: {exc}"
-    return "" if done.returncode == 0 else f"status {done.returncode}: {done.stderr.strip()[-200:]}"
+    return "" if done.returncode == 0 else f"status {done.returncode}: {clean(done.stderr.strip())[-200:]}"
 
 
 def _noted(journal: Journal, what: str, channel: str, problem: str) -> None:

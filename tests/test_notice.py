@@ -16,6 +16,7 @@ from balbook import notice
 from balbook.command import SecretRef
 from balbook.inventory import Inventory, read_inventory
 from balbook.journal import Journal
+from balbook.secrets import Scrubber
 
 HEARD: list[tuple[str, Any]] = []
 
@@ -127,3 +128,14 @@ def test_every_metric_is_explained_once(tmp_path: Path) -> None:
 def test_nothing_of_a_half_written_file_is_left(tmp_path: Path) -> None:
     write(tmp_path / "balbook.prom")
     assert [p.name for p in tmp_path.iterdir()] == ["balbook.prom"]
+
+
+def test_what_a_command_says_is_scrubbed_before_it_is_shortened(tmp_path: Path) -> None:
+    scrubber = Scrubber()
+    scrubber.remember("env:CANARY", "Canary-Secret-1")
+    journal = Journal(tmp_path / "journal.jsonl", clean=scrubber.data)
+    code = "import sys; sys.exit('Canary-Secret-1' + 195 * '.')"
+    notice.tell(inventory(tmp_path, f'notify: {{command: [{sys.executable}, -c, "{code}"]}}'), journal, "verdict", {}, reveal)
+    problem = journal.events()[-1]["problem"]
+    assert "ret-1" not in problem
+    assert len(problem) < 220

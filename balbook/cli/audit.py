@@ -129,7 +129,7 @@ def anchor(args: argparse.Namespace) -> int:
     to = sealing.anchor_of(inventory)
     if to is None:
         raise BadInput(f"{inventory.path} says nothing of an anchor", advice="Set records.anchor: a signed git tag, or a command.")
-    head, where = put(sealing.ledger_of(inventory), to)
+    head, where = put(sealing.ledger_of(inventory), to, environ=sealing.bare_environment(inventory))
     print(f"entry {head.number}: {where}")
     return 0
 

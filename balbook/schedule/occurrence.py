@@ -18,17 +18,21 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from balbook.errors import BadInput, Failed, Refused
+from balbook.errors import BadInput, BalbookError, Failed, Refused
+from balbook.inventory import read_inventory
 from balbook.journal import timestamp
 from balbook.schedule import calendar
 from balbook.schedule.book import find, last_outcome
 from balbook.schedule.definition import Schedule
 from balbook.schedule.environment import read_environment
 from balbook.schedule.places import Places
+from balbook.sealing import bare_environment
 
 Say = Callable[[str], None]
 ON_FAILURE_WITHIN_S = 600.0
 GRACE = timedelta(minutes=2)
+USUAL = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
+"""Variables that hold no secret."""
 
 
 def run_once(name: str, where: Places, *, say: Say, now: Callable[[], datetime], only_if_missed: bool = False) -> int:
@@ -145,9 +149,17 @@ def _call_on_failure(schedule: Schedule, say: Say) -> None:
     if not argv:
         return
     try:
-        environ = {**os.environ, "BALBOOK_SCHEDULE": schedule.name}
+        environ = {**_environment(schedule), "BALBOOK_SCHEDULE": schedule.name}
         done = subprocess.run(argv, cwd=schedule.folder, env=environ, stdin=subprocess.DEVNULL, timeout=ON_FAILURE_WITHIN_S, check=False)
         if done.returncode:
             say(f"{schedule.name}: the command on failure ended with {done.returncode}")
     except (OSError, subprocess.TimeoutExpired) as exc:
         say(f"{schedule.name}: the command on failure did not work: {exc}")
+
+
+def _environment(schedule: Schedule) -> dict[str, str]:
+    """What the command inherits: all but the inventory's secrets, and hardly anything where nobody can say which these are."""
+    try:
+        return bare_environment(read_inventory(Path(schedule.folder) / schedule.inventory))
+    except BalbookError:
+        return {name: os.environ[name] for name in USUAL if name in os.environ}

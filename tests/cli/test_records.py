@@ -100,3 +100,18 @@ def test_an_anchor_that_cannot_be_read_leaves_something_open_and_hides_no_check(
     assert [check["state"] for check in checks] == ["ok", "ok", "open", "ok", "ok", "ok", "open"]
     assert main(["records", "export", "audit.tar.gz"]) == 0
     assert "anchor: it could not be read" in capsys.readouterr().err
+
+
+def test_the_anchors_command_inherits_no_secret_of_the_inventory(
+    ops: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANARY", "Canary-Secret-1")
+    sealed(ops, None, 1)
+    inventory = yaml.safe_load((ops.parent / "inventory.yaml").read_text())
+    inventory |= {
+        "records": {"anchor": {"kind": "command", "command": ["sh", "-c", "env > inherited"]}},
+        "central": {"token": "env:CANARY"},
+    }
+    (ops.parent / "inventory.yaml").write_text(yaml.safe_dump(inventory))
+    assert main(["records", "anchor"]) == 0
+    assert "Canary-Secret-1" not in (ops.parent / "inherited").read_text()

@@ -164,3 +164,20 @@ def _wait_for(is_so: Callable[[], bool], within_s: float = 20) -> None:
     while not is_so():
         assert time.monotonic() < end, "it did not come"
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize("is_readable", [True, False])
+def test_the_command_on_failure_inherits_no_secret_of_the_inventory(
+    machine: Machine, balbook: Put, monkeypatch: pytest.MonkeyPatch, is_readable: bool
+) -> None:
+    monkeypatch.setenv("CANARY", "Canary-Secret-1")
+    monkeypatch.setenv("OTHER", "another value")
+    add(machine.schedule(backend="cron", on_failure=("sh", "-c", f"env > {machine.home}/inherited")), machine.where)
+    hosts = "hosts: {app1: {address: 127.0.0.1, roles: [app]}}"
+    (machine.home / "inventory.yaml").write_text(f"version: 1\n{hosts if is_readable else ''}\ncentral: {{token: env:CANARY}}\n")
+    balbook("exit 1")
+    assert run(machine) == 1
+    inherited = (machine.home / "inherited").read_text()
+    assert "Canary-Secret-1" not in inherited
+    assert ("OTHER=another value" in inherited) == is_readable
+    assert "BALBOOK_SCHEDULE=drift" in inherited
