@@ -27,7 +27,7 @@ import yaml
 
 from balbook.command import require_word
 from balbook.engine.process import is_stop_requested
-from balbook.errors import BadInput, ParameterError, nearest
+from balbook.errors import BadInput, BalbookError, ParameterError, nearest
 from balbook.inventory import Inventory
 from balbook.journal import Journal, utc_now
 from balbook.parameters import Parameter
@@ -35,7 +35,7 @@ from balbook.resources import resource
 from balbook.run.folder import make_run_dir, new_run_id, opening, run_id_of
 from balbook.run.run import require_no_secrets
 from balbook.runbook import find_runbooks, read_runbook, runbook_path
-from balbook.runner import Outcome, execute
+from balbook.runner import Outcome, checked_parameters, execute
 from balbook.scrubbing import known_secrets
 from balbook.sealing import seal_run
 
@@ -117,6 +117,8 @@ def run_pipeline(
     started = time.monotonic()
     scrubber = known_secrets(inventory, os.environ)
     require_no_secrets(parameters, scrubber)
+    for entry in pipeline.entries:
+        checked_parameters(read_runbook(runbook_path(entry.runbook)), inventory, _for(entry, parameters), scrubber)
     record = make_run_dir(inventory, pipeline.name, new_run_id(), utc_now())
     journal = Journal(record / "journal.jsonl", clean=scrubber.data)
     journal.append("run_opened", run_id=run_id_of(record), pipeline=True, **opening(inventory, pipeline.name, "", parameters))
@@ -124,20 +126,26 @@ def run_pipeline(
     if resumed:
         journal.append("resumed", run=run_id_of(resumed), succeeded=sorted(done))
     outcomes: list[Outcome] = []
+    error: BalbookError | None = None
     for number, entry in enumerate(pipeline.entries, 1):
         if entry.runbook in done:
             say(f"[{number}/{len(pipeline.entries)}] {entry.runbook}: succeeded before")
             continue
         say(f"[{number}/{len(pipeline.entries)}] {entry.runbook}")
         journal.append("runbook_started", runbook=entry.runbook)
-        outcome = execute(entry.runbook, inventory, _for(entry, {**parameters, **_built(journal, resumed, parameters)}), say=say)
+        try:
+            outcome = execute(entry.runbook, inventory, _for(entry, {**parameters, **_built(journal, resumed, parameters)}), say=say)
+        except BalbookError as exc:  # its runbook could not even begin; the pipeline's own record ends all the same
+            error = exc
+            journal.append("error", kind=type(exc).__name__, message=exc.message, advice=exc.advice, exit_status=exc.exit_status)
+            break
         journal.append("runbook_finished", run_id=outcome.run_id, record=str(outcome.record), **outcome.data())
         say(f"[{number}/{len(pipeline.entries)}] {entry.runbook}: {outcome.verdict} in {outcome.seconds:.1f} s, {outcome.changes} changes")
         outcomes.append(outcome)
         if outcome.exit_status or is_stop_requested(outcome.record) or is_stop_requested(record):
             break
     is_whole = len(outcomes) + len(done) == len(pipeline.entries)
-    verdict, why, status = _verdict(outcomes, str(parameters.get("mode", "plan")), is_whole)
+    verdict, why, status = _verdict(outcomes, str(parameters.get("mode", "plan")), is_whole, error)
     journal.append("run_closed", verdict=verdict, why=why)
     seal_run(inventory, record, say)
     return PipelineOutcome(pipeline.name, run_id_of(record), verdict, why, status, time.monotonic() - started, record, tuple(outcomes))
@@ -193,10 +201,15 @@ def _succeeded(journal: Journal) -> set[str]:
     return earlier | {str(e["runbook"]) for e in events if e["event"] == "runbook_finished" and e["verdict"] == "succeeded"}
 
 
-def _verdict(outcomes: Sequence[Outcome], mode: str, is_whole: bool) -> tuple[str, str, int]:
+def _verdict(outcomes: Sequence[Outcome], mode: str, is_whole: bool, error: BalbookError | None) -> tuple[str, str, int]:
+    """The verdict, why, and the exit status: 2 says that nothing was touched, so it becomes 1 where a runbook has changed something."""
+    has_changed = mode == "apply" and any(o.changes for o in outcomes)
+    if error:
+        return "failed", str(error), 1 if has_changed else error.exit_status
     bad = next((o for o in outcomes if o.exit_status), None)
     if bad:
-        return ("inconclusive" if bad.exit_status == 3 else "failed"), f"{bad.runbook}: {bad.why}", bad.exit_status
+        status = 1 if bad.exit_status == 2 and has_changed else bad.exit_status
+        return ("inconclusive" if status == 3 else "failed"), f"{bad.runbook}: {bad.why}", status
     if not is_whole:
         return "failed", f"stopped on request after {outcomes[-1].runbook}", 1
     return ("succeeded" if mode == "apply" else "planned"), "", 0

@@ -26,13 +26,14 @@ from balbook.errors import BadInput
 from balbook.inventory import Inventory
 from balbook.journal import Journal, utc_now
 from balbook.parameters import check_parameters
-from balbook.procedures import check_names, with_defaults
+from balbook.procedures import check_values, with_defaults
 from balbook.run.cells import sha256_of
 from balbook.run.folder import APPROVED_RUN, EXPECTED_DIGEST, KEY, NOTEBOOK, RUN_DIR, make_run_dir, new_run_id, run_id_of
 from balbook.run.run import require_no_secrets
 from balbook.runbook import Runbook, read_runbook, runbook_path
 from balbook.scrubbing import known_secrets
 from balbook.sealing import seal_run
+from balbook.secrets import Scrubber
 from balbook.statement import verdict_of
 from balbook.verdict import EXIT_STATUS, Returned, Stated
 
@@ -85,12 +86,8 @@ def execute(
     `expected_digest`: of the plan that was agreed on, and `shown_in` the run that showed it; another plan is refused. `key`: kept
     in the journal. `on_begun` is told the run's folder before anything happens.
     """
-    runbook = read_runbook(runbook_path(name))
-    given = check_parameters(runbook.parameters, {**parameters, "inventory": str(inventory.path)})
-    checked = check_parameters(runbook.parameters, with_defaults(inventory, runbook.name, given))
-    check_names(inventory, checked)
-    scrubber = known_secrets(inventory, os.environ)
-    require_no_secrets(checked, scrubber)
+    runbook, scrubber = read_runbook(runbook_path(name)), known_secrets(inventory, os.environ)
+    checked = checked_parameters(runbook, inventory, parameters, scrubber)
     run_dir = make_run_dir(inventory, runbook.name, new_run_id(), utc_now())
     on_begun(run_dir)
     journal = Journal(run_dir / "journal.jsonl", clean=scrubber.data)
@@ -103,6 +100,15 @@ def execute(
     journal.append("run_closed", verdict=stated.verdict, why=stated.why)
     seal_run(inventory, run_dir, say)
     return _outcome(runbook, run_dir, journal, stated, time.monotonic() - started)
+
+
+def checked_parameters(runbook: Runbook, inventory: Inventory, parameters: Mapping[str, Any], scrubber: Scrubber) -> dict[str, object]:
+    """A value for each of the runbook's parameters, the inventory's defaults filled in. BadInput where one is wrong; touches nothing."""
+    given = check_parameters(runbook.parameters, {**parameters, "inventory": str(inventory.path)})
+    checked = check_parameters(runbook.parameters, with_defaults(inventory, runbook.name, given))
+    check_values(inventory, runbook.name, checked)
+    require_no_secrets(checked, scrubber)
+    return checked
 
 
 def _execute(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path, journal: Journal, say: Say, cell_timeout_s: int) -> Returned:

@@ -26,7 +26,10 @@ Execute = Callable[..., Outcome]
 @pytest.fixture
 def inventory(tmp_path: Path) -> Inventory:
     path = tmp_path / "inventory.yaml"
-    path.write_text("version: 1\nhosts: {build1: {address: 127.0.0.1, roles: [build]}}\n")
+    path.write_text(
+        "version: 1\nhosts: {build1: {address: 127.0.0.1, roles: [build, app]}}\n"
+        "applications: {hotel: {packages: [acme/rooms], instances: [{host: build1, port: 9090}]}}\n"
+    )
     return read_inventory(path)
 
 
@@ -123,7 +126,9 @@ def test_a_parameter_reaches_every_runbook_that_declares_it_and_no_other(
 def test_what_nobody_gives_the_inventory_may_have_for_the_pipeline(
     three: Pipeline, inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lab = inventory.model_copy(update={"defaults": {"three": {"application": "rooms"}, "*": {"application": "hotel"}}})
+    applications = dict.fromkeys(("hotel", "inn", "rooms"), inventory.applications["hotel"])
+    defaults = {"three": {"application": "rooms"}, "*": {"application": "hotel"}}
+    lab = inventory.model_copy(update={"applications": applications, "defaults": defaults})
     for given, application in (({}, "rooms"), ({"application": ""}, "rooms"), ({"application": "inn"}, "inn")):
         _, calls = play(three, lab, tmp_path, monkeypatch, parameters=given)
         assert [parameters.get("application") for _, parameters in calls] == [None, application, application]
@@ -157,14 +162,76 @@ def test_a_resumed_pipeline_deploys_what_the_earlier_run_built(
     assert [(name, given["release"]) for name, given in calls] == [("hot_deploy", BUILT)]
 
 
-@pytest.mark.parametrize(("verdict", "status"), [("failed", 1), ("inconclusive", 3), ("failed", 2)])
+@pytest.mark.parametrize(
+    ("verdict", "its", "status"),
+    [("failed", 1, 1), ("inconclusive", 3, 3), ("failed", 2, 1)],  # 2 would say that nothing was touched, and provision changed something
+)
 def test_it_stops_at_the_first_that_does_not_succeed(
-    verdict: str, status: int, three: Pipeline, inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    verdict: str, its: int, status: int, three: Pipeline, inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done, calls = play(three, inventory, tmp_path, monkeypatch, {"build": (verdict, status)})
+    done, calls = play(three, inventory, tmp_path, monkeypatch, {"build": (verdict, its)})
     assert [name for name, _ in calls] == ["provision", "build"]
     assert (done.verdict, done.why, done.exit_status) == ("inconclusive" if status == 3 else "failed", "build: because", status)
     assert done.changes == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "own", "said"),
+    [
+        ({"application": "hotle"}, "", "Did you mean 'hotel'"),
+        ({"release": "; x"}, "", "parameter release '; x' is not allowed"),
+        ({"serial": 0}, "", "parameter serial: 0"),
+        ({}, "{application: hotle}", "Did you mean 'hotel'"),
+        ({}, "{serial: two}", "must be a whole number"),
+        ({}, "{serail: 2}", "Did you mean 'serial'"),
+    ],
+)
+def test_a_value_that_a_later_runbook_would_refuse_is_refused_before_anything_runs(
+    given: dict[str, Any], own: str, said: str, inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "two.yaml"
+    path.write_text(f"version: 1\nname: two\nrunbooks: [{{runbook: provision}}, {{runbook: hot_deploy, parameters: {own or '{}'}}}]\n")
+    with pytest.raises(BadInput) as refused:
+        play(read_pipeline(path), inventory, tmp_path, monkeypatch, parameters=given)
+    assert said in str(refused.value)
+    assert not (tmp_path / "records").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"version": "latest", "packages": ["git+https://host/rooms.git@main"]}, "is no version of Ballerina"),
+        ({"version": "2201.13.1"}, "packages is empty"),
+        ({"version": "2201.13.1", "packages": ["nowhere/rooms"]}, "nowhere/rooms is not a directory"),
+        ({"version": "2201.13.1", "packages": ["git+https://host/rooms.git@main"], "repository": "here"}, "'here' is not known"),
+    ],
+)
+def test_what_install_and_pack_push_would_refuse_is_refused_before_provision(
+    given: dict[str, Any], said: str, inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    centralized = read_pipeline(find_pipelines(Path("/nonexistent"))["centralized"])
+    with pytest.raises(BadInput) as refused:
+        play(centralized, inventory, tmp_path, monkeypatch, parameters=given)
+    assert said in str(refused.value)
+    assert not (tmp_path / "records").exists()
+
+
+@pytest.mark.parametrize(("mode", "status"), [("apply", 1), ("plan", 2)])
+def test_a_runbook_that_cannot_even_begin_ends_the_pipelines_record_too(
+    mode: str, status: int, three: Pipeline, inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = executing(tmp_path, {}, [])
+
+    def execute(name: str, *args: Any, **options: Any) -> Outcome:
+        if name == "build":
+            raise BadInput("the runbook is gone", advice="Restore it.")
+        return usual(name, *args, **options)
+
+    monkeypatch.setattr(pipelines, "execute", execute)
+    done = run_pipeline(three, inventory, {"mode": mode})
+    assert (done.verdict, done.why, done.exit_status) == ("failed", "the runbook is gone\n  Restore it.", status)
+    assert [e["verdict"] for e in Journal(done.record / "journal.jsonl").events() if e["event"] == "run_closed"] == ["failed"]
+    assert (done.record / "statement.json").exists()
 
 
 def test_a_request_to_stop_ends_it_even_where_the_runbook_in_hand_succeeded(

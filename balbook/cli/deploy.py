@@ -185,6 +185,8 @@ def _report(args: argparse.Namespace, done: Outcome | PipelineOutcome, outcomes:
             _print(outcome)
         if isinstance(done, PipelineOutcome):
             print(f"{name}: {done.verdict} in {done.seconds:.1f} s (run {done.run_id})\nrecord: {done.record}")
+            if done.why and not any(outcome.exit_status for outcome in outcomes):
+                print(f"  {done.why}")
     if not is_drift_failure or done.verdict != "planned":
         return done.exit_status
     if unmet := sum(_unmet(outcome) for outcome in outcomes):

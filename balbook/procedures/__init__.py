@@ -96,6 +96,14 @@ def check_names(inventory: Inventory, parameters: Mapping[str, Any]) -> None:
         raise ParameterError(f"parameter serial: {parameters['serial']} is below 1", advice="Instances that change at the same time.")
 
 
+def check_values(inventory: Inventory, runbook: str, parameters: Mapping[str, Any]) -> None:
+    """`check_names`, and what the runbook's own procedure refuses by its values alone (its function `check`). Touches nothing."""
+    check_names(inventory, parameters)
+    module = import_module(f"balbook.procedures.{runbook}") if runbook in NAMES else None
+    if check := getattr(module, "check", None):
+        check(inventory, parameters)
+
+
 def _require_known(parameter: str, name: str, known: Mapping[str, object], inventory: Inventory) -> None:
     if name not in known:
         found = f"{name!r} is not in {inventory.path}" if name else "is not given"

@@ -7,9 +7,10 @@ versioned packages of the operating system own the same paths). It brings no Jav
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from balbook import transport as transports
 from balbook.command import script
@@ -18,6 +19,7 @@ from balbook.commands import system as system_commands
 from balbook.errors import BadInput, Failed
 from balbook.facts.ballerina import java_needed, parse_sha256, parse_version
 from balbook.facts.system import System, system
+from balbook.inventory import Inventory
 from balbook.plan import Action, Plan, Run, Step, Upload
 from balbook.procedures import Check
 from balbook.procedures.preconditions import Row, row
@@ -41,16 +43,21 @@ class Origin:
     sha256: str
 
 
+def check(inventory: Inventory, parameters: Mapping[str, Any]) -> None:
+    """BadInput where `version` is none."""
+    _version(parameters)
+
+
 def preflight(site: Site) -> Table:
     """What the build hosts have."""
-    _version(site)
+    _version(site.parameters)
     rows = [(host, version or "-", "yes" if is_lab else "no") for host, (version, is_lab) in _versions(site).items()]
     return Table(("host", "Ballerina", "stand-in"), rows, title="Build hosts")
 
 
 def plan(site: Site) -> Plan:
     """The distribution and the tool on build hosts, a Java runtime on app hosts."""
-    version = _version(site)
+    version = _version(site.parameters)
     needed = _java_needed(site, version)
     builders, apps = _with_role(site, "build"), _with_role(site, "app")
     systems = site.ask_all([*builders, *apps], lambda host: system(site.host(host).root)).require()
@@ -83,8 +90,8 @@ def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Table]:
     return [preflight(site)]
 
 
-def _version(site: Site) -> str:
-    version = str(site.parameters.get("version", ""))
+def _version(parameters: Mapping[str, Any]) -> str:
+    version = str(parameters.get("version", ""))
     if not re.match(VERSION, version):
         raise BadInput(f"parameter version: {version!r} is no version of Ballerina", advice="Such as 2201.13.1.")
     return version

@@ -8,21 +8,27 @@ are the same; where they differ, the version must rise.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from balbook.commands import ballerina
 from balbook.errors import BalbookError
+from balbook.inventory import Inventory
 from balbook.journal import Journal
 from balbook.plan import Fetch, Plan, Run, Step, Upload
 from balbook.procedures import Check
 from balbook.procedures.bal_outputs import bal_outputs
-from balbook.procedures.packages import Packed, build_host, look, record_of, repository
+from balbook.procedures.packages import Packed, build_host, look, named, record_of, repository
 from balbook.procedures.preconditions import Row, row
 from balbook.procedures.site import Site
 from balbook.secrets import resolve
 from balbook.table import Shown, Table
+
+
+def check(inventory: Inventory, parameters: Mapping[str, Any]) -> None:
+    """BadInput where `packages` or `repository` cannot be."""
+    named(inventory, parameters)
 
 
 def preflight(site: Site) -> Table:

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from balbook import sources
 from balbook import transport as transports
@@ -17,6 +18,7 @@ from balbook.command import require_word
 from balbook.commands import ballerina
 from balbook.errors import BadInput
 from balbook.facts.ballerina import PackageId, parse_package
+from balbook.inventory import Inventory
 from balbook.inventory.secret_references import secret_references
 from balbook.procedures.site import Site
 from balbook.secrets import without_secrets
@@ -50,11 +52,7 @@ class Packages:
 
 def look(site: Site) -> Packages:
     """All packages that the parameters name; BadInput, before any connection, where one is none."""
-    wanted = list(dict.fromkeys(site.parameters.get("packages", [])))
-    if not wanted:
-        raise BadInput("parameter packages is empty", advice="Directories, or git+URL@ref, separated by commas.")
-    repository(site)
-    new = {source: directory for source in wanted if (directory := _new_directory(site, source))}
+    wanted, new = named(site.inventory, site.parameters)
     there = [source for source in wanted if source not in new]
     found = fan_out(there, lambda source: read_package(site, source)).require()
     names = [package.full_name for package, _ in found.values()]
@@ -62,6 +60,15 @@ def look(site: Site) -> Packages:
         raise BadInput(f"parameter packages: {twice[0]} is named twice", advice="One source for each package.")
     published = fan_out(there, lambda source: _published(site, *found[source])).require()
     return Packages(tuple(Packed(*found[source], published[source]) for source in there), tuple(new.values()))
+
+
+def named(inventory: Inventory, parameters: Mapping[str, Any]) -> tuple[list[str], dict[str, Path]]:
+    """The sources that the parameters name, and of them those that `bal new` is to make. BadInput where one cannot be a package."""
+    wanted = list(dict.fromkeys(parameters.get("packages", [])))
+    if not wanted:
+        raise BadInput("parameter packages is empty", advice="Directories, or git+URL@ref, separated by commas.")
+    _repository(parameters)
+    return wanted, {source: directory for source in wanted if (directory := _new_directory(inventory, source))}
 
 
 def build_host(site: Site) -> str:
@@ -79,7 +86,11 @@ def central_url(site: Site) -> str:
 
 def repository(site: Site) -> str:
     """Where packages are pushed to: `central` or `local`."""
-    name = str(site.parameters.get("repository", "central"))
+    return _repository(site.parameters)
+
+
+def _repository(parameters: Mapping[str, Any]) -> str:
+    name = str(parameters.get("repository", "central"))
     if name not in REPOSITORIES:
         raise BadInput(f"parameter repository: {name!r} is not known", advice="central or local.")
     return name
@@ -101,11 +112,11 @@ def is_of(archive: bytes, package: PackageId, files: Mapping[str, bytes]) -> boo
     return _code(entries) == _as_in_archive(package, files)
 
 
-def _new_directory(site: Site, source: str) -> Path | None:
+def _new_directory(inventory: Inventory, source: str) -> Path | None:
     """The directory that `bal new` is to make; None for what is there, or is git's."""
     if sources.is_git(source):
         return None
-    directory = site.inventory.resolve(source)
+    directory = inventory.resolve(source)
     if directory.exists():
         return None
     if not directory.parent.is_dir() or not re.search(r"[A-Za-z]", directory.name):

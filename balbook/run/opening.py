@@ -68,7 +68,7 @@ def checked_request(name: str, parameters: Mapping[str, Any]) -> Request:
         None, parameter=str(checked["inventory"]), environ=os.environ, cwd=Path.cwd(), lab_inventory=running_inventory(os.environ)
     )
     checked = check_parameters(runbook.parameters, procedures.with_defaults(inventory, name, checked))
-    procedures.check_names(inventory, checked)
+    procedures.check_values(inventory, name, checked)
     scrubber = known_secrets(inventory, os.environ)
     guard(running_shell(), scrubber)
     require_no_secrets(checked, scrubber)
