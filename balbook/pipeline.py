@@ -27,7 +27,7 @@ import yaml
 
 from balbook.command import require_word
 from balbook.engine.process import is_stop_requested
-from balbook.errors import BadInput, BalbookError, ParameterError, nearest
+from balbook.errors import BadInput, BalbookError, ParameterError, Refused, nearest
 from balbook.inventory import Inventory
 from balbook.journal import Journal, utc_now
 from balbook.parameters import Parameter
@@ -38,9 +38,11 @@ from balbook.runbook import find_runbooks, read_runbook, runbook_path
 from balbook.runner import Outcome, checked_parameters, execute
 from balbook.scrubbing import known_secrets
 from balbook.sealing import seal_run
+from balbook.statement import file_sha256
 
 VERSION = 1
 FOLDER = "pipelines"
+ANEW = "Run the pipeline anew (balbook apply): what was done is found done."
 Say = Callable[[str], None]
 
 
@@ -54,11 +56,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Runbooks in order."""
+    """Runbooks in order; `sha256` (hex) is of its file."""
 
     name: str
     path: Path
     entries: tuple[Entry, ...]
+    sha256: str = ""
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -104,7 +107,24 @@ def read_pipeline(path: Path) -> Pipeline:
         raise BadInput(f"{path}: is no pipeline", advice="It has `version: 1`, `name` and a list `runbooks`, and nothing else.")
     if data.get("version") != VERSION:
         raise BadInput(f"{path}: version {data.get('version')!r} is not known", advice=f"This balbook knows version {VERSION}.")
-    return Pipeline(require_word(str(data.get("name")), f"{path}: name"), path, tuple(_entry(path, item) for item in data["runbooks"]))
+    entries = tuple(_entry(path, item) for item in data["runbooks"])
+    return Pipeline(require_word(str(data.get("name")), f"{path}: name"), path.resolve(), entries, file_sha256(path))
+
+
+def pipeline_of(run_dir: Path) -> Pipeline:
+    """The pipeline of a run that is to be resumed, from the file that it was read from. BadInput where there is nothing to go on with."""
+    journal = Journal(run_dir / "journal.jsonl")
+    ended = journal.last("run_closed") or {}
+    if ended.get("verdict") in ("succeeded", "planned"):
+        raise BadInput(f"run {run_id_of(run_dir)} has ended: {ended['verdict']}", advice="There is nothing to go on with.")
+    about = (journal.last("run_opened") or {}).get("pipeline")
+    if not isinstance(about, dict):
+        raise BadInput(f"run {run_id_of(run_dir)} does not say which file its pipeline was read from", advice=ANEW)
+    path = Path(about["path"])
+    if not path.is_file() or file_sha256(path) != about["sha256"]:
+        what = "has been changed since" if path.is_file() else "is not there any more"
+        raise Refused(f"{path}, the pipeline of run {run_id_of(run_dir)}, {what}", advice=f"Restore it, then resume. Or: {ANEW}")
+    return read_pipeline(path)
 
 
 def run_pipeline(
@@ -121,25 +141,26 @@ def run_pipeline(
         checked_parameters(read_runbook(runbook_path(entry.runbook)), inventory, _for(entry, parameters), scrubber)
     record = make_run_dir(inventory, pipeline.name, new_run_id(), utc_now())
     journal = Journal(record / "journal.jsonl", clean=scrubber.data)
-    journal.append("run_opened", run_id=run_id_of(record), pipeline=True, **opening(inventory, pipeline.name, "", parameters))
-    done = _succeeded(Journal(resumed / "journal.jsonl")) if resumed else set()
+    about = {"path": str(pipeline.path), "sha256": pipeline.sha256}
+    journal.append("run_opened", run_id=run_id_of(record), pipeline=about, **opening(inventory, pipeline.name, "", parameters))
+    done = _standing(Journal(resumed / "journal.jsonl")) if resumed else {}
     if resumed:
-        journal.append("resumed", run=run_id_of(resumed), succeeded=sorted(done))
+        journal.append("resumed", run=run_id_of(resumed), succeeded=list(done.values()))
     outcomes: list[Outcome] = []
     error: BalbookError | None = None
     for number, entry in enumerate(pipeline.entries, 1):
-        if entry.runbook in done:
+        if number in done:
             say(f"[{number}/{len(pipeline.entries)}] {entry.runbook}: succeeded before")
             continue
         say(f"[{number}/{len(pipeline.entries)}] {entry.runbook}")
-        journal.append("runbook_started", runbook=entry.runbook)
+        journal.append("runbook_started", entry=number, runbook=entry.runbook)
         try:
-            outcome = execute(entry.runbook, inventory, _for(entry, {**parameters, **_built(journal, resumed, parameters)}), say=say)
+            outcome = execute(entry.runbook, inventory, _for(entry, {**parameters, **_built(journal, parameters)}), say=say)
         except BalbookError as exc:  # its runbook could not even begin; the pipeline's own record ends all the same
             error = exc
             journal.append("error", kind=type(exc).__name__, message=exc.message, advice=exc.advice, exit_status=exc.exit_status)
             break
-        journal.append("runbook_finished", run_id=outcome.run_id, record=str(outcome.record), **outcome.data())
+        journal.append("runbook_finished", entry=number, run_id=outcome.run_id, record=str(outcome.record), **outcome.data())
         say(f"[{number}/{len(pipeline.entries)}] {entry.runbook}: {outcome.verdict} in {outcome.seconds:.1f} s, {outcome.changes} changes")
         outcomes.append(outcome)
         if outcome.exit_status or is_stop_requested(outcome.record) or is_stop_requested(record):
@@ -183,22 +204,22 @@ def _for(entry: Entry, parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {**{k: v for k, v in parameters.items() if k in declared}, **entry.parameters}
 
 
-def _built(journal: Journal, resumed: Path | None, parameters: Mapping[str, Any]) -> dict[str, str]:
+def _built(journal: Journal, parameters: Mapping[str, Any]) -> dict[str, str]:
     """The release that this pipeline's `build` came to; nothing where the caller names one, or nothing was to be applied."""
     if not is_latest_wanted(parameters):
         return {}
-    journals = [journal, *([Journal(resumed / "journal.jsonl")] if resumed else [])]
-    finished = [e for j in journals for e in j.events() if e["event"] == "runbook_finished" and e["runbook"] == "build"]
-    if not finished or finished[-1]["verdict"] != "succeeded":
+    built = [about for _, about in sorted(_standing(journal).items()) if about["runbook"] == "build"]
+    if not built:
         return {}
-    return {"release": built_version(Path(finished[-1]["record"]))}
+    return {"release": built_version(Path(built[-1]["record"]))}
 
 
-def _succeeded(journal: Journal) -> set[str]:
-    """Runbooks that succeeded in that run, or in one that it resumed itself."""
+def _standing(journal: Journal) -> dict[int, dict[str, Any]]:
+    """`entry`, `runbook` and `record` of what succeeded in that run, or in one that it resumed itself, by the entry's number."""
     events = journal.events()
-    earlier = {name for e in events if e["event"] == "resumed" for name in e["succeeded"]}
-    return earlier | {str(e["runbook"]) for e in events if e["event"] == "runbook_finished" and e["verdict"] == "succeeded"}
+    succeeded = [about for e in events if e["event"] == "resumed" for about in e["succeeded"]]
+    succeeded += [e for e in events if e["event"] == "runbook_finished" and e["verdict"] == "succeeded"]
+    return {about["entry"]: {key: about[key] for key in ("entry", "runbook", "record")} for about in succeeded}
 
 
 def _verdict(outcomes: Sequence[Outcome], mode: str, is_whole: bool, error: BalbookError | None) -> tuple[str, str, int]:
@@ -211,5 +232,5 @@ def _verdict(outcomes: Sequence[Outcome], mode: str, is_whole: bool, error: Balb
         status = 1 if bad.exit_status == 2 and has_changed else bad.exit_status
         return ("inconclusive" if status == 3 else "failed"), f"{bad.runbook}: {bad.why}", status
     if not is_whole:
-        return "failed", f"stopped on request after {outcomes[-1].runbook}", 1
+        return "failed", f"stopped on request {f'after {outcomes[-1].runbook}' if outcomes else 'before anything was run'}", 1
     return ("succeeded" if mode == "apply" else "planned"), "", 0

@@ -234,6 +234,28 @@ def test_a_runbook_that_cannot_even_begin_ends_the_pipelines_record_too(
     assert (done.record / "statement.json").exists()
 
 
+def test_a_runbook_that_is_twice_in_it_is_resumed_by_its_place(
+    inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text("version: 1\nname: twice\nrunbooks: [{runbook: verify}, {runbook: build}, {runbook: hot_deploy}, {runbook: verify}]\n")
+    twice = read_pipeline(path)
+    first, _ = play(twice, inventory, tmp_path, monkeypatch, {"hot_deploy": ("failed", 1)})
+    done, calls = play(twice, inventory, tmp_path, monkeypatch, resumed=first.record)
+    assert [name for name, _ in calls] == ["hot_deploy", "verify"]
+    assert (done.verdict, done.exit_status) == ("succeeded", 0)
+
+
+def test_resumed_again_it_deploys_what_the_first_run_built(
+    three: Pipeline, inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run: Path | None = None
+    for _ in range(3):
+        done, calls = play(three, inventory, tmp_path, monkeypatch, {"hot_deploy": ("failed", 1)}, resumed=run)
+        run = done.record
+        assert calls[-1] == ("hot_deploy", {"mode": "apply", "release": BUILT, "serial": 2})
+
+
 def test_a_request_to_stop_ends_it_even_where_the_runbook_in_hand_succeeded(
     three: Pipeline, inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

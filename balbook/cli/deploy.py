@@ -76,7 +76,7 @@ def apply(args: argparse.Namespace) -> int:
 def resume(args: argparse.Namespace) -> int:
     """Goes on with a run whose process died: its own plan, the steps that are left."""
     from balbook.direct import resume as go_on
-    from balbook.pipeline import run_pipeline
+    from balbook.pipeline import pipeline_of, run_pipeline
     from balbook.run.folder import find_run
 
     inventory = options.inventory_of(args)
@@ -84,9 +84,7 @@ def resume(args: argparse.Namespace) -> int:
     run_dir = find_run(inventory, args.run_id)
     opened = Journal(run_dir / "journal.jsonl").last("run_opened") or {}
     if opened.get("pipeline"):
-        pipeline = _pipeline(str(opened["runbook"]))
-        assert pipeline
-        done = run_pipeline(pipeline, inventory, opened["parameters"], resumed=run_dir, say=options.say)
+        done = run_pipeline(pipeline_of(run_dir), inventory, opened["parameters"], resumed=run_dir, say=options.say)
         return _report(args, done, done.outcomes, is_drift_failure=False)
     stated = go_on(run_dir, options.say)
     if args.json:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from balbook import once, runner
+from balbook import once, pipeline, runner
 from balbook.cli import main
 from balbook.journal import Journal
 from balbook.runner import Outcome
@@ -72,6 +72,62 @@ def test_words_that_do_not_go_together_are_refused(
     assert main(argv) == 2
     assert message in capsys.readouterr().err
     assert not (inventory.parent / "records").exists()
+
+
+@pytest.fixture
+def failed(inventory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[str, list[str]]:
+    """A pipeline of the user's own whose second runbook failed: its run's id, and the names of all that is executed."""
+    names: list[str] = []
+
+    def execute(name: str, inventory: object, parameters: dict[str, Any], **options: Any) -> Outcome:
+        names.append(name)
+        record = tmp / f"record-{len(names)}"
+        record.mkdir()
+        is_bad = len(names) == 2  # at the first time
+        return Outcome(name, f"{len(names):08x}", "failed" if is_bad else "succeeded", "", int(is_bad), 0.1, record, record / "n.ipynb")
+
+    tmp = inventory.parent
+    monkeypatch.setattr(pipeline, "execute", execute)
+    (tmp / "pipelines").mkdir()
+    (tmp / "pipelines" / "mine.yaml").write_text("version: 1\nname: checks\nrunbooks: [{runbook: provision}, {runbook: report}]\n")
+    assert main(["apply", "mine", "--json"]) == 1
+    return json.loads(capsys.readouterr().out)["run_id"], names
+
+
+def test_a_pipeline_is_resumed_from_its_own_file_whatever_it_calls_itself_and_wherever_one_is(
+    inventory: Path, failed: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id, names = failed
+    monkeypatch.chdir("/")
+    assert main(["resume", run_id, "-i", str(inventory)]) == 0
+    assert names[2:] == ["report"]
+
+
+@pytest.mark.parametrize(("change", "message"), [("edit", "has been changed since"), ("remove", "is not there any more")])
+def test_a_pipeline_that_is_another_one_now_is_not_resumed(
+    inventory: Path, failed: tuple[str, list[str]], change: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = inventory.parent / "pipelines" / "mine.yaml"
+    path.write_text(path.read_text() + "# one more\n") if change == "edit" else path.unlink()
+    assert main(["resume", failed[0]]) == 2
+    said = capsys.readouterr().err
+    assert f"mine.yaml, the pipeline of run {failed[0]}, {message}" in said
+    assert "Restore it, then resume" in said
+
+
+def test_a_pipeline_that_has_succeeded_and_one_that_names_no_file_are_not_resumed(
+    inventory: Path, failed: tuple[str, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["resume", failed[0], "--json"]) == 0
+    second = json.loads(capsys.readouterr().out)["run_id"]
+    assert main(["resume", second]) == 2
+    old = inventory.parent / "records" / "20260101T000000Z-checks-0123abcd"
+    old.mkdir()
+    Journal(old / "journal.jsonl").append("run_opened", run_id="0123abcd", pipeline=True, runbook="checks", parameters={})
+    assert main(["resume", "0123abcd"]) == 2
+    said = capsys.readouterr().err
+    assert f"run {second} has ended: succeeded" in said
+    assert "run 0123abcd does not say which file" in said
 
 
 def test_sealing_a_keys_runs_fails_where_a_runbook_did_not_run(inventory: Path, capsys: pytest.CaptureFixture[str]) -> None:
