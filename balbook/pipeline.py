@@ -15,10 +15,13 @@ after it unless the caller names one: after a return to earlier sources `latest`
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +29,7 @@ from typing import Any
 import yaml
 
 from balbook.command import require_word
-from balbook.engine.process import is_stop_requested
+from balbook.engine import process
 from balbook.errors import BadInput, BalbookError, ParameterError, Refused, nearest
 from balbook.inventory import Inventory
 from balbook.journal import Journal, utc_now
@@ -117,6 +120,8 @@ def pipeline_of(run_dir: Path) -> Pipeline:
     ended = journal.last("run_closed") or {}
     if ended.get("verdict") in ("succeeded", "planned"):
         raise BadInput(f"run {run_id_of(run_dir)} has ended: {ended['verdict']}", advice="There is nothing to go on with.")
+    if process.is_alive(run_dir):
+        raise BadInput(f"run {run_id_of(run_dir)} is running", advice=f"Watch it: balbook records show {run_id_of(run_dir)}")
     about = (journal.last("run_opened") or {}).get("pipeline")
     if not isinstance(about, dict):
         raise BadInput(f"run {run_id_of(run_dir)} does not say which file its pipeline was read from", advice=ANEW)
@@ -146,30 +151,115 @@ def run_pipeline(
     done = _standing(Journal(resumed / "journal.jsonl")) if resumed else {}
     if resumed:
         journal.append("resumed", run=run_id_of(resumed), succeeded=list(done.values()))
-    outcomes: list[Outcome] = []
+    going = _Going(pipeline, inventory, parameters, record, journal, frozenset(done), say)
+    with _heard(going):
+        going.to_its_end()
+        verdict, why, status = going.stated()
+        journal.append("run_closed", verdict=verdict, why=why)
+        seal_run(inventory, record, say)
+    return PipelineOutcome(
+        pipeline.name, run_id_of(record), verdict, why, status, time.monotonic() - started, record, tuple(going.outcomes)
+    )
+
+
+@dataclass
+class _Going:
+    """A pipeline that goes on. A request to stop is passed on to the runbook in hand, and no other is begun."""
+
+    pipeline: Pipeline
+    inventory: Inventory
+    parameters: Mapping[str, Any]
+    record: Path
+    journal: Journal
+    done: frozenset[int]
+    say: Say
+    outcomes: list[Outcome] = field(default_factory=list)
     error: BalbookError | None = None
-    for number, entry in enumerate(pipeline.entries, 1):
-        if number in done:
-            say(f"[{number}/{len(pipeline.entries)}] {entry.runbook}: succeeded before")
-            continue
-        say(f"[{number}/{len(pipeline.entries)}] {entry.runbook}")
-        journal.append("runbook_started", entry=number, runbook=entry.runbook)
+    in_hand: Path | None = None
+    is_stopped: bool = False
+
+    def to_its_end(self) -> None:
+        """Meanwhile this process is found by the pipeline's id."""
+        with process.present(self.record) if _is_main_thread() else contextlib.nullcontext():
+            for number, entry in enumerate(self.pipeline.entries, 1):
+                if number in self.done:
+                    self.say(f"{self._place(number)}: succeeded before")
+                elif self._is_over():
+                    break
+                else:
+                    self._run(number, entry)
+
+    def note_stop(self) -> None:
+        """Somebody asked the runbook in hand to stop."""
+        self.is_stopped = True
+
+    def ask_to_stop(self) -> None:
+        """No runbook is begun any more; one that is about to begin ends there."""
+        self.is_stopped = True
+        if self.in_hand:
+            with contextlib.suppress(BadInput):  # it is over
+                process.ask_to_stop(self.in_hand)
+
+    def stated(self) -> tuple[str, str, int]:
+        """The verdict, why, and the exit status: 2 says that nothing was touched, so it becomes 1 where a runbook has changed something."""
+        mode = str(self.parameters.get("mode", "plan"))
+        has_changed = mode == "apply" and any(o.changes for o in self.outcomes)
+        if self.error:
+            return "failed", str(self.error), 1 if has_changed else self.error.exit_status
+        bad = next((o for o in self.outcomes if o.exit_status), None)
+        if bad:
+            status = 1 if bad.exit_status == 2 and has_changed else bad.exit_status
+            return ("inconclusive" if status == 3 else "failed"), f"{bad.runbook}: {bad.why}", status
+        if len(self.outcomes) + len(self.done) < len(self.pipeline.entries):
+            after = f"after {self.outcomes[-1].runbook}" if self.outcomes else "before anything was run"
+            return "failed", f"stopped on request {after}", 1
+        return ("succeeded" if mode == "apply" else "planned"), "", 0
+
+    def _is_over(self) -> bool:
+        last = self.outcomes[-1] if self.outcomes else None
+        is_asked = self.is_stopped or process.is_stop_requested(self.record) or bool(last and process.is_stop_requested(last.record))
+        return is_asked or self.error is not None or bool(last and last.exit_status)
+
+    def _run(self, number: int, entry: Entry) -> None:
+        self.say(self._place(number))
+        self.journal.append("runbook_started", entry=number, runbook=entry.runbook)
+        given = _for(entry, {**self.parameters, **_built(self.journal, self.parameters)})
         try:
-            outcome = execute(entry.runbook, inventory, _for(entry, {**parameters, **_built(journal, parameters)}), say=say)
-        except BalbookError as exc:  # its runbook could not even begin; the pipeline's own record ends all the same
-            error = exc
-            journal.append("error", kind=type(exc).__name__, message=exc.message, advice=exc.advice, exit_status=exc.exit_status)
-            break
-        journal.append("runbook_finished", entry=number, run_id=outcome.run_id, record=str(outcome.record), **outcome.data())
-        say(f"[{number}/{len(pipeline.entries)}] {entry.runbook}: {outcome.verdict} in {outcome.seconds:.1f} s, {outcome.changes} changes")
-        outcomes.append(outcome)
-        if outcome.exit_status or is_stop_requested(outcome.record) or is_stop_requested(record):
-            break
-    is_whole = len(outcomes) + len(done) == len(pipeline.entries)
-    verdict, why, status = _verdict(outcomes, str(parameters.get("mode", "plan")), is_whole, error)
-    journal.append("run_closed", verdict=verdict, why=why)
-    seal_run(inventory, record, say)
-    return PipelineOutcome(pipeline.name, run_id_of(record), verdict, why, status, time.monotonic() - started, record, tuple(outcomes))
+            outcome = execute(entry.runbook, self.inventory, given, on_begun=self._take_in_hand, on_stop=self.note_stop, say=self.say)
+        except BalbookError as exc:  # it could not even begin; the pipeline's own record ends all the same
+            self.error = exc
+            self.journal.append("error", kind=type(exc).__name__, message=exc.message, advice=exc.advice, exit_status=exc.exit_status)
+            return
+        self.journal.append("runbook_finished", entry=number, run_id=outcome.run_id, record=str(outcome.record), **outcome.data())
+        self.say(f"{self._place(number)}: {outcome.verdict} in {outcome.seconds:.1f} s, {outcome.changes} changes")
+        self.outcomes.append(outcome)
+
+    def _take_in_hand(self, run_dir: Path) -> None:
+        self.in_hand = run_dir
+        if self.is_stopped:
+            self.ask_to_stop()
+
+    def _place(self, number: int) -> str:
+        return f"[{number}/{len(self.pipeline.entries)}] {self.pipeline.entries[number - 1].runbook}"
+
+
+@contextlib.contextmanager
+def _heard(going: _Going) -> Iterator[None]:
+    """SIGINT and SIGTERM end the pipeline in a safe state, also between its runbooks."""
+    if not _is_main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, lambda *_: going.ask_to_stop()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _is_main_thread() -> bool:
+    """Only there signals can be listened to; elsewhere nobody must send one."""
+    return threading.current_thread() is threading.main_thread()
 
 
 def is_latest_wanted(parameters: Mapping[str, Any]) -> bool:
@@ -220,17 +310,3 @@ def _standing(journal: Journal) -> dict[int, dict[str, Any]]:
     succeeded = [about for e in events if e["event"] == "resumed" for about in e["succeeded"]]
     succeeded += [e for e in events if e["event"] == "runbook_finished" and e["verdict"] == "succeeded"]
     return {about["entry"]: {key: about[key] for key in ("entry", "runbook", "record")} for about in succeeded}
-
-
-def _verdict(outcomes: Sequence[Outcome], mode: str, is_whole: bool, error: BalbookError | None) -> tuple[str, str, int]:
-    """The verdict, why, and the exit status: 2 says that nothing was touched, so it becomes 1 where a runbook has changed something."""
-    has_changed = mode == "apply" and any(o.changes for o in outcomes)
-    if error:
-        return "failed", str(error), 1 if has_changed else error.exit_status
-    bad = next((o for o in outcomes if o.exit_status), None)
-    if bad:
-        status = 1 if bad.exit_status == 2 and has_changed else bad.exit_status
-        return ("inconclusive" if status == 3 else "failed"), f"{bad.runbook}: {bad.why}", status
-    if not is_whole:
-        return "failed", f"stopped on request {f'after {outcomes[-1].runbook}' if outcomes else 'before anything was run'}", 1
-    return ("succeeded" if mode == "apply" else "planned"), "", 0

@@ -78,13 +78,14 @@ def execute(
     shown_in: str = "",
     key: str = "",
     on_begun: Callable[[Path], None] = lambda run_dir: None,
+    on_stop: Callable[[], None] = lambda: None,
     say: Say = lambda line: None,
     cell_timeout_s: int = CELL_TIMEOUT_S,
 ) -> Outcome:
     """Runs one runbook to its end and states the verdict. BadInput before anything is touched; else an Outcome, also of a failure.
 
     `expected_digest`: of the plan that was agreed on, and `shown_in` the run that showed it; another plan is refused. `key`: kept
-    in the journal. `on_begun` is told the run's folder before anything happens.
+    in the journal. `on_begun` is told the run's folder before anything happens, `on_stop` that a signal asked the run to stop.
     """
     runbook, scrubber = read_runbook(runbook_path(name)), known_secrets(inventory, os.environ)
     checked = checked_parameters(runbook, inventory, parameters, scrubber)
@@ -94,7 +95,7 @@ def execute(
     started = time.monotonic()
     about = {RUN_DIR: str(run_dir), NOTEBOOK: str(runbook.path.resolve()), EXPECTED_DIGEST: expected_digest, APPROVED_RUN: shown_in}
     with _environment({**about, KEY: key}):
-        returned = _execute(runbook, checked, run_dir, journal, say, cell_timeout_s)
+        returned = _execute(runbook, checked, run_dir, journal, say, cell_timeout_s, on_stop)
     journal.append("executor_returned", status=returned.status, message=returned.message)
     stated = _state(runbook, journal, returned)
     journal.append("run_closed", verdict=stated.verdict, why=stated.why)
@@ -111,13 +112,21 @@ def checked_parameters(runbook: Runbook, inventory: Inventory, parameters: Mappi
     return checked
 
 
-def _execute(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path, journal: Journal, say: Say, cell_timeout_s: int) -> Returned:
+def _execute(
+    runbook: Runbook,
+    parameters: Mapping[str, Any],
+    run_dir: Path,
+    journal: Journal,
+    say: Say,
+    cell_timeout_s: int,
+    on_stop: Callable[[], None],
+) -> Returned:
     """Papermill in a thread; meanwhile events are said, and signals are passed on to the run's process."""
     results: list[Returned] = []
     thread = threading.Thread(target=lambda: results.append(_papermill(runbook, parameters, run_dir, cell_timeout_s)), daemon=True)
     thread.start()
     position = 0
-    with _signals(run_dir, say):
+    with _signals(run_dir, say, on_stop):
         while True:
             # A kernel that dies leaves the run's process behind, which takes its unit back before it ends.
             is_over = not thread.is_alive() and process.find(run_dir) is None
@@ -259,7 +268,7 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _signals(run_dir: Path, say: Say) -> Iterator[None]:
+def _signals(run_dir: Path, say: Say, on_stop: Callable[[], None]) -> Iterator[None]:
     """SIGINT and SIGTERM ask the run to stop; where it has not begun to apply, the cell in hand is interrupted as well."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -267,6 +276,7 @@ def _signals(run_dir: Path, say: Say) -> Iterator[None]:
     from balbook.kernel import LocalKernel
 
     def on_signal(number: int, frame: object) -> None:
+        on_stop()
         with contextlib.suppress(BadInput):  # it is over already; its end is being written down
             is_applying = process.ask_to_stop(run_dir)
             if not is_applying:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,15 @@ from typing import Any
 import pytest
 
 from balbook import pipeline as pipelines
+from balbook.cli import main
+from balbook.engine import process
 from balbook.engine.process import STOP_FILE
 from balbook.errors import BadInput, ParameterError
 from balbook.inventory import Inventory, read_inventory
 from balbook.journal import Journal
 from balbook.pipeline import Pipeline, find_pipelines, read_pipeline, run_pipeline
 from balbook.resources import resource
+from balbook.run.folder import run_id_of
 from balbook.runner import Outcome
 
 THREE = "version: 1\nname: three\nrunbooks: [{runbook: provision}, {runbook: build}, {runbook: hot_deploy, parameters: {serial: 2}}]\n"
@@ -262,6 +267,88 @@ def test_a_request_to_stop_ends_it_even_where_the_runbook_in_hand_succeeded(
     done, calls = play(three, inventory, tmp_path, monkeypatch, stopped="provision")
     assert [name for name, _ in calls] == ["provision"]
     assert (done.verdict, done.why, done.exit_status) == ("failed", "stopped on request after provision", 1)
+
+
+def stopping(
+    three: Pipeline, inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: Callable[[Path], object]
+) -> Path:
+    """The record of a pipeline that is stopped from outside when its second runbook has just begun: that runbook is asked to stop too."""
+    usual = executing(tmp_path, {"build": ("failed", 1)}, [])
+    begun: list[str] = []
+
+    def execute(name: str, *args: Any, on_begun: Callable[[Path], None], **options: Any) -> Outcome:
+        begun.append(name)
+        in_hand = tmp_path / f"in-hand-{name}"
+        in_hand.mkdir()
+        on_begun(in_hand)
+        if name == "build":
+            stop(next((tmp_path / "records").glob("*-three-*")))
+            assert (in_hand / STOP_FILE).exists()
+        return usual(name, *args)
+
+    monkeypatch.setattr(pipelines, "execute", execute)
+    done = run_pipeline(three, inventory, {"mode": "apply"})
+    assert begun == ["provision", "build"]
+    return done.record
+
+
+def test_a_running_pipeline_is_found_shown_and_stopped_by_its_id(
+    three: Pipeline, inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["-i", str(inventory.path)]
+
+    def stop(record: Path) -> None:
+        assert process.find(record) == os.getpid()
+        assert main(["records", "list", "--json", *words]) == main(["records", "show", record.name, "--json", *words]) == 0
+        assert capsys.readouterr().out.count('"verdict": "running"') == 2
+        assert main(["resume", run_id_of(record), *words]) == 2
+        assert main(["stop", run_id_of(record), *words]) == 0
+        assert "finishes the step in hand" in capsys.readouterr().out
+
+    record = stopping(three, inventory, tmp_path, monkeypatch, stop)
+    assert process.find(record) is None
+    assert not process.is_alive(record)
+    assert (Journal(record / "journal.jsonl").last("stop_asked") or {})["by"] == "balbook stop"
+    assert main(["stop", run_id_of(record), *words]) == 2
+    assert main(["records", "verify", str(record), *words]) in (0, 3)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_between_runbooks_closes_and_seals_the_pipeline(
+    number: signal.Signals, three: Pipeline, inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.getsignal(number)
+    record = stopping(three, inventory, tmp_path, monkeypatch, lambda record: os.kill(os.getpid(), number))
+    assert (record / "statement.json").exists()
+    assert signal.getsignal(number) is before
+
+
+def test_a_signal_that_the_runbook_in_hand_has_survived_ends_the_pipeline_after_it(
+    three: Pipeline, inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = executing(tmp_path, {}, [])
+
+    def execute(name: str, *args: Any, on_stop: Callable[[], None], **options: Any) -> Outcome:
+        on_stop()
+        return usual(name, *args)
+
+    monkeypatch.setattr(pipelines, "execute", execute)
+    done = run_pipeline(three, inventory, {"mode": "apply"})
+    assert (done.why, done.exit_status) == ("stopped on request after provision", 1)
+
+
+def test_a_stop_before_the_first_runbook_begins_none(
+    three: Pipeline, inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    present = process.present
+
+    def asked(run_dir: Path) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return present(run_dir)
+
+    monkeypatch.setattr(process, "present", asked)
+    done, calls = play(three, inventory, tmp_path, monkeypatch)
+    assert (calls, done.why, done.exit_status) == ([], "stopped on request before anything was run", 1)
 
 
 def test_resumed_it_leaves_out_what_succeeded_also_in_the_run_before_the_last(

@@ -6,6 +6,7 @@ standard input (a pipe that closes when its controller dies) that nobody is watc
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -13,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from balbook.errors import BadInput, Refused
@@ -61,8 +62,20 @@ def follow(process: subprocess.Popen[bytes], journal: Journal, position: int, on
             process.send_signal(signal.SIGTERM)
 
 
-def take(run_dir: Path) -> None:
-    """Takes the run for this process, for as long as it lives; Refused where another process has it.
+@contextlib.contextmanager
+def present(run_dir: Path) -> Iterator[None]:
+    """Meanwhile this process is the run's: it is found, seen to be alive, and asked to stop by a signal."""
+    held = take(run_dir)
+    write_pid(run_dir)
+    try:
+        yield
+    finally:
+        (run_dir / PID_FILE).unlink(missing_ok=True)
+        os.close(held)
+
+
+def take(run_dir: Path) -> int:
+    """Takes the run for this process, for as long as it lives; the open file. Refused where another process has it.
 
     The lock is on a file that stays the same: by that other machines see it, where they share the records.
     """
@@ -71,7 +84,7 @@ def take(run_dir: Path) -> None:
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
+            return fd
         except BlockingIOError:
             if time.monotonic() > deadline:  # who only looks whether it is alive has it for an instant
                 os.close(fd)

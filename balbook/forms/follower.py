@@ -71,5 +71,6 @@ class Follower:
 
 
 def ongoing(records: Path) -> list[Path]:
-    """The folders of the runs on this machine whose process is alive, oldest first."""
-    return [p.parent for p in sorted(records.glob(f"*/{process.PID_FILE}")) if process.find(p.parent) is not None]
+    """The folders of the runs on this machine whose process is alive, oldest first; pipelines, which have no plan, left out."""
+    found = [p.parent for p in sorted(records.glob(f"*/{process.PID_FILE}")) if process.find(p.parent) is not None]
+    return [run_dir for run_dir in found if (run_dir / "plan.json").is_file()]

@@ -163,6 +163,24 @@ def test_stop_takes_the_instance_in_hand_back(hotel: Hotel, tmp_path: Path) -> N
     assert "no process of this run is running" in again.stderr
 
 
+def test_stop_of_a_pipeline_is_passed_on_to_the_runbook_in_hand_and_no_other_begins(hotel: Hotel, start: Start, tmp_path: Path) -> None:
+    version, before = next(iter(hotel.running().values())), hotel.records()
+    path = tmp_path / "two.yaml"
+    path.write_text("version: 1\nname: two\nrunbooks: [{runbook: hot_deploy}, {runbook: verify}]\n")
+    command = start("apply", str(path), "-p", "application=hotel", "-p", f"release={hotel.other()}")
+    until(lambda: any("-two-" in p.name for p in hotel.records() - before), 40, "the pipeline's record")
+    whole = next(p for p in hotel.records() - before if "-two-" in p.name)
+    record = in_the_middle(hotel, before | {whole})
+    shown = hotel.balbook("stop", whole.name.rpartition("-")[2])
+    assert shown.returncode == 0, shown.stderr
+    said, _ = command.communicate(timeout=60)
+    assert command.returncode == 1, said
+    require_safe(hotel, record, version, "asked by SIGTERM")
+    assert [e["runbook"] for e in events(whole) if e["event"] == "runbook_started"] == ["hot_deploy"]
+    assert last(whole, "run_closed")["why"].startswith("hot_deploy: ")
+    assert (whole / "statement.json").exists()
+
+
 def test_a_second_deployment_meanwhile_is_refused_and_told_who_holds_the_lock(hotel: Hotel) -> None:
     before = hotel.records()
     applying = Applying(hotel)
