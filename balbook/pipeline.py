@@ -26,12 +26,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from balbook.command import require_word
 from balbook.engine import process
 from balbook.errors import BadInput, BalbookError, ParameterError, Refused, nearest
 from balbook.inventory import Inventory
+from balbook.inventory.document import read_document
 from balbook.journal import Journal, utc_now
 from balbook.parameters import Parameter
 from balbook.resources import resource
@@ -102,15 +101,15 @@ def find_pipelines(cwd: Path) -> dict[str, Path]:
 
 def read_pipeline(path: Path) -> Pipeline:
     """The pipeline in this file; BadInput naming what is wrong with it."""
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as exc:
-        raise BadInput(f"{path}: cannot be read: {exc}", advice="A pipeline is YAML: version, name, runbooks.") from exc
+    document = read_document(path, BadInput, advice="A pipeline is YAML: version, name, runbooks.")
+    if document.problems:
+        raise BadInput(document.report(document.problems), advice="Mend these lines and try again.")
+    data = document.data
     if not isinstance(data, dict) or set(data) - {"version", "name", "runbooks"} or not isinstance(data.get("runbooks"), list):
         raise BadInput(f"{path}: is no pipeline", advice="It has `version: 1`, `name` and a list `runbooks`, and nothing else.")
     if data.get("version") != VERSION:
         raise BadInput(f"{path}: version {data.get('version')!r} is not known", advice=f"This balbook knows version {VERSION}.")
-    entries = tuple(_entry(path, item) for item in data["runbooks"])
+    entries = tuple(_entry(f"{path}:{document.line_of(('runbooks', index))}", item) for index, item in enumerate(data["runbooks"]))
     return Pipeline(require_word(str(data.get("name")), f"{path}: name"), path.resolve(), entries, file_sha256(path))
 
 
@@ -273,12 +272,14 @@ def built_version(record: Path) -> str:
     return str(plan["subject"]["version"])
 
 
-def _entry(path: Path, item: object) -> Entry:
+def _entry(place: str, item: object) -> Entry:
     if not isinstance(item, dict) or "runbook" not in item or set(item) - {"runbook", "parameters"}:
-        raise BadInput(f"{path}: {item!r} is no entry", advice="An entry has `runbook` and perhaps `parameters`.")
+        raise BadInput(f"{place}: {item!r} is no entry", advice="An entry has `runbook` and perhaps `parameters`.")
+    if not isinstance(item.get("parameters") or {}, dict):
+        raise BadInput(f"{place}: parameters {item['parameters']!r} are no mapping", advice="Write `parameters: {application: hotel}`.")
     known = find_runbooks()
-    if item["runbook"] not in known:
-        raise BadInput(f"{path}: there is no runbook {item['runbook']!r}", advice=nearest(str(item["runbook"]), known))
+    if str(item["runbook"]) not in known:
+        raise BadInput(f"{place}: there is no runbook {item['runbook']!r}", advice=nearest(str(item["runbook"]), known))
     return Entry(str(item["runbook"]), dict(item.get("parameters") or {}))
 
 

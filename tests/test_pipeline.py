@@ -106,12 +106,17 @@ def test_a_users_own_stands_over_ours(tmp_path: Path) -> None:
         ("version: 1\nname: ../x\nrunbooks: []\n", "'../x' is not allowed"),
         ("version: 1\nname: x\nrunbooks: [{runbook: provison}]\n", "Did you mean 'provision'"),
         ("version: 1\nname: x\nrunbooks: [build]\n", "is no entry"),
-        ("version: [1\n", "cannot be read"),
+        ("version: 1\nname: x\nrunbooks:\n- {runbook: build}\n- {runbook: provison}\n", "p.yaml:5: there is no runbook 'provison'"),
+        ("version: 1\nname: x\nrunbooks: [{runbook: build, parameters: [hotel]}]\n", "p.yaml:3: parameters ['hotel'] are no mapping"),
+        ("version: 1\nname: x\nrunbooks: [{runbook: [build]}]\n", "there is no runbook ['build']"),
+        ("version: [1\n", "p.yaml:2: this is not YAML"),
+        ("version: 1\nname: x\nname: y\nrunbooks: []\n", "p.yaml:3: name: is written twice"),
+        ("version: 1\nname: h\xf4tel\nrunbooks: []\n", "p.yaml:2: this is not UTF-8 text"),
     ],
 )
 def test_what_is_no_pipeline_is_refused_in_words(text: str, said: str, tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
-    path.write_text(text)
+    path.write_bytes(text.encode("latin-1"))
     with pytest.raises(BadInput) as refused:
         read_pipeline(path)
     assert said in str(refused.value)
