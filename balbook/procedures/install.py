@@ -29,6 +29,8 @@ from balbook.table import Table
 from balbook.transport import fan_out
 
 ADDRESS = "https://dist.ballerina.io/downloads"
+RELEASES = "https://github.com/ballerina-platform/ballerina-distribution/releases/download"
+"""The release page, with the same files; Ballerina's sha256 files are there and nowhere else."""
 VERSION = r"\d{4}\.\d+\.\d+\Z"
 STAND_IN = "lab stand-in"
 LAB_JAVA = 17
@@ -129,14 +131,21 @@ def _origin(site: Site, version: str, builders: Sequence[str]) -> Origin:
         return Origin("", file, listed)
     if source and not re.fullmatch(r"https?://[A-Za-z0-9._~:/%+-]+", source):
         raise BadInput(f"parameter source: {source!r} is not an address", advice="https://HOST/PATH, or a file.")
-    base = (source or ADDRESS).rstrip("/")
-    url = base if base.endswith(".zip") else f"{base}/{version}/ballerina-{version}-swan-lake.zip"
-    result = transports.run(site.transport, builders[0], ballerina.fetch_text(f"{url}.sha256"))
+    url, listed = _addresses(source, version)
+    result = transports.run(site.transport, builders[0], ballerina.fetch_text(listed))
     if result.status != 0:
-        raise Failed(
-            f"{builders[0]}: {url}.sha256 cannot be fetched: {result.stderr.strip()}", advice="Give a mirror or a file as `source`."
-        )
-    return Origin(url, None, parse_sha256(result.stdout, f"{url}.sha256"))
+        raise Failed(f"{builders[0]}: {listed} cannot be fetched: {result.stderr.strip()}", advice="Give a mirror or a file as `source`.")
+    return Origin(url, None, parse_sha256(result.stdout, listed))
+
+
+def _addresses(source: str, version: str) -> tuple[str, str]:
+    """Of the zip and of its sha256 file: beside it at a mirror, on the release page where Ballerina's own address is meant."""
+    name = f"ballerina-{version}-swan-lake.zip"
+    if not source:
+        return f"{ADDRESS}/{version}/{name}", f"{RELEASES}/v{version}/{name}.sha256"
+    base = source.rstrip("/")
+    url = base if base.endswith(".zip") else f"{base}/{version}/{name}"
+    return url, f"{url}.sha256"
 
 
 def _distribution(site: Site, host: str, version: str, origin: Origin, is_there: bool) -> Iterator[Step]:
