@@ -8,12 +8,17 @@ from balbook.commands import host_script
 
 def describe_system(root: str) -> Command:
     """Prints CPUs, memory, disk, OS, clock, tools and listening ports; parsed by `facts.system`."""
-    return script("system", host_script("system"), root, is_privileged=True)
+    return script("system", host_script("java_version", "system"), root, is_privileged=True)
 
 
 def describe_versions(bal: str = "") -> Command:
     """Prints the versions of Java, the balancers and, where its path is given, `bal`; parsed by `facts.versions`."""
-    return script("versions", host_script("versions"), bal)
+    return script("versions", host_script("java_version", "versions"), bal)
+
+
+def has_java(major: int) -> Command:
+    """Exit 0 where a Java runtime of this major version, or later, is on the path."""
+    return script("has-java", host_script("java_version", "has_java"), major)
 
 
 def has_os_packages(names: list[str]) -> Command:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from balbook import transport as transports
-from balbook.command import script
 from balbook.commands import ballerina
 from balbook.commands import system as system_commands
 from balbook.errors import BadInput, Failed
@@ -193,15 +192,13 @@ def _java(site: Site, host: str, found: System, needed: int) -> tuple[list[Row],
     manages = site.host(host).supervisor == "systemd" and (site.host(host).become or found.is_root)
     if not manages:
         return [row(f"{host}: a Java runtime, {wanted} or later", has_java, f"Java {found.java}" if found.java else "no Java")], []
-    text = 'v=$(java -version 2>&1 | sed -n \'1s/^[^"]*"\\([0-9]*\\).*/\\1/p\'); [ "${v:-0}" -ge "$1" ]'
-
     package = f"openjdk-{wanted}-jre-headless"
     step = Step(
         id=f"java {host}",
         host=host,
         title=f"a Java runtime, {wanted}",
         group="java",
-        done=script("has-java", text, wanted),
+        done=system_commands.has_java(wanted),
         is_done=has_java,
         actions=(Run(system_commands.install_os_packages([package])),),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -24,6 +25,7 @@ from balbook.facts.certificates import parse_certificate
 from balbook.facts.footprint import parse_footprint
 from balbook.facts.releases import Installed, parse_installed
 from balbook.facts.system import parse_system
+from balbook.facts.versions import parse_versions
 from balbook.facts.watchdogs import watchdogs
 from balbook.testing import text_of
 
@@ -519,6 +521,24 @@ def test_this_machine_describes_itself(sh: Sh, tmp_path: Path) -> None:
     assert found.memory_mb > 0
     assert found.disk_mb > 0
     assert found.os
+
+
+JAVA = sorted((Path(__file__).parents[1] / "data" / "java").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", JAVA, ids=lambda path: path.stem)
+def test_javas_version_is_read_whatever_the_launcher_says_before_it(
+    sh: Sh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: Path
+) -> None:
+    told = json.loads(path.read_text(encoding="utf-8"))
+    (tmp_path / "said").write_text(told["output"])
+    (tmp_path / "java").write_text(f"#!/bin/sh\ncat {tmp_path}/said >&2\n")
+    (tmp_path / "java").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert (parse_system(sh(system.describe_system("/")).stdout).java or 0) == told["major"]
+    assert parse_versions(sh(system.describe_versions()).stdout).get("java", "") == told["version"]
+    assert sh(system.has_java(told["major"])).status == 0
+    assert sh(system.has_java(told["major"] + 1)).status == 1
 
 
 def test_a_certificates_end_is_read_by_openssl_itself(sh: Sh, tmp_path: Path) -> None:

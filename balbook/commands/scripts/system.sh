@@ -13,7 +13,7 @@ echo "user $(id -un)"
 for tool in java curl sha256sum nginx haproxy systemctl apt-get; do
   path=$(PATH="$PATH:/usr/sbin:/sbin" command -v "$tool" 2>/dev/null) && echo "tool.$tool $path"
 done
-java=$(java -version 2>&1 | sed -n '1s/.*"\(.*\)".*/\1/p') && [ -n "$java" ] && echo "java $java"
+java=$(java_version) && [ -n "$java" ] && echo "java $java"
 echo "nofile $(ulimit -Hn)"
 [ "$(cat /proc/1/comm 2>/dev/null)" = systemd ] && echo "init systemd"
 for file in /proc/net/tcp /proc/net/tcp6; do

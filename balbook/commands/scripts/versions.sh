@@ -1,7 +1,8 @@
 # versions BAL: the programs of this host that a record names, a line `NAME VERSION` each. BAL: path of `bal`, empty for none.
 set -u
 PATH="$PATH:/usr/sbin:/sbin"
-java -version 2>&1 | sed -n '1s/.*"\(.*\)".*/java \1/p'
+java=$(java_version)
+[ -n "$java" ] && echo "java $java"
 nginx -v 2>&1 | sed -n 's/^nginx version: */nginx /p'
 haproxy -v 2>/dev/null | sed -n '1s/^HA-\{0,1\}Proxy version \([^ ]*\).*/haproxy \1/p'
 if [ -n "$1" ] && [ -x "$1" ]; then
