@@ -5,6 +5,8 @@ from __future__ import annotations
 from balbook.command import Command, script
 from balbook.commands import host_script
 
+UNKNOWN = 3
+
 
 def describe_system(root: str) -> Command:
     """Prints CPUs, memory, disk, OS, clock, tools and listening ports; parsed by `facts.system`."""
@@ -19,6 +21,16 @@ def describe_versions(bal: str = "") -> Command:
 def has_java(major: int) -> Command:
     """Exit 0 where a Java runtime of this major version, or later, is on the path."""
     return script("has-java", host_script("java_version", "has_java"), major)
+
+
+def find_java(packages: list[str]) -> Command:
+    """Prints the first of these packages that the host's package manager offers; exit UNKNOWN where it has no package lists yet."""
+    return script("java-package", host_script("java_package"), "find", *packages, is_privileged=True, deadline_s=120)
+
+
+def install_java(packages: list[str]) -> Command:
+    """Fetches the package lists and installs the first of these packages that is offered."""
+    return script("java-package", host_script("java_package"), "install", *packages, is_privileged=True, deadline_s=900)
 
 
 def has_os_packages(names: list[str]) -> Command:

@@ -1,4 +1,4 @@
-"""Install Ballerina's distribution and its consolidate tool on build hosts; see that app hosts have a Java runtime.
+"""Install Ballerina's distribution and its consolidate tool on build hosts; see that they and app hosts have a Java runtime.
 
 The distribution is the zip, unpacked below the host's root: it needs no privilege, and versions stand side by side (two
 versioned packages of the operating system own the same paths). It brings no Java runtime.
@@ -21,7 +21,7 @@ from balbook.facts.system import System, system
 from balbook.inventory import Inventory
 from balbook.plan import Action, Plan, Run, Step, Upload
 from balbook.procedures import Check
-from balbook.procedures.preconditions import Row, row
+from balbook.procedures.preconditions import Row, manages_system, row
 from balbook.procedures.site import Site
 from balbook.store import sha256_of
 from balbook.table import Table
@@ -33,6 +33,8 @@ RELEASES = "https://github.com/ballerina-platform/ballerina-distribution/release
 VERSION = r"\d{4}\.\d+\.\d+\Z"
 STAND_IN = "lab stand-in"
 LAB_JAVA = 17
+LATER_JAVA = (17, 21, 25)
+"""Versions that are supported for long; what was made for an earlier one runs on them."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def preflight(site: Site) -> Table:
 
 
 def plan(site: Site) -> Plan:
-    """The distribution and the tool on build hosts, a Java runtime on app hosts."""
+    """A Java runtime on build and app hosts, the distribution and the tool on build hosts."""
     version = _version(site.parameters)
     needed = _java_needed(site, version)
     builders, apps = _with_role(site, "build"), _with_role(site, "app")
@@ -65,12 +67,13 @@ def plan(site: Site) -> Plan:
     installed = {host: found for host, (found, _) in _versions(site).items()}
     is_missing = any(installed[host] != version for host in builders)
     origin = _origin(site, version, builders) if is_missing else Origin("", None, "")
-    steps = [step for host in builders for step in _distribution(site, host, version, origin, installed[host] == version)]
-    rows: list[Row] = [row(f"{host}: a Java runtime, {needed} or later, for bal", (systems[host].java or 0) >= needed) for host in builders]
-    for host in apps:
+    rows: list[Row] = []
+    steps: list[Step] = []
+    for host in systems:
         java_rows, java_steps = _java(site, host, systems[host], needed)
         rows += java_rows
         steps += java_steps
+    steps += [step for host in builders for step in _distribution(site, host, version, origin, installed[host] == version)]
     return Plan("install", "", tuple(steps), subject={"version": version}, preconditions=tuple(rows))
 
 
@@ -177,22 +180,16 @@ def _distribution(site: Site, host: str, version: str, origin: Origin, is_there:
 
 
 def _java(site: Site, host: str, found: System, needed: int) -> tuple[list[Row], list[Step]]:
-    """Where a jar runs, Java must: installed where balbook manages the system, else asked for."""
-    wanted = max(
-        (
-            app.requires.java or needed
-            for app in site.inventory.applications.values()
-            if app.artifact == "jar" and _runs_on(app.instances, host)
-        ),
-        default=0,
-    )
+    """For `bal`, and where a jar runs, Java must be there: installed where balbook manages the system, else asked for."""
+    is_builder = "build" in site.host(host).roles
+    jars = [app for app in site.inventory.applications.values() if app.artifact == "jar" and _runs_on(app.instances, host)]
+    wanted = max([*([needed] if is_builder else []), *(app.requires.java or needed for app in jars)], default=0)
     if not wanted:
         return [], []
-    has_java = (found.java or 0) >= wanted
-    manages = site.host(host).supervisor == "systemd" and (site.host(host).become or found.is_root)
-    if not manages:
-        return [row(f"{host}: a Java runtime, {wanted} or later", has_java, f"Java {found.java}" if found.java else "no Java")], []
-    package = f"openjdk-{wanted}-jre-headless"
+    has_java, said = (found.java or 0) >= wanted, f"Java {found.java}" if found.java else "no Java"
+    if not manages_system(site.host(host), found):
+        return [row(f"{host}: a Java runtime, {wanted} or later{'' if jars else ', for bal'}", has_java, said)], []
+    packages = java_packages(wanted)
     step = Step(
         id=f"java {host}",
         host=host,
@@ -200,9 +197,27 @@ def _java(site: Site, host: str, found: System, needed: int) -> tuple[list[Row],
         group="java",
         done=system_commands.has_java(wanted),
         is_done=has_java,
-        actions=(Run(system_commands.install_os_packages([package])),),
+        actions=(Run(system_commands.install_java(packages)),),
+        verify=(Run(system_commands.has_java(wanted)),),
     )
-    return [], [step]
+    return ([] if has_java else [_offered(site, host, wanted, said, packages)]), [step]
+
+
+def java_packages(wanted: int) -> list[str]:
+    """What a runtime of this version, or else a later one, may be called, the best first: by Debian, by Fedora, by Adoptium."""
+    versions = [wanted, *(later for later in LATER_JAVA if later > wanted)]
+    return [name for v in versions for name in (f"openjdk-{v}-jre-headless", f"java-{v}-openjdk-headless", f"temurin-{v}-jre")]
+
+
+def _offered(site: Site, host: str, wanted: int, said: str, packages: list[str]) -> Row:
+    """Whether the host's package manager has such a package; where it has no lists yet, installing will tell."""
+    result = site.transport.execute(host, system_commands.find_java(packages))
+    if result.status == system_commands.UNKNOWN:
+        return row(f"{host}: a package of Java {wanted} or later", True, "its package lists are not fetched yet")
+    found = result.stdout.strip() or (
+        f"{said}, and none is offered: add a repository that has one (Adoptium's has temurin-{wanted}-jre), or install a runtime by hand"
+    )
+    return row(f"{host}: a package of Java {wanted} or later", result.status == 0, found)
 
 
 def _runs_on(instances: Sequence[object], host: str) -> bool:

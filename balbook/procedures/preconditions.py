@@ -32,6 +32,16 @@ def row(what: str, is_met: bool, found: object = "", otherwise: str = "unmet") -
     return {"what": what, "state": "met" if is_met else otherwise, "found": str(found)}
 
 
+def manages_system(host: Host, system: System) -> bool:
+    """Accounts and packages are the machine's own business where instances are merely processes of the login."""
+    return host.supervisor == "systemd" and has_privilege(host, system)
+
+
+def has_privilege(host: Host, system: System) -> bool:
+    """Whether balbook may change what is the system's."""
+    return bool(host.become) or system.is_root
+
+
 def deployment_preconditions(site: Site, seen: Seen, distribution: str = "", kind: str = "") -> list[Row]:
     """What a deployment needs of its hosts. `kind`: of the artifact, which may be older than the inventory; empty: the inventory's."""
     rows: list[Row] = []

@@ -17,12 +17,12 @@ from balbook.commands import system as system_commands
 from balbook.errors import BadInput, nearest
 from balbook.facts.balancer import configuration
 from balbook.facts.system import System, system
-from balbook.inventory.models import Application, Host
+from balbook.inventory.models import Application
 from balbook.plan import Plan, Run, Step
 from balbook.procedures import Check, supervision
 from balbook.procedures.balancing import file_diff
 from balbook.procedures.look import SILENT
-from balbook.procedures.preconditions import Row, certificate_preconditions, host_preconditions, row
+from balbook.procedures.preconditions import Row, certificate_preconditions, has_privilege, host_preconditions, manages_system, row
 from balbook.procedures.site import Site
 from balbook.table import Table
 from balbook.transport import fan_out
@@ -106,19 +106,10 @@ def _names_on(site: Site, host: str) -> list[str]:
     return [name for name, app in site.inventory.applications.items() if any(i.host == host for i in app.instances)]
 
 
-def _has_privilege(host: Host, found: System) -> bool:
-    return bool(host.become) or found.is_root
-
-
-def _manages_system(host: Host, found: System) -> bool:
-    """Accounts and packages are the machine's own business where instances are merely processes of the login."""
-    return host.supervisor == "systemd" and _has_privilege(host, found)
-
-
 def _steps(site: Site, name: str, found: System) -> Iterator[Step]:
     host = site.host(name)
     packages = sorted({p for app in _applications_on(site, name) for p in app.requires.os_packages})
-    if packages and _manages_system(host, found):
+    if packages and manages_system(host, found):
         yield Step(
             id=f"packages {name}",
             host=name,
@@ -127,7 +118,7 @@ def _steps(site: Site, name: str, found: System) -> Iterator[Step]:
             done=system_commands.has_os_packages(packages),
             actions=(Run(system_commands.install_os_packages(packages)),),
         )
-    for application in _names_on(site, name) if _manages_system(host, found) else []:
+    for application in _names_on(site, name) if manages_system(host, found) else []:
         account = site.inventory.applications[application].account or application
         yield Step(
             id=f"account {name} {account}",
@@ -140,9 +131,9 @@ def _steps(site: Site, name: str, found: System) -> Iterator[Step]:
     yield _directories(site, name)
     if "build" in host.roles and host.become:
         yield _root_of_login(site, name)
-    for application in _names_on(site, name) if _manages_system(host, found) else []:
+    for application in _names_on(site, name) if manages_system(host, found) else []:
         yield unit_step(site, name, application)
-    if _manages_system(host, found):
+    if manages_system(host, found):
         yield from _distribution_balancers(site, name, found)
         yield from _firewall(site, name)
     for balancer_name, balancer in site.inventory.balancers.items():
@@ -304,7 +295,7 @@ def _ports(site: Site, name: str, found: System) -> Iterator[Row]:
 
 def _left_out(site: Site, name: str, found: System) -> Iterator[Row]:
     host = site.host(name)
-    if host.supervisor == "process" or _has_privilege(host, found):
+    if host.supervisor == "process" or has_privilege(host, found):
         return
     for what in ("service accounts", "OS packages", "system limits"):
         yield {"what": f"{name}: {what}", "state": "left out", "found": "needs privilege: `become: sudo`"}

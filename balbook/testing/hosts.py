@@ -12,6 +12,7 @@ from balbook import balancing
 from balbook.command import Command, Result
 from balbook.commands.lease import HELD, NOT_OURS
 from balbook.commands.nginx import INVALID, NOT_RUNNING
+from balbook.facts.system import parse_system
 from balbook.inventory.models import Inventory
 from balbook.testing.transport import arguments_of, name_of, text_of
 
@@ -20,7 +21,10 @@ NOW = 1_700_000_000
 
 @dataclass
 class FakeHost:
-    """A host in memory. `processes`: the release that each instance directory runs; `in_force`: what its balancer serves."""
+    """A host in memory. `processes`: the release that each instance directory runs; `in_force`: what its balancer serves.
+
+    `offers`: packages of Java that its package manager has.
+    """
 
     files: dict[str, str] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
@@ -30,6 +34,7 @@ class FakeHost:
     leases: dict[str, tuple[str, str]] = field(default_factory=dict)
     accounts: set[str] = field(default_factory=set)
     packages: set[str] = field(default_factory=set)
+    offers: set[str] = field(default_factory=lambda: {"openjdk-17-jre-headless"})
     system: dict[str, str] = field(default_factory=dict)
     is_balancer_running: bool = False
 
@@ -208,13 +213,20 @@ def _system(fleet: World, host: FakeHost, name: str, command: Command) -> str:
     return "".join(f"{key} {value}\n" for key, value in {**usual, **host.system}.items())
 
 
-def _operating_system(fleet: World, host: FakeHost, name: str, command: Command) -> int:
+def _operating_system(fleet: World, host: FakeHost, name: str, command: Command) -> Result | int:
     words = arguments_of(command)
     match name_of(command):
         case "os-packages" if words[0] == "check":
             return _exit(set(words[1:]) <= host.packages)
         case "os-packages":
             host.packages.update(words[1:])
+        case "java-package":
+            offered = next((package for package in words[1:] if package in host.offers), "")
+            if offered and words[0] == "install":
+                host.system["java"] = "".join(c for c in offered if c.isdigit())
+            return Result(_exit(bool(offered)), offered)
+        case "has-java":
+            return _exit((parse_system(_system(fleet, host, name, command)).java or 0) >= int(words[0]))
         case "make-account":
             host.accounts.add(words[0])
         case "systemd-has-unit":
@@ -253,7 +265,8 @@ ACTS: Mapping[str, Act] = {
         ("process-start", "process-stop", "systemd-start", "systemd-stop", "runs", "logs", "systemd-logs", "executed-ids"), _process
     ),
     **dict.fromkeys(
-        ("os-packages", "make-account", "has-account", "systemd-has-unit", "systemd-is-enabled", "firewall"), _operating_system
+        ("os-packages", "java-package", "has-java", "make-account", "has-account", "systemd-has-unit", "systemd-is-enabled", "firewall"),
+        _operating_system,
     ),
     **dict.fromkeys(
         ("balbook-nginx-start", "balbook-nginx-is-running", "balbook-nginx-stop", "balbook-nginx-apply", "balbook-is-applied"), _nginx

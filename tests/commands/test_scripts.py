@@ -541,6 +541,70 @@ def test_javas_version_is_read_whatever_the_launcher_says_before_it(
     assert sh(system.has_java(told["major"] + 1)).status == 1
 
 
+APT_CACHE = """#!/bin/sh
+[ "$1" = policy ] || exit 1
+if [ $# -eq 1 ]; then cat lists 2>/dev/null; exit 0; fi
+case " $(cat offers) " in
+  *" $2 "*) printf '%s:\\n  Installed: (none)\\n  Candidate: 21.0.4\\n' "$2" ;;
+  *) printf '%s:\\n  Installed: (none)\\n  Candidate: (none)\\n' "$2" ;;
+esac
+"""
+APT_GET = '#!/bin/sh\n[ "$1" = update ] && echo \' 500 http://deb Packages\' > lists\necho "$@" >> done\n'
+DNF = """#!/bin/sh
+echo "$@" >> done
+while [ "${1#-}" != "$1" ]; do shift; done
+[ "$1" = list ] || exit 0
+[ "$2" = --available ] && exit $(cat lists)
+case " $(cat offers) " in *" $2 "*) exit 0 ;; *) exit 1 ;; esac
+"""
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is the only one on the path, with the shells and little more; what its programs did is in the file `done`."""
+    for name in ("sh", "cat", "grep", *SHELLS):
+        (tmp_path / name).symlink_to(shutil.which(name) or "")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "offers").write_text("openjdk-17-jre-headless java-21-openjdk-headless temurin-21-jre temurin-25-jre")
+    return tmp_path
+
+
+def place(folder: Path, **texts: str) -> None:
+    for name, text in texts.items():
+        path = folder / name.replace("_", "-")
+        path.write_text(text)
+        path.chmod(0o755)
+
+
+def test_apt_is_asked_which_java_it_offers_and_once_its_lists_are_there_it_is_told(sh: Sh, programs: Path) -> None:
+    place(programs, apt_cache=APT_CACHE, apt_get=APT_GET)
+    wanted = ["openjdk-21-jre-headless", "temurin-21-jre", "temurin-25-jre"]
+    assert sh(system.find_java(wanted)).status == system.UNKNOWN
+    assert not (programs / "done").exists()
+    assert sh(system.install_java(wanted)).status == 0
+    assert (programs / "done").read_text().splitlines() == ["update -q", "install -q -y --no-install-recommends temurin-21-jre"]
+    assert sh(system.find_java(wanted)).stdout == "temurin-21-jre\n"
+    assert sh(system.find_java(wanted[:1])).status == 1
+    refused = sh(system.install_java(wanted[:1]))
+    assert (refused.status, refused.stderr) == (1, "none of these packages is offered here: openjdk-21-jre-headless\n")
+
+
+def test_dnf_is_asked_which_java_it_offers_without_fetching_anything(sh: Sh, programs: Path) -> None:
+    place(programs, dnf=DNF, lists="1")
+    wanted = ["openjdk-21-jre-headless", "java-21-openjdk-headless"]
+    assert sh(system.find_java(wanted)).status == system.UNKNOWN
+    place(programs, lists="0")
+    assert sh(system.find_java(wanted)).stdout == "java-21-openjdk-headless\n"
+    assert all("-C" in line for line in (programs / "done").read_text().splitlines())
+    assert sh(system.install_java(wanted)).status == 0
+    assert (programs / "done").read_text().splitlines()[-1] == "install -q -y java-21-openjdk-headless"
+
+
+def test_without_a_package_manager_no_java_is_offered(sh: Sh, programs: Path) -> None:
+    assert sh(system.find_java(["temurin-21-jre"])).status == 1
+
+
 def test_a_certificates_end_is_read_by_openssl_itself(sh: Sh, tmp_path: Path) -> None:
     crt = tmp_path / "hotel.crt"
     argv = ["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=hotel", "-days", "20"]
