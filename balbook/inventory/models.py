@@ -60,6 +60,8 @@ class Host(Model):
     """Where balbook keeps applications, releases and locks on this host."""
     supervisor: Literal["systemd", "process"] = "systemd"
     """What keeps instances running; `process` needs no privilege."""
+    os_packages: list[Name] = []
+    """Packages of the operating system beside those of its applications: what builds and their tests need, say."""
 
 
 class Instance(Model):

@@ -24,6 +24,8 @@ LEAST_FREE_MB = 256
 """Of a host without applications, which say themselves what they need."""
 LEAST_DAYS = 14
 """That a certificate must be valid yet: time to get another one."""
+UNPACKING = {"unzip", "python3", "jar"}
+BY_HAND = "install it by hand: balbook does not manage this host's system"
 UNIT = "the systemd unit is as the inventory has it"
 
 
@@ -49,7 +51,7 @@ def deployment_preconditions(site: Site, seen: Seen, distribution: str = "", kin
     for host in site.application_hosts:
         system = seen.systems[host]
         rows.append(row(f"{host}: balbook may write below {site.host(host).root}", system.is_root_writable, otherwise=_provision()))
-        rows.append(row(f"{host}: curl is there", "curl" in system.tools, otherwise=_provision()))
+        rows.append(_curl(host, site.host(host), system))
         if host in units:
             rows.append(row(f"{host}: {UNIT}", units[host], otherwise=_provision()))
         if (kind or site.application.artifact) == "jar":
@@ -59,13 +61,28 @@ def deployment_preconditions(site: Site, seen: Seen, distribution: str = "", kin
     return rows
 
 
+def missing_tools(host: Host, system: System) -> list[str]:
+    """OS packages of what balbook's own commands need on the host: curl, and something that unpacks Ballerina's zip."""
+    lacks_unzip = "build" in host.roles and not UNPACKING & set(system.tools)
+    return [*([] if "curl" in system.tools else ["curl"]), *(["unzip"] if lacks_unzip else [])]
+
+
+def tools(name: str, host: Host, system: System) -> list[Row]:
+    """Whether they are there, or come by this plan, or have to be installed by hand."""
+    missing = missing_tools(host, system)
+    comes = manages_system(host, system)
+    wanted = {"curl": "curl is there", **({"unzip": "unzip or python3 is there"} if "build" in host.roles else {})}
+    said = "installed by this plan" if comes else BY_HAND
+    return [row(f"{name}: {what}", comes or tool not in missing, said if tool in missing else "") for tool, what in wanted.items()]
+
+
 def host_preconditions(name: str, host: Host, system: System, applications: Sequence[Application], clock_s: float) -> list[Row]:
     """What the runbook `provision` asks of a host: OS, clock, and what all its applications need together."""
     off_s = system.epoch - clock_s
     rows = [
         row(f"{name}: runs Linux", bool(system.cpus) and bool(system.os), system.os),
         row(f"{name}: clock within {MAX_CLOCK_OFF_S} s of this machine's", abs(off_s) <= MAX_CLOCK_OFF_S, f"{off_s:+.0f} s"),
-        row(f"{name}: curl is there", "curl" in system.tools),
+        *tools(name, host, system),
     ]
     if applications:
         cpus = max(app.requires.cpus for app in applications)
@@ -96,6 +113,12 @@ def certificate_preconditions(site: Site, host: str, clock_s: float) -> list[Row
             what = f"{host}: the certificate {balancer.tls.certificate} is valid for {LEAST_DAYS} days yet"
             rows.append(row(what, days is not None and days >= LEAST_DAYS, said))
     return rows
+
+
+def _curl(name: str, host: Host, system: System) -> Row:
+    is_there = "curl" in system.tools
+    comes = manages_system(host, system)
+    return row(f"{name}: curl is there", is_there, "" if is_there or comes else BY_HAND, otherwise=_provision() if comes else "unmet")
 
 
 def _java_of(site: Site, distribution: str) -> int:

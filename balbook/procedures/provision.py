@@ -22,7 +22,15 @@ from balbook.plan import Plan, Run, Step
 from balbook.procedures import Check, supervision
 from balbook.procedures.balancing import file_diff
 from balbook.procedures.look import SILENT
-from balbook.procedures.preconditions import Row, certificate_preconditions, has_privilege, host_preconditions, manages_system, row
+from balbook.procedures.preconditions import (
+    Row,
+    certificate_preconditions,
+    has_privilege,
+    host_preconditions,
+    manages_system,
+    missing_tools,
+    row,
+)
 from balbook.procedures.site import Site
 from balbook.table import Table
 from balbook.transport import fan_out
@@ -106,9 +114,14 @@ def _names_on(site: Site, host: str) -> list[str]:
     return [name for name, app in site.inventory.applications.items() if any(i.host == host for i in app.instances)]
 
 
+def _os_packages(site: Site, name: str) -> list[str]:
+    """What the inventory asks for on this host, for itself and for its applications."""
+    return sorted({*site.host(name).os_packages, *(p for app in _applications_on(site, name) for p in app.requires.os_packages)})
+
+
 def _steps(site: Site, name: str, found: System) -> Iterator[Step]:
     host = site.host(name)
-    packages = sorted({p for app in _applications_on(site, name) for p in app.requires.os_packages})
+    packages = sorted({*_os_packages(site, name), *missing_tools(host, found)})
     if packages and manages_system(host, found):
         yield Step(
             id=f"packages {name}",
@@ -295,6 +308,8 @@ def _ports(site: Site, name: str, found: System) -> Iterator[Row]:
 
 def _left_out(site: Site, name: str, found: System) -> Iterator[Row]:
     host = site.host(name)
+    if host.supervisor == "process" and (packages := _os_packages(site, name)):
+        yield {"what": f"{name}: OS packages: {', '.join(packages)}", "state": "left out", "found": "install them by hand"}
     if host.supervisor == "process" or has_privilege(host, found):
         return
     for what in ("service accounts", "OS packages", "system limits"):

@@ -210,6 +210,7 @@ def _through_balancer(fleet: World, host: FakeHost, name: str, command: Command)
 def _system(fleet: World, host: FakeHost, name: str, command: Command) -> str:
     usual = {"cpus": 4, "memory_mb": 8192, "disk_mb": 65536, "root_writable": "yes", "os": "debian 12", "uid": 1000, "user": "ops"}
     usual |= {"java": "17.0.15", "nofile": 1048576, "tool.curl": "/usr/bin/curl", "tool.nginx": "/usr/sbin/nginx"}
+    usual |= {"tool.python3": "/usr/bin/python3"}
     return "".join(f"{key} {value}\n" for key, value in {**usual, **host.system}.items())
 
 

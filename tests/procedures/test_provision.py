@@ -12,6 +12,7 @@ import yaml
 from balbook.command import Result
 from balbook.errors import BadInput, CommandFailed, HostUnreachable
 from balbook.facts.certificates import DAY_S, FORM
+from balbook.inventory import read_inventory
 from balbook.journal import Journal
 from balbook.procedures import procedure
 from balbook.procedures.site import Site
@@ -171,3 +172,44 @@ def test_a_certificate_must_be_valid_for_two_weeks_yet(fleet: FakeFleet, said: C
 def test_a_host_without_applications_needs_some_disk_too(fleet: FakeFleet) -> None:
     fleet.hosts["lb1"].system |= {"disk_mb": "255"}
     assert [p["what"] for p in make_plan(fleet, "provision").unmet] == ["lb1: at least 256 MB free below /opt/balbook"]
+
+
+def with_a_build_host(fleet: FakeFleet, **build1: object) -> FakeFleet:
+    """The fleet's inventory with a build host more; it says nothing of curl or of anything that unpacks a zip."""
+    data = yaml.safe_load(fleet.inventory.path.read_text())
+    data["hosts"]["build1"] = {"address": "127.0.0.41", "roles": ["build"], "port": 1, **build1}
+    fleet.inventory.path.write_text(yaml.safe_dump(data))
+    found = FakeFleet(read_inventory(fleet.inventory.path))
+    found.answers["build1", "system"] = f"cpus 4\nmemory_mb 8192\ndisk_mb 65536\nos debian 12\nuid 1000\nepoch {int(time.time())}\n"
+    return found
+
+
+def test_a_managed_build_host_gets_curl_unzip_and_its_own_packages(fleet: FakeFleet, tmp_path: Path) -> None:
+    built = with_a_build_host(fleet, become="sudo", os_packages=["libpq-dev"])
+    plan = make_plan(built, "provision", hosts=["build1"])
+    assert plan.unmet == ()
+    assert [step.title for step in plan.steps if step.group == "packages"] == ["OS packages: curl, libpq-dev, unzip"]
+    told = {p["what"]: p["found"] for p in plan.preconditions}
+    assert told["build1: curl is there"] == told["build1: unzip or python3 is there"] == "installed by this plan"
+    assert carry_out(built, plan, Journal(tmp_path / "j")).verdict == "succeeded"
+    assert built.hosts["build1"].packages == {"curl", "libpq-dev", "unzip"}
+
+
+def test_a_host_that_is_not_managed_is_told_what_to_install_by_hand(fleet: FakeFleet) -> None:
+    plan = make_plan(with_a_build_host(fleet, supervisor="process", os_packages=["libpq-dev"]), "provision", hosts=["build1"])
+    assert [p["what"] for p in plan.unmet] == ["build1: curl is there", "build1: unzip or python3 is there"]
+    assert all(p["found"].startswith("install it by hand") for p in plan.unmet)
+    assert [p["what"] for p in plan.preconditions if p["state"] == "left out"] == ["build1: OS packages: libpq-dev"]
+
+
+@pytest.mark.parametrize(("become", "state"), [("", "unmet"), ("sudo", "met by runbook provision")])
+def test_a_deployment_without_curl_says_whether_provision_brings_it(tmp_path: Path, become: str, state: str) -> None:
+    fleet = fleet_with(tmp_path, "1.0.0")
+    path = fleet.inventory.path
+    path.write_text(
+        path.read_text().replace("supervisor: process", f"supervisor: {'systemd' if become else 'process'}\n    become: '{become}'")
+    )
+    change_inventory(fleet)
+    fleet.answers["app1", "system"] = "cpus 4\nroot_writable yes\nos debian 12\nuid 1000\njava 17.0.15\n"
+    row = next(p for p in make_plan(fleet, "hot_deploy").preconditions if p["what"] == "app1: curl is there")
+    assert (row["state"], row["found"].startswith("install it by hand")) == (state, not become)

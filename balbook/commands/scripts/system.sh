@@ -10,7 +10,7 @@ echo "os $( . /etc/os-release 2>/dev/null && printf '%s %s' "$ID" "${VERSION_ID:
 echo "epoch $(date +%s)"
 echo "uid $(id -u)"
 echo "user $(id -un)"
-for tool in java curl sha256sum nginx haproxy systemctl apt-get; do
+for tool in java curl unzip python3 jar sha256sum nginx haproxy systemctl apt-get; do
   path=$(PATH="$PATH:/usr/sbin:/sbin" command -v "$tool" 2>/dev/null) && echo "tool.$tool $path"
 done
 java=$(java_version) && [ -n "$java" ] && echo "java $java"
