@@ -6,6 +6,7 @@ kept by that name in a cache folder, since a plan refers to them.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -18,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from balbook.errors import BadInput, Failed, Refused
+from balbook.errors import BadInput, Failed, Refused, StoreError
 
 LEFT_OUT = ("target", "generated", ".git")
 GIT_S = 120
+MINE = "May you read and write there? `artifacts` in the inventory names the store: a folder of your own will do."
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,15 @@ def unpack_new(archive: Path, directory: Path) -> None:
     draft.rename(directory)
 
 
+@contextlib.contextmanager
+def reaching(place: Path) -> Iterator[None]:
+    """StoreError where the file system does not let us at `place`, which is below the artifact store."""
+    try:
+        yield
+    except OSError as exc:
+        raise StoreError(f"{exc.filename or place}: cannot be read or written: {exc.strerror}", advice=MINE) from exc
+
+
 def tree_digest(files: Mapping[str, bytes]) -> str:
     """The digest that `commands.ballerina.tree_digest` prints for the same files on a host."""
     lines = "".join(f"{hashlib.sha256(files[name]).hexdigest()}  ./{name}\n" for name in sorted(files, key=lambda n: f"./{n}".encode()))
@@ -97,11 +108,12 @@ def _archived(origin: str, files: dict[str, bytes], cache: Path) -> Sources:
     content = _tar(files)
     sha256 = hashlib.sha256(content).hexdigest()
     archive = cache / f"{sha256}.tar"
-    if not archive.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        draft = archive.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")  # packages are read side by side
-        draft.write_bytes(content)
-        draft.replace(archive)
+    with reaching(cache):
+        if not archive.exists():
+            cache.mkdir(parents=True, exist_ok=True)
+            draft = archive.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")  # packages are read side by side
+            draft.write_bytes(content)
+            draft.replace(archive)
     return Sources(origin, sha256, archive, files)
 
 
@@ -154,8 +166,11 @@ def _commit(url: str, ref: str, shown: str, environ: Mapping[str, str]) -> str:
 def _archive(url: str, ref: str, commit: str, shown: str, cache: Path, environ: Mapping[str, str]) -> bytes:
     """A tar of the commit, through a bare repository in the cache, which makes the next time quick."""
     bare = cache / "git" / hashlib.sha256(url.encode()).hexdigest()[:16]
-    if not (bare / "HEAD").exists():
-        bare.mkdir(parents=True, exist_ok=True)
+    with reaching(cache):
+        is_new = not (bare / "HEAD").exists()
+        if is_new:
+            bare.mkdir(parents=True, exist_ok=True)
+    if is_new:
         _git(["init", "--quiet", "--bare", str(bare)], shown, environ)
     try:
         _git(["-C", str(bare), "cat-file", "-e", f"{commit}^{{tree}}"], shown, environ)

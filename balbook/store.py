@@ -20,6 +20,7 @@ from typing import Any
 from balbook.command import require_word
 from balbook.errors import BadInput, Refused, StoreError, nearest
 from balbook.journal import timestamp
+from balbook.sources import MINE, reaching
 
 FILE_OF_KIND = {"jar": "app.jar", "native": "app"}
 
@@ -65,7 +66,9 @@ class Store:
         require_word(version, "version")
         sha256 = sha256_of(file)
         place = self.root / application / version
-        if (place / "artifact.json").exists():
+        with reaching(place):
+            is_there = (place / "artifact.json").exists()
+        if is_there:
             return self._published(place, sha256), False
         about = {
             "application": application,
@@ -84,9 +87,7 @@ class Store:
     def artifacts(self, application: str) -> list[Artifact]:
         """All artifacts of an application, oldest first."""
         require_word(application, "application")
-        # A name with a dot is a draft: of a publisher at work, or of one that was killed.
-        places = [p for p in (self.root / application).glob("*/artifact.json") if not p.parent.name.startswith(".")]
-        return sorted((self._read(p.parent) for p in places), key=lambda a: (a.published_at, a.version))
+        return sorted((self._read(place) for place in self._places(application)), key=lambda a: (a.published_at, a.version))
 
     def find(self, application: str, release: str = "latest") -> Artifact:
         """The artifact of a version, or of a sha256 (12 characters or more), or the one published last."""
@@ -109,14 +110,24 @@ class Store:
 
     def check(self, artifact: Artifact) -> None:
         """Read the file and hold it against its sha256; raises StoreError."""
-        if not artifact.path.exists():
+        with reaching(artifact.path):
+            found = sha256_of(artifact.path) if artifact.path.exists() else ""
+        if not found:
             raise StoreError(f"{artifact.path}: the artifact has vanished", advice="Publish it again under a new version.")
-        found = sha256_of(artifact.path)
         if found != artifact.sha256:
             raise StoreError(
                 f"{artifact.path}: sha256 is {found}, but {artifact.sha256} was published",
                 advice="Somebody changed the file; nothing was deployed. Publish it again under a new version.",
             )
+
+    def _places(self, application: str) -> list[Path]:
+        """The folders of its artifacts. A name with a dot is a draft: of a publisher at work, or of one that was killed."""
+        with reaching(self.root / application):
+            try:
+                found = sorted((self.root / application).iterdir())
+            except FileNotFoundError:
+                return []
+            return [place for place in found if not place.name.startswith(".") and (place / "artifact.json").exists()]
 
     def _read(self, place: Path) -> Artifact:
         try:
@@ -150,9 +161,10 @@ class Store:
             os.rename(draft, place)  # noqa: PTH104 - fails where another publisher has won, which Path.replace would not
             return True
         except OSError as exc:
-            if (place / "artifact.json").exists():
-                return False
-            raise StoreError(f"{place}: cannot be written: {exc.strerror}", advice="Is there space, and may you write there?") from exc
+            with reaching(place):
+                if (place / "artifact.json").exists():
+                    return False
+            raise StoreError(f"{place}: cannot be written: {exc.strerror}", advice=f"Is there space? {MINE}") from exc
         finally:
             if draft:
                 shutil.rmtree(draft, ignore_errors=True)

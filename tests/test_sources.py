@@ -16,7 +16,7 @@ import pytest
 
 from balbook import sources
 from balbook.commands import ballerina
-from balbook.errors import BadInput, Failed, Refused
+from balbook.errors import BadInput, Failed, Refused, StoreError
 
 ENVIRON = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 AUTHOR = ("-c", "user.name=Ada", "-c", "user.email=ada@example.invalid")
@@ -170,3 +170,14 @@ def test_an_archive_is_unpacked_beside_and_never_over_something(tmp_path: Path) 
     assert not (tmp_path.parent / "outside").exists()
     with pytest.raises(Refused):
         sources.unpack_new(archive, tmp_path / "made")
+
+
+def test_a_cache_that_cannot_be_written_is_said_with_what_to_do(repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for read in (
+        lambda: sources.from_directory(repository, tmp_path / "file" / ".sources"),
+        lambda: sources.from_git(f"git+file://{repository}@main", tmp_path / "file" / ".sources"),
+    ):
+        with pytest.raises(StoreError) as refused:
+            read()
+        assert "`artifacts` in the inventory names the store" in refused.value.advice

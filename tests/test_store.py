@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -164,3 +165,38 @@ def test_a_damaged_entry_is_named(store: Store) -> None:
     (artifact.path.parent / "artifact.json").write_text("{")
     with pytest.raises(StoreError, match=r"artifact\.json cannot be read"):
         store.find("hotel")
+
+
+def test_a_store_that_cannot_be_reached_is_said_with_what_to_do(store: Store, tmp_path: Path) -> None:
+    artifact, _ = publish(store, "1.0.0")
+    (tmp_path / "file").touch()
+    elsewhere = Store(tmp_path / "file" / "store")
+    for act in (
+        lambda: elsewhere.artifacts("hotel"),
+        lambda: publish_in(elsewhere, tmp_path / "1.0.0.jar"),
+        lambda: store.check(dataclasses.replace(artifact, path=store.root)),
+    ):
+        with pytest.raises(StoreError) as refused:
+            act()
+        assert "`artifacts` in the inventory names the store" in refused.value.advice
+
+
+def publish_in(store: Store, file: Path) -> object:
+    file.write_text("1.0.0")
+    return store.publish("hotel", "1.0.0", "jar", file, at=AT)
+
+
+@pytest.mark.parametrize("refused", ["iterdir", "exists", "mkdir"])
+def test_a_store_that_the_file_system_keeps_to_itself_raises_no_error_of_pythons(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    def refuse(path: Path, *args: object, **options: object) -> object:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    file = tmp_path / "1.0.0.jar"
+    file.write_text("1.0.0")
+    if refused != "mkdir":
+        publish(store, "1.0.0")
+    monkeypatch.setattr(Path, refused, refuse)
+    with pytest.raises(StoreError, match="Permission denied"):
+        store.publish("hotel", "2.0.0", "jar", file, at=AT) if refused == "mkdir" else store.artifacts("hotel")

@@ -105,7 +105,8 @@ def _inventory(named: Path | None) -> tuple[Inventory | None, list[Row]]:
         options.say(f"balbook: {exc}")
         return None, [(str(path), LACKING, exc.message)]
     found = f"{len(inventory.hosts)} hosts, {len(inventory.applications)} applications, environment {inventory.environment}"
-    return inventory, [(f"{path} ({source})", THERE, found), _writable("records", inventory.resolve(inventory.records.path))]
+    places = {"records": inventory.records.path, "artifacts": inventory.artifacts}
+    return inventory, [(f"{path} ({source})", THERE, found), *(_writable(what, inventory.resolve(p)) for what, p in places.items())]
 
 
 def _writable(what: str, place: Path) -> Row:

@@ -52,6 +52,16 @@ def test_a_faulty_inventory_lacks_something_and_says_what(tmp_path: Path, capsys
     assert "not a file" in rows(capsys, "-i", str(tmp_path / "absent.yaml"), status=1)["inventory"]["found"]
 
 
+def test_stores_that_cannot_be_written_lack_something(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "inventory.yaml"
+    (tmp_path / "taken").touch()
+    hosts = "hosts: {app1: {address: 127.0.0.1, port: 1, roles: [app]}}\n"
+    for text, state in (("artifacts: taken/artifacts\nrecords: {path: taken}\n", "no"), ("artifacts: file:///tmp/new\n", "there")):
+        path.write_text(f"version: 1\n{hosts}{text}")
+        found = rows(capsys, "-i", str(path), status=1)
+        assert found["artifacts can be written"]["state"] == found["records can be written"]["state"] == state
+
+
 def test_a_host_that_is_not_reachable_hides_no_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hosts = {name: {"address": "127.0.0.1", "port": closed_port(), "roles": ["app"]} for name in ("app1", "app2")}
     path = tmp_path / "inventory.yaml"
