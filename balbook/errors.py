@@ -93,10 +93,11 @@ class LoginRefused(HostError):
 
 
 class CommandFailed(Failed):
-    """A command ended with a status that was not expected. `output`: the last lines that it printed."""
+    """A command ended with a status that was not expected. `output`: the last lines that it printed; `whole`: all of them."""
 
     status: int | None = None
     output: str = ""
+    whole: str = ""
 
 
 class DeadlineExceeded(Failed):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from balbook.command import Result
@@ -18,6 +19,7 @@ from balbook.engine.actions import holding, is_done, perform
 from balbook.engine.ending import Applied, StopRequest, defect
 from balbook.engine.order import PROVE, batches, earlier, units_before, units_in_order
 from balbook.errors import BalbookError, Failed, StepFailed
+from balbook.facts.ballerina import parse_tests
 from balbook.journal import Journal
 from balbook.plan import Plan, Step
 from balbook.probe.phases import IN_SERVICE, LEAVING
@@ -144,10 +146,10 @@ class Loop:
             self._begun.append(step)
             result = self._act(step)
         except BalbookError as exc:
-            outcome = "stopped" if isinstance(exc, _Ended) else "failed"
-            self._finish(step, outcome, started, status=getattr(exc, "status", None), tail=_said_by(exc))
+            outcome, whole = "stopped" if isinstance(exc, _Ended) else "failed", getattr(exc, "whole", "")
+            self._finish(step, outcome, started, status=getattr(exc, "status", None), tail=_said_by(exc), whole=whole)
             raise
-        self._finish(step, "changed", started, status=result.status, tail=result.tail(TAIL_LINES))
+        self._finish(step, "changed", started, status=result.status, tail=result.tail(TAIL_LINES), whole=result.stdout)
 
     def _found_done(self, step: Step, started: float) -> None:
         """Nothing to do; what an earlier process of this run began, and could not write down, is this run's to undo."""
@@ -187,7 +189,7 @@ class Loop:
 
         return report
 
-    def _finish(self, step: Step, outcome: str, started: float, *, status: int | None = 0, tail: str = "") -> None:
+    def _finish(self, step: Step, outcome: str, started: float, *, status: int | None = 0, tail: str = "", whole: str = "") -> None:
         self._result.outcomes[step.id] = outcome
         self._journal.append(
             "step_finished",
@@ -198,6 +200,7 @@ class Loop:
             seconds=round(self._monotonic() - started, 3),
             status=status,
             tail=_last_lines(tail),
+            **_tests(whole),
         )
 
     def _give_up(self, why: str) -> None:
@@ -288,6 +291,12 @@ def _said_by(exc: BalbookError) -> str:
     """The error in a line with all that the command printed, where it was one; else the error with its advice."""
     output = getattr(exc, "output", "")
     return f"{exc.message.splitlines()[0]}\n{output}" if output else str(exc)
+
+
+def _tests(output: str) -> dict[str, dict[str, int]]:
+    """The counts of `bal test` over the whole output, of which only the end is kept; empty where there are none."""
+    counts = asdict(parse_tests(output))
+    return {"tests": counts} if any(counts.values()) else {}
 
 
 def _last_lines(text: str) -> str:

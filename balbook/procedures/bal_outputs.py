@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from balbook.facts.ballerina import parse_tests
+from balbook.facts.ballerina import Tests, parse_tests
 from balbook.journal import Event
 from balbook.table import Folded, Shown, Table
 
@@ -21,7 +21,7 @@ def test_table(events: Sequence[Event]) -> Table:
     rows = []
     for event in events:
         if event["event"] == "step_finished" and str(event["step"]).startswith("test ") and event["outcome"] != "already":
-            counts = parse_tests(str(event["tail"]))
+            counts = Tests(**event["tests"]) if "tests" in event else parse_tests(str(event["tail"]))
             outcome = "passed" if event["outcome"] == "changed" else str(event["outcome"])
             rows.append((str(event["step"]).removeprefix("test "), counts.passing, counts.failing, counts.skipped, outcome))
     return Table(("tested", "passing", "failing", "skipped", "outcome"), rows, title="Tests of this run")

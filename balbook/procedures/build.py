@@ -94,7 +94,8 @@ def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Shown]:
     if artifact and "phases" in artifact.details:
         shown.append(_phase_table(artifact))
         _record(journal, artifact)
-    return [*shown, *(output for output in bal_outputs(journal.events()) if not isinstance(output, Table))]
+    tests, *outputs = bal_outputs(journal.events())
+    return [*shown, *([tests] if site.application.source else []), *outputs]
 
 
 def _published(site: Site, version: str, digest: str) -> Published | None:
@@ -134,10 +135,11 @@ def _test(found: Project, root: str, package: Sources, is_built: bool) -> list[S
     """The sources as they are now, and their tests; what was built from them was tested before."""
     archive, done = f"{root}/packages/{package.sha256}.tar", ballerina.nothing() if is_built else None
     bring = (Upload(str(package.archive), package.sha256, archive), Run(ballerina.unpack(archive, found.place, package.sha256)))
+    name = parse_package(found.toml, f"{package.origin}/Ballerina.toml").full_name
     common: dict[str, Any] = {"host": found.host, "done": done, "is_done": is_built}
     return [
         Step(id="sources", title=f"sources from {package.origin}", actions=bring, **common),
-        Step(id="test", title="bal test", actions=(Run(ballerina.bal(root, found.place, "test")),), **common),
+        Step(id=f"test {name}", title="bal test", actions=(Run(ballerina.bal(root, found.place, "test")),), **common),
     ]
 
 

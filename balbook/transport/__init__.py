@@ -111,7 +111,7 @@ def run(transport: Transport, host: str, command: Command) -> Result:
         error = CommandFailed(
             f"{host}: {describe(command)} ended with status {result.status}" + (f":\n{result.tail()}" if result.tail() else "")
         )
-        error.status, error.output = result.status, result.tail(KEPT_LINES)
+        error.status, error.output, error.whole = result.status, result.tail(KEPT_LINES), result.stdout
         raise error
     return result
 
