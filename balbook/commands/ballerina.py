@@ -51,8 +51,9 @@ def has_version(root: str, version: str) -> Command:
 
 
 def has_tool(root: str) -> Command:
-    """Exit 0 where the consolidate tool is there."""
-    return script("has-tool", '"$1" tool list 2>/dev/null | grep -q -F "$2"', bal_of(root), TOOL, deadline_s=60)
+    """Exit 0 where the consolidate tool is there and the version that is in force is ours: a line `|NAME |* VERSION |REPO |`."""
+    text = '"$1" tool list 2>/dev/null | tr -d " " | grep -q -F "|$2|*$3|"'
+    return script("has-tool", text, bal_of(root), TOOL, TOOL_VERSION, deadline_s=60)
 
 
 def pull_tool(root: str) -> Command:
