@@ -118,7 +118,7 @@ class System(Model):
     nofile: Annotated[int, Field(ge=256)] = 8192
     """Open files and sockets."""
     memory_mb: Annotated[int, Field(ge=32)] | None = None
-    """Memory limit, in MB; unset: none."""
+    """Memory limit, in MB, where systemd keeps the instances; unset: none."""
 
 
 class ConfigFile(Model):

@@ -54,11 +54,20 @@ def deployment_preconditions(site: Site, seen: Seen, distribution: str = "", kin
         rows.append(_curl(host, site.host(host), system))
         if host in units:
             rows.append(row(f"{host}: {UNIT}", units[host], otherwise=_provision()))
+        rows += memory_limit(host, site.host(host), site.application_name, site.application)
         if (kind or site.application.artifact) == "jar":
             rows.append(_java(host, system, _java_of(site, distribution)))
     if seen.front:
         rows += _balancer(site, seen)
     return rows
+
+
+def memory_limit(name: str, host: Host, application_name: str, application: Application) -> list[Row]:
+    """Where systemd does not keep the instances, nothing holds them to their limit, and the plan says so."""
+    if host.supervisor == "systemd" or not application.system.memory_mb:
+        return []
+    what = f"{name}: {application_name} is held to {application.system.memory_mb} MB of memory"
+    return [{"what": what, "state": "left out", "found": "only systemd does that; a jar's heap has -Xmx in java_options"}]
 
 
 def missing_tools(host: Host, system: System) -> list[str]:

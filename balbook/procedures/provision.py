@@ -28,6 +28,7 @@ from balbook.procedures.preconditions import (
     has_privilege,
     host_preconditions,
     manages_system,
+    memory_limit,
     missing_tools,
     row,
 )
@@ -308,6 +309,8 @@ def _ports(site: Site, name: str, found: System) -> Iterator[Row]:
 
 def _left_out(site: Site, name: str, found: System) -> Iterator[Row]:
     host = site.host(name)
+    for application in _names_on(site, name):
+        yield from memory_limit(name, host, application, site.inventory.applications[application])
     if host.supervisor == "process" and (packages := _os_packages(site, name)):
         yield {"what": f"{name}: OS packages: {', '.join(packages)}", "state": "left out", "found": "install them by hand"}
     if host.supervisor == "process" or has_privilege(host, found):

@@ -213,3 +213,16 @@ def test_a_deployment_without_curl_says_whether_provision_brings_it(tmp_path: Pa
     fleet.answers["app1", "system"] = "cpus 4\nroot_writable yes\nos debian 12\nuid 1000\njava 17.0.15\n"
     row = next(p for p in make_plan(fleet, "hot_deploy").preconditions if p["what"] == "app1: curl is there")
     assert (row["state"], row["found"].startswith("install it by hand")) == (state, not become)
+
+
+def test_a_memory_limit_that_nothing_enforces_is_left_out_and_the_plan_says_so(tmp_path: Path) -> None:
+    fleet = fleet_with(tmp_path, "1.0.0", system={"memory_mb": 256})
+    wanted = [f"{host}: hotel is held to 256 MB of memory" for host in ("app1", "app2")]
+    for runbook in ("provision", "hot_deploy"):
+        plan = make_plan(fleet, runbook)
+        assert [p["what"] for p in plan.preconditions if p["state"] == "left out"] == wanted
+        assert [p["what"] for p in plan.unmet if "memory" in p["what"]] == []
+    path = fleet.inventory.path
+    path.write_text(path.read_text().replace("supervisor: process", "supervisor: systemd\n    become: sudo"))
+    change_inventory(fleet)
+    assert not [p for p in make_plan(fleet, "provision").preconditions if "held to" in p["what"]]
