@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from balbook.cli import options
-from balbook.cli.service import require_application
+from balbook.cli.service import require_application, require_words
 from balbook.inventory import Inventory
 from balbook.journal import Journal
 from balbook.plan import Plan
@@ -34,6 +34,7 @@ def rollback(args: argparse.Namespace) -> int:
     began = time.monotonic()
     inventory = options.inventory_of(args)
     parameters = {"application": require_application(inventory, args.application), "release": args.to, "reason": args.reason}
+    require_words(inventory, **parameters)
     plan = _plan(inventory, parameters)
     if not args.json:
         options.say(str(plan_table(plan)))

@@ -50,6 +50,7 @@ def unlock(args: argparse.Namespace) -> int:
     from balbook.sealing import seal_run
 
     inventory = options.inventory_of(args)
+    require_words(inventory, reason=args.reason)
     place = lease_place(inventory, require_application(inventory, args.application))
     transports = transport.connect(inventory)
     try:
@@ -79,6 +80,18 @@ def require_application(inventory: Inventory, name: str) -> str:
     return name
 
 
+def require_words(inventory: Inventory, **words: str) -> None:
+    """Holds words of the command line to the rules for a runbook's parameters, before any host is asked; raises BadInput."""
+    from balbook.parameters import Parameter, check_parameters
+    from balbook.procedures import check_names
+    from balbook.run.run import require_no_secrets
+    from balbook.scrubbing import known_secrets
+
+    check_parameters([Parameter(name, "str", "") for name in words], words)
+    check_names(inventory, words)
+    require_no_secrets(words, known_secrets(inventory, os.environ))
+
+
 def _maintain(args: argparse.Namespace, what: str) -> int:
     from balbook import transport
     from balbook.direct import apply_directly
@@ -87,6 +100,7 @@ def _maintain(args: argparse.Namespace, what: str) -> int:
 
     inventory = options.inventory_of(args)
     parameters = {"application": require_application(inventory, args.application), "instance": args.instance, "reason": args.reason}
+    require_words(inventory, **parameters)
     site = Site(inventory, transport.connect(inventory), parameters)
     try:
         plan = maintenance.drain(site, args.instance) if what == "drain" else maintenance.readmit(site, args.instance)
