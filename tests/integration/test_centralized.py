@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
+import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterator
@@ -21,6 +24,7 @@ from balbook.store import Store
 from balbook.table import Table
 from balbook.verdict import Stated
 from tests.integration.ballerina_lab import BallerinaLab, ballerina_lab
+from tests.integration.hotel import ROOT
 
 pytestmark = pytest.mark.integration
 RUNBOOKS = ("provision", "install", "pack_push", "consolidate", "build", "hot_deploy")
@@ -91,6 +95,18 @@ def test_right_after_nothing_is_left_to_do(story: Story, runbook: str) -> None:
     plan = story.afterwards[runbook]
     assert [step.title for step in plan.pending] == []
     assert plan.unmet == ()
+
+
+def test_the_pipeline_as_a_command_changes_something_only_once(story: Story) -> None:
+    argv = [sys.executable, "-m", "balbook", "apply", "centralized", "-i", str(story.rig.lab.inventory), "--json"]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for _ in range(2):
+        done = subprocess.run(argv, env=environ, cwd=story.rig.scratch, capture_output=True, text=True, timeout=280, check=False)
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout)
+        assert (told["name"], told["verdict"]) == ("centralized", "succeeded")
+        assert [runbook["runbook"] for runbook in told["runbooks"]] == list(RUNBOOKS)
+    assert [runbook["changes"] for runbook in told["runbooks"]] == [0] * len(RUNBOOKS)
 
 
 def test_the_application_answers_as_its_sources_say(story: Story) -> None:
