@@ -8,6 +8,7 @@ from balbook.balancing import State
 from balbook.errors import BadInput, Refused, nearest
 from balbook.inventory.models import Instance
 from balbook.plan import Plan, Step, Wait
+from balbook.procedures import watchdog
 from balbook.procedures.batch import THROUGH_BALANCER_S
 from balbook.procedures.look import Seen, look
 from balbook.procedures.rollout import floor_guards
@@ -60,7 +61,8 @@ def _plan(site: Site, seen: Seen, instance: Instance, name: str, wanted: State) 
     )
     place = site.lease_place
     settings: dict[str, Any] = {"lease": {"host": place.host, "directory": place.directory}}
-    return Plan(name, site.application_name, (step,), subject={"instance": instance.name}, settings=settings)
+    steps = (*watchdog.end_pending(site, seen.watchdogs), step)
+    return Plan(name, site.application_name, steps, subject={"instance": instance.name}, settings=settings)
 
 
 def _instance(site: Site, name: str) -> Instance:
