@@ -86,6 +86,11 @@ class Journal:
         """The last event of one of these names."""
         return next((e for e in reversed(self.events()) if e["event"] in names), None)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether its run is closed, and was not resumed since: it may be sealed, and gets no more events."""
+        return (self.last("run_opened", "resumed", "run_closed") or {}).get("event") == "run_closed"
+
     def follow(self, position: int = 0) -> tuple[list[Event], int]:
         """Events written since `position` (bytes), and the position for the next call."""
         if not self.path.exists():

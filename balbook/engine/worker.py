@@ -46,6 +46,8 @@ def main(argv: list[str]) -> int:
     scrubber = Scrubber()
     sys.stdout, sys.stderr = ScrubbedStream(sys.stdout, scrubber), ScrubbedStream(sys.stderr, scrubber)
     journal = Journal(run_dir / "journal.jsonl", clean=scrubber.data)
+    if journal.is_closed:
+        return Refused.exit_status  # it is sealed: not even a refusal is added to it
     try:
         take(run_dir)
     except Refused as exc:

@@ -21,11 +21,11 @@ from balbook.plan import Plan
 from balbook.plan_view import subject
 
 PRODUCTION = "production"
-WAITS, APPLYING, DECLINED, OVER = "waits", "applying", "declined", "over"
+WAITS, APPLYING, DECLINED, RETIRED, OVER = "waits", "applying", "declined", "retired", "over"
 
 
 class ApplyPanel:
-    """Waits for the click, which calls `on_apply` once. `state`: `waits`, `applying`, `declined`, `over`."""
+    """Waits for the click, which calls `on_apply` once. `state`: `waits`, `applying`, `declined`, `retired`, `over`."""
 
     def __init__(self, plan: Plan, inventory: Inventory, on_apply: Callable[[], None]) -> None:
         self.plan, self.state = plan, WAITS
@@ -70,14 +70,22 @@ class ApplyPanel:
 
     def refuse(self) -> None:
         """The plan is not to be applied; `conclude` says so."""
+        self._put_away(DECLINED, "You have chosen not to apply this plan. Nothing was changed. Run the cell `conclude` to close the run.")
+
+    def retire(self, why: str) -> bool:
+        """From now on it applies nothing, where it has waited until now; False where it is applying."""
+        self._put_away(RETIRED, why)
+        return self.state != APPLYING
+
+    def _put_away(self, state: str, why: str) -> None:
+        """The end of waiting, on the screen and in what stays in the notebook."""
         with self._once:
             if self.state != WAITS:
                 return
-            self.state = DECLINED
+            self.state = state
         self._question.layout.display = "none"
-        told = "<p>You have chosen not to apply this plan. Nothing was changed. Run the cell <b>conclude</b> to close the run.</p>"
-        self.view.page.value = f"{CSS}<div class='bb-declined' role='status'>{told}</div>"
-        self.slot.change_twin(Html(f"<div class='bb-box bb-note'>{told}</div>", "The plan was not applied."))
+        self.view.page.value = f"{CSS}<div class='bb-{state}' role='status'><p>{inline(why)}</p></div>"
+        self.slot.change_twin(Html(f"<div class='bb-box bb-note'><p>{inline(why)}</p></div>", f"The plan was not applied. {why}"))
 
     @property
     def _is_confirmed(self) -> bool:

@@ -34,6 +34,7 @@ from balbook.secrets import Scrubber
 from balbook.verdict import Returned
 
 _current: InteractiveRun | None = None
+LEFT = "The run was closed before this plan was applied. Nothing was changed. Run the cells again from `preflight` for a new run."
 
 
 def open_interactively(name: str, given: Mapping[str, Any]) -> InteractiveRun:
@@ -91,7 +92,7 @@ class InteractiveRun:
             run.apply(plan)  # nothing can change, so nobody need agree
         else:
             run.offer(plan)
-            self._applying = Applying(run, plan, self._applied)
+            self._applying = Applying(run, plan, lambda error, say: self._applied(run, error, say))
             self._applying.panel.show()
 
     def verify(self) -> None:
@@ -163,13 +164,13 @@ class InteractiveRun:
     def leave(self) -> None:
         """Another form takes over, or the kernel ends: an open run that is not applying is closed as never concluded."""
         atexit.unregister(self.leave)
-        if not self.is_applying:
+        if self._retire():
             self._close(Returned("ok"), lambda html: None)
             self._watch.detach()
 
     def _abandon(self) -> None:
         """The form's button: the open run ends here, and its values can be changed."""
-        if self.is_applying:
+        if not self._retire():
             return
         told = f"Run {self._run.id} was closed." if self._run and not self._is_closed else ""
         self._close(Returned("ok"), lambda html: None)
@@ -186,9 +187,13 @@ class InteractiveRun:
             show(panels.of_table(self._run.summary()))
         return self._run
 
-    def _applied(self, error: BalbookError | None, say: Callable[[panels.Html], None]) -> None:
-        """The run's process has ended; an error is the end of the run."""
-        if error is not None:
+    def _retire(self, why: str = LEFT) -> bool:
+        """The panel that waits applies nothing any more. False where it is applying."""
+        return self._applying is None or self._applying.panel.retire(why)
+
+    def _applied(self, run: Run, error: BalbookError | None, say: Callable[[panels.Html], None]) -> None:
+        """The process of this run has ended; an error is the end of the run."""
+        if error is not None and run is self._run:
             self._close(Returned("error", f"{type(error).__name__}: {error}"), say)
 
     def _cell_ended(self, ran: Ran, error: BaseException | None) -> None:
@@ -196,9 +201,13 @@ class InteractiveRun:
         if self._run is None or self._is_closed or self.is_applying or isinstance(error, NotYet):
             return
         if error is not None and (ran.role in AFTER or self._run.journal.last("error")):
-            self._close(Returned("error", f"{type(error).__name__}: {error}"), show)
+            returned = Returned("error", f"{type(error).__name__}: {error}")
         elif self._run.journal.last("concluded"):
-            self._close(Returned("ok"), show)
+            returned = Returned("ok")
+        else:
+            return
+        if self._retire():
+            self._close(returned, show)
 
     def _close(self, returned: Returned, say: Callable[[panels.Html], None]) -> None:
         with self._closing:

@@ -52,6 +52,15 @@ def test_a_signal_to_a_run_that_was_resumed_is_not_the_stop_of_before(
     assert asked(journal, signal.SIGINT) == "asked by SIGINT"
 
 
+def test_the_process_of_a_closed_run_ends_without_a_trace(tmp_path: Path, journal: Journal) -> None:
+    journal.append("run_closed", verdict="inconclusive", why="left")
+    sealed = journal.path.read_bytes()
+    done = subprocess.run([sys.executable, "-m", "balbook.engine.worker", str(tmp_path)], stdin=subprocess.DEVNULL, check=False, timeout=60)
+    assert done.returncode == 2
+    assert journal.path.read_bytes() == sealed
+    assert [p.name for p in tmp_path.iterdir()] == ["journal.jsonl"]
+
+
 def test_a_run_that_has_ended_cannot_be_asked_and_nothing_is_written(tmp_path: Path, journal: Journal) -> None:
     with pytest.raises(BadInput, match="no process of this run is running"):
         process.ask_to_stop(tmp_path, "Stop safely")

@@ -15,7 +15,7 @@ from balbook import transport
 from balbook.engine import process
 from balbook.errors import Failed, HostUnreachable, NotYet, Refused
 from balbook.forms import interactive, ongoing, panels, rescue, view, watch
-from balbook.forms.apply_panel import OVER, WAITS
+from balbook.forms.apply_panel import OVER, RETIRED, WAITS
 from balbook.forms.follower import Follower
 from balbook.forms.interactive import InteractiveRun
 from balbook.journal import verify
@@ -354,6 +354,34 @@ def test_a_run_that_is_left_is_closed_and_sealed_as_never_concluded(room: Room) 
     room.run._form._again.click()
     assert read_record(left).verdict == "inconclusive"
     assert not room.run._form.fields["release"].control.disabled
+
+
+@pytest.mark.parametrize("left_by", ["New run", "a second setup cell"])
+def test_the_button_of_a_run_that_was_left_applies_nothing_any_more(room: Room, fleet: FakeFleet, left_by: str) -> None:
+    room.cells("preflight", "plan", "apply")
+    left, panel, before = room.run.dir, room.run._applying.panel, repr(fleet.hosts)
+    if left_by == "New run":
+        room.run._form._again.click()
+    else:
+        room.cells("parameters")
+        room.cell("setup", lambda: setattr(room, "run", interactive.open_interactively("hot_deploy", {"mode": "apply"})))
+    sealed = (left / "journal.jsonl").read_bytes()
+    panel.button.click()
+    panel.press()
+    assert panel.state == RETIRED
+    assert "The run was closed before this plan was applied." in panel.view.page.value
+    assert ((left / "journal.jsonl").read_bytes(), repr(fleet.hosts)) == (sealed, before)
+    assert room.cells("preflight") is None
+    assert not room.run._is_closed
+
+
+def test_an_error_of_a_run_that_was_left_does_not_close_the_one_that_is_open(room: Room) -> None:
+    room.cells("preflight", "plan", "apply")
+    left = room.run._run
+    room.run._form._again.click()
+    room.cells("preflight")
+    room.run._applied(left, Failed("too late"), lambda html: None)
+    assert not room.run._is_closed
 
 
 def test_a_plan_that_is_declined_is_concluded_as_never_applied(room: Room, shown: list[str]) -> None:

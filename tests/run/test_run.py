@@ -70,6 +70,16 @@ def test_a_run_in_plan_mode_shows_the_plan_and_changes_nothing(fleet: FakeFleet,
     assert fleet.is_closed
 
 
+def test_a_closed_run_applies_nothing_and_its_journal_gets_nothing_more(fleet: FakeFleet) -> None:
+    run = opened(fleet)
+    run.plan()
+    run.journal.append("run_closed", verdict="inconclusive", why="left")
+    before, sealed = repr(fleet.hosts), run.journal.path.read_bytes()
+    with pytest.raises(Refused, match="is closed"):
+        run.carry_out(lambda event: None)
+    assert (run.journal.path.read_bytes(), repr(fleet.hosts)) == (sealed, before)
+
+
 def test_a_runbook_without_steps_needs_no_approval_and_any_other_does(fleet: FakeFleet) -> None:
     change_inventory(fleet, approvals=1)
     run = opened(fleet)
