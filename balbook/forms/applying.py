@@ -68,7 +68,7 @@ class Applying:
 
     def _carry_out(self, errors: list[BalbookError]) -> None:
         try:
-            self._run.carry_out(lambda event: None)
+            self._run.carry_out(self.panel.plan, lambda event: None)
         except BalbookError as exc:
             errors.append(exc)
         except Exception as exc:

@@ -34,6 +34,7 @@ from balbook.secrets import Scrubber
 from balbook.verdict import Returned
 
 _current: InteractiveRun | None = None
+REPLANNED = "The plan was made anew: nobody has agreed to that one yet. Run the cell `apply` again for its button."
 LEFT = "The run was closed before this plan was applied. Nothing was changed. Run the cells again from `preflight` for a new run."
 
 
@@ -79,6 +80,9 @@ class InteractiveRun:
     def plan(self) -> Plan:
         """Makes and shows the plan. Raises as `Run.plan`; NotYet where the form is not ready."""
         self._require("plan")
+        if not self._retire(REPLANNED):
+            self._require("plan")  # the click came first
+        self._applying = None
         return self._opened().plan()
 
     def apply(self, plan: Plan) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Collection
 from balbook.errors import NotYet
 from balbook.forms.apply_panel import DECLINED, OVER, WAITS
 from balbook.forms.applying import Applying
-from balbook.plan import Plan
 from balbook.run.run import Run
 
 AFTER = ("preflight", "plan", "apply", "verify", "evidence", "conclude")
@@ -34,15 +33,15 @@ def obstacle(role: str, run: Run | None, applying: Applying | None, *, is_closed
     if run.shown_plan is None:
         return NotYet("There is no plan yet.", advice="Run the cell `plan` first.")
     if role == "apply":
-        return _before_apply(run.shown_plan, applying)
+        return _before_apply(applying)
     if run.mode == "plan" or not run.shown_plan.steps:
         return None
     return _behind_apply(role, applying) or _behind_waiting(role, applying, waited)
 
 
-def _before_apply(plan: Plan, applying: Applying | None) -> NotYet | None:
-    """One plan has one panel; a newer plan that nobody has agreed to gets its own."""
-    if applying is None or (applying.panel.plan.digest != plan.digest and applying.panel.state == WAITS):
+def _before_apply(applying: Applying | None) -> NotYet | None:
+    """One plan has one panel; a plan that is made anew puts that of the one before away."""
+    if applying is None:
         return None
     waits = applying.panel.state == WAITS
     return NotYet("Waiting for your Apply above." if waits else "This run has applied its plan already.", advice=THEN)

@@ -86,14 +86,15 @@ class Run:
             self.require_may_apply(plan)
             self._finished(self._follow(lambda event: print(line, flush=True) if (line := progress.line_of(event)) else None))
 
-    def carry_out(self, on_event: Callable[[Event], None]) -> None:
-        """Applies the plan that `require_may_apply` has let pass, in a process of its own; raises as `apply` does.
+    def carry_out(self, plan: Plan, on_event: Callable[[Event], None]) -> None:
+        """Applies the plan as somebody agreed to it, perhaps long ago, in a process of its own; raises as `apply` does.
 
         Refused where the run is closed: nothing is added to a journal that is sealed.
         """
         if self.journal.is_closed:
             raise Refused(f"run {self.id} is closed; nothing was changed", advice="Open a new run: run the cells from `preflight`.")
         with self._recorded():
+            self.require_may_apply(plan)
             self._finished(self._follow(on_event))
 
     def require_may_apply(self, plan: Plan) -> None:

@@ -19,6 +19,7 @@ from balbook.forms.apply_panel import OVER, RETIRED, WAITS
 from balbook.forms.follower import Follower
 from balbook.forms.interactive import InteractiveRun
 from balbook.journal import verify
+from balbook.plan import Plan
 from balbook.record import read_record
 from balbook.run import Run
 from balbook.runbook import read_runbook, runbook_path
@@ -382,6 +383,35 @@ def test_an_error_of_a_run_that_was_left_does_not_close_the_one_that_is_open(roo
     room.cells("preflight")
     room.run._applied(left, Failed("too late"), lambda html: None)
     assert not room.run._is_closed
+
+
+@pytest.mark.parametrize("since", ["approvals are of the plan before", "a precondition is not met", "nothing is otherwise"])
+def test_the_button_of_a_plan_that_was_made_anew_applies_nothing(
+    room: Room, fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch, since: str
+) -> None:
+    def require_approved(run: Run, plan: Plan) -> None:
+        if plan.digest != approved:
+            raise Refused("0 of 1 approvals")
+
+    room.cells("preflight", "plan")
+    approved = room.plan.digest
+    monkeypatch.setattr(Run, "_require_approved", require_approved)
+    room.cells("apply")
+    old = room.run._applying.panel
+    if since.startswith("approvals"):
+        publish(fleet.inventory, "3.0.0")
+    elif since.startswith("a precondition"):
+        fleet.hosts["app1"].system = {"root_writable": "no"}
+    before = repr(fleet.hosts)
+    assert room.cells("plan") is None
+    old.button.click()
+    assert old.state == RETIRED
+    assert "The plan was made anew" in old.view.page.value
+    assert (repr(fleet.hosts), room.run.journal.last("apply_started")) == (before, None)
+    error = room.cells("apply")
+    assert (error is None) == (since == "nothing is otherwise")
+    if error is None:
+        assert room.run._applying.panel.state == WAITS
 
 
 def test_a_plan_that_is_declined_is_concluded_as_never_applied(room: Room, shown: list[str]) -> None:

@@ -72,12 +72,45 @@ def test_a_run_in_plan_mode_shows_the_plan_and_changes_nothing(fleet: FakeFleet,
 
 def test_a_closed_run_applies_nothing_and_its_journal_gets_nothing_more(fleet: FakeFleet) -> None:
     run = opened(fleet)
-    run.plan()
+    plan = run.plan()
     run.journal.append("run_closed", verdict="inconclusive", why="left")
     before, sealed = repr(fleet.hosts), run.journal.path.read_bytes()
     with pytest.raises(Refused, match="is closed"):
-        run.carry_out(lambda event: None)
+        run.carry_out(plan, lambda event: None)
     assert (run.journal.path.read_bytes(), repr(fleet.hosts)) == (sealed, before)
+
+
+def spoil(fleet: FakeFleet, how: str) -> None:
+    """What makes the plan of before one that may not be applied."""
+    match how:
+        case "another release":
+            publish(fleet.inventory, "3.0.0")
+        case "an unmet precondition":
+            fleet.hosts["app1"].system = {"root_writable": "no"}
+
+
+@pytest.mark.parametrize("spoilt_by", ["another release", "an unmet precondition"])
+def test_a_plan_that_was_agreed_to_is_not_applied_once_another_one_stands(fleet: FakeFleet, spoilt_by: str) -> None:
+    run = opened(fleet)
+    agreed = run.plan()
+    spoil(fleet, spoilt_by)
+    newer, before = run.plan(), repr(fleet.hosts)
+    with pytest.raises(Refused, match="not the plan that was shown"):
+        run.carry_out(agreed, lambda event: None)
+    if newer.unmet:
+        with pytest.raises(Refused, match="preconditions are not met"):
+            run.carry_out(newer, lambda event: None)
+    assert repr(fleet.hosts) == before
+    assert "apply_started" not in names(run)
+
+
+def test_a_plan_is_not_carried_out_before_others_have_approved_it(fleet: FakeFleet) -> None:
+    change_inventory(fleet, approvals=1)
+    run = opened(fleet)
+    plan = run.plan()
+    with pytest.raises(Refused, match="needs 1 approvals"):
+        run.carry_out(plan, lambda event: None)
+    assert "apply_started" not in names(run)
 
 
 def test_a_runbook_without_steps_needs_no_approval_and_any_other_does(fleet: FakeFleet) -> None:
