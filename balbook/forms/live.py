@@ -14,7 +14,8 @@ from balbook.plan import Plan, Step
 
 PENDING, RUNNING, TAKING_BACK = "to do", "running", "taking back"
 SERVING, NOT_RUNNING = "serving", "not running"
-OVER = ("succeeded", "failed", "inconclusive", "lost")
+NOT_STARTED = "not started"
+OVER = ("succeeded", "failed", "inconclusive", "lost", NOT_STARTED)
 
 
 @dataclass
@@ -84,13 +85,18 @@ class Live:
         return self.verdict or ("stopping" if self.stopped_by else "running")
 
     @property
+    def outcome(self) -> str:
+        """How it ended, once it is over."""
+        return "Nothing was applied" if self.verdict == NOT_STARTED else f"Applied: {self.verdict}"
+
+    @property
     def doing(self) -> str:
         """What it does now, in a sentence."""
         active = [v for v in self.steps.values() if v.state in (RUNNING, TAKING_BACK)]
         said = "; ".join(f"{v.step.host}: {'taking back: ' if v.state == TAKING_BACK else ''}{v.step.title}" for v in active[:3])
         said += f"; and {len(active) - 3} more" if len(active) > 3 else ""
         if self.is_over:
-            return f"Applied: {self.verdict}"
+            return self.outcome
         if self.stopped_by:
             then = said or "the step in hand is over"
             why = "on request" if self.is_stopped_on_request else f"({self.stopped_by})"
@@ -99,7 +105,7 @@ class Live:
             return "Measuring before anything changes."
         if not said and self.done == len(self.steps) and self.is_measuring:
             return "Measuring after the last change."
-        return f"Now: {said}." if said else "Starting." if self.began is None else "Between two steps."
+        return f"Now: {said}." if said else "Looking at the facts again, then starting." if self.began is None else "Between two steps."
 
     @property
     def done(self) -> int:
@@ -122,7 +128,10 @@ class Live:
             self._take(event, at_s)
 
     def lose(self, at_s: float) -> None:
-        """Its process is gone, and has not said how it ended."""
+        """Its process is gone, and has not said how it ended; or it never began."""
+        if self.began is None:
+            self.verdict, self.ended_s = NOT_STARTED, at_s
+            return
         self.verdict, self.ended_s, self.why = "lost", at_s, "the run's process ended without a word"
 
     def _take(self, event: Event, at_s: float) -> None:

@@ -7,7 +7,7 @@ from html import escape
 
 from balbook.forms.chart import instance_chart, instances_now, latency_chart
 from balbook.forms.durations import spoken
-from balbook.forms.live import PENDING, RUNNING, TAKING_BACK, Live, StepView
+from balbook.forms.live import NOT_STARTED, PENDING, RUNNING, TAKING_BACK, Live, StepView
 from balbook.forms.panels import Html, inline, table
 from balbook.forms.samples import Samples
 
@@ -23,7 +23,14 @@ MARKS = {
     "undone": "↩ taken back",
     "undo_failed": "✘ NOT taken back",
 }
-BOX = {"succeeded": "bb-good", "failed": "bb-bad", "lost": "bb-bad", "inconclusive": "bb-note", "stopping": "bb-note"}
+BOX = {
+    "succeeded": "bb-good",
+    "failed": "bb-bad",
+    "lost": "bb-bad",
+    "inconclusive": "bb-note",
+    "stopping": "bb-note",
+    NOT_STARTED: "bb-note",
+}
 
 
 def live_page(live: Live, samples: Samples | None, now_s: float, probe_offset_s: float) -> Html:
@@ -59,7 +66,7 @@ def static_page(live: Live, now_s: float) -> Html:
 
 def _head(live: Live, now_s: float) -> str:
     css = "bb-strong bb-outcome" if live.is_over else "bb-strong"
-    word = f"Applied: {live.verdict}" if live.is_over else live.word.capitalize()
+    word = live.outcome if live.is_over else live.word.capitalize()
     return (
         f"<div class='bb-row'><span class='{css}'>{escape(word)}</span><span>{live.done} of {len(live.steps)} steps are over</span>"
         f"<span>{spoken(now_s)}</span><span>plan <code>{live.plan.digest[:12]}</code></span></div>"

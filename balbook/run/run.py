@@ -89,12 +89,14 @@ class Run:
     def carry_out(self, plan: Plan, on_event: Callable[[Event], None]) -> None:
         """Applies the plan as somebody agreed to it, perhaps long ago, in a process of its own; raises as `apply` does.
 
-        Refused where the run is closed: nothing is added to a journal that is sealed.
+        Refused where the facts have changed since. Refused where the run is closed: nothing is added to a journal that is sealed.
         """
         if self.journal.is_closed:
             raise Refused(f"run {self.id} is closed; nothing was changed", advice="Open a new run: run the cells from `preflight`.")
         with self._recorded():
             self.require_may_apply(plan)
+            self._require_same_facts(plan)
+        with self._recorded():  # it may have been asked to stop meanwhile
             self._finished(self._follow(on_event))
 
     def require_may_apply(self, plan: Plan) -> None:
@@ -175,6 +177,16 @@ class Run:
         if plan.unmet:
             rows = "\n".join(f"  {p['what']}: {p['state']} {p.get('found', '')}".rstrip() for p in plan.unmet)
             raise Refused(f"{len(plan.unmet)} preconditions are not met; nothing was changed:\n{rows}", advice=_advice(plan))
+
+    def _require_same_facts(self, plan: Plan) -> None:
+        """Refused unless the same plan would be made of the facts as they are now."""
+        now = self._procedure.plan(self._site).digest
+        if now != plan.digest:
+            raise Refused(
+                f"changed_plan: the facts have changed since this plan was made: its digest is {plan.digest[:12]}…, "
+                f"now it would be {now[:12]}…",
+                advice="Nothing was started. Run the cells again from `preflight`: a new run plans by the facts as they are now.",
+            )
 
     def _require_approved(self, plan: Plan) -> None:
         """Where the inventory asks for approvals: the plan is one that was shown, and other people have signed it."""

@@ -414,6 +414,21 @@ def test_the_button_of_a_plan_that_was_made_anew_applies_nothing(
         assert room.run._applying.panel.state == WAITS
 
 
+def test_facts_that_change_before_the_click_are_seen_and_nothing_is_started(room: Room, fleet: FakeFleet) -> None:
+    room.cells("preflight", "plan", "apply")
+    publish(fleet.inventory, "3.0.0")
+    before = repr(fleet.hosts)
+    press(room)
+    ended(room)
+    page = room.run._applying.panel.view.page.value
+    assert "the facts have changed since this plan was made" in page
+    assert "Nothing was started. Run the cells again from <code>preflight</code>" in page
+    assert "Nothing was applied" in page
+    assert "lost" not in page
+    assert (repr(fleet.hosts), room.run.journal.last("apply_started")) == (before, None)
+    assert read_record(room.run.dir).predicate["why"].startswith("changed_plan")
+
+
 def test_a_plan_that_is_declined_is_concluded_as_never_applied(room: Room, shown: list[str]) -> None:
     room.cells("preflight", "plan", "apply")
     room.run._applying.panel.decline.click()

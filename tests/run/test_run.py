@@ -104,6 +104,18 @@ def test_a_plan_that_was_agreed_to_is_not_applied_once_another_one_stands(fleet:
     assert "apply_started" not in names(run)
 
 
+@pytest.mark.parametrize("changed_by", ["another release", "an unmet precondition"])
+def test_a_plan_of_facts_that_have_changed_since_is_not_started(fleet: FakeFleet, changed_by: str) -> None:
+    run = opened(fleet)
+    plan = run.plan()
+    spoil(fleet, changed_by)
+    before = repr(fleet.hosts)
+    with pytest.raises(Refused, match="the facts have changed since this plan was made"):
+        run.carry_out(plan, lambda event: None)
+    assert repr(fleet.hosts) == before
+    assert "apply_started" not in names(run)
+
+
 def test_a_plan_is_not_carried_out_before_others_have_approved_it(fleet: FakeFleet) -> None:
     change_inventory(fleet, approvals=1)
     run = opened(fleet)
