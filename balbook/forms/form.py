@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -124,17 +124,18 @@ class Form:
         self._check()
 
     def _offer(self) -> None:
-        """Other choices, for another inventory or application; what was chosen stays where it can."""
+        """Other choices, for another inventory or application; what was chosen stays, if only to be complained of."""
         for field in self.fields.values():
             found = fields.choices(self.runbook, field.parameter, self.world, self.values())
-            if not found or not isinstance(field.control, w.Dropdown | w.SelectMultiple) or list(field.control.options) == found:
+            if not found or not isinstance(field.control, w.Dropdown | w.SelectMultiple):
                 continue
-            chosen, known = field.control.value, [value for _, value in found]
-            field.control.options = found  # it forgets what was chosen
-            if isinstance(field.control, w.SelectMultiple):
-                field.control.value = tuple(value for value in chosen if value in known)
-            else:
-                field.control.value = chosen if chosen in known else known[0]
+            chosen = field.control.value
+            options = _with(found, chosen if isinstance(chosen, tuple) else [chosen])
+            if list(field.control.options) == options:
+                continue
+            field.control.options = options  # it forgets what was chosen
+            is_there = isinstance(chosen, tuple) or chosen in [value for _, value in options]
+            field.control.value = chosen if is_there else options[0][1]
 
     def _check(self) -> dict[str, str]:
         values, problems = self.values(), {}
@@ -170,11 +171,10 @@ class Form:
             "tooltip": parameter.help,
         }
         if parameter.type == "list[str]" and found:
-            known = [known for _, known in found]
-            return w.SelectMultiple(options=found, value=[v for v in value if v in known], rows=min(6, max(2, len(found))), **common)
+            options = _with(found, value)
+            return w.SelectMultiple(options=options, value=list(value), rows=min(6, max(2, len(options))), **common)
         if found:
-            known = [known for _, known in found]
-            return w.Dropdown(options=[*found, *([] if value in known else [(str(value), value)])], value=value, **common)
+            return w.Dropdown(options=_with(found, [value]), value=value, **common)
         match parameter.type:
             case "bool":
                 return w.Checkbox(value=value, indent=True, **common)
@@ -185,3 +185,9 @@ class Form:
             case "list[str]":
                 return w.Text(value=",".join(value), placeholder="separated by commas", **common)
         return w.Text(value=value, **common)
+
+
+def _with(found: Sequence[tuple[str, str]], chosen: Sequence[str]) -> list[tuple[str, str]]:
+    """The choices, and what was chosen although there is no such thing: dropped in silence, none of a list would mean all."""
+    known = [value for _, value in found]
+    return [*found, *((str(value), value) for value in chosen if value and value not in known)]

@@ -105,6 +105,30 @@ def test_another_inventory_brings_other_choices_and_keeps_what_can_be_kept(inven
     assert form.values()["mode"] == "apply"
 
 
+def test_a_host_that_is_not_there_is_complained_of_and_not_left_out(inventory: Inventory, tmp_path: Path) -> None:
+    form = form_of("provision", hosts=["app3"])
+    assert form.values()["hosts"] == ("app3",)
+    assert "app3" in form.fields["hosts"].error.value
+    with pytest.raises(NotYet, match="hosts"):
+        form.request()
+
+    form = form_of("provision", hosts=["app2"])
+    form.fields["inventory"].control.value = str(write_inventory(tmp_path / "smaller", hosts=1).path)
+    assert form.values()["hosts"] == ("app2",)
+    assert "app2" in form.fields["hosts"].error.value
+    form.fields["hosts"].control.value = ("app1",)
+    assert form.request().parameters["hosts"] == ["app1"]
+
+
+def test_a_release_that_another_inventory_does_not_have_is_complained_of(inventory: Inventory, tmp_path: Path) -> None:
+    form = form_of(release="1.0.0")
+    other = write_inventory(tmp_path / "other")
+    publish(other, "7.0.0")
+    form.fields["inventory"].control.value = str(other.path)
+    assert form.values()["release"] == "1.0.0"
+    assert "has no release" in form.fields["release"].error.value
+
+
 def test_the_command_says_the_same_as_the_form(inventory: Inventory) -> None:
     form = form_of(reason="it's $(time)", release="1.0.0", serial=2, mode="apply")
     request = form.request()
