@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,12 @@ from balbook.run.run import require_no_secrets
 from balbook.runbook import Runbook, find_runbooks
 from balbook.scrubbing import known_secrets
 from balbook.secrets import Scrubber
-from balbook.store import Store
+from balbook.store import Artifact, Store
 
 MODE_WORDS = {"plan": "plan: changes nothing", "apply": "apply: changes hosts, at your click"}
 CHOOSE = "choose …"
+RETRIEVE = "retrieve"
+"""The runbook whose releases are those of a registry, which the form does not ask: anything may be written."""
 
 
 @dataclass
@@ -60,21 +63,25 @@ def choices(runbook: Runbook, parameter: Parameter, world: World, values: Mappin
             return [(f"the inventory's ({own})", ""), *((name, name) for name in procedures.STRATEGIES)]
         case "hosts" if inventory:
             return [(f"{name} ({', '.join(host.roles)})", name) for name, host in inventory.hosts.items()]
-        case "release" if inventory and chosen in inventory.applications:
+        case "release" if inventory and runbook.name != RETRIEVE:
             return _releases(runbook, inventory, chosen)
     return None
 
 
 def _releases(runbook: Runbook, inventory: Inventory, application: str) -> list[tuple[str, str]]:
-    """What the store has, newest first; `latest` by its version, an empty release as the runbook's own choice."""
-    try:
-        known = Store(inventory.resolve(inventory.artifacts)).artifacts(application)
-    except BalbookError:
-        known = []
+    """What the store has, newest first; `latest` by its version, an empty release as the runbook's own choice.
+
+    As long as no application is chosen there is only the latter.
+    """
+    known: list[Artifact] = []
+    if is_chosen := application in inventory.applications:
+        with suppress(BalbookError):
+            known = Store(inventory.resolve(inventory.artifacts)).artifacts(application)
     default = next((p.default for p in runbook.parameters if p.name == "release"), "")
     first = [("the previous proven one", "")] if default == "" else []
     if default == "latest":
-        first = [(f"latest ({known[-1].version})" if known else "latest (there is none)", "latest")]
+        newest = f" ({known[-1].version})" if known else " (there is none)" if is_chosen else ""
+        first = [(f"latest{newest}", "latest")]
     return [*first, *((f"{a.version} ({a.published_at[:10]}, {a.sha256[:12]})", a.version) for a in reversed(known))]
 
 
@@ -105,8 +112,9 @@ def problem_with(runbook: Runbook, parameter: Parameter, raw: Any, world: World,
 
 
 def _require_release(runbook: Runbook, parameter: Parameter, value: Any, inventory: Inventory, application: str) -> None:
-    """What is to be deployed is there; a rollback goes to what the hosts have."""
-    if parameter.name == "release" and parameter.default == "latest" and application in inventory.applications:
+    """What is to be deployed is there; a rollback goes to what the hosts have, and what is retrieved comes from a registry."""
+    is_of_store = parameter.name == "release" and parameter.default == "latest" and runbook.name != RETRIEVE
+    if is_of_store and application in inventory.applications:
         Store(inventory.resolve(inventory.artifacts)).find(application, str(value))
 
 

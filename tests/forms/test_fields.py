@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from balbook.errors import NotYet
 from balbook.forms import fields
@@ -103,6 +104,28 @@ def test_another_inventory_brings_other_choices_and_keeps_what_can_be_kept(inven
     form.fields["inventory"].control.value = str(other.path)
     assert [label.partition(" ")[0] for label in labels(form, "release")] == ["latest", "7.0.0"]
     assert form.values()["mode"] == "apply"
+
+
+def test_releases_are_offered_once_the_application_is_chosen(inventory: Inventory) -> None:
+    data = yaml.safe_load(inventory.path.read_text())
+    data["applications"]["inn"] = {"instances": [{"host": "app1", "port": 9091}]}
+    inventory.path.write_text(yaml.safe_dump(data))
+    publish(inventory, "5.0.0", application="inn")
+    form = form_of()
+    assert form.values()["application"] == ""
+    assert labels(form, "release") == ["latest"]
+    form.fields["application"].control.value = "inn"
+    assert [label.partition(" ")[0] for label in labels(form, "release")] == ["latest", "5.0.0"]
+    form.fields["release"].control.value = "5.0.0"
+    form.fields["application"].control.value = "hotel"
+    assert [label.partition(" ")[0] for label in labels(form, "release")] == ["latest", "2.0.0", "1.0.0", "5.0.0"]
+    assert "has no release" in form.fields["release"].error.value
+
+
+def test_a_release_that_comes_from_a_registry_may_be_any(inventory: Inventory) -> None:
+    form = form_of("retrieve", registry="/srv/registry")
+    form.fields["release"].control.value = "9.9.9"
+    assert form.request().parameters["release"] == "9.9.9"
 
 
 def test_a_host_that_is_not_there_is_complained_of_and_not_left_out(inventory: Inventory, tmp_path: Path) -> None:
