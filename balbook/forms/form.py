@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from html import escape
 from typing import Any
 
@@ -42,7 +43,8 @@ class Form:
     """A runbook's form. `given` are the values of the parameters cell; `on_new_run` is called by its button."""
 
     def __init__(self, runbook: Runbook, name: str, given: Mapping[str, Any], on_new_run: Callable[[], None]) -> None:
-        self.runbook, self.name, self.is_frozen = runbook, name, False
+        self.runbook, self.name = runbook, name
+        self._held: dict[str, Any] | None = None
         self.world = fields.World.read(str(given.get("inventory", "")))
         start = {p.name: given.get(p.name, p.default) for p in runbook.parameters}
         if self.world.inventory:
@@ -81,24 +83,36 @@ class Form:
         except BadInput as exc:
             raise NotYet(f"The form above is not ready: {exc.message}", advice=exc.advice) from exc
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The values stay what they are, also where a change is on its way already; after an error they can be changed again."""
+        self._held = self.values()
+        self._enable(False)
+        try:
+            yield
+        except BaseException:
+            self._held = None
+            self._enable(True)
+            raise
+
     def freeze(self, request: Request, run_id: str) -> None:
-        """The values are this run's now."""
-        self.is_frozen = True
-        for field in self.fields.values():
-            field.control.disabled = True
+        """The values, which were held, are this run's now."""
         self._say(f"Run {run_id} was opened with these values.", request)
         self._again.layout.display = ""
         self.slot.change_twin(self.twin(request, run_id))
 
     def thaw(self, told: str = "") -> None:
         """The values can be changed again, for another run."""
-        self.is_frozen = False
-        for field in self.fields.values():
-            field.control.disabled = False
+        self._held = None
+        self._enable(True)
         self._again.layout.display = "none"
         self._check()
         if told:
-            self._state.value = f"<p class='bb-form-state' role='status'>{escape(told)}</p>"
+            self.note(told)
+
+    def note(self, told: str) -> None:
+        """Says it below the fields."""
+        self._state.value = f"<p class='bb-form-state' role='status'>{escape(told)}</p>"
 
     def twin(self, request: Request | None = None, run_id: str = "") -> Html:
         """The form as a table."""
@@ -117,11 +131,18 @@ class Form:
 
     def _changed(self, change: Mapping[str, Any]) -> None:
         name = next(name for name, field in self.fields.items() if field.control is change["owner"])
+        if self._held is not None:
+            change["owner"].value = self._held[name]
+            return
         if name == "inventory":
             self.world = fields.World.read(str(change["new"]))
         if name in ("inventory", "application"):
             self._offer()
         self._check()
+
+    def _enable(self, is_enabled: bool) -> None:
+        for field in self.fields.values():
+            field.control.disabled = not is_enabled
 
     def _offer(self) -> None:
         """Other choices, for another inventory or application; what was chosen stays, if only to be complained of."""
@@ -156,7 +177,7 @@ class Form:
         return Request(self.name, self.runbook, self.world.inventory, filled, self.world.scrubber)
 
     def _say(self, state: str, request: Request | None) -> None:
-        self._state.value = f"<p class='bb-form-state' role='status'>{escape(state)}</p>"
+        self.note(state)
         line = f"<p class='bb-quiet'>The same from a command line:</p>{command(fields.command_line(request))}" if request else ""
         self._command.value = line
 

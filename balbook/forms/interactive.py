@@ -174,6 +174,9 @@ class InteractiveRun:
 
     def _abandon(self) -> None:
         """The form's button: the open run ends here, and its values can be changed."""
+        if self._watch.is_running:
+            self._form.note("A cell is running, which needs this run. Press the button again once it is over.")
+            return
         if not self._retire():
             return
         told = f"Run {self._run.id} was closed." if self._run and not self._is_closed else ""
@@ -183,8 +186,9 @@ class InteractiveRun:
     def _opened(self) -> FormRun:
         """The open run; a new one with the form's values where there is none."""
         if self._run is None or self._is_closed:
-            request = self._form.request()
-            self._run = begin(request, self._executed, new_run_dir(request), FormRun)
+            with self._form.held():
+                request = self._form.request()
+                self._run = begin(request, self._executed, new_run_dir(request), FormRun)
             self._applying, self._is_closed = None, False
             self._watch.begin(self._run.journal)
             self._form.freeze(request, self._run.id)

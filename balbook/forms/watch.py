@@ -63,6 +63,11 @@ class Watch:
         self.waited: set[str] = set()
         """The roles of the cells that were run in this run and have only waited so far."""
 
+    @property
+    def is_running(self) -> bool:
+        """Whether a cell runs now; asked from another thread, or where the front end's messages do not wait for cells."""
+        return bool(self.ran) and not self.ran[-1].status
+
     def attach(self) -> None:
         """From now on; what ran before, from the last parameters cell on, is taken from the kernel's memory."""
         sources: Sequence[str] = self._shell.user_ns.get("In", [])

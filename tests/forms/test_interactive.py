@@ -376,6 +376,43 @@ def test_the_button_of_a_run_that_was_left_applies_nothing_any_more(room: Room, 
     assert not room.run._is_closed
 
 
+def test_a_run_is_not_closed_under_a_cell_that_runs(room: Room) -> None:
+    def pressed_meanwhile() -> None:
+        room.run.preflight()
+        room.run._form._again.click()  # front ends with subshells need not wait for the cell
+
+    assert room.cell("preflight", pressed_meanwhile) is None
+    assert not room.run._is_closed
+    assert "A cell is running" in room.run._form._state.value
+    room.run._form._again.click()
+    assert room.run._is_closed
+
+
+def test_a_value_that_changes_while_the_run_is_opened_is_put_back(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = interactive.begin
+
+    def slowly(*args: Any) -> Any:
+        choose(room, reason="typed too late")
+        return begin(*args)
+
+    choose(room, reason="new prices")
+    monkeypatch.setattr(interactive, "begin", slowly)
+    assert room.cells("preflight") is None
+    assert room.run.parameters["reason"] == "new prices"
+    assert room.run._form.values()["reason"] == "new prices"
+
+
+def test_a_form_whose_run_cannot_be_opened_can_be_changed(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(request: Any) -> Path:
+        raise Failed("no space left")
+
+    monkeypatch.setattr(interactive, "new_run_dir", full)
+    assert isinstance(room.cells("preflight"), Failed)
+    assert not room.run._form.fields["reason"].control.disabled
+    choose(room, reason="there is space now")
+    assert room.run._form.values()["reason"] == "there is space now"
+
+
 def test_an_error_of_a_run_that_was_left_does_not_close_the_one_that_is_open(room: Room) -> None:
     room.cells("preflight", "plan", "apply")
     left = room.run._run
