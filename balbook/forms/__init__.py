@@ -9,15 +9,18 @@ whatever the front end knows of subshells. Only this package imports ipywidgets.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
+from balbook.errors import Refused
 from balbook.run.cells import running_shell
 from balbook.run.folder import RUN_DIR
+from balbook.run.opening import checked_request
 from balbook.run.opening import open_run as open_headless
 
 FORMS = "BALBOOK_FORMS"
-"""`off`: no form, also in JupyterLab; the notebook's cells do at once what they say."""
+"""`off`: no form, also in JupyterLab; the notebook's cells do at once what they say, but for an apply in production."""
 
 
 def open_run(name: str, **parameters: Any) -> Any:
@@ -26,6 +29,8 @@ def open_run(name: str, **parameters: Any) -> Any:
     Connects to no host. Raises BadInput where something is wrong; nothing was touched then.
     """
     if not has_person():
+        if _may_ask() and not os.environ.get(RUN_DIR):
+            _require_no_surprise(name, parameters)
         return open_headless(name, **parameters)
     from balbook.forms.interactive import open_interactively
 
@@ -36,5 +41,19 @@ def has_person() -> bool:
     """Whether a person is asked here: a kernel whose front end lets cells ask, as papermill and nbclient do not."""
     if os.environ.get(RUN_DIR) or os.environ.get(FORMS, "").lower() == "off":
         return False
-    kernel = getattr(running_shell(), "kernel", None)
-    return bool(getattr(kernel, "_allow_stdin", False)) and find_spec("ipywidgets") is not None
+    return _may_ask() and find_spec("ipywidgets") is not None
+
+
+def _may_ask() -> bool:
+    """Whether the front end lets cells ask: somebody sits in front of it, with a menu entry that runs all cells."""
+    return bool(getattr(getattr(running_shell(), "kernel", None), "_allow_stdin", False))
+
+
+def _require_no_surprise(name: str, parameters: Mapping[str, Any]) -> None:
+    """Refused where running all cells would change production without a button."""
+    request = checked_request(name, parameters)
+    if request.parameters["mode"] == "apply" and request.inventory.is_production:
+        raise Refused(
+            f"{request.inventory.environment} is changed here by a button alone, and there is no form; nothing was touched",
+            advice=f"Unset {FORMS} and restart the kernel, or apply it from a command line: balbook apply {name}.",
+        )

@@ -20,7 +20,6 @@ from balbook.inventory import Inventory
 from balbook.plan import Plan
 from balbook.plan_view import subject
 
-PRODUCTION = "production"
 WAITS, APPLYING, DECLINED, RETIRED, OVER = "waits", "applying", "declined", "retired", "over"
 
 
@@ -30,7 +29,7 @@ class ApplyPanel:
     def __init__(self, plan: Plan, inventory: Inventory, on_apply: Callable[[], None]) -> None:
         self.plan, self.state = plan, WAITS
         self._on_apply, self._once = on_apply, threading.Lock()
-        self.word = (plan.application or inventory.environment) if inventory.environment == PRODUCTION else ""
+        self.word = (plan.application or inventory.environment) if inventory.is_production else ""
         self.button = w.Button(description=_label(plan), button_style="danger" if self.word else "primary", layout=w.Layout(width="240px"))
         self.decline = w.Button(description="Do not apply", layout=w.Layout(width="160px"))
         self.confirmation = w.Text(description=f"Type {self.word} to confirm", style={"description_width": "initial"})

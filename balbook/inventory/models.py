@@ -276,13 +276,16 @@ class Records(Model):
     """Where the ledger's head goes; unset: nowhere, and `records verify` cannot vouch for the ledger's end."""
 
 
+PRODUCTION = ("production", "prod")
+
+
 class Inventory(Model):
     """Hosts, applications, balancers, stores, and where records go."""
 
     version: Literal[1] = 1
     """Version of this format."""
     environment: Name = "staging"
-    """What the fleet is for; `production` asks for more."""
+    """What the fleet is for; `production` (or `prod`, in capitals too) asks for more."""
     hosts: dict[Name, Host] = Field(min_length=1)
     """Machines by name."""
     applications: dict[Name, Application] = {}
@@ -312,6 +315,11 @@ class Inventory(Model):
     def path(self) -> Path:
         """The file that this was read from, absolute."""
         return self._path
+
+    @property
+    def is_production(self) -> bool:
+        """Whether it is the fleet that people depend on."""
+        return self.environment.lower() in PRODUCTION
 
     def resolve(self, path: str) -> Path:
         """`path` with `~` expanded, relative to the inventory file, `file://` taken off."""

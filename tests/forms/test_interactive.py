@@ -136,8 +136,9 @@ def test_a_form_that_is_not_ready_opens_no_run(room: Room, fleet: FakeFleet, sho
     assert [e["role"] for e in room.run.journal.events() if e["event"] == "cell_started"] == ["parameters", "setup", "preflight"]
 
 
-def test_in_production_the_button_needs_the_applications_name(room: Room, fleet: FakeFleet) -> None:
-    fleet.inventory.path.write_text("environment: production\n" + fleet.inventory.path.read_text())
+@pytest.mark.parametrize("environment", ["production", "Production", "prod"])
+def test_in_production_the_button_needs_the_applications_name(room: Room, fleet: FakeFleet, environment: str) -> None:
+    fleet.inventory.path.write_text(f"environment: {environment}\n" + fleet.inventory.path.read_text())
     choose(room, inventory=str(fleet.inventory.path))
     room.cells("preflight", "plan", "apply")
     panel = room.run._applying.panel

@@ -11,6 +11,7 @@ import pytest
 
 import balbook
 from balbook import forms, transport
+from balbook.errors import Refused
 from balbook.forms.kernel import executed_notebook, on_idle_interrupt
 from balbook.run import Run
 from balbook.runbook import read_runbook, runbook_path
@@ -49,6 +50,37 @@ def test_without_a_kernel_open_run_is_the_headless_one(tmp_path: Path, monkeypat
     monkeypatch.setattr(transport, "connect", lambda *args: fleet)
     run = balbook.open_run("hot_deploy", inventory=str(fleet.inventory.path), application="hotel")
     assert type(run) is Run
+
+
+@pytest.mark.parametrize(
+    ("environment", "mode", "is_asked", "is_refused"),
+    [
+        ("production", "apply", True, True),
+        ("PROD", "apply", True, True),
+        ("production", "plan", True, False),
+        ("staging", "apply", True, False),
+        ("production", "apply", False, False),  # papermill and nbclient
+    ],
+)
+def test_running_all_cells_changes_no_production_host_without_a_form_either(
+    kernel: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: str, mode: str, is_asked: bool, is_refused: bool
+) -> None:
+    fleet = fleet_with(tmp_path, "1.0.0")
+    fleet.inventory.path.write_text(f"environment: {environment}\n" + fleet.inventory.path.read_text())
+    monkeypatch.setattr(transport, "connect", lambda *args: fleet)
+    monkeypatch.setenv("BALBOOK_FORMS", "off")
+    kernel._allow_stdin = is_asked
+
+    def opened() -> object:
+        return forms.open_run("hot_deploy", inventory=str(fleet.inventory.path), application="hotel", mode=mode)
+
+    if is_refused:
+        with pytest.raises(Refused, match="by a button alone") as refused:
+            opened()
+        assert "balbook apply hot_deploy" in refused.value.advice
+        assert not list(tmp_path.glob("records/2*"))
+    else:
+        assert type(opened()) is Run
 
 
 def test_a_headless_run_loads_no_widget() -> None:
