@@ -16,6 +16,7 @@ from balbook.forms.follower import Follower
 from balbook.forms.live import Live
 from balbook.forms.panels import Html
 from balbook.forms.trouble import trouble_applying
+from balbook.journal import utc_now
 from balbook.plan import Plan
 from balbook.run.run import Run
 
@@ -61,10 +62,21 @@ class Applying:
     def _begin(self) -> None:
         """The click. Both threads end with the run."""
         self._follower = Follower(self._run.dir, self._run.inventory)
+        self.panel.slot.change_twin(self._begun())
         errors: list[BalbookError] = []
         self._worker = threading.Thread(target=self._carry_out, args=(errors,), name="balbook-apply", daemon=True)
         self._worker.start()
         threading.Thread(target=self._watch, args=(self._worker, errors), name="balbook-view", daemon=True).start()
+
+    def _begun(self) -> Html:
+        """What a notebook says that is saved meanwhile, and a tab that has lost the view."""
+        command = f"balbook status {self.panel.plan.application}".rstrip()
+        return panels.waiting(
+            f"Run {self._run.id} has been applying this plan since {utc_now():%Y-%m-%d %H:%M:%S} UTC.",
+            f"Run the cell `setup` to see it. What runs where: `{command}`",
+            css="bb-begun",
+            sign="▶",
+        )
 
     def _carry_out(self, errors: list[BalbookError]) -> None:
         try:

@@ -14,7 +14,7 @@ import yaml
 from balbook import transport
 from balbook.engine import process
 from balbook.errors import Failed, HostUnreachable, NotYet, Refused
-from balbook.forms import interactive, ongoing, panels, rescue, view, watch
+from balbook.forms import interactive, ongoing, panels, rescue, screen, view, watch
 from balbook.forms.apply_panel import OVER, RETIRED, WAITS
 from balbook.forms.follower import Follower
 from balbook.forms.interactive import InteractiveRun
@@ -153,6 +153,19 @@ def test_in_production_the_button_needs_the_applications_name(room: Room, fleet:
     assert not panel.button.disabled
     applied(room)
     assert room.run.journal.last("apply_finished")["verdict"] == "succeeded"
+
+
+def test_a_notebook_that_is_saved_meanwhile_says_that_the_run_applies(room: Room, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    twins: list[str] = []
+    monkeypatch.setattr(screen, "update_display", lambda data, display_id, raw: twins.append(data["text/html"]))
+    room.cells("preflight", "plan", "apply")
+    engine.may_go.clear()
+    press(room)
+    assert f"Run {room.run.id} has been applying this plan since 20" in twins[-1]
+    assert "Run the cell <code>setup</code> to see it. What runs where: <code>balbook status hotel</code>" in twins[-1]
+    engine.may_go.set()
+    room.wait(lambda: room.run._applying.panel.state == OVER, "the end")
+    assert "Applied: succeeded" in twins[-1]
 
 
 def test_pressing_twice_applies_once(room: Room, engine: Engine) -> None:
