@@ -6,6 +6,7 @@ safe state by itself.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 
@@ -14,8 +15,8 @@ from balbook.forms import panels
 from balbook.forms.apply_panel import APPLYING, OVER, ApplyPanel
 from balbook.forms.follower import Follower
 from balbook.forms.live import Live
-from balbook.forms.panels import Html
-from balbook.forms.trouble import trouble_applying
+from balbook.forms.panels import Html, Trouble
+from balbook.forms.trouble import trouble_applying, trouble_of
 from balbook.journal import utc_now
 from balbook.plan import Plan
 from balbook.run.run import Run
@@ -57,16 +58,16 @@ class Applying:
     def show_again(self) -> None:
         """Draws what there is to see in the cell that runs now; for a browser that has lost it."""
         if self._follower:
-            self.panel.slot.show(self._twin(self._follower))
+            self.panel.slot.show(self._twin())
 
     def _begin(self) -> None:
-        """The click. Both threads end with the run."""
-        self._follower = Follower(self._run.dir, self._run.inventory)
-        self.panel.slot.change_twin(self._begun())
-        errors: list[BalbookError] = []
-        self._worker = threading.Thread(target=self._carry_out, args=(errors,), name="balbook-apply", daemon=True)
-        self._worker.start()
-        threading.Thread(target=self._watch, args=(self._worker, errors), name="balbook-view", daemon=True).start()
+        """The click. Both threads end with the run; what cannot even begin ends here, and was no change."""
+        try:
+            self._follower = Follower(self._run.dir, self._run.inventory)
+            self.panel.slot.change_twin(self._begun())
+            threading.Thread(target=self._watch, args=(self._follower,), name="balbook-view", daemon=True).start()
+        except Exception as exc:
+            self._finish(_defect(exc, "Nothing was started."))
 
     def _begun(self) -> Html:
         """What a notebook says that is saved meanwhile, and a tab that has lost the view."""
@@ -78,6 +79,20 @@ class Applying:
             sign="▶",
         )
 
+    def _watch(self, follower: Follower) -> None:
+        """Draws until the process has ended; then says what came of it, and lets the cells go on."""
+        errors: list[BalbookError] = []
+        worker = threading.Thread(target=self._carry_out, args=(errors,), name="balbook-apply", daemon=True)
+        try:
+            worker.start()
+            self._worker = worker
+            with contextlib.suppress(Exception):  # a fault of the view is none of the run's
+                self.panel.view.watch(follower, lambda: not worker.is_alive())
+            worker.join()
+        except Exception as exc:
+            errors.append(_defect(exc, "Nothing was started."))
+        self._finish(errors[0] if errors else None)
+
     def _carry_out(self, errors: list[BalbookError]) -> None:
         try:
             self._run.carry_out(self.panel.plan, lambda event: None)
@@ -85,41 +100,50 @@ class Applying:
             errors.append(exc)
         except Exception as exc:
             # A defect of ours ends the run in a stated verdict too.
-            defect = Failed(f"defect in balbook: {type(exc).__name__}: {exc}", advice=f"Look at the hosts: balbook resume {self._run.id}")
-            defect.__cause__ = exc
-            errors.append(defect)
+            errors.append(_defect(exc, f"Look at the hosts: balbook resume {self._run.id}"))
 
-    def _watch(self, worker: threading.Thread, errors: list[BalbookError]) -> None:
-        """Draws until the process has ended; then says what came of it, and lets the cells go on."""
-        follower = self._follower
-        assert follower
+    def _finish(self, error: BalbookError | None) -> None:
+        """Whatever fails now, cells that wait for the end go on."""
         try:
-            self.panel.view.watch(follower, lambda: not worker.is_alive())
+            self._end(error)
         finally:
-            worker.join()
-            try:
-                self._end(follower, errors[0] if errors else None)
-            finally:
-                self.panel.state = OVER
-                self._is_done.set()
+            self.panel.state = OVER
+            self._is_done.set()
 
-    def _end(self, follower: Follower, error: BalbookError | None) -> None:
+    def _end(self, error: BalbookError | None) -> None:
         """What came of it; only then may the cells go on, so that they find an ended run closed."""
         if error:
-            self._say(panels.error(trouble_applying(error, follower.live, self._run.id, self._run.dir)))
+            self._say(panels.error(self._trouble(error)))
         self._on_end(error, self._say)
         self.panel.state = OVER
         if not error:
             self._say(panels.waiting("Applied.", NEXT, css="bb-next", sign="✔"))
-        self.panel.slot.settle(self._twin(follower))
+        self.panel.slot.settle(self._twin())
+
+    def _trouble(self, error: BalbookError) -> Trouble:
+        if self.live:
+            return trouble_applying(error, self.live, self._run.id, self._run.dir)
+        return trouble_of(error, runbook=self._run.name, run_id=self._run.id, run_dir=self._run.dir)
 
     def _say(self, html: Html) -> None:
         """On the screen, and in what stays in the notebook."""
         self._said.append(html)
         self.panel.view.add(html)
-        if self._follower:
-            self.panel.slot.change_twin(self._twin(self._follower))
+        self.panel.slot.change_twin(self._twin())
 
-    def _twin(self, follower: Follower) -> Html:
-        page = follower.twin()
-        return Html("".join([page.html, *(said.html for said in self._said)]), "\n".join([page.text, *(said.text for said in self._said)]))
+    def _twin(self) -> Html:
+        pages = [*([_page(self._follower)] if self._follower else []), *self._said]
+        return Html("".join(page.html for page in pages), "\n".join(page.text for page in pages))
+
+
+def _page(follower: Follower) -> Html:
+    try:
+        return follower.twin()
+    except Exception as exc:
+        return panels.warning(f"The view failed: {type(exc).__name__}: {exc}", "What was done stands in the record.")
+
+
+def _defect(exc: Exception, advice: str) -> Failed:
+    defect = Failed(f"defect in balbook: {type(exc).__name__}: {exc}", advice=advice)
+    defect.__cause__ = exc
+    return defect

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable
@@ -9,15 +10,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from balbook.engine import process
+from balbook.forms import panels
 from balbook.forms.live import Live
 from balbook.forms.live_page import live_page, static_page
 from balbook.forms.panels import Html
 from balbook.forms.samples import Samples, newest_probe
 from balbook.inventory import Inventory
-from balbook.journal import Journal
+from balbook.journal import Event, Journal
 from balbook.plan import plan_from
 
 TICK_S = 0.5
+LAST_LOOKS = 5
+"""Tries for the last page, of a view that fails."""
+GOES_ON = "It is drawn again in a moment. **Stop safely** works; so does `balbook status`."
 
 
 class Follower:
@@ -28,6 +33,7 @@ class Follower:
         plan = plan_from(json.loads((run_dir / "plan.json").read_text(encoding="utf-8")))
         self.live = Live.of(plan, inventory)
         self._journal, self._position = Journal(run_dir / "journal.jsonl"), 0
+        self._events: list[Event] = []
         self._samples: Samples | None = None
         self._lock = threading.Lock()
 
@@ -35,7 +41,9 @@ class Follower:
         """The page of this moment."""
         with self._lock:
             events, self._position = self._journal.follow(self._position)
-            self.live.take(events)
+            self._events += events
+            while self._events:  # one that cannot be understood costs itself alone
+                self.live.take([self._events.pop(0)])
             probe = newest_probe(self.run_dir)
             if probe and (self._samples is None or self._samples.folder != probe):
                 self._samples = Samples(probe)
@@ -48,15 +56,25 @@ class Follower:
         return static_page(self.live, self._now_s())
 
     def follow(self, is_over: Callable[[], bool], on_page: Callable[[Html], None]) -> None:
-        """A page about twice a second until it is over, and one more."""
+        """A page about twice a second until it is over, and one more. A fault of the view costs a page, not the following."""
         pause = threading.Event()
         while not is_over():
-            on_page(self.look())
+            self._show(on_page)
             pause.wait(TICK_S)
-        self.look()
-        if not self.live.is_over:
+        has_seen_all = any(self._show(on_page) for _ in range(LAST_LOOKS))
+        if has_seen_all and not self.live.is_over:
             self.live.lose(self._now_s())
-        on_page(self.look())
+            self._show(on_page)
+
+    def _show(self, on_page: Callable[[Html], None]) -> bool:
+        """One page; where that fails, a sentence instead. Whether it did not."""
+        try:
+            on_page(self.look())
+            return True
+        except Exception as exc:
+            with contextlib.suppress(Exception):
+                on_page(panels.warning(f"The view failed; the run goes on. {type(exc).__name__}: {exc}", GOES_ON))
+            return False
 
     def has_ended(self) -> bool:
         """Whether its process is gone; of a run that somebody else controls."""

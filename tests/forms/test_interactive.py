@@ -14,6 +14,7 @@ import yaml
 from balbook import transport
 from balbook.engine import process
 from balbook.errors import Failed, HostUnreachable, NotYet, Refused
+from balbook.forms import follower as forms_follower
 from balbook.forms import interactive, ongoing, panels, rescue, screen, view, watch
 from balbook.forms.apply_panel import OVER, RETIRED, WAITS
 from balbook.forms.follower import Follower
@@ -164,8 +165,7 @@ def test_a_notebook_that_is_saved_meanwhile_says_that_the_run_applies(room: Room
     assert f"Run {room.run.id} has been applying this plan since 20" in twins[-1]
     assert "Run the cell <code>setup</code> to see it. What runs where: <code>balbook status hotel</code>" in twins[-1]
     engine.may_go.set()
-    room.wait(lambda: room.run._applying.panel.state == OVER, "the end")
-    assert "Applied: succeeded" in twins[-1]
+    room.wait(lambda: "Applied: succeeded" in twins[-1], "the end")
 
 
 def test_pressing_twice_applies_once(room: Room, engine: Engine) -> None:
@@ -518,6 +518,67 @@ def test_an_unexpected_error_while_applying_ends_in_a_stated_verdict(room: Room,
     ended(room)
     assert "defect in balbook: OSError: no more processes" in room.run._applying.panel.view.page.value
     assert read_record(room.run.dir).verdict == "failed"
+
+
+def test_a_fault_of_the_view_takes_neither_the_run_nor_its_stop_button(room: Room, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked, look = [], Follower.look
+
+    def broken_once(follower: Follower) -> panels.Html:
+        looked.append(1)
+        if len(looked) == 1:
+            raise KeyError("x")
+        return look(follower)
+
+    monkeypatch.setattr(Follower, "look", broken_once)
+    monkeypatch.setattr(forms_follower, "TICK_S", 0.3)
+    room.cells("preflight", "plan", "apply")
+    engine.may_go.clear()
+    press(room)
+    seen = room.run._applying.panel.view
+    room.wait(lambda: "The view failed; the run goes on." in seen.page.value, "the fault")
+    assert seen.stop.layout.display == ""
+    room.wait(lambda: "data-state='running'" in seen.page.value, "the next page")
+    engine.may_go.set()
+    room.wait(lambda: room.run._applying.panel.state == OVER, "the end")
+    assert "Applied: succeeded" in seen.page.value
+    assert seen.stop.layout.display == "none"
+    assert room.cells("verify", "evidence", "conclude") is None
+    assert read_record(room.run.dir).verdict == "succeeded"
+
+
+def test_a_view_that_always_fails_lets_the_run_end_as_it_ended(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(follower: Follower) -> panels.Html:
+        raise KeyError("x")
+
+    monkeypatch.setattr(Follower, "look", broken)
+    monkeypatch.setattr(Follower, "twin", broken)
+    room.cells("preflight", "plan", "apply")
+    applied(room)
+    assert room.cells("verify", "evidence", "conclude") is None
+    assert read_record(room.run.dir).verdict == "succeeded"
+
+
+@pytest.mark.parametrize("fault", ["the plan's file", "the view's thread", "the run's thread"])
+def test_what_cannot_begin_to_apply_ends_the_run_and_keeps_no_cell_waiting(
+    room: Room, fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    room.cells("preflight", "plan", "apply")
+    before, start = repr(fleet.hosts), threading.Thread.start
+
+    def refused(thread: threading.Thread) -> None:
+        if thread.name == {"the view's thread": "balbook-view", "the run's thread": "balbook-apply"}.get(fault):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    if fault == "the plan's file":
+        (room.run.dir / "plan.json").write_text("{")
+    press(room)
+    ended(room)
+    room.wait(lambda: room.run._applying.panel.state == OVER, "the end")
+    assert "Nothing was started." in room.run._applying.panel.view.page.value
+    assert (repr(fleet.hosts), read_record(room.run.dir).verdict) == (before, "failed")
+    assert room.cells("preflight") is None
 
 
 def test_the_error_panel_never_begins_with_a_traceback() -> None:
