@@ -51,7 +51,7 @@ def deployed(inventory: Inventory | None = None, *, within_s: float = WITHIN_S, 
 
 
 def recent_runs(inventory: Inventory | None = None, *, last: int = LAST, folder: Path | None = None, copies: str = "") -> Table:
-    """The newest runs first, with their verdicts.
+    """The newest runs first, with their verdicts; `running` where its process works, `open` where nobody has closed it yet.
 
     `copies` is a folder below `folder` (else the current one) for copies of their executed notebooks, which are linked to: a
     front end that opens a notebook may write to it, and a sealed record must stay as it was sealed.
@@ -142,12 +142,19 @@ def _run_row(folder: Path, copies: Path | None) -> tuple[object, ...]:
     first: Event = events[0] if events else {}
     name = str(first.get("runbook") or folder.name)
     is_running = process.find(folder) is not None
-    verdict = "running" if is_running else verdict_of(events)[0]
+    verdict = "running" if is_running else "open" if _is_open(events) else verdict_of(events)[0]
     mode, reason = str(first.get("mode", "-")), str(first.get("reason") or "-")
     by, run_id = str((first.get("who") or {}).get("user", "-")), str(first.get("run_id", "-"))
     copied = _copy(folder, name, run_id, copies) if copies and not is_running else ""
     at = str(first.get("at", ""))[:19].replace("T", " ")
     return at, name, mode, _about(events), verdict, reason, by, Link(run_id, copied) if copied else run_id
+
+
+def _is_open(events: list[Event]) -> bool:
+    """Whether it goes on in a notebook, or was left there: nobody has closed it, and no process of it was lost."""
+    names = [event["event"] for event in events]
+    applied = [name for name in names if name in ("apply_started", "apply_finished")]
+    return bool(names) and "run_closed" not in names and applied[-1:] != ["apply_started"]
 
 
 def _about(events: list[Event]) -> str:

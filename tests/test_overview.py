@@ -13,6 +13,7 @@ from balbook import overview
 from balbook.command import Command, Result
 from balbook.errors import HostUnreachable
 from balbook.inventory import Inventory
+from balbook.journal import Journal
 from balbook.resources import resource
 from balbook.table import Link, Table
 from balbook.testing import FakeFleet
@@ -103,6 +104,24 @@ def test_the_newest_runs_come_first_with_their_verdicts(tmp_path: Path) -> None:
     rows = rows_of(overview.recent_runs(recorded(tmp_path), last=2))
     assert [row[-1] for row in rows] == ["cccc3333", "bbbb2222"]
     assert {row[4] for row in rows} == {"succeeded"}
+
+
+def test_a_run_that_nobody_has_closed_yet_is_open_and_one_whose_process_died_is_not(tmp_path: Path) -> None:
+    inventory = recorded(tmp_path)
+    records = inventory.resolve(inventory.records.path)
+    for run_id, *names in (("dddd4444", "planned"), ("eeee5555", "apply_started", "apply_finished"), ("ffff6666", "apply_started")):
+        folder = records / f"20300101T000000Z-hot_deploy-{run_id}"
+        folder.mkdir()
+        journal = Journal(folder / "journal.jsonl")
+        for name in ("run_opened", *names):
+            journal.append(name, run_id=run_id, runbook="hot_deploy")
+    verdicts = {row[-1]: row[4] for row in rows_of(overview.recent_runs(inventory, last=9))}
+    assert {run_id: verdicts[run_id] for run_id in ("cccc3333", "dddd4444", "eeee5555", "ffff6666")} == {
+        "cccc3333": "succeeded",
+        "dddd4444": "open",
+        "eeee5555": "open",
+        "ffff6666": "inconclusive",
+    }
 
 
 def test_an_executed_notebook_is_linked_to_as_a_copy(tmp_path: Path) -> None:
