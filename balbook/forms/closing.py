@@ -12,6 +12,7 @@ from balbook import verdict
 from balbook.forms import panels
 from balbook.forms.notebook import Recorder, notebook_of
 from balbook.forms.panels import Html
+from balbook.forms.trouble import standing
 from balbook.forms.watch import Ran
 from balbook.inventory import Inventory
 from balbook.journal import Journal
@@ -27,6 +28,10 @@ NEXT = {
     "failed": "Mend what the verdict names, then run the cells again from `preflight`: the form opens a new run.",
     "inconclusive": "Look at the application; run the cells again from `preflight` for a run that shows what it must.",
 }
+NEXT_STANDING = (
+    "What was applied stands. Look at the application; mend what the verdict names and run the cells again from `preflight`, "
+    "or bring back a release that was proven."
+)
 
 
 def state(executed: Runbook, journal: Journal, returned: Returned) -> Stated:
@@ -58,15 +63,20 @@ def seal(inventory: Inventory, run_dir: Path, notebook: Path, stated: Stated) ->
         ("notebook", f"<code>{escape(str(notebook))}</code>"),
     ]
     told = "".join(f"<li>{panels.inline(note)}</li>" for note in notes)
-    lines = (
-        [f"balbook resume {run_id}"]
-        if is_lost(run_dir)
-        else [f"balbook records show {run_id}", f"balbook records verify {shlex.quote(str(run_dir))}"]
-    )
     html = (
         panels.table(("", ""), [[f"<b>{what}</b>", value] for what, value in rows])
         + (f"<ul>{told}</ul>" if told else "")
-        + f"<h4>What to do next</h4><p>{panels.inline(NEXT[stated.verdict])}</p>"
-        + "".join(panels.command(line) for line in lines)
+        + _what_next(run_dir, run_id, stated)
     )
     return Html(f"<div class='bb-box {panels.BOX[stated.verdict]} bb-record'>{html}</div>", f"record: {run_dir}\n{sealed}")
+
+
+def _what_next(run_dir: Path, run_id: str, stated: Stated) -> str:
+    """What to do now; where the plan was applied well and yet the run has failed, what stands and how to go back as well."""
+    records = [f"balbook records show {run_id}", f"balbook records verify {shlex.quote(str(run_dir))}"]
+    advice, lines, state = NEXT[stated.verdict], [f"balbook resume {run_id}"] if is_lost(run_dir) else records, ""
+    applied = Journal(run_dir / "journal.jsonl").last("apply_finished")
+    if stated.verdict == "failed" and applied and applied["verdict"] == "succeeded":
+        stands, commands = standing(run_dir)
+        advice, lines, state = NEXT_STANDING, [*commands, *records], f"<h4>State now</h4>{panels.listed(stands)}"
+    return f"{state}<h4>What to do next</h4><p>{panels.inline(advice)}</p>" + "".join(panels.command(line) for line in lines)

@@ -245,7 +245,10 @@ class InteractiveRun:
             self._applying.wait_where_it_ends()
         return turns.obstacle(role, self._run, self._applying, is_closed=self._is_closed, waited=self._watch.waited)
 
-    def _draw_error(self, error: BaseException) -> None:
+    def _draw_error(self, error: BaseException) -> bool:
+        """In a panel; False for what a person's own cell has raised, which is theirs to read."""
+        if not isinstance(error, BalbookError) and not self._watch.is_own:
+            return False
         if isinstance(error, NotYet):
             show(panels.waiting(error.message, error.advice))
         else:
@@ -255,6 +258,7 @@ class InteractiveRun:
                     trouble_of(error, runbook=run.name if run else "", run_id=run.id if run else "", run_dir=run.dir if run else None)
                 )
             )
+        return True
 
 
 OPENED = ("name", "inventory", "parameters", "dir", "journal", "id", "mode")

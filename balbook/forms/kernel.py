@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from balbook.errors import BadInput, BalbookError
+from balbook.errors import BadInput
 from balbook.run.opening import cells_of
 from balbook.runbook import Runbook, read_runbook
 
@@ -15,14 +15,15 @@ SESSION_NAME = "JPY_SESSION_NAME"
 """Where Jupyter says which notebook a kernel was started for."""
 
 
-def show_errors(shell: Any, draw: Callable[[BaseException], None]) -> None:
-    """Errors of balbook are drawn by `draw` in the cell; others keep their traceback."""
+def show_errors(shell: Any, draw: Callable[[BaseException], bool]) -> None:
+    """Errors are drawn by `draw` in the cell; those for which it says False keep their traceback."""
 
     def drawn(shell: Any, kind: type, error: BaseException, traceback: Any, tb_offset: int | None = None) -> list[str]:
-        draw(error)
+        if not draw(error):
+            shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
         return []
 
-    shell.set_custom_exc((BalbookError,), drawn)
+    shell.set_custom_exc((Exception,), drawn)
 
 
 def on_idle_interrupt(shell: Any, act: Callable[[], None]) -> None:

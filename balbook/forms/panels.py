@@ -68,7 +68,7 @@ def warning(message: str, advice: str = "") -> Html:
 def error(trouble: Trouble) -> Html:
     """What failed, where, the last lines, the state now, what to do next; the traceback folded."""
     parts = [(trouble.heading, _paragraphs(trouble.what)), ("Where", inline(trouble.where)), ("Last lines", folded_log(trouble.log))]
-    parts += [("State now", _listed(trouble.state)), ("What to do next", _next(trouble))]
+    parts += [("State now", listed(trouble.state)), ("What to do next", _next(trouble))]
     body = "".join(f"<h4>{title}</h4>{html}" for title, html in parts if html)
     if trouble.traceback:
         body += f"<details class='bb-traceback'><summary>Traceback</summary><pre>{escape(trouble.traceback)}</pre></details>"
@@ -137,7 +137,8 @@ def _paragraphs(text: str) -> str:
     return "".join(f"<p>{inline(line)}</p>" for line in text.splitlines() if line.strip())
 
 
-def _listed(lines: Sequence[str]) -> str:
+def listed(lines: Sequence[str]) -> str:
+    """Sentences, one below the other; empty for none."""
     return "<ul>" + "".join(f"<li>{inline(line)}</li>" for line in lines) + "</ul>" if lines else ""
 
 

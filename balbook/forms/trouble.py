@@ -3,29 +3,45 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from balbook.errors import BadInput, BalbookError, HostError
 from balbook.forms.live import Live
 from balbook.forms.panels import Trouble
+from balbook.journal import Journal
 
 STOPPED = "What happened"
 """The heading where nothing failed: somebody asked for the end."""
 
 
 def trouble_of(error: BaseException, *, runbook: str = "", run_id: str = "", run_dir: Path | None = None) -> Trouble:
-    """An error in a cell that applied nothing."""
+    """An error in a cell that applied nothing; what was applied before it stands."""
     message, advice = (error.message, error.advice) if isinstance(error, BalbookError) else (str(error), "")
     kind = "" if isinstance(error, BalbookError) else f"defect in balbook, or in this cell: {type(error).__name__}: "
-    state = ["This cell changed nothing on any host."]
+    stands, commands = standing(run_dir) if run_dir else ([], [])
+    state = ["This cell changed nothing on any host.", *stands]
     state += [f"The run {run_id} ends here as failed; its record is `{run_dir}`."] if run_id else []
     log = str(getattr(error, "output", ""))
     where = error.host if isinstance(error, HostError) else ""
     again = "Then run the cells again from `preflight`: the form opens a new run." if runbook else ""
     usual = "" if isinstance(error, BadInput) or advice else "See the last lines and the traceback, and mend what they name."
     advice = "\n".join(part for part in (advice or usual, again) if part)
-    return Trouble(kind + message, where, log, state, advice, (), folded(error))
+    return Trouble(kind + message, where, log, state, advice, commands, folded(error))
+
+
+def standing(run_dir: Path) -> tuple[list[str], list[str]]:
+    """What an apply has left: the state of each instance, and the commands that show it and take it back; empty before one."""
+    journal = Journal(run_dir / "journal.jsonl")
+    applied, opened = journal.last("apply_finished"), journal.last("run_opened") or {}
+    if applied is None:
+        return [], []
+    application = str((opened.get("parameters") or {}).get("application", ""))
+    units = applied.get("units") or {}
+    state = [f"The plan was applied: {applied['verdict']}.", *_units(units), "Nobody is working on the hosts now."]
+    commands = [f"balbook status {application}".rstrip()]
+    return state, [*commands, f"balbook rollback {application}"] if application and units else commands
 
 
 def trouble_applying(error: BalbookError, live: Live, run_id: str, run_dir: Path) -> Trouble:
@@ -43,7 +59,7 @@ def folded(error: BaseException) -> str:
     return "".join(traceback.format_exception(error)).rstrip()
 
 
-def _state(live: Live) -> list[str]:
+def _units(units: Mapping[str, str]) -> list[str]:
     told = {
         "changed": "serves what the plan says",
         "already": "was so already",
@@ -51,7 +67,11 @@ def _state(live: Live) -> list[str]:
         "NOT taken back": "could NOT be taken back; look at it now",
         "not reached": "was not touched",
     }
-    states = [f"`{name}` {told.get(outcome, outcome)}." for unit, outcome in live.units.items() for name in unit.split("+")]
+    return [f"`{name}` {told.get(outcome, outcome)}." for unit, outcome in units.items() for name in unit.split("+")]
+
+
+def _state(live: Live) -> list[str]:
+    states = _units(live.units)
     if live.verdict == "lost":
         return [*states, "The run's process is gone in the middle of its work; nobody is working on the hosts now."]
     done = sum(v.state == "changed" for v in live.steps.values())

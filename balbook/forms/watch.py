@@ -68,6 +68,11 @@ class Watch:
         """Whether a cell runs now; asked from another thread, or where the front end's messages do not wait for cells."""
         return bool(self.ran) and not self.ran[-1].status
 
+    @property
+    def is_own(self) -> bool:
+        """Whether the cell that runs now is one of the runbook's, as it stands there."""
+        return self.is_running and self.ran[-1].role not in ("unknown", "parameters")
+
     def attach(self) -> None:
         """From now on; what ran before, from the last parameters cell on, is taken from the kernel's memory."""
         sources: Sequence[str] = self._shell.user_ns.get("In", [])

@@ -12,7 +12,6 @@ from typing import Any
 
 from balbook.engine.loop import Loop, StopRequest
 from balbook.engine.worker import asked
-from balbook.errors import BalbookError
 from balbook.journal import Journal
 from balbook.plan import plan_from
 from balbook.runbook import read_runbook, runbook_path
@@ -48,9 +47,13 @@ class Room:
         self.kernel = None
         self.run: Any = None
         self.plan: Any = None
+        self.tracebacks: list[BaseException] = []
 
     def set_custom_exc(self, kinds: Any, draw: Callable[..., Any]) -> None:
         self.draw = draw
+
+    def showtraceback(self, about: Any, tb_offset: Any = None) -> None:
+        self.tracebacks.append(about[1])
 
     def cell(self, role: str, act: Callable[[], Any], runbook: str = "hot_deploy", source: str = "") -> BaseException | None:
         """Runs what a cell does, as IPython tells of it; the error, drawn as in the cell."""
@@ -62,7 +65,7 @@ class Room:
         self.events.tell("pre_run_cell", info)
         try:
             act()
-        except BalbookError as exc:
+        except Exception as exc:
             error = exc
             self.draw(self, type(exc), exc, None)
         result = SimpleNamespace(info=info, error_before_exec=None, error_in_exec=error, execution_count=self.execution_count)

@@ -21,6 +21,7 @@ from balbook.forms.follower import Follower
 from balbook.forms.interactive import InteractiveRun
 from balbook.journal import verify
 from balbook.plan import Plan
+from balbook.procedures import Check, hot_deploy
 from balbook.record import read_record
 from balbook.run import Run
 from balbook.runbook import read_runbook, runbook_path
@@ -579,6 +580,48 @@ def test_what_cannot_begin_to_apply_ends_the_run_and_keeps_no_cell_waiting(
     assert "Nothing was started." in room.run._applying.panel.view.page.value
     assert (repr(fleet.hosts), read_record(room.run.dir).verdict) == (before, "failed")
     assert room.cells("preflight") is None
+
+
+def broken(*args: Any) -> Any:
+    raise KeyError("no such field")
+
+
+@pytest.mark.parametrize("role", ["verify", "evidence"])
+def test_a_defect_behind_the_apply_is_a_panel_that_says_what_stands_and_how_to_go_back(
+    room: Room, shown: list[str], monkeypatch: pytest.MonkeyPatch, role: str
+) -> None:
+    room.cells("preflight", "plan", "apply")
+    applied(room)
+    if role == "evidence":
+        room.cells("verify")
+    monkeypatch.setattr(hot_deploy, role, broken)
+    assert isinstance(room.cells(role), KeyError)
+    panel = next(html for html in shown if "bb-panel-error" in html)
+    assert "KeyError" in panel.partition("<details class='bb-traceback'>")[0]
+    assert "<li><code>app1:9090</code> serves what the plan says.</li>" in panel
+    for command in ("balbook status hotel", "balbook rollback hotel"):
+        assert f"<code>{command}</code>" in panel
+    assert room.tracebacks == []
+    assert read_record(room.run.dir).verdict == "failed"
+
+
+def test_an_error_of_ones_own_cell_keeps_its_traceback(room: Room, shown: list[str]) -> None:
+    room.cells("preflight")
+    error = room.cell("plan", broken, source="what['ever']")
+    assert room.tracebacks == [error]
+    assert not [html for html in shown if "bb-panel-error" in html]
+
+
+def test_what_is_not_so_after_the_apply_says_what_stands_and_how_to_go_back(
+    room: Room, shown: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room.cells("preflight", "plan", "apply")
+    applied(room)
+    monkeypatch.setattr(hot_deploy, "verify", lambda site, plan: [Check("answers as it should", False, "404")])
+    room.cells("verify", "evidence", "conclude")
+    assert read_record(room.run.dir).verdict == "failed"
+    for said in ("<code>app2:9090</code> serves what the plan says.", "What was applied stands.", "balbook rollback hotel"):
+        assert said in shown[-1]
 
 
 def test_the_error_panel_never_begins_with_a_traceback() -> None:

@@ -8,11 +8,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
 import balbook
 from balbook import forms, transport
 from balbook.errors import Refused
-from balbook.forms.kernel import executed_notebook, on_idle_interrupt
+from balbook.forms.kernel import executed_notebook, on_idle_interrupt, show_errors
 from balbook.run import Run
 from balbook.runbook import read_runbook, runbook_path
 from tests.small_fleet import fleet_with
@@ -86,6 +88,21 @@ def test_running_all_cells_changes_no_production_host_without_a_form_either(
 def test_a_headless_run_loads_no_widget() -> None:
     code = "import sys, balbook; balbook.open_run; import balbook.run, balbook.runner; print('ipywidgets' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+@pytest.mark.parametrize("is_drawn", [True, False])
+def test_an_error_is_drawn_or_keeps_its_traceback(capsys: pytest.CaptureFixture[str], is_drawn: bool) -> None:
+    seen: list[BaseException] = []
+    shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
+
+    def draw(error: BaseException) -> bool:
+        seen.append(error)
+        return is_drawn
+
+    show_errors(shell, draw)
+    result = shell.run_cell("{}['x']")
+    assert seen == [result.error_in_exec]
+    assert ("Traceback" in capsys.readouterr().out) != is_drawn
 
 
 def test_an_interrupt_is_heard_between_cells() -> None:
