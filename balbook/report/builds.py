@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from balbook.facts.ballerina import PHASES
+from balbook.report.latency import INK, save_figure
 from balbook.report.picture import Picture
 from balbook.run import Run
 from balbook.store import Artifact, Store
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 COLOURS = {"jar": "#0072B2", "native": "#E69F00"}
 HATCHES = {"jar": "", "native": "//"}
-INK = "#333333"
 STAND_IN = "lab stand-in, not the real Ballerina"
 SHOWN = 12
 NAMED = 4
@@ -29,8 +29,6 @@ def build_plot(run: Run) -> Picture | str:
     builds = [artifact for artifact in store.artifacts(application) if "phases" in artifact.details]
     if not builds:
         return "No build was timed yet."
-    from balbook.report.latency import save_figure
-
     shown = next((b for b in builds if b.details.get("input_digest") == run.subject.get("input_digest")), builds[-1])
     path, alt = run.dir / "builds.png", describe_builds(builds, shown, is_lab=run.inventory.lab)
     save_figure(plot_builds(builds, shown, is_lab=run.inventory.lab), path, alt)

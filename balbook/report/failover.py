@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from balbook.probe.failover import Failover, failover_of
-from balbook.report.latency import COLOURS, INK, samples_frame, save_figure
+from balbook.report.latency import COLOURS, FAINT, samples_frame, save_figure
 from balbook.report.picture import Picture
 from balbook.run import Run
 
@@ -92,11 +92,11 @@ def plot_failover(frame: pd.DataFrame, title: str) -> Figure:
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.set_xlabel("latency (ms, log scale)")
     ax.set_ylabel("share of requests that took longer")
-    ax.grid(color="#E5E5E5", linewidth=0.6)
+    ax.grid(**FAINT)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     ax.legend(fontsize=9, frameon=False, loc="best")
-    figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold", color=INK)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold")
     return figure
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from balbook.report.builds import COLOURS, HATCHES, INK, STAND_IN
+from balbook.report.builds import COLOURS, HATCHES, STAND_IN
+from balbook.report.latency import INK, save_figure
 from balbook.report.picture import Picture
 from balbook.run import Run
 from balbook.statement import JOURNAL, whole_events
@@ -35,8 +36,6 @@ def footprint_plot(run: Run) -> Picture | str:
     values = measured(application, Store(run.inventory.resolve(run.inventory.artifacts)), run.dir.parent)
     if not any(found for kinds in values.values() for found in kinds.values()):
         return "Nothing was measured yet."
-    from balbook.report.latency import save_figure
-
     path, alt = run.dir / "footprint.png", describe(application, values, is_lab=run.inventory.lab)
     save_figure(plot_footprint(application, values, is_lab=run.inventory.lab), path, alt)
     return Picture(path, alt)
@@ -95,7 +94,7 @@ def _draw(ax: Axes, found: Mapping[str, Sequence[float]], title: str, unit: str)
         (bar,) = ax.bar([place], [middle], width=0.6, color=COLOURS[kind], alpha=0.85)
         bar.set(hatch=HATCHES[kind], edgecolor="white", linewidth=0)
         spread = [place + 0.22 * ((number * 0.618) % 1 - 0.5) for number in range(len(values))]
-        ax.plot(spread, values, linestyle="", marker="o", markersize=4, color=INK, alpha=0.6)
+        ax.plot(spread, values, linestyle="", marker="o", markersize=4, markerfacecolor="white", markeredgecolor=INK)
         label = f"{'median ' if len(values) > 1 else ''}{middle:.3g} {unit}"
         ax.text(place, max(values) + highest * 0.035, label, ha="center", fontsize=10, color=INK)
     ax.set_xticks(range(len(KINDS)), [f"{kind}\n{len(found[kind])} measured" for kind in KINDS])

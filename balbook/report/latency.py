@@ -1,7 +1,8 @@
 """What the probe saw, as a table and as a picture.
 
-The colours are Okabe and Ito's, which colour-blind readers can tell apart; marks differ in shape too. Figures are made
-without pyplot, so nothing is kept in a global state.
+The colours are Okabe and Ito's, which colour-blind readers can tell apart; marks differ in shape too. Pictures are
+transparent and written in one grey, so that they read on white paper and in a dark theme alike. Figures are made without
+pyplot, so nothing is kept in a global state.
 """
 
 from __future__ import annotations
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
-FAILED, CLOSED, INK, SHADE = "#D55E00", "#000000", "#333333", "#BBBBBB"
+FAILED = "#D55E00"
+INK = "#7A7A7A"
+"""4.3 to 1 on white, 4.4 to 1 on #111."""
+FAINT: dict[str, Any] = {"color": INK, "alpha": 0.25, "linewidth": 0.6}
+DARK = COLOURS[:1]
+"""Of the colours, that on which white reads better than black."""
 DOTS = 20_000  # more than this and the picture shows the slow ones and an even choice of the others
 
 
@@ -72,14 +78,30 @@ def plot_latency(out_dir: Path | str, title: str = "", ax: Axes | None = None) -
 def save_figure(figure: Figure, path: Path | str, alt: str) -> Path:
     """Write the figure as PNG, beside and moved, with `alt` (what it shows, in words) in its metadata.
 
-    It is white with a border: a card, also where the page around it is dark.
+    Nothing is behind it, and what is written is grey: it reads where the page around it is white, and where it is dark.
     """
-    figure.patch.set(edgecolor=SHADE, linewidth=2)
+    _for_any_page(figure)
     target = Path(path)
     beside = target.with_name(f".{target.name}.part")
     figure.savefig(beside, format="png", metadata={"Description": alt, "Software": "balbook"})
     beside.replace(target)
     return target
+
+
+def _for_any_page(figure: Figure) -> None:
+    """No paper of its own, one grey ink; a text in a plot's own `texts` has the colour that fits what is behind it."""
+    from matplotlib.text import Text
+
+    figure.patch.set_alpha(0)
+    for ax in figure.axes:
+        ax.patch.set_alpha(0)
+        ax.tick_params(which="both", color=INK, labelcolor=INK)
+        for spine in ax.spines.values():
+            spine.set_edgecolor(INK)
+    own = {text for ax in figure.axes for text in ax.texts}
+    for text in figure.findobj(Text):
+        if text not in own:
+            text.set_color(INK)
 
 
 def describe(out_dir: Path | str) -> str:
@@ -113,7 +135,7 @@ def _milliseconds(value: float) -> str:
 def _colours(frame: pd.DataFrame) -> dict[str, str]:
     """A colour for each instance that served."""
     names = sorted(name for name in frame["instance"].unique() if name)
-    return {**dict(zip(names, itertools.cycle(COLOURS), strict=False)), "": "#7F7F7F"}
+    return {**dict(zip(names, itertools.cycle(COLOURS), strict=False)), "": INK}
 
 
 def _draw_latency(ax: Axes, frame: pd.DataFrame, colours: dict[str, str], end_s: float) -> None:
@@ -124,7 +146,7 @@ def _draw_latency(ax: Axes, frame: pd.DataFrame, colours: dict[str, str], end_s:
     for name, colour in colours.items():
         part = acknowledged[acknowledged["instance"] == name]
         if len(part):
-            dots = ax.scatter(part["intended_s"], part["latency_ms"].clip(lower=0.01), s=5, color=colour, alpha=0.55, linewidths=0)
+            dots = ax.scatter(part["intended_s"], part["latency_ms"].clip(lower=0.01), s=5, color=colour, alpha=0.75, linewidths=0)
             dots.set_label(f"served by {name}" if name else "acknowledged")
     low, high = _limits(acknowledged["latency_ms"])
     ax.set_yscale("log")
@@ -133,16 +155,16 @@ def _draw_latency(ax: Axes, frame: pd.DataFrame, colours: dict[str, str], end_s:
     failed = frame[frame["kind"].isin(FAILURES)]
     for rows, marker, colour, label, factor in (
         (failed, "X", FAILED, "failed: " + ", ".join(sorted(failed["kind"].unique())), 2.6),
-        (frame[frame["kind"] == CLOSED_BY_RELOAD], "v", CLOSED, "keep-alive closed by reload", 1.6),
+        (frame[frame["kind"] == CLOSED_BY_RELOAD], "v", INK, "keep-alive closed by reload", 1.6),
     ):
         if len(rows):
-            ax.scatter(rows["intended_s"], [high * factor] * len(rows), s=42, marker=marker, color=colour, linewidths=0.4)
-            ax.collections[-1].set(edgecolor="white", label=f"{label} ({len(rows):,})", zorder=5)
+            ax.scatter(rows["intended_s"], [high * factor] * len(rows), s=42, marker=marker, color=colour, linewidths=0)
+            ax.collections[-1].set(label=f"{label} ({len(rows):,})", zorder=5)
     ax.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0) if high / low < 300 else (1.0,)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.yaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
     ax.set_ylabel("latency (ms, log scale)")
-    ax.grid(axis="y", color="#E5E5E5", linewidth=0.6)
+    ax.grid(axis="y", **FAINT)
     _bare(ax)
     if ax.get_legend_handles_labels()[0]:
         legend = ax.legend(loc="lower left", bbox_to_anchor=(0, 1.01), ncols=4, fontsize=8, frameon=False, borderaxespad=0)
@@ -170,25 +192,27 @@ def _draw_phases(ax: Axes, marks: tuple[Mark, ...], colours: dict[str, str], end
     """The phase `during` is shaded, each phase named at the top edge; out of service shades in the instance's colour."""
     for span in phase_spans(marks, end_s):
         if span.state == "during":
-            ax.axvspan(span.start_s, span.end_s, color="#F2F2F2", alpha=1, linewidth=0, zorder=-1)
+            ax.axvspan(span.start_s, span.end_s, color=INK, alpha=0.07, linewidth=0, zorder=-1)
         ax.axvline(span.start_s, color=INK, linewidth=0.8, linestyle=":")
         ax.annotate(span.state, (span.start_s, 1.0), xycoords=("data", "axes fraction"), xytext=(4, -4), textcoords="offset points").set(
             va="top", fontsize=9, color=INK, fontstyle="italic"
         )
     for span in instance_spans(marks, end_s):
-        ax.axvspan(span.start_s, span.end_s, color=colours.get(span.subject, SHADE), alpha=0.13, linewidth=0, zorder=0)
+        ax.axvspan(span.start_s, span.end_s, color=colours.get(span.subject, INK), alpha=0.13, linewidth=0, zorder=0)
 
 
 def _draw_states(ax: Axes, marks: tuple[Mark, ...], colours: dict[str, str], end_s: float) -> None:
     """A row for each instance that left service: a bar for as long as it was out, with its state."""
     spans = instance_spans(marks, end_s)
     names = sorted({span.subject for span in spans}, reverse=True)
-    for number, span in enumerate(spans):
+    for span in spans:
         height = names.index(span.subject)
-        ax.barh(height, span.end_s - span.start_s, left=span.start_s, height=0.8, color=colours.get(span.subject, SHADE))
-        ax.patches[-1].set(alpha=0.35 if number % 2 else 0.55, linewidth=0)
+        colour = colours.get(span.subject, INK)
+        width = max(span.end_s - span.start_s - 0.002 * end_s, 0.001 * end_s)  # a gap before the next one
+        ax.barh(height, width, left=span.start_s, height=0.8, color=colour, linewidth=0)
         if (span.end_s - span.start_s) / end_s > 0.0066 * len(span.state):
-            ax.text((span.start_s + span.end_s) / 2, height, span.state, ha="center", va="center_baseline", fontsize=8, color="black")
+            written = ax.text((span.start_s + span.end_s) / 2, height, span.state, ha="center", va="center_baseline", fontsize=8)
+            written.set_color("white" if colour in DARK else "black")  # the bar is opaque, whatever the page is
     ax.set_yticks(range(len(names)), names, fontsize=8)
     ax.tick_params(axis="both", length=0)
     for side in ax.spines.values():

@@ -4,12 +4,16 @@ import csv
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
+import matplotlib.image as mpimg
+import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
 from balbook.probe.config import ProbeConfig, Stream
 from balbook.probe.samples import Sample, row
-from balbook.report.latency import describe, plot_latency, samples_frame, save_figure
+from balbook.report.latency import INK, describe, plot_latency, samples_frame, save_figure
 from balbook.report.picture import Picture
 
 
@@ -95,3 +99,28 @@ def test_a_notebook_shows_the_picture_and_below_it_in_words_what_it_shows(probed
     Picture(save_figure(plot_latency(probed), probed / "latency.png", "400 <b>"), "400 <b>")._ipython_display_()
     assert [sorted(data) for data in shown] == [["image/png", "text/plain"], ["text/html", "text/plain"]]
     assert shown[1] == {"text/html": "<p>400 &lt;b&gt;</p>", "text/plain": "400 <b>"}
+
+
+def test_the_picture_reads_on_white_paper_and_in_a_dark_theme(probed: Path, tmp_path: Path) -> None:
+    figure = plot_latency(probed, "Hot deployment")
+    pixels = np.round(mpimg.imread(save_figure(figure, tmp_path / "latency.png", "alt")) * 255)
+    assert (pixels[0, 0, 3], pixels[-1, -1, 3]) == (0, 0)
+    for page in ("white", "#111111"):
+        assert contrast(INK, page) >= 4.2
+    upper, states, lower = figure.axes
+    written = [*upper.get_xticklabels(), *lower.get_yticklabels(), upper.yaxis.label, upper.get_legend().get_texts()[0], *upper.texts]
+    assert {text.get_color() for text in written} == {INK}
+    for word, bar in zip(states.texts, states.patches, strict=True):
+        assert contrast(word.get_color(), bar.get_facecolor()) >= 4.2
+        assert bar.get_facecolor()[3] == 1
+
+
+def contrast(one: Any, other: Any) -> float:
+    """As WCAG has it, 1 to 21."""
+    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: Any) -> float:
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
