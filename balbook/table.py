@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -9,6 +10,10 @@ from urllib.parse import quote
 
 BAD = ("failed", "NOT taken back", "unmet", "no", "unreachable", "undo_failed", "lost", "inconclusive")
 SHOWN_LINES = 12
+FIRST_LINES, LAST_LINES, ERROR_LINES = 3, 8, 20
+ERROR_LINE = re.compile(
+    r"(errors?|exceptions?|failures?|failed)\b|\b(fail|fatal|panic|refused|denied|cannot|traceback)\b|^\s*at \S+\(", re.IGNORECASE
+)
 CSS = (
     "<style>.bb{border-collapse:collapse;font-variant-numeric:tabular-nums}.bb caption{text-align:left;font-weight:600;padding:4px 0}"
     ".bb th,.bb td{text-align:left!important;padding:3px 12px 3px 0;border-bottom:1px solid rgba(128,128,128,.35);vertical-align:top;"
@@ -18,7 +23,7 @@ CSS = (
 
 @dataclass(frozen=True)
 class Folded:
-    """A long text under a title: folded in a notebook, its last lines in a terminal."""
+    """A long text under a title: in a notebook what counts is in view and the rest folded, in a terminal it is its last lines."""
 
     title: str
     text: str
@@ -29,7 +34,7 @@ class Folded:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return f"<details><summary>{escape(self.title)}</summary><pre style='white-space:pre-wrap'>{escape(self.text)}</pre></details>"
+        return f"<p><b>{escape(self.title)}</b></p>{folded_log(self.text)}"
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,30 @@ class Table:
 
 Shown = Table | Folded
 """What a notebook shows as evidence."""
+
+
+def folded_log(text: str) -> str:
+    """The first and the last lines and every line that speaks of an error in view, all of it below a fold; empty for no text."""
+    lines = text.rstrip().splitlines()
+    if not lines:
+        return ""
+    if len(lines) <= FIRST_LINES + LAST_LINES + 2:
+        return _pre(text.rstrip())
+    wrong = [i for i, line in enumerate(lines) if ERROR_LINE.search(line)]
+    left_out = max(0, len(wrong) - ERROR_LINES)
+    shown = sorted({*range(FIRST_LINES), *wrong[:ERROR_LINES], *range(len(lines) - LAST_LINES, len(lines))})
+    view: list[str] = []
+    for before, number in zip([-1, *shown], shown, strict=False):
+        if number > before + 1:
+            view.append(f"… {number - before - 1} lines …")
+        view.append(lines[number])
+    more = f"; above are the first {ERROR_LINES} that speak of errors, {left_out} more lines speak of errors" if left_out else ""
+    whole = f"<details><summary>All {len(lines)} lines{more}</summary>{_pre(text.rstrip())}</details>"
+    return _pre("\n".join(view)) + whole
+
+
+def _pre(text: str) -> str:
+    return f"<pre style='white-space:pre-wrap'>{escape(text)}</pre>"
 
 
 def _cell(value: object, is_name: bool) -> str:

@@ -9,12 +9,8 @@ from html import escape
 
 from balbook.forms.style import CSS
 from balbook.run.display import SIGNS
-from balbook.table import Table
+from balbook.table import Table, folded_log
 
-FIRST_LINES, LAST_LINES, ERROR_LINES = 3, 8, 20
-ERROR_LINE = re.compile(
-    r"(errors?|exceptions?|failures?|failed)\b|\b(fail|fatal|panic|refused|denied|cannot|traceback)\b|^\s*at \S+\(", re.IGNORECASE
-)
 BOX = {"succeeded": "bb-good", "planned": "bb-busy", "failed": "bb-bad", "inconclusive": "bb-note"}
 
 
@@ -84,26 +80,6 @@ def verdict(word: str, why: str, runbook: str, run_id: str) -> Html:
         f"<b>{SIGNS[word]} {word}</b></div><p>{escape(runbook)}, run <code>{escape(run_id)}</code></p>{reason}</div>"
     )
     return Html(html, f"{SIGNS[word]} {word.upper()}: {runbook} (run {run_id})" + (f"\n{why}" if why else ""))
-
-
-def folded_log(text: str) -> str:
-    """The first and the last lines and every line that speaks of an error in view, all of it below a fold; empty for no text."""
-    lines = text.rstrip().splitlines()
-    if not lines:
-        return ""
-    if len(lines) <= FIRST_LINES + LAST_LINES + 2:
-        return f"<pre>{escape(text.rstrip())}</pre>"
-    wrong = [i for i, line in enumerate(lines) if ERROR_LINE.search(line)]
-    left_out = max(0, len(wrong) - ERROR_LINES)
-    shown = sorted({*range(FIRST_LINES), *wrong[:ERROR_LINES], *range(len(lines) - LAST_LINES, len(lines))})
-    view: list[str] = []
-    for before, number in zip([-1, *shown], shown, strict=False):
-        if number > before + 1:
-            view.append(f"… {number - before - 1} lines …")
-        view.append(lines[number])
-    more = f", {left_out} more lines speak of errors" if left_out else ""
-    whole = f"<details><summary>All {len(lines)} lines{more}</summary><pre>{escape(text.rstrip())}</pre></details>"
-    return f"<pre>{escape(chr(10).join(view))}</pre>{whole}"
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, css: str = "", caption: str = "") -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from balbook.forms.panels import Trouble, error, folded_log, table, verdict, waiting
+from balbook.forms.panels import Trouble, error, table, verdict, waiting
+from balbook.table import folded_log
 
 
 def test_a_long_log_shows_its_first_and_last_lines_and_every_error_line() -> None:
@@ -22,7 +23,7 @@ def test_a_long_log_shows_its_first_and_last_lines_and_every_error_line() -> Non
 
 def test_a_log_full_of_errors_says_how_many_are_left_out() -> None:
     html = folded_log("\n".join(f"failed {n}" for n in range(100)))
-    assert "80 more lines speak of errors" in html
+    assert "the first 20 that speak of errors, 80 more lines speak of errors" in html
 
 
 @pytest.mark.parametrize("text", ["", "\n", "short\nlog"])
