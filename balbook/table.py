@@ -14,10 +14,15 @@ FIRST_LINES, LAST_LINES, ERROR_LINES = 3, 8, 20
 ERROR_LINE = re.compile(
     r"(errors?|exceptions?|failures?|failed)\b|\b(fail|fatal|panic|refused|denied|cannot|traceback)\b|^\s*at \S+\(", re.IGNORECASE
 )
+PRINTED = (
+    "@media print{details:not([open])::details-content{content-visibility:visible;display:block}"
+    "details:not([open])>:not(summary){display:block}}"
+)
+"""On paper nobody can unfold anything."""
 CSS = (
     "<style>.bb{border-collapse:collapse;font-variant-numeric:tabular-nums}.bb caption{text-align:left;font-weight:600;padding:4px 0}"
     ".bb th,.bb td{text-align:left!important;padding:3px 12px 3px 0;border-bottom:1px solid rgba(128,128,128,.35);vertical-align:top;"
-    "white-space:pre-wrap}.bb .bad{font-weight:700;color:#d55e00}</style>"
+    "white-space:pre-wrap}.bb .bad{font-weight:700;background:rgba(213,94,0,.22)}" + PRINTED + "</style>"
 )
 
 

@@ -87,7 +87,7 @@ class Applying:
             worker.start()
             self._worker = worker
             with contextlib.suppress(Exception):  # a fault of the view is none of the run's
-                self.panel.view.watch(follower, lambda: not worker.is_alive())
+                self.panel.view.watch(follower, lambda: not worker.is_alive(), takes_focus=True)  # Apply had it and is gone
             worker.join()
         except Exception as exc:
             errors.append(_defect(exc, "Nothing was started."))

@@ -6,6 +6,8 @@ read without it. The colours of states are Okabe and Ito's, which colour-blind r
 
 from __future__ import annotations
 
+from balbook.table import PRINTED
+
 GOOD, BAD, BUSY, NOTE, QUIET = "#009e73", "#d55e00", "#0072b2", "#e69f00", "#888888"
 
 _RULES = f"""
@@ -33,8 +35,8 @@ max-width:none!important;border-bottom:1px solid var(--jp-border-color2,rgba(128
 .bb-strong{{font-weight:700}}
 .bb-quiet{{color:var(--jp-content-font-color2,inherit);opacity:.85}}
 .bb-row{{display:flex;gap:6px 18px;flex-wrap:wrap;align-items:baseline}}
-.bb-add{{color:{GOOD}}}
-.bb-del{{color:{BAD}}}
+.bb-add{{background:rgba(0,158,115,.22)}}
+.bb-del{{background:rgba(213,94,0,.22)}}
 .bb-svg{{display:block;width:100%;max-width:1100px;height:auto;font-family:inherit}}
 .bb-svg text{{fill:var(--jp-content-font-color1,currentColor);font-size:11px}}
 .bb-svg .g{{stroke:var(--jp-border-color2,rgba(128,128,128,.35));stroke-width:1}}
@@ -44,4 +46,4 @@ max-width:none!important;border-bottom:1px solid var(--jp-border-color2,rgba(128
 .bb-form .bb-error,.bb-apply .bb-confirm-state{{color:var(--jp-error-color1,#b3261e);font-weight:600}}
 .bb-form :focus-visible,.bb-apply :focus-visible{{outline:2px solid var(--jp-brand-color1,{BUSY})!important;outline-offset:1px}}
 """
-CSS = f"<style>{_RULES.replace(chr(10), '')}</style>"
+CSS = f"<style>{_RULES.replace(chr(10), '')}{PRINTED}</style>"

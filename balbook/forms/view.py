@@ -36,10 +36,12 @@ class LiveView:
         self.root = w.VBox([bar, self.page], layout=w.Layout(overflow="visible"))
         self.follower: Follower | None = None
 
-    def watch(self, follower: Follower, is_over: Callable[[], bool]) -> None:
-        """Shows the run until it is over; in a thread."""
+    def watch(self, follower: Follower, is_over: Callable[[], bool], *, takes_focus: bool = False) -> None:
+        """Shows the run until it is over; in a thread. `takes_focus`: the keyboard is at the button that stops."""
         self.follower = follower
         self.stop.layout.display = ""
+        if takes_focus:
+            self.stop.focus()
         try:
             follower.follow(is_over, self._draw)
         finally:

@@ -138,6 +138,7 @@ def test_stop_ends_in_a_safe_state_and_says_so(fresh: Jupyter, hotel: Hotel, pag
     notebook = open_lab(page, fresh.url, RUNBOOK)
     fill(notebook, hotel.other(), "to be stopped")
     start_applying(notebook)
+    expect(notebook.output("apply").locator(".bb-stop")).to_be_focused()
     record = hotel.new_record(before)
     wait_for(record, "step_finished", step=f"drain {hotel.inventory.applications['hotel'].instances[0].name}")
     notebook.see("apply", ".bb-stop").click()

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from balbook.forms.style import CSS as forms_css
+from balbook.table import CSS as tables_css
 from tests.browser.conftest import Jupyter, jupyter_on
 from tests.browser.jupyter_page import WITHIN_MS, open_lab, take_pictures
 from tests.integration.hotel import GOOD, Hotel
@@ -42,6 +44,16 @@ def test_the_index_is_brought_up_to_date_by_running_it(jupyter: Jupyter, hotel: 
     notebook.run_all()
     notebook.panel.get_by_role("link", name=run_id).click()
     expect(page.locator(".lm-DockPanel-tabBar .lm-mod-current", has_text=f"provision-{run_id}.ipynb")).to_be_visible()
+
+
+@pytest.mark.parametrize("css", [forms_css, tables_css], ids=["forms", "tables"])
+def test_what_is_folded_is_printed(page: sync_api.Page, css: str) -> None:
+    page.set_content(f"{css}<div class='bb-box'><details><summary>Diff</summary><pre id='diff'>+new</pre></details></div>")
+    height = "Math.round(document.querySelector('details').getBoundingClientRect().height)"
+    folded = page.evaluate(height)
+    page.emulate_media(media="print")
+    assert page.evaluate(height) > folded + 10
+    assert page.locator("#diff").is_visible()
 
 
 def test_the_launcher_has_a_tile_for_each_runbook(jupyter: Jupyter, page: sync_api.Page) -> None:

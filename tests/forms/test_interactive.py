@@ -169,6 +169,15 @@ def test_a_notebook_that_is_saved_meanwhile_says_that_the_run_applies(room: Room
     room.wait(lambda: "Applied: succeeded" in twins[-1], "the end")
 
 
+def test_the_keyboard_is_at_stop_once_apply_is_gone(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    focused: list[Any] = []
+    monkeypatch.setattr(view.w.Button, "focus", lambda button: focused.append(button))
+    room.cells("preflight", "plan", "apply")
+    assert focused == []
+    applied(room)
+    assert focused == [room.run._applying.panel.view.stop]
+
+
 def test_pressing_twice_applies_once(room: Room, engine: Engine) -> None:
     room.cells("preflight", "plan", "apply")
     engine.may_go.clear()

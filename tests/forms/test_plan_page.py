@@ -9,6 +9,7 @@ import pytest
 
 from balbook.forms.durations import Expected, expected, spoken
 from balbook.forms.plan_page import MOST_ROWS, plan_page
+from balbook.forms.style import CSS
 from balbook.journal import Journal
 from balbook.plan import Plan, Step
 from balbook.testing import FakeFleet
@@ -50,6 +51,13 @@ def test_equal_diffs_are_shown_once_folded_and_escaped() -> None:
     assert html.count("<details class='bb-diff'>") == 1
     assert "Diff on app1, app2: b/x.conf +2 −1 lines" in html
     assert "old &lt;b&gt;" in html
+
+
+def test_the_text_of_a_diff_has_the_colour_of_all_text_and_stands_on_a_tint() -> None:
+    for css in ("bb-add", "bb-del"):
+        rule = CSS.partition(f".{css}{{")[2].partition("}")[0]
+        assert rule.startswith("background:rgba(")
+        assert ";" not in rule
 
 
 def test_a_plan_with_nothing_to_do_says_so_and_a_huge_one_stays_readable() -> None:
