@@ -14,6 +14,7 @@ from typing import Any
 
 from balbook.errors import BalbookError, Failed, Inconclusive, NotYet
 from balbook.forms import closing, panels, turns
+from balbook.forms.apply_panel import RETIRED
 from balbook.forms.applying import Applying
 from balbook.forms.form import Form
 from balbook.forms.form_run import FormRun
@@ -82,7 +83,8 @@ class InteractiveRun:
         self._require("plan")
         if not self._retire(REPLANNED):
             self._require("plan")  # the click came first
-        self._applying = None
+        if self._applying and self._applying.panel.state == RETIRED:
+            self._applying = None
         return self._opened().plan()
 
     def apply(self, plan: Plan) -> None:
@@ -224,6 +226,9 @@ class InteractiveRun:
                 return
             self._is_closed = True
             self._watch.end()
+            if run.journal.is_closed:  # by `balbook seal`, say
+                self._form.thaw(f"Run {run.id} was closed elsewhere. For another one run the cells again from preflight.")
+                return
             stated = closing.state(self._executed, run.journal, returned)
             say(panels.verdict(stated.verdict, stated.why, run.name, run.id))
             kept = closing.keep_notebook(self._executed, self._watch.ran, self._recorder, run.parameters, run.dir)

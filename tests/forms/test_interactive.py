@@ -25,6 +25,7 @@ from balbook.procedures import Check, hot_deploy
 from balbook.record import read_record
 from balbook.run import Run
 from balbook.runbook import read_runbook, runbook_path
+from balbook.sealing import close
 from balbook.testing import FakeFleet
 from tests.forms.room import PATIENCE_S, Engine, Room
 from tests.small_fleet import fleet_with, publish
@@ -435,6 +436,28 @@ def test_a_form_whose_run_cannot_be_opened_can_be_changed(room: Room, monkeypatc
     assert not room.run._form.fields["reason"].control.disabled
     choose(room, reason="there is space now")
     assert room.run._form.values()["reason"] == "there is space now"
+
+
+def test_a_run_that_was_sealed_elsewhere_applies_nothing_and_gets_no_event_by_the_click(room: Room, fleet: FakeFleet) -> None:
+    room.cells("preflight", "plan", "apply")
+    run, before = room.run._run, repr(fleet.hosts)
+    close(run.dir)
+    sealed = run.journal.path.read_bytes()
+    press(room)
+    room.wait(lambda: room.run._applying.panel.state == OVER, "the refusal")
+    assert "is closed; nothing was changed" in room.run._applying.panel.view.page.value
+    assert (run.journal.path.read_bytes(), repr(fleet.hosts)) == (sealed, before)
+    assert room.cells("preflight") is None
+    assert room.run.id != run.id
+
+
+def test_a_plan_that_is_made_anew_after_the_apply_does_not_forget_that_one_was_applied(room: Room, shown: list[str]) -> None:
+    room.cells("preflight", "plan", "apply")
+    applied(room)
+    room.cells("plan")
+    assert isinstance(room.cells("apply"), NotYet)
+    assert "has applied its plan already" in shown[-1]
+    assert not room.run._is_closed
 
 
 def test_an_error_of_a_run_that_was_left_does_not_close_the_one_that_is_open(room: Room) -> None:
