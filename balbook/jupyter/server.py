@@ -100,23 +100,34 @@ def _environment(folder: Path, inventory: Path | None, environ: Mapping[str, str
 
 
 def _started(process: subprocess.Popen[bytes], folder: Path, log: Path, environ: Mapping[str, str]) -> Server:
-    """Waits for the server's runtime file, where its address and token are."""
+    """Waits for the server's runtime file, where its address and token are, and until it listens there: it does so later."""
     about = _runtime_dir(environ) / f"jpserver-{process.pid}.json"
     deadline = time.monotonic() + STARTED_WITHIN_S
-    while not (data := _read(about)):
-        if process.poll() is not None:
-            raise _ended(process, log)
-        if time.monotonic() > deadline:
-            raise Failed(f"JupyterLab did not start within {STARTED_WITHIN_S:g} s", advice=f"What it said is in {log}")
-        time.sleep(0.05)
+    _wait(process, log, deadline, lambda: bool(_read(about)))
+    data = _read(about)
     if not data.get("token") and not data.get("password"):
         raise Refused(
             "your Jupyter configuration switches the token off, so that every user of this machine could deploy; JupyterLab was stopped",
             advice="Take `token = ''` out of it: jupyter --paths shows where it is.",
         )
+    _wait(process, log, deadline, lambda: _listens(int(data["port"])))
     state = {"pid": process.pid, "identity": identity(process.pid), "about": str(about)}
     (folder / PRIVATE / STATE).write_text(json.dumps(state), encoding="utf-8")
     return Server(process.pid, _url(data, folder))
+
+
+def _wait(process: subprocess.Popen[bytes], log: Path, deadline: float, is_so: Callable[[], bool]) -> None:
+    while not is_so():
+        if process.poll() is not None:
+            raise _ended(process, log)
+        if time.monotonic() > deadline:
+            raise Failed(f"JupyterLab did not start within {STARTED_WITHIN_S:g} s", advice=f"What it said is in {log}")
+        time.sleep(0.05)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as asked:
+        return asked.connect_ex((ADDRESS, port)) == 0
 
 
 def _runtime_dir(environ: Mapping[str, str]) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -15,10 +16,14 @@ from balbook.jupyter.folder import PRIVATE
 from balbook.jupyter.server import Server, require_port, running, serve
 from balbook.processes import identity
 
+PORT = server._free_port()
 FAKE = """
-import json, os, pathlib, sys, time
+import json, os, pathlib, socket, sys, time
+port = int(sys.argv[3])
 about = pathlib.Path(os.environ["JUPYTER_RUNTIME_DIR"]) / f"jpserver-{os.getpid()}.json"
-about.write_text(json.dumps({"port": 8899, "base_url": "/", "token": sys.argv[1], "password": False}))
+about.write_text(json.dumps({"port": port, "base_url": "/", "token": sys.argv[1], "password": False}))
+time.sleep(0.3)
+listener = socket.create_server(("127.0.0.1", port))
 time.sleep(float(sys.argv[2]))
 """
 
@@ -31,17 +36,22 @@ def folder(tmp_path: Path) -> Path:
 
 def started(folder: Path, monkeypatch: pytest.MonkeyPatch, *argv: str, within_s: float = 20) -> list[Server]:
     """What `serve` said of a stand-in for JupyterLab with this argv."""
-    monkeypatch.setattr(server, "_argv", lambda folder, port, has_browser: [sys.executable, *argv])
+    monkeypatch.setattr(server, "_argv", lambda folder, port, has_browser: [sys.executable, *argv, str(port)])
     monkeypatch.setattr(server, "STARTED_WITHIN_S", within_s)
     seen: list[Server] = []
+
+    def ready(there: Server) -> None:
+        seen.append(there)
+        socket.create_connection(("127.0.0.1", int(there.url.split("/")[2].partition(":")[2]))).close()
+
     environ = {**os.environ, "JUPYTER_RUNTIME_DIR": str(folder.parent)}
-    serve(folder, port=0, has_browser=False, inventory=None, environ=environ, ready=seen.append)
+    serve(folder, port=PORT, has_browser=False, inventory=None, environ=environ, ready=ready)
     return seen
 
 
 def test_the_address_has_the_token_and_leads_to_the_index(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (seen,) = started(folder, monkeypatch, "-c", FAKE, "secret", "0.2")
-    assert seen.url == "http://127.0.0.1:8899/lab/tree/jupyter/index.ipynb?token=secret"
+    assert seen.url == f"http://127.0.0.1:{PORT}/lab/tree/jupyter/index.ipynb?token=secret"
 
 
 def test_a_server_without_a_token_is_stopped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +74,7 @@ def test_an_interrupt_ends_the_server(folder: Path, monkeypatch: pytest.MonkeyPa
         assert running(folder) == there
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(server, "_argv", lambda folder, port, has_browser: [sys.executable, "-c", FAKE, "secret", "300"])
+    monkeypatch.setattr(server, "_argv", lambda folder, port, has_browser: [sys.executable, "-c", FAKE, "secret", "300", str(port)])
     environ = {**os.environ, "JUPYTER_RUNTIME_DIR": str(folder.parent)}
     serve(folder, port=0, has_browser=False, inventory=None, environ=environ, ready=ready)
     assert not identity(pids[0])
