@@ -10,6 +10,7 @@ VMS := $(shell [ "$$(id -u)$$(uname)" = 0Linux ] && echo --vm)
 SIDE_BY_SIDE ?= 2
 # Where the demo runs: on this machine alone (loopback), or on Debian VMs (vm: Linux, root).
 LAB ?= loopback
+PICTURES := hot_deploy-light hot_deploy-dark index-light index-dark live-light live-dark
 SLOW := integration or load or vm or browser or airflow or crash
 export PYTHON
 
@@ -42,9 +43,9 @@ integration: $(INSTALLED_FOR_TESTS)  ## tests with real servers, and the runbook
 	@$(BIN)/python -m balbook.lab.needs --balancers --browser $(VMS) --install
 	$(PYTEST) --durations=15 -n $(SIDE_BY_SIDE) --dist loadgroup --no-loadscope-reorder -m "(integration or vm or browser or airflow) and not (load or crash)"
 
-pictures: $(INSTALLED_FOR_TESTS)  ## the README's pictures of JupyterLab, as the tests in Chromium see it; commit them by hand
+pictures: $(INSTALLED_FOR_TESTS)  ## the README's pictures, as the tests in Chromium see them; commit them by hand
 	$(PYTEST) -m browser
-	cp .cache/screenshots/index-light.png .cache/screenshots/live-light.png .cache/screenshots/live-dark.png .github/readme/
+	cp $(PICTURES:%=.cache/screenshots/%.png) .github/readme/
 
 load: $(INSTALLED_FOR_TESTS)  ## measures under load, so nothing else runs meanwhile
 	$(PYTEST) --durations=15 -m "load and not crash"

@@ -113,6 +113,16 @@ def test_every_path_and_picture_that_it_names_is_there() -> None:
     assert [path for path in [*linked, *named] if not (ROOT / path).exists()] == []
 
 
+def test_every_picture_is_shown_in_both_themes_and_made_by_make_pictures() -> None:
+    kept = sorted(path.name for path in (ROOT / ".github" / "readme").iterdir())
+    shown = re.findall(r'(media="\(prefers-color-scheme: dark\)" srcset|src)="\.github/readme/([^"]+)"', README)
+    made = re.search(r"^PICTURES := (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert made
+    assert kept == sorted(name for _, name in shown) == sorted(f"{name}.png" for name in made[1].split())
+    for how, name in shown:
+        assert name.endswith("-light.png" if how == "src" else "-dark.png")
+
+
 def test_the_two_commands_are_on_the_first_screen() -> None:
     first = "\n".join(README.splitlines()[:12])
     assert "make demo" in first

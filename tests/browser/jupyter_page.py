@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nbconvert import HTMLExporter
 from playwright.sync_api import Locator, Page, expect
 
 import balbook
@@ -20,6 +21,13 @@ SCREENSHOTS = ROOT / ".cache" / "screenshots"
 CELLS = ("title", "parameters", "setup", "preflight", "plan", "apply", "verify", "evidence", "conclude", "rollback")
 WITHIN_MS = 60_000
 THEMES = {"light": "true", "dark": "false"}
+WHAT_COUNTS = """
+body.jp-Notebook,main{padding:12px 20px!important;margin:0!important;overflow:visible}
+.jp-Cell,.jp-OutputArea-child,.jp-OutputPrompt,.jp-Collapser{display:none!important;padding:0!important}
+.jp-Cell:has(h1,.bb-plan,img,.bb-verdict),.jp-OutputArea-child:has(.bb-plan,img,.bb-verdict){display:block!important}
+.jp-CodeCell .jp-InputArea,.jp-InputPrompt,.jp-RenderedMarkdown>:not(h1),.bb-plan details{display:none!important}
+"""
+"""Leaves of an executed notebook's page the title, the plan, the plot and the verdict."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,20 @@ def take_pictures(page: Page, name: str, folder: Path = SCREENSHOTS) -> list[Pat
         made.append(folder / f"{name}-{theme}.png")
         page.screenshot(path=made[-1], animations="disabled")
     page.emulate_media(color_scheme="light")
+    return made
+
+
+def photograph(page: Page, notebook: Path, name: str, folder: Path = SCREENSHOTS) -> list[Path]:
+    """A picture in each theme of an executed notebook as HTML: title, plan, plot and verdict, without the cells' code."""
+    page.route(re.compile("^https?:"), lambda route: route.abort())
+    page.set_viewport_size({"width": 1100, "height": 800})
+    made = []
+    for theme in THEMES:
+        html, _ = HTMLExporter(template_name="lab", theme=theme).from_filename(str(notebook))
+        page.set_content(html, wait_until="domcontentloaded")
+        page.add_style_tag(content=WHAT_COUNTS)
+        made.append(folder / f"{name}-{theme}.png")
+        page.locator("main").screenshot(path=made[-1], animations="disabled")
     return made
 
 

@@ -11,7 +11,7 @@ import pytest
 from nbconvert import HTMLExporter
 
 from tests.browser.conftest import Jupyter
-from tests.browser.jupyter_page import WITHIN_MS, Notebook, open_lab, take_pictures, until
+from tests.browser.jupyter_page import WITHIN_MS, Notebook, open_lab, photograph, take_pictures, until
 from tests.integration.hotel import ENDS_AT_START, Hotel, last, wait_for
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -71,7 +71,8 @@ def verdict(notebook: Notebook, role: str) -> sync_api.Locator:
     return notebook.see(role, ".bb-verdict")
 
 
-def test_a_deployment_from_the_form_to_its_verdict(fresh: Jupyter, hotel: Hotel, page: sync_api.Page) -> None:
+def test_a_deployment_from_the_form_to_its_verdict(fresh: Jupyter, hotel: Hotel, new_page: Callable[[], sync_api.Page]) -> None:
+    page = new_page()
     production = hotel.lab.inventory.with_name("production.yaml")
     hotel.edited(production, lambda data: data.update(environment="production"))
     old, release, before = set(hotel.running().values()), hotel.other(), hotel.records()
@@ -96,7 +97,7 @@ def test_a_deployment_from_the_form_to_its_verdict(fresh: Jupyter, hotel: Hotel,
     view = live(notebook)
     first = until(lambda: number(view, "samples"), "no sample is in the chart")
     until(lambda: number(view, "samples") > first, "the chart's data do not grow")
-    wait_for(hotel.new_record(before), "step_finished", step=f"drain {hotel.inventory.applications['hotel'].instances[1].name}")
+    wait_for(hotel.new_record(before), "step_finished", step=f"admit {hotel.inventory.applications['hotel'].instances[0].name}")
     view.evaluate("element => element.scrollIntoView()")
     take_pictures(page, "live")
     until_applied(notebook)
@@ -104,6 +105,9 @@ def test_a_deployment_from_the_form_to_its_verdict(fresh: Jupyter, hotel: Hotel,
     expect(verdict(notebook, "conclude")).to_have_attribute("data-verdict", "succeeded")
     take_pictures(page, "verdict")
     assert set(hotel.running().values()) == {release}
+    record = hotel.new_record(before)
+    until(lambda: (record / "statement.json").exists(), "no seal")
+    photograph(new_page(), record / "hot_deploy.ipynb", "hot_deploy")
 
 
 @pytest.mark.crash  # three minutes
