@@ -151,7 +151,7 @@ class Form:
             if not found or not isinstance(field.control, w.Dropdown | w.SelectMultiple):
                 continue
             chosen = field.control.value
-            options = _with(found, chosen if isinstance(chosen, tuple) else [chosen])
+            options = _with(found, chosen if isinstance(chosen, tuple) else [chosen] if chosen else [])
             if list(field.control.options) == options:
                 continue
             field.control.options = options  # it forgets what was chosen
@@ -211,4 +211,4 @@ class Form:
 def _with(found: Sequence[tuple[str, str]], chosen: Sequence[str]) -> list[tuple[str, str]]:
     """The choices, and what was chosen although there is no such thing: dropped in silence, none of a list would mean all."""
     known = [value for _, value in found]
-    return [*found, *((str(value), value) for value in chosen if value and value not in known)]
+    return [*found, *((str(value), value) for value in chosen if value not in known)]
