@@ -61,7 +61,7 @@ def add_one(args: argparse.Namespace) -> int:
 def _not_provided(schedule: schedules.Schedule) -> list[str]:
     """The `env:` references of the inventory that the runs will not have a value for."""
     given = read_environment(Path(schedule.environment_file)) if schedule.environment_file else {}
-    return [f"env:{name}" for name in environment_names(read_inventory(Path(schedule.inventory))) if name not in given]
+    return [f"env:{name}" for name in sorted(environment_names(read_inventory(Path(schedule.inventory)))) if name not in given]
 
 
 def list_all(args: argparse.Namespace) -> int:

@@ -225,9 +225,10 @@ def test_the_record_of_an_unlock_is_sealed_and_has_no_secret(
 ) -> None:
     edit_inventory(fleet, central={"token": "env:CANARY"})
     monkeypatch.setenv("CANARY", "Canary-Secret-1")
-    held = json.dumps({"run_id": "r1", "who": "ann@laptop", "since": "09:00", "reason": ""})
+    held = json.dumps({"run_id": "r1", "who": "ann@laptop", "since": "09:00", "reason": "it had Canary-Secret-1"})
     fleet.hosts["lb1"].leases["/opt/balbook/locks/hotel"] = ("r1", held)
-    assert run("unlock", "hotel", "-i", str(fleet.inventory.path), "--reason", "it had Canary-Secret-1") == 0
+    assert run("unlock", "hotel", "-i", str(fleet.inventory.path), "--reason", "it is dead, Canary-Secret-1") == 2
+    assert run("unlock", "hotel", "-i", str(fleet.inventory.path), "--reason", "it is dead") == 0
     record = next(fleet.inventory.path.parent.glob("records/*-unlock-*"))
     said = (record / "journal.jsonl").read_text()
     assert "it had [secret env:CANARY]" in said
