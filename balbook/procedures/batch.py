@@ -17,6 +17,8 @@ from balbook.procedures.release import Release
 from balbook.procedures.site import Site
 
 THROUGH_BALANCER_S = 30.0
+KNOWN_GOOD_WITHIN_S = 30.0
+"""What ran before is given up no sooner than this: impatience with a new release is none with the old one."""
 Floor = Callable[[Sequence[Instance]], tuple[tuple[Guard, ...], int]]
 
 
@@ -119,7 +121,7 @@ class Batch:
                 phase=f"{instance.name} down",
                 done=process.runs(self.site.instance_dir(instance), "-"),
                 actions=(Run(self._stop_command(instance)),),
-                undo=(Run(self._start(instance)), *self._healthy(instance)),
+                undo=(Run(self._start(instance)), *self._healthy(instance, KNOWN_GOOD_WITHIN_S)),
                 guards=guards,
                 guards_needed=needed,
                 **common,
@@ -209,10 +211,10 @@ class Batch:
             within_s = 0 if self._is_drained_first else supervision.stop_within_s(self.site.application)
         return supervision.stop(self.site, instance, within_s)
 
-    def _healthy(self, instance: Instance) -> tuple[Action, ...]:
+    def _healthy(self, instance: Instance, at_least_s: float = 0) -> tuple[Action, ...]:
         check = self.site.application.health
         started = health.is_started(self.site.instance_dir(instance), instance.port, check.path, check.expect)
-        wait = Wait(started, within_s=check.within_s, hopeless=(health.ENDED,))
+        wait = Wait(started, within_s=max(check.within_s, at_least_s), hopeless=(health.ENDED,))
         return (wait,) * check.passes
 
     def _hooks(self, when: str, lines: Sequence[str]) -> list[Step]:

@@ -20,6 +20,7 @@ SCREENSHOTS = ROOT / ".cache" / "screenshots"
 """Kept after a test run, so that somebody can look."""
 CELLS = ("title", "parameters", "setup", "preflight", "plan", "apply", "verify", "evidence", "conclude", "rollback")
 WITHIN_MS = 60_000
+expect.set_options(timeout=WITHIN_MS)
 THEMES = {"light": "true", "dark": "false"}
 WHAT_COUNTS = """
 body.jp-Notebook,main{padding:12px 20px!important;margin:0!important;overflow:visible}
@@ -63,11 +64,12 @@ class Notebook:
         """Runs a cell and waits until it has begun."""
         prompt = self.show(role).locator(".jp-InputPrompt")
         before = prompt.inner_text()
-        for _ in range(5):  # a key that comes before the editor is ready is lost
+        for _ in range(4):  # a key that comes before the editor is ready is lost
             prompt.click()
+            expect(self.cell(role)).to_have_class(re.compile("jp-mod-active"))
             self.page.keyboard.press("Control+Enter")
-            with contextlib.suppress(AssertionError):
-                return until(lambda: prompt.inner_text() != before, f"cell {role} did not begin", 4)
+            with contextlib.suppress(AssertionError):  # twice in a slow browser would be a cell that was run twice
+                return until(lambda: prompt.inner_text() != before, f"cell {role} did not begin", 15)
         raise AssertionError(f"cell {role} did not begin")
 
     def run(self, *roles: str) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
+import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +55,37 @@ def test_no_get_fails_where_an_instance_is_killed(make: Any, kind: str, strategy
 
 
 @pytest.mark.parametrize(("kind", "strategy"), BEHIND)
-def test_no_get_fails_where_an_instance_hangs(make: Any, kind: str, strategy: str) -> None:
-    assert_drilled(make(kind, strategy, **({"routes": {"/": {"timeout_s": 0.6}}} if kind == "haproxy" else {})), "hang")
+def test_no_get_fails_where_an_instance_hangs_nor_a_slow_one_on_its_own_route(make: Any, kind: str, strategy: str) -> None:
+    lab = make(kind, strategy, **({"routes": {**ROUTES, "/": {"timeout_s": 0.6}}} if kind == "haproxy" else {}))
+    with asking_slowly(lab) as answers:
+        assert_drilled(lab, "hang")
+    assert answers == [200, 200, 200, 200]
+
+
+@pytest.mark.parametrize(("kind", "strategy"), BEHIND)
+def test_nobody_notices_where_an_instance_is_drained(make: Any, kind: str, strategy: str) -> None:
+    lab = make(kind, strategy)
+    found, record = drill(lab, "drain")
+    assert (found.failed_get, found.failed_other) == (0, 0)
+    assert measured(record)["failed"] == measured(record)["duplicate_posts"] == 0
+    assert not lab.checks("1.0.0")
+
+
+@contextmanager
+def asking_slowly(lab: RolloutLab) -> Iterator[list[int]]:
+    """Four requests of five seconds, one a second; how they were answered, once all are."""
+    answers: list[int] = []
+
+    def ask() -> None:
+        with urllib.request.urlopen(f"{lab.url}/slow", timeout=60) as answer:
+            answers.append(answer.status)
+
+    asking = [threading.Timer(1 + number, ask) for number in range(4)]
+    for timer in asking:
+        timer.start()
+    yield answers
+    for timer in asking:
+        timer.join(60)
 
 
 def assert_drilled(lab: RolloutLab, fault: str) -> None:

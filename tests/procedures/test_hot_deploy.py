@@ -151,8 +151,16 @@ def test_a_release_that_never_becomes_healthy_goes_back_and_ends_the_rollout(tmp
     assert f"prove {'app1'}" not in outcomes(journal)
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ran before is given no more time than a new release."""
+    monkeypatch.setattr("balbook.procedures.batch.KNOWN_GOOD_WITHIN_S", 0.0)
+
+
 @pytest.mark.parametrize("is_sick_before", [False, True])
-def test_one_whose_old_release_does_not_become_healthy_again_is_left_out_of_service(tmp_path: Path, is_sick_before: bool) -> None:
+def test_one_whose_old_release_does_not_become_healthy_again_is_left_out_of_service(
+    tmp_path: Path, is_sick_before: bool, impatient: None
+) -> None:
     fleet = fleet_with(tmp_path, "1.0.0")
     publish(fleet.inventory, "2.0.0")
     if is_sick_before:
@@ -166,7 +174,7 @@ def test_one_whose_old_release_does_not_become_healthy_again_is_left_out_of_serv
     assert fleet.running("hotel")["app1:9090"].startswith("1.0.0"), "it runs, for whoever looks at it"
 
 
-def test_the_only_one_is_put_back_into_service_whatever_it_answers(tmp_path: Path) -> None:
+def test_the_only_one_is_put_back_into_service_whatever_it_answers(tmp_path: Path, impatient: None) -> None:
     fleet = fleet_with(tmp_path, "1.0.0", hosts=1, capacity_floor=0)
     publish(fleet.inventory, "2.0.0")
     plan = make_plan(fleet)
