@@ -227,17 +227,18 @@ def _draw_states(ax: Axes, marks: tuple[Mark, ...], colours: dict[str, str], end
 def _draw_served(ax: Axes, frame: pd.DataFrame, colours: dict[str, str], end_s: float) -> None:
     """Requests per second by the instance that served them, stacked, failures on top."""
     bin_s = 1.0 if end_s > 20 else 0.5 if end_s > 8 else 0.2
-    count = max(1, math.ceil(end_s / bin_s))
+    count = max(1, round(end_s / bin_s))
+    edges = [i * bin_s for i in range(count)]
+    widths = [bin_s] * (count - 1) + [end_s - edges[-1]]  # a rest too short for a rate belongs to the one before
     bottom = [0.0] * count
     kinds = [(name, colour, frame[(frame["kind"] == OK) & (frame["instance"] == name)]) for name, colour in colours.items()]
     for _, colour, part in [*kinds, ("failed", FAILED, frame[frame["kind"].isin(FAILURES)])]:
         if not len(part):
             continue
         per_bin = (part["intended_s"] // bin_s).astype(int).clip(upper=count - 1).value_counts()
-        heights = [float(per_bin.get(i, 0)) / min(bin_s, end_s - i * bin_s) for i in range(count)]
-        edges = [i * bin_s for i in range(count)]
+        heights = [float(per_bin.get(i, 0)) / width for i, width in enumerate(widths)]
         is_failed = colour == FAILED
-        ax.bar(edges, heights, width=bin_s, bottom=bottom, align="edge", color=colour, alpha=1 if is_failed else 0.8, linewidth=0)
+        ax.bar(edges, heights, width=widths, bottom=bottom, align="edge", color=colour, alpha=1 if is_failed else 0.8, linewidth=0)
         bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
     ax.set_ylabel("requests/s\nby instance")
     ax.set_xlabel("time since the probe's start (s)")

@@ -68,6 +68,14 @@ def test_the_strip_below_adds_up_to_what_was_served_and_failed(probed: Path) -> 
     assert sum(areas) == pytest.approx(398, rel=0.01)
 
 
+def test_a_rest_at_the_end_does_not_stretch_the_strip(probed: Path) -> None:
+    last = Sample(400, "GET /a fresh", 4.0, 0.1, 3, "ok", 200, "app1:9090", 1, "1.0", "p-400")
+    with gzip.open(probed / "samples.csv.gz", "at", newline="") as file:
+        csv.writer(file).writerow(row(last))
+    lower = plot_latency(probed).axes[2]
+    assert max(patch.get_y() + patch.get_height() for patch in lower.patches) < 130  # type: ignore[attr-defined]
+
+
 def test_the_picture_can_be_drawn_into_given_axes(probed: Path) -> None:
     from matplotlib.figure import Figure
 
