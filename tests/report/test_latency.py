@@ -69,7 +69,7 @@ def test_the_strip_below_adds_up_to_what_was_served_and_failed(probed: Path) -> 
 
 
 def test_a_rest_at_the_end_does_not_stretch_the_strip(probed: Path) -> None:
-    last = Sample(400, "GET /a fresh", 4.0, 0.1, 3, "ok", 200, "app1:9090", 1, "1.0", "p-400")
+    last = Sample(400, "GET /a fresh", 4.001, 0.1, 3, "ok", 200, "app1:9090", 1, "1.0", "p-400")
     with gzip.open(probed / "samples.csv.gz", "at", newline="") as file:
         csv.writer(file).writerow(row(last))
     lower = plot_latency(probed).axes[2]
