@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -86,9 +87,13 @@ def test_the_distributions_nginx_is_untouched_but_for_one_file(machines: Machine
 
 
 @measured
-def test_the_distributions_haproxy_serves_as_well(machines: Machines, tmp_path: Path) -> None:
-    other = {"kind": "haproxy", "listen": 8080, "generation_port": 8098}
-    changed = machines.edited(tmp_path / "inventory.yaml", lambda data: data["balancers"]["public"].update(other))
+@pytest.mark.parametrize("strategy", ["active_active_checked", "active_passive"])
+def test_the_distributions_haproxy_serves_as_well(machines: Machines, tmp_path: Path, strategy: str) -> None:
+    def change(data: dict[str, Any]) -> None:
+        data["balancers"]["public"] |= {"kind": "haproxy", "listen": 8080, "generation_port": 8098}
+        data["applications"]["hotel"]["strategy"] = strategy
+
+    changed = machines.edited(tmp_path / "inventory.yaml", change)
     wanted = machines.other()
     try:
         assert [p["state"] for p in machines.plan(wanted, inventory=changed).unmet] == ["met by runbook provision"]
@@ -101,6 +106,27 @@ def test_the_distributions_haproxy_serves_as_well(machines: Machines, tmp_path: 
         assert not machines.provision_plan(changed).pending
     finally:
         machines.run("lb1", "systemctl disable --quiet --now haproxy")
+
+
+def test_who_stands_by_takes_over_from_an_instance_that_is_cut_off(machines: Machines, tmp_path: Path) -> None:
+    standby = machines.edited(tmp_path / "inventory.yaml", lambda data: data["applications"]["hotel"].update(strategy="active_passive"))
+    wanted = machines.other()
+    active, passive = (f"{machines.address(host)}:9090" for host in ("app1", "app2"))
+    try:
+        stated, record = machines.apply(machines.plan(wanted, inventory=standby, is_measured=True), standby)
+        assert stated.verdict == "succeeded", (stated, record)
+        assert last(record, "measured")["failed"] == 0
+        assert machines.answering() == {active}
+        with Clients(machines.url, rate=50) as clients:
+            machines.fault("blackhole", "app1:9090")
+            until(lambda: machines.answering() == {passive}, what="the one that stands by answers alone")
+            machines.fault("none", "app1")
+            until(lambda: machines.answering() == {active}, what="the failback")
+        assert clients.failed == []
+    finally:
+        machines.fault("none", "app1")
+        stated, record = machines.apply(machines.plan(wanted))
+        assert stated.verdict == "succeeded", (stated, record)
 
 
 def test_logs_come_from_the_journal(machines: Machines) -> None:
@@ -124,6 +150,17 @@ def test_after_a_reboot_of_a_host_its_instance_serves_the_current_release(machin
     machines.reboot("app1")
     until(lambda: machines.running() == before, 60, "both instances in service")
     assert not machines.plan(next(iter(before.values()))).pending
+
+
+def test_after_a_reboot_of_the_balancers_host_it_serves_and_leaves_out_who_was_drained(machines: Machines) -> None:
+    before = machines.running()
+    assert machines.balbook("drain", "hotel", "app2:9090", "--reason", "its disk is changed").returncode == 0
+    try:
+        machines.reboot("lb1")
+        until(lambda: machines.answering() == {f"{machines.address('app1')}:9090"}, what="the other instance alone")
+    finally:
+        assert machines.balbook("readmit", "hotel", "app2:9090", "--reason", "it has a new disk").returncode == 0
+    assert machines.running() == before
 
 
 def test_an_instance_that_crashes_is_started_again_by_systemd(machines: Machines) -> None:
