@@ -28,7 +28,10 @@ CSS = (
 
 @dataclass(frozen=True)
 class Folded:
-    """A long text under a title: in a notebook what counts is in view and the rest folded, in a terminal it is its last lines."""
+    """What a command said, under a title: in a notebook what counts is in view and the rest folded, in a terminal it is its last lines.
+
+    Of a short text without an error nothing but the title counts.
+    """
 
     title: str
     text: str
@@ -39,6 +42,8 @@ class Folded:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
+        if is_short(self.text) and not ERROR_LINE.search(self.text):
+            return f"<details><summary><b>{escape(self.title)}</b></summary>{_pre(self.text.rstrip())}</details>"
         return f"<p><b>{escape(self.title)}</b></p>{folded_log(self.text)}"
 
 
@@ -91,7 +96,7 @@ def folded_log(text: str) -> str:
     lines = text.rstrip().splitlines()
     if not lines:
         return ""
-    if len(lines) <= FIRST_LINES + LAST_LINES + 2:
+    if is_short(text):
         return _pre(text.rstrip())
     wrong = [i for i, line in enumerate(lines) if ERROR_LINE.search(line)]
     left_out = max(0, len(wrong) - ERROR_LINES)
@@ -104,6 +109,11 @@ def folded_log(text: str) -> str:
     more = f"; above are the first {ERROR_LINES} that speak of errors, {left_out} more lines speak of errors" if left_out else ""
     whole = f"<details><summary>All {len(lines)} lines{more}</summary>{_pre(text.rstrip())}</details>"
     return _pre("\n".join(view)) + whole
+
+
+def is_short(text: str) -> bool:
+    """Whether leaving lines out would save nothing."""
+    return len(text.rstrip().splitlines()) <= FIRST_LINES + LAST_LINES + 2
 
 
 def _pre(text: str) -> str:

@@ -16,10 +16,13 @@ def test_a_long_log_in_the_evidence_shows_its_error_lines_without_a_click() -> N
     assert "line 150" in whole
 
 
-def test_a_short_log_in_the_evidence_is_all_in_view() -> None:
+def test_a_short_log_in_the_evidence_is_folded_under_its_title_unless_it_speaks_of_an_error() -> None:
     html = Folded("build1: bal test (changed, 3.0 s)", "2 passing\n0 failing")._repr_html_()
-    assert "<details>" not in html
+    assert html.startswith("<details><summary><b>build1: bal test (changed, 3.0 s)</b></summary>")
     assert "0 failing" in html
+    html = Folded("build1: bal test (failed, 3.0 s)", "1 passing\nerror: there are test failures")._repr_html_()
+    assert "<details>" not in html
+    assert "error: there are test failures" in html
 
 
 def test_a_terminal_has_the_last_lines() -> None:

@@ -96,12 +96,13 @@ def _asked(site: Site, hosts: Sequence[str]) -> tuple[dict[str, System], dict[st
         return said, min(max(said.epoch, before_s - 1), time.time())  # it looked some time between, and leaves fractions out
 
     outcomes = fan_out(hosts, ask)
-    silent = {host: error.message for host, error in outcomes.failed.items() if isinstance(error, SILENT)}
+    silent = {host: error for host, error in outcomes.failed.items() if isinstance(error, SILENT)}
     found = {host: said for host, (said, _) in outcomes.succeeded.items()}
     clocks = {host: clock_s for host, (_, clock_s) in outcomes.succeeded.items()}
     if not found or len(silent) < len(outcomes.failed):
         outcomes.require()
-    rows = [row(f"{host}: takes commands", False, f"unreachable: {why.removeprefix(f'{host}: ')}") for host, why in silent.items()]
+    whys = {host: f"unreachable: {error.message.removeprefix(f'{host}: ')}. {error.advice}".rstrip(". ") for host, error in silent.items()}
+    rows = [row(f"{host}: takes commands", False, why) for host, why in whys.items()]
     return found, clocks, rows
 
 

@@ -239,8 +239,9 @@ class Run:
 
     def _verdict(self) -> tuple[str, str]:
         if self.mode == "plan":
-            unmet = len(self._plan.unmet) if self._plan else 0
-            return "planned", f"{unmet} preconditions are not met" if unmet else ""
+            unmet = self._plan.unmet if self._plan else ()
+            told = "".join(f"\n{p['what']}: {p['state']}" + (f", {p['found']}" if p["found"] else "") for p in unmet)
+            return "planned", f"{len(unmet)} preconditions are not met:{told}" if unmet else ""
         applied = self.journal.last("apply_finished")
         if applied is None:
             return "inconclusive", "the plan was never applied"

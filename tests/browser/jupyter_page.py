@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nbconvert import HTMLExporter
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Error, Locator, Page, expect
 
 import balbook
 
@@ -52,8 +52,9 @@ class Notebook:
         cell, wanted = self.cell(role), CELLS.index(role)
         for _ in range(80):
             if cell.count():
-                cell.scroll_into_view_if_needed()
-                return cell
+                with contextlib.suppress(Error):  # drawn anew meanwhile
+                    cell.scroll_into_view_if_needed(timeout=5000)
+                    return cell
             there = self.panel.locator(".jp-Cell").first.get_attribute("data-windowed-list-index")
             self.panel.locator(".jp-WindowedPanel-outer").hover(position={"x": 20, "y": 300})
             self.page.mouse.wheel(0, 400 if int(there or 0) < wanted else -400)
@@ -89,9 +90,12 @@ class Notebook:
         """The part of a cell's output, once it is there and scrolled into view."""
         self.show(role)
         found = self.output(role).locator(selector).first
-        found.wait_for(state="attached", timeout=WITHIN_MS)
-        found.scroll_into_view_if_needed()
-        return found
+        for _ in range(20):  # what is drawn anew meanwhile is another element
+            found.wait_for(state="attached", timeout=WITHIN_MS)
+            with contextlib.suppress(Error):
+                found.scroll_into_view_if_needed(timeout=5000)
+                return found
+        raise AssertionError(f"{selector} of {role} does not come to rest")
 
 
 def open_lab(page: Page, url: str, path: str = "") -> Notebook:

@@ -127,7 +127,7 @@ def test_hosts_that_cannot_be_reached_are_rows_of_the_first_look(fleet: FakeFlee
 def test_a_host_that_does_not_answer_is_a_precondition_and_the_others_are_planned(fleet: FakeFleet) -> None:
     fleet.answers["app1", "system"] = HostUnreachable("app1", "no route to host", advice="Is it up?")
     plan = make_plan(fleet, "provision")
-    assert [(p["what"], p["found"]) for p in plan.unmet] == [("app1: takes commands", "unreachable: no route to host")]
+    assert [(p["what"], p["found"]) for p in plan.unmet] == [("app1: takes commands", "unreachable: no route to host. Is it up?")]
     assert {s.host for s in plan.pending} == {"app2", "lb1"}
 
 
