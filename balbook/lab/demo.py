@@ -176,13 +176,17 @@ def _the_only_one() -> Iterator[None]:
         yield
 
 
+class _Interrupted(KeyboardInterrupt):
+    """A plain one that comes out of an extension's import, even if it is caught, makes Python itself end by SIGINT at last."""
+
+
 @contextmanager
 def _endings_unwind() -> Iterator[None]:
     """SIGTERM and SIGHUP unwind as Ctrl-C does. While a runbook runs the runner listens instead, to SIGINT and SIGTERM; a
     hangup becomes a SIGTERM for it. Signals that are ignored, as under nohup, stay ignored."""
 
     def unwind(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        raise _Interrupted
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         signal.raise_signal(signal.SIGTERM)

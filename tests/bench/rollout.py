@@ -40,9 +40,11 @@ ROWS = {
     "active_passive haproxy": ("haproxy", "active_passive"),
 }
 PEERS = {"guide, restarts": guide, "httpchk, restarts": httpchk}
+VERSIONS = ("2.0.0", "1.0.0")
+"""Deployed in turn, after a first 1.0.0."""
 LEAST_DEPLOYMENTS = 3
 BASELINE_S = 8
-SETTINGS: dict[str, Any] = {"probe": {"rate": 50, "baseline_s": 2, "requests": [{"method": "GET", "path": "/rooms"}]}}
+SETTINGS: dict[str, Any] = {"probe": {"rate": 50, "requests": [{"method": "GET", "path": "/rooms"}]}}
 HEAD = (
     f"{'strategy':<24}{'deployments':>12}{'fresh':>8}{'failed':>8}{'kept':>8}{'failed':>8}{'by reload':>10}{'twice':>7}"
     f"{'p99 before':>12}{'during':>9}{'deploy s':>10}{'back s':>8}"
@@ -113,10 +115,20 @@ def main() -> int:
 
 
 def measure(
-    name: str, kind: str, strategy: str, least_fresh: int, rate: float, *, fresh_share: float = 1, baseline_s: float = BASELINE_S
+    name: str,
+    kind: str,
+    strategy: str,
+    least_fresh: int,
+    rate: float,
+    *,
+    apps: int = 2,
+    fresh_share: float = 1,
+    baseline_s: float = BASELINE_S,
+    own_baseline_s: float = 2,
 ) -> Row:
-    """`fresh_share`: requests on fresh connections for each one on a kept connection."""
-    lab = RolloutLab(kind=kind, strategy=strategy, application=SETTINGS)
+    """`fresh_share`: requests on fresh connections for each on a kept one. `own_baseline_s`: of the probe of each deployment."""
+    settings = {"probe": {**SETTINGS["probe"], "baseline_s": own_baseline_s}}
+    lab = RolloutLab(kind=kind, strategy=strategy, apps=apps, application=settings)
     try:
         lab.up()
         lab.deploy("1.0.0")
@@ -133,6 +145,7 @@ def measure(
         stated, back = lab.apply("rollback", release="")
         assert stated.verdict == "succeeded", stated
         back_s = time.monotonic() - began
+        assert set(lab.releases().values()) == {VERSIONS[deployments % 2]}, "not the release before the last"
         reloads = deployments * 2 * lab.apps if kind == "nginx" else 0
         return Row(name, kind, deployments, reloads, samples, findings, twice, deploy_s, back_s, measured(back))
     finally:
@@ -173,7 +186,7 @@ def _deploy(lab: RolloutLab, probe: ProbeProcess, least: float) -> tuple[int, fl
     number, seconds = 0, 0.0
     while number < LEAST_DEPLOYMENTS or probe.progress().get("sent", 0) < least:
         began = time.monotonic()
-        record = lab.deploy(("2.0.0", "1.0.0")[number % 2])
+        record = lab.deploy(VERSIONS[number % 2])
         assert events(record, "apply_finished")
         number, seconds = number + 1, time.monotonic() - began
     return number, seconds

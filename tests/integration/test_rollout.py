@@ -56,7 +56,8 @@ def assert_unnoticed(found: Event, kind: str) -> None:
 
 @pytest.mark.parametrize("name", ROWS)
 def test_rollouts_in_a_row_and_a_rollback_cost_no_request_and_run_no_post_twice(name: str) -> None:
-    row = measure(name, *ROWS[name], LEAST_FRESH, rate=500, fresh_share=3, baseline_s=1)
+    apps = 3 if name == "active_passive haproxy" else 2  # which has several backups
+    row = measure(name, *ROWS[name], LEAST_FRESH, rate=600, apps=apps, fresh_share=3, baseline_s=1, own_baseline_s=0.5)
     print(HEAD, row, sep="\n")
     assert row.deployments >= 3
     assert row.count(kept=False) >= LEAST_FRESH
@@ -65,16 +66,6 @@ def test_rollouts_in_a_row_and_a_rollback_cost_no_request_and_run_no_post_twice(
     assert row.twice == 0
     assert row.closed == 0 or row.kind == "nginx"
     assert row.back["failed"] == 0, row.back["failed_by_kind"]
-
-
-def test_a_rollout_over_several_backups_costs_no_request_and_a_rollback_brings_the_first_release(make: Any) -> None:
-    lab = make("haproxy", "active_passive", apps=3)
-    assert_unnoticed(measured(lab.deploy("2.0.0")), "haproxy")
-    assert not lab.checks("2.0.0")
-    stated, record = lab.apply("rollback", release="")
-    assert stated.verdict == "succeeded", stated
-    assert_unnoticed(measured(record), "haproxy")
-    assert set(lab.releases().values()) == {"1.0.0"}
 
 
 def test_slow_requests_in_flight_complete_while_their_instances_are_replaced(make: Any) -> None:

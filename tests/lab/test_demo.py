@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+import balbook
 from balbook.lab import demo
 from balbook.lab.demo import Act
 from balbook.lab.demo_report import Shown
@@ -85,3 +89,30 @@ def test_a_lab_that_there_is_not_is_bad_input(told: list[str], capsys: pytest.Ca
 
 def test_the_last_act_is_the_one_that_is_judged_under_load() -> None:
     assert [act.is_under_load for act in demo.ACTS] == [False] * (len(demo.ACTS) - 1) + [True]
+
+
+INTERRUPTED_IN_AN_EXTENSION = """
+import ctypes, sys
+from balbook.lab.demo import _endings_unwind
+
+run = ctypes.pythonapi.PyRun_String
+run.restype, run.argtypes = ctypes.py_object, [ctypes.c_char_p, ctypes.c_int, ctypes.py_object, ctypes.py_object]
+FILE_INPUT = 257
+try:
+    with _endings_unwind():
+        run(b"import os, signal; os.kill(os.getpid(), signal.SIGTERM); [None for _ in range(1000)]", FILE_INPUT, globals(), globals())
+except KeyboardInterrupt:
+    sys.exit(1)
+"""
+
+
+def test_an_interruption_while_an_extension_is_imported_ends_it_as_any_other(tmp_path: Path) -> None:
+    """An extension may run Python of its own; a plain KeyboardInterrupt out of that makes Python itself end by SIGINT."""
+    (tmp_path / "interrupted.py").write_text(INTERRUPTED_IN_AN_EXTENSION)
+    argv = [sys.executable, "-m", "interrupted"]
+    assert (
+        subprocess.run(
+            argv, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(Path(balbook.__file__).parents[1])}, timeout=60, check=False
+        ).returncode
+        == 1
+    )
