@@ -221,3 +221,4 @@ if grep -q '^OPEN' "$work/found"; then
     echo "NOT SHOWN: $(cat "$work/read"); nothing was altered, but see OPEN above"; exit 3
 fi
 echo "ACCEPTED: $(cat "$work/read"), signers of $signers"
+echo "Not looked at: the HTML pages, which are for reading; notebooks against their journals, which \`balbook records verify\` does."
