@@ -34,14 +34,14 @@ def steps_of(plan: Plan, unit: str) -> list[str]:
 
 
 def test_a_canary_is_one_instance_that_soaks_before_the_rest_follows(tmp_path: Path) -> None:
-    plan = planned(tmp_path, hosts=3, rollout={"canary": True, "soak_s": 5}, capacity_floor=1, parameters={"serial": 2})
+    plan = planned(tmp_path, hosts=3, rollout={"canary": True, "soak_s": 0.5}, capacity_floor=1, parameters={"serial": 2})
     assert units(plan) == ["app1:9090", "app2:9090+app3:9090"]
     assert steps_of(plan, "app1:9090")[-2:] == ["admit", "soak"]
     assert not [step for step in plan.steps if step.id.startswith("soak app2")]
 
 
 def test_the_canary_of_active_passive_is_one_that_stands_by(tmp_path: Path) -> None:
-    plan = planned(tmp_path, strategy="active_passive", rollout={"canary": True})
+    plan = planned(tmp_path, strategy="active_passive", rollout={"canary": True, "soak_s": 0.5})
     assert units(plan) == ["app2:9090", "app1:9090"]
     assert "soak" in steps_of(plan, "app2:9090")
 
