@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from balbook.artifacts.store import Store
+from balbook.inventory.lab_place import VARIABLE
 from balbook.lab import loopback, needs, ports
 from balbook.lab.loopback import Lab
-from balbook.lab_place import VARIABLE
-from balbook.store import Store
 
 # Machines are shared: how long an example takes says nothing about the code.
 settings.register_profile("balbook", deadline=None, suppress_health_check=[HealthCheck.too_slow])

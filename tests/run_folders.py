@@ -11,13 +11,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from balbook.command import Command
-from balbook.execution import cell_digest
-from balbook.journal import START, Journal, digest
-from balbook.ledger import Ledger, open_ledger
-from balbook.plan import Plan, Run, Step, canonical
-from balbook.record import Record, seal
-from balbook.signing import Trust
+from balbook.commands.command import Command
+from balbook.plan.model import Plan, Run, Step, canonical
+from balbook.record.executed import cell_digest
+from balbook.record.journal import START, Journal, digest
+from balbook.record.ledger import Ledger, open_ledger
+from balbook.record.seal import Record, seal
+from balbook.record.signatures import Trust
 
 BEGIN = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 SHA = "ab" * 32

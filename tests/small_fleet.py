@@ -10,13 +10,13 @@ from typing import Any
 
 import yaml
 
+from balbook.artifacts.store import Store
 from balbook.engine.loop import Applied, Loop, StopRequest
 from balbook.inventory import Inventory, read_inventory
-from balbook.journal import Journal
-from balbook.plan import Plan, plan_from
+from balbook.plan.model import Plan, plan_from
 from balbook.procedures import procedure
-from balbook.procedures.site import Site
-from balbook.store import Store
+from balbook.procedures.parts.site import Site
+from balbook.record.journal import Journal
 from balbook.testing import FakeFleet
 
 BEGIN = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)

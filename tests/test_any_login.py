@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from balbook.command import script
+from balbook.commands.command import script
 from balbook.transport.streams import MARK, for_any_login
 
 SHELLS = [shell for shell in ("sh", "bash", "dash", "ksh", "zsh", "tcsh", "fish", "busybox") if shutil.which(shell)]

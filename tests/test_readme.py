@@ -15,10 +15,10 @@ import pytest
 
 from balbook.cli import COMMANDS
 from balbook.inventory import read_inventory
+from balbook.inventory.lab_place import VARIABLE
 from balbook.lab import loopback, needs
-from balbook.lab_place import VARIABLE
-from balbook.pipeline import find_pipelines, read_pipeline
-from balbook.runbook import find_runbooks, read_runbook
+from balbook.notebook.runbook import find_runbooks, read_runbook
+from balbook.run.pipeline import find_pipelines, read_pipeline
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

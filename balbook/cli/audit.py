@@ -13,7 +13,7 @@ from typing import Any
 from balbook.cli import options
 from balbook.errors import BadInput
 from balbook.inventory import Inventory
-from balbook.table import Table
+from balbook.show.table import Table
 
 MOST_SHOWN = 60
 EXAMPLE = "balbook approve 3f2a90c1 --key ~/.ssh/id_ed25519"
@@ -47,9 +47,9 @@ def add_actions(actions: Any, action: Any) -> None:
 
 def verify(args: argparse.Namespace) -> int:
     """Checks all records, or one; exit 1 where something was altered, 3 where something stays open."""
-    from balbook import sealing
-    from balbook.resources import resource
-    from balbook.verification import verify_records
+    from balbook.local.resources import resource
+    from balbook.record import keeping as sealing
+    from balbook.record.verify import verify_records
 
     inventory = options.inventory_of(args)
     path = args.path or sealing.records_folder(inventory)
@@ -80,10 +80,10 @@ def verify(args: argparse.Namespace) -> int:
 
 def diff(args: argparse.Namespace) -> int:
     """What differs; times of day do not count."""
-    from balbook.comparison import diff as differences
-    from balbook.comparison import find_record
-    from balbook.record import read_record
-    from balbook.sealing import records_folder
+    from balbook.record.keeping import records_folder
+    from balbook.record.listing import diff as differences
+    from balbook.record.listing import find_record
+    from balbook.record.seal import read_record
 
     folder = records_folder(options.inventory_of(args))
     found = differences(*(read_record(find_record(folder, name)) for name in (args.a, args.b)))
@@ -97,9 +97,9 @@ def diff(args: argparse.Namespace) -> int:
 
 def export(args: argparse.Namespace) -> int:
     """Writes the archive."""
-    from balbook import sealing
-    from balbook.export import export as write
-    from balbook.journal import utc_now
+    from balbook.record import keeping as sealing
+    from balbook.record.export import export as write
+    from balbook.record.journal import utc_now
 
     inventory = options.inventory_of(args)
     if args.target.exists():
@@ -122,8 +122,8 @@ def export(args: argparse.Namespace) -> int:
 
 def anchor(args: argparse.Namespace) -> int:
     """Anchors the head now."""
-    from balbook import sealing
-    from balbook.anchor import anchor as put
+    from balbook.record import keeping as sealing
+    from balbook.record.anchors import anchor as put
 
     inventory = options.inventory_of(args)
     to = sealing.anchor_of(inventory)
@@ -136,9 +136,9 @@ def anchor(args: argparse.Namespace) -> int:
 
 def approve(args: argparse.Namespace) -> int:
     """Signs the digest of the plan that a run showed."""
-    from balbook import sealing
-    from balbook.approval import approve as sign
-    from balbook.journal import utc_now
+    from balbook.record import keeping as sealing
+    from balbook.record.approvals import approve as sign
+    from balbook.record.journal import utc_now
     from balbook.run.folder import find_run
 
     inventory = options.inventory_of(args)
@@ -159,7 +159,7 @@ def approve(args: argparse.Namespace) -> int:
 
 def _anchored(inventory: Inventory) -> tuple[Sequence[Any], Sequence[str]]:
     """The heads that the inventory's anchor has, none where it has none; and what of it could not be read."""
-    from balbook import sealing
+    from balbook.record import keeping as sealing
 
     to = sealing.anchor_of(inventory)
     return to.readable(sealing.bare_environment(inventory), sealing.trust_of(inventory)) if to else ([], [])

@@ -10,9 +10,9 @@ from typing import Any
 
 from balbook.cli import options
 from balbook.errors import BadInput, ParameterError, nearest
-from balbook.journal import Journal
-from balbook.pipeline import Pipeline, PipelineOutcome
-from balbook.runner import Outcome
+from balbook.record.journal import Journal
+from balbook.run.headless import Outcome
+from balbook.run.pipeline import Pipeline, PipelineOutcome
 
 EXAMPLES = {
     "plan": "balbook plan hot_deploy -p application=hotel -p release=2.0.0",
@@ -75,9 +75,9 @@ def apply(args: argparse.Namespace) -> int:
 
 def resume(args: argparse.Namespace) -> int:
     """Goes on with a run whose process died: its own plan, the steps that are left."""
-    from balbook.direct import resume as go_on
-    from balbook.pipeline import pipeline_of, run_pipeline
     from balbook.run.folder import find_run
+    from balbook.run.pipeline import pipeline_of, run_pipeline
+    from balbook.run.without_notebook import resume as go_on
 
     inventory = options.inventory_of(args)
     options.hide_secrets(inventory)
@@ -111,8 +111,8 @@ def stop(args: argparse.Namespace) -> int:
 
 def _pipeline(name: str) -> Pipeline | None:
     """The pipeline of this name; None where a runbook is meant. An unknown name names the nearest of both."""
-    from balbook.pipeline import find_pipelines, read_pipeline
-    from balbook.runbook import find_runbooks
+    from balbook.notebook.runbook import find_runbooks
+    from balbook.run.pipeline import find_pipelines, read_pipeline
 
     pipelines = find_pipelines(Path.cwd())
     if name in pipelines:
@@ -125,8 +125,8 @@ def _pipeline(name: str) -> Pipeline | None:
 
 
 def _parameters(args: argparse.Namespace) -> dict[str, Any]:
-    from balbook.parameters import parse_assignments, read_parameters_file
-    from balbook.runbook import read_runbook, runbook_path
+    from balbook.notebook.parameters import parse_assignments, read_parameters_file
+    from balbook.notebook.runbook import read_runbook, runbook_path
 
     pipeline = _pipeline(args.name)
     declared = pipeline.parameters if pipeline else read_runbook(runbook_path(args.name)).parameters
@@ -152,16 +152,16 @@ def _run(
     if key:
         if pipeline:
             raise BadInput(f"--key goes with a runbook, and {name} is a pipeline", advice="Give it to each of its runbooks.")
-        from balbook.once import execute_once
+        from balbook.run.keyed import execute_once
 
         outcome = execute_once(key, name, inventory, parameters, say=options.say)
         return _report(args, outcome, (outcome,), is_drift_failure)
     if pipeline:
-        from balbook.pipeline import run_pipeline
+        from balbook.run.pipeline import run_pipeline
 
         done = run_pipeline(pipeline, inventory, parameters, say=options.say)
         return _report(args, done, done.outcomes, is_drift_failure)
-    from balbook.runner import execute
+    from balbook.run.headless import execute
 
     outcome = execute(name, inventory, parameters, expected_digest=expected_digest, shown_in=shown_in, say=options.say)
     return _report(args, outcome, (outcome,), is_drift_failure)
@@ -202,8 +202,8 @@ def _unmet(outcome: Outcome) -> int:
 
 
 def _print(outcome: Outcome) -> None:
-    from balbook.plan import plan_from
-    from balbook.plan_view import diffs, plan_table, precondition_table
+    from balbook.plan.model import plan_from
+    from balbook.plan.tables import diffs, plan_table, precondition_table
 
     path = outcome.record / "plan.json"
     if path.exists() and outcome.verdict == "planned":
@@ -221,7 +221,7 @@ def _print(outcome: Outcome) -> None:
 
 def _notebook(opened: dict[str, Any]) -> str:
     """What was executed: one of ours by its name, another by its file."""
-    from balbook.runbook import find_runbooks
+    from balbook.notebook.runbook import find_runbooks
 
     ours = find_runbooks().get(opened["runbook"])
     is_ours = ours is not None and str(ours.resolve()) == str(opened.get("notebook", ours.resolve()))
@@ -236,8 +236,8 @@ def _events(journal: Journal, run_id: str) -> tuple[dict[str, Any], dict[str, An
 
 
 def _refuse_other_parameters(args: argparse.Namespace, opened: dict[str, Any], agreed: dict[str, Any]) -> None:
-    from balbook.parameters import parse_assignments
-    from balbook.runbook import read_runbook, runbook_path
+    from balbook.notebook.parameters import parse_assignments
+    from balbook.notebook.runbook import read_runbook, runbook_path
 
     declared = read_runbook(runbook_path(_notebook(opened))).parameters
     for key, value in parse_assignments(declared, args.parameter).items():

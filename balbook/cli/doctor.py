@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from balbook.cli import options
 from balbook.errors import BalbookError, InventoryError
 from balbook.inventory import Inventory, find_inventory, read_inventory
-from balbook.lab_place import running_inventory
-from balbook.table import Table
+from balbook.inventory.lab_place import running_inventory
+from balbook.show.table import Table
 
 if TYPE_CHECKING:
     from balbook.facts.system import System
@@ -137,7 +137,7 @@ def _hosts(inventory: Inventory) -> list[Row]:
 
 def _host(transport: Transport, inventory: Inventory, name: str) -> list[Row]:
     from balbook import transport as transports
-    from balbook.command import Command
+    from balbook.commands.command import Command
     from balbook.facts.system import system
 
     host = inventory.hosts[name]

@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from balbook.errors import BadInput, Failed
-from balbook.resources import resource
-from balbook.runbook import find_runbooks, is_own_name
+from balbook.local.resources import resource
+from balbook.notebook.runbook import find_runbooks, is_own_name
 
 TEMPLATE = "my_runbook"
 NEXT = """Wrote {notebook} and {procedure}. Next:

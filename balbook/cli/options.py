@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from balbook.inventory import Inventory, find_inventory, read_inventory
-from balbook.lab_place import running_inventory
-from balbook.scrubbing import QUIET, ScrubbedStream, known_secrets
-from balbook.secrets import FORMS
+from balbook.inventory.lab_place import running_inventory
+from balbook.secrets.references import FORMS
+from balbook.secrets.scrubbing import QUIET, ScrubbedStream, known_secrets
 
 
 def add_inventory(parser: argparse.ArgumentParser) -> None:

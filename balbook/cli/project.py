@@ -9,7 +9,7 @@ from pathlib import Path
 
 from balbook.cli import options
 from balbook.errors import BadInput, Failed
-from balbook.resources import resource
+from balbook.local.resources import resource
 
 EXAMPLES = {
     "init": "balbook init my-deployments",
@@ -60,8 +60,8 @@ def init(args: argparse.Namespace) -> int:
 
 def check(args: argparse.Namespace) -> int:
     """Says what runbooks lack; 1 where one lacks something."""
-    from balbook.clearing import clear
-    from balbook.runbook import check_runbook, find_runbooks, read_runbook, runbook_path
+    from balbook.notebook.runbook import check_runbook, find_runbooks, read_runbook, runbook_path
+    from balbook.notebook.stripping import clear
 
     if args.clear and not args.runbooks:
         raise BadInput("--clear needs to be told what to clear", advice="Name the notebooks: balbook check --clear my_runbook.ipynb")

@@ -11,7 +11,7 @@ from typing import Any
 
 from balbook.cli import audit, options
 from balbook.inventory import Inventory
-from balbook.table import Table
+from balbook.show.table import Table
 
 RUNNING = "running"
 
@@ -31,7 +31,7 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
 
 def list_all(args: argparse.Namespace) -> int:
     """One line a run."""
-    from balbook.comparison import list_records
+    from balbook.record.listing import list_records
 
     inventory = options.inventory_of(args)
     records = inventory.resolve(inventory.records.path)
@@ -47,7 +47,7 @@ def list_all(args: argparse.Namespace) -> int:
 
 def show(args: argparse.Namespace) -> int:
     """One run, read and not verified."""
-    from balbook.comparison import find_record, summary
+    from balbook.record.listing import find_record, summary
 
     inventory = options.inventory_of(args)
     folder = find_record(inventory.resolve(inventory.records.path), args.run_id)
@@ -73,8 +73,8 @@ def _action(actions: Any, name: str, what: str, example: str) -> argparse.Argume
 
 def _row(records: Path, listed: dict[str, Any]) -> dict[str, Any]:
     """A run of the list; one that is not sealed has the verdict that its journal states."""
-    from balbook.comparison import UNSEALED
-    from balbook.statement import JOURNAL, verdict_of, whole_events
+    from balbook.record.listing import UNSEALED
+    from balbook.record.statement import JOURNAL, verdict_of, whole_events
 
     folder = records / listed["record"]
     events = list(whole_events(folder / JOURNAL))
@@ -87,9 +87,9 @@ def _row(records: Path, listed: dict[str, Any]) -> dict[str, Any]:
 
 def _record(folder: Path) -> Any:
     """The sealed record, or what would be stated of a run that is not sealed."""
-    from balbook.journal import utc_now
-    from balbook.record import Record, read_record
-    from balbook.statement import STATEMENT, state
+    from balbook.record.journal import utc_now
+    from balbook.record.seal import Record, read_record
+    from balbook.record.statement import STATEMENT, state
 
     if (folder / STATEMENT).exists():
         return read_record(folder)
@@ -98,10 +98,10 @@ def _record(folder: Path) -> Any:
 
 def _signed_by(inventory: Inventory, folder: Path, data: Mapping[str, Any]) -> str:
     """Who signed, shown by the signature and the allowed signers; empty where these do not show it."""
-    from balbook import signing
     from balbook.errors import BadInput, RecordError
-    from balbook.sealing import trust_of
-    from balbook.statement import SIGNATURE, STATEMENT
+    from balbook.record import signatures as signing
+    from balbook.record.keeping import trust_of
+    from balbook.record.statement import SIGNATURE, STATEMENT
 
     try:
         trust, at = trust_of(inventory), datetime.fromisoformat(data["at"])

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from balbook.artifacts.backends import open_registry
+from balbook.artifacts.registry import Registry
+from balbook.artifacts.store import FILE_OF_KIND, Store
 from balbook.cli import options
 from balbook.errors import BadInput, InventoryError
-from balbook.registry import Registry
-from balbook.registry_files import open_registry
-from balbook.secrets import resolve
-from balbook.store import FILE_OF_KIND, Store
-from balbook.table import Table
+from balbook.secrets.references import resolve
+from balbook.show.table import Table
 
 REGISTRY = "BALBOOK_REGISTRY"
 

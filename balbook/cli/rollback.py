@@ -9,10 +9,10 @@ from pathlib import Path
 from balbook.cli import options
 from balbook.cli.service import require_application, require_words
 from balbook.inventory import Inventory
-from balbook.journal import Journal
-from balbook.plan import Plan
+from balbook.plan.model import Plan
+from balbook.record.journal import Journal
+from balbook.record.verdict import Stated
 from balbook.run.folder import run_id_of
-from balbook.verdict import Stated
 
 
 def add(name: str, parser: argparse.ArgumentParser) -> None:
@@ -28,8 +28,8 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
 
 def rollback(args: argparse.Namespace) -> int:
     """Brings every instance back; the plan is shown and applied."""
-    from balbook.direct import apply_directly
-    from balbook.plan_view import plan_table
+    from balbook.plan.tables import plan_table
+    from balbook.run.without_notebook import apply_directly
 
     began = time.monotonic()
     inventory = options.inventory_of(args)
@@ -54,7 +54,7 @@ def rollback(args: argparse.Namespace) -> int:
 def _plan(inventory: Inventory, parameters: dict[str, str]) -> Plan:
     from balbook import transport
     from balbook.procedures import rollback as procedure
-    from balbook.procedures.site import Site
+    from balbook.procedures.parts.site import Site
 
     site = Site(inventory, transport.connect(inventory), parameters)
     try:

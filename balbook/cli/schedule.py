@@ -20,7 +20,7 @@ from balbook.inventory.secret_references import environment_names
 from balbook.schedule.book import available_backend
 from balbook.schedule.definition import BACKENDS, MODES
 from balbook.schedule.environment import read_environment
-from balbook.table import Table
+from balbook.show.table import Table
 
 
 def add(name: str, parser: argparse.ArgumentParser) -> None:

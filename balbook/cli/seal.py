@@ -9,8 +9,8 @@ from pathlib import Path
 from balbook.cli import options
 from balbook.errors import BadInput
 from balbook.inventory import Inventory
-from balbook.record import Record
-from balbook.table import Table
+from balbook.record.seal import Record
+from balbook.show.table import Table
 
 EXAMPLE = "balbook seal out.ipynb"
 
@@ -42,11 +42,11 @@ def seal(args: argparse.Namespace) -> int:
 
 
 def _seal_one(inventory: Inventory, what: str) -> Record:
-    from balbook import sealing
-    from balbook.comparison import find_record
     from balbook.engine.process import find
-    from balbook.record import adopt
-    from balbook.record import seal as seal_record
+    from balbook.record import keeping as sealing
+    from balbook.record.listing import find_record
+    from balbook.record.seal import adopt
+    from balbook.record.seal import seal as seal_record
 
     records = sealing.records_folder(inventory)
     run_dir = adopt(Path(what), records) if what.endswith(".ipynb") else find_record(records, what)
@@ -64,8 +64,8 @@ def _seal_one(inventory: Inventory, what: str) -> Record:
 
 def _seal_key(args: argparse.Namespace, inventory: Inventory) -> int:
     """Whatever they came to; the exit status is the worst of them."""
-    from balbook.once import seal_rest
-    from balbook.verdict import EXIT_STATUS
+    from balbook.record.verdict import EXIT_STATUS
+    from balbook.run.keyed import seal_rest
 
     options.hide_secrets(inventory)
     outcomes = seal_rest(args.key, inventory, options.say)
@@ -80,9 +80,9 @@ def _seal_key(args: argparse.Namespace, inventory: Inventory) -> int:
 
 def _seal_notebooks(inventory: Inventory, prefix: str) -> dict[str, tuple[str, str, Path]]:
     """Verdict, run and record by runbook, of the last of each that an executor without a runner left here."""
-    from balbook import sealing
-    from balbook.record import read_record, run_of_notebook
-    from balbook.statement import STATEMENT, run_id_of
+    from balbook.record import keeping as sealing
+    from balbook.record.seal import read_record, run_of_notebook
+    from balbook.record.statement import STATEMENT, run_id_of
 
     found: dict[str, tuple[str, str, Path]] = {}
     begin = Path(prefix)

@@ -42,12 +42,13 @@ def readmit(args: argparse.Namespace) -> int:
 
 def unlock(args: argparse.Namespace) -> int:
     """Takes the lock away and leaves a sealed record of who held it."""
-    from balbook import lock, transport
-    from balbook.journal import Journal, utc_now
-    from balbook.procedures.site import lease_place
+    from balbook import transport
+    from balbook.engine import lease as lock
+    from balbook.procedures.parts.site import lease_place
+    from balbook.record.journal import Journal, utc_now
+    from balbook.record.keeping import seal_run
     from balbook.run.folder import make_run_dir, new_run_id, opening
-    from balbook.scrubbing import known_secrets
-    from balbook.sealing import seal_run
+    from balbook.secrets.scrubbing import known_secrets
 
     inventory = options.inventory_of(args)
     require_words(inventory, reason=args.reason)
@@ -82,10 +83,10 @@ def require_application(inventory: Inventory, name: str) -> str:
 
 def require_words(inventory: Inventory, **words: str) -> None:
     """Holds words of the command line to the rules for a runbook's parameters, before any host is asked; raises BadInput."""
-    from balbook.parameters import Parameter, check_parameters
+    from balbook.notebook.parameters import Parameter, check_parameters
     from balbook.procedures import check_names
     from balbook.run.run import require_no_secrets
-    from balbook.scrubbing import known_secrets
+    from balbook.secrets.scrubbing import known_secrets
 
     check_parameters([Parameter(name, "str", "") for name in words], words)
     check_names(inventory, words)
@@ -94,9 +95,9 @@ def require_words(inventory: Inventory, **words: str) -> None:
 
 def _maintain(args: argparse.Namespace, what: str) -> int:
     from balbook import transport
-    from balbook.direct import apply_directly
-    from balbook.procedures import maintenance
-    from balbook.procedures.site import Site
+    from balbook.procedures.parts import maintenance
+    from balbook.procedures.parts.site import Site
+    from balbook.run.without_notebook import apply_directly
 
     inventory = options.inventory_of(args)
     parameters = {"application": require_application(inventory, args.application), "instance": args.instance, "reason": args.reason}

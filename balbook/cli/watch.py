@@ -11,11 +11,11 @@ from balbook.cli import options
 from balbook.cli.service import require_application
 from balbook.errors import BadInput, Failed, nearest
 from balbook.inventory import Inventory
-from balbook.journal import timestamp
-from balbook.table import Table
+from balbook.record.journal import timestamp
+from balbook.show.table import Table
 
 if TYPE_CHECKING:
-    from balbook.procedures.glimpse import Glimpse
+    from balbook.procedures.parts.glimpse import Glimpse
 
 ANSWER_WITHIN_S = 60.0
 """Long enough for a host that cannot be reached to be told why."""
@@ -57,8 +57,8 @@ def status(args: argparse.Namespace) -> int:
 def logs(args: argparse.Namespace) -> int:
     """The last lines of the instances' logs."""
     from balbook import transport
-    from balbook.procedures import supervision
-    from balbook.procedures.site import Site
+    from balbook.procedures.parts import supervision
+    from balbook.procedures.parts.site import Site
     from balbook.transport import fan_out
 
     inventory = options.inventory_of(args)
@@ -84,7 +84,7 @@ def logs(args: argparse.Namespace) -> int:
 
 def _glimpses(inventory: Inventory, names: Sequence[str]) -> dict[str, Glimpse]:
     """What the hosts of these applications answered; Failed where not one did."""
-    from balbook.procedures.glimpse import glimpse
+    from balbook.procedures.parts.glimpse import glimpse
 
     seen = glimpse(inventory, ANSWER_WITHIN_S, applications=names)
     reasons = {host: why for found in seen.values() for host, why in found.unanswered.items()}
@@ -95,7 +95,7 @@ def _glimpses(inventory: Inventory, names: Sequence[str]) -> dict[str, Glimpse]:
 
 def _about(inventory: Inventory, name: str, seen: Glimpse) -> dict[str, Any]:
     """An application's rows, and who holds its lock."""
-    from balbook.procedures.site import lease_place
+    from balbook.procedures.parts.site import lease_place
 
     application = inventory.applications[name]
     balancer = inventory.balancers[application.balancer].host if application.balancer else ""

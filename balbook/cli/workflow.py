@@ -8,7 +8,7 @@ from pathlib import Path
 from balbook.cli import options
 from balbook.errors import BadInput
 from balbook.inventory import read_inventory
-from balbook.workflow import FOLDER, KINDS, Pin, Wanted, informed, is_moving, pins_with, write_workflow
+from balbook.schedule.github import FOLDER, KINDS, Pin, Wanted, informed, is_moving, pins_with, write_workflow
 
 WHAT = {
     "ci": "a source repository: test, pack and push its packages with ballerina-action",

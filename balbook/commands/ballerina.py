@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from balbook.command import Command, SecretRef, script
 from balbook.commands import host_script
+from balbook.commands.command import Command, SecretRef, script
 
 BUILD_S = 1800
 PUSH_S = 300

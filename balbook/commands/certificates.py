@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from balbook.command import Command, script
 from balbook.commands import host_script
+from balbook.commands.command import Command, script
 
 
 def certificate_end(path: str) -> Command:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from balbook.command import Command, script
 from balbook.commands import host_script
+from balbook.commands.command import Command, script
 
 
 def kill(instance_dir: str) -> Command:

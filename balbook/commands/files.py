@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from balbook.command import Command, Text, script
 from balbook.commands import host_script
+from balbook.commands.command import Command, Text, script
 
 
 def put_file(path: str, content: Text, mode: str = "0644", *, is_privileged: bool = False) -> Command:

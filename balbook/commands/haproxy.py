@@ -21,9 +21,9 @@ import math
 from collections.abc import Mapping
 from typing import Literal
 
-from balbook.balancing import Place, Server, generation_of, identifier
-from balbook.command import Command, script
 from balbook.commands import host_script
+from balbook.commands.balancer import Place, Server, generation_of, identifier
+from balbook.commands.command import Command, script
 from balbook.commands.nginx import LINGERING, marker_of, sha256_of
 
 SETTLED_S = 5

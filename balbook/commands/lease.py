@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from balbook.command import Command, script
 from balbook.commands import host_script
+from balbook.commands.command import Command, script
 
 HELD = 75
 NOT_OURS = 76

@@ -21,9 +21,9 @@ from __future__ import annotations
 import hashlib
 import math
 
-from balbook.balancing import Place, generation_of
-from balbook.command import Command, script
 from balbook.commands import host_script
+from balbook.commands.balancer import Place, generation_of
+from balbook.commands.command import Command, script
 
 FOREIGN, INVALID, NOT_RUNNING, NOT_RELOADED, LINGERING, OTHER_GENERATION, DAMAGED, NOT_STOPPED, BUSY = 20, 21, 22, 23, 24, 25, 26, 27, 29
 RELOAD_WITHIN_S = 10

@@ -12,8 +12,8 @@ ROOT/APPLICATION/lock                            the lease
 
 from __future__ import annotations
 
-from balbook.command import Command, script
 from balbook.commands import host_script
+from balbook.commands.command import Command, script
 
 
 def begin_release(release_dir: str, artifact: str, name: str) -> Command:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 
-from balbook.command import Command, script
 from balbook.commands import host_script
+from balbook.commands.command import Command, script
 
 UNITS = "/etc/systemd/system"
 RUNTIME_UNITS = "/run/systemd/system"

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from balbook import transport as transports
-from balbook.command import Command, Result, script
+from balbook.artifacts.sources import unpack_new
+from balbook.artifacts.store import Store
+from balbook.commands.command import Command, Result, script
 from balbook.engine.exchange import exchange
 from balbook.errors import CommandFailed, DeadlineExceeded
 from balbook.facts.ballerina import advice_on, parse_build_time, parse_dependencies
-from balbook.journal import utc_now
-from balbook.plan import CONTROLLER, Action, Exchange, Fetch, Guard, Hold, Publish, Run, Step, Upload, Wait
-from balbook.sources import unpack_new
-from balbook.store import Store
+from balbook.plan.model import CONTROLLER, Action, Exchange, Fetch, Guard, Hold, Publish, Run, Step, Upload, Wait
+from balbook.record.journal import utc_now
 from balbook.transport import Reveal, Transport, describe, fan_out
 
 Progress = Callable[[str, int, int], None]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from balbook.journal import Event, Journal
-from balbook.plan import Plan
+from balbook.plan.model import Plan
+from balbook.record.journal import Event, Journal
 
 
 def note_downtime(plan: Plan, journal: Journal) -> None:

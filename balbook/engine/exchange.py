@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from balbook.command import Result, SecretRef
+from balbook.artifacts.backends import open_registry
+from balbook.artifacts.registry import Registry
+from balbook.artifacts.store import Store, sha256_of
+from balbook.commands.command import Result, SecretRef
 from balbook.errors import StoreError
-from balbook.journal import utc_now
-from balbook.plan import Exchange
-from balbook.registry import Registry
-from balbook.registry_files import open_registry
-from balbook.store import Store, sha256_of
+from balbook.plan.model import Exchange
+from balbook.record.journal import utc_now
 from balbook.transport import Reveal
 
 CHANGED = "It was changed since the plan was made; make a new plan."

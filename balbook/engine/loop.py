@@ -14,15 +14,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from balbook.command import Result
+from balbook.commands.command import Result
 from balbook.engine.actions import holding, is_done, perform
 from balbook.engine.ending import Applied, StopRequest, defect
 from balbook.engine.order import PROVE, batches, earlier, units_before, units_in_order
 from balbook.errors import BalbookError, Failed, StepFailed
 from balbook.facts.ballerina import parse_tests
-from balbook.journal import Journal
-from balbook.plan import Plan, Step
+from balbook.plan.model import Plan, Step
 from balbook.probe.phases import IN_SERVICE, LEAVING
+from balbook.record.journal import Journal
 from balbook.transport import Reveal, Transport, fan_out
 
 GUARD_WITHIN_S = 5.0

@@ -15,12 +15,12 @@ from balbook.commands import process
 from balbook.engine.ending import Applied
 from balbook.errors import BalbookError, Failed
 from balbook.inventory.models import ProbeRequest
-from balbook.journal import Journal
 from balbook.probe.client import CONFIG, START_WITHIN_S, ProbeProcess, read_config
 from balbook.probe.config import ProbeConfig, streams_from
 from balbook.probe.judge import Findings, acknowledged_posts, judge_posts, latency_of, needed
 from balbook.probe.phases import phase_at, phase_spans, read_marks
 from balbook.probe.samples import read_samples
+from balbook.record.journal import Journal
 from balbook.transport import Transport, fan_out
 
 LEAST_S = 2.0

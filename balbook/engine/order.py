@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from balbook.journal import Journal
-from balbook.plan import Plan, Step
+from balbook.plan.model import Plan, Step
+from balbook.record.journal import Journal
 
 PROVE = "prove"
 """The group of the steps that mark a release as proven; what is behind them tidies up."""

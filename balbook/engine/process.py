@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from balbook.errors import BadInput, Refused
-from balbook.journal import Event, Journal
-from balbook.processes import identity
+from balbook.local.processes import identity
+from balbook.record.journal import Event, Journal
 
 PID_FILE = "run.pid"
 LOG_FILE = "engine.log"

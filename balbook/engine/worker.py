@@ -18,25 +18,25 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from balbook import lock
 from balbook import transport as transports
-from balbook.command import SecretRef
+from balbook.commands.command import SecretRef
+from balbook.engine import lease as lock
 from balbook.engine.budget import Budget
 from balbook.engine.downtime import note_downtime
 from balbook.engine.ending import ON_REQUEST, Applied, StopRequest, defect
+from balbook.engine.lease import LeasePlace, held
 from balbook.engine.loop import Loop
 from balbook.engine.measure import Measurement, nothing_measured
 from balbook.engine.order import units_before
 from balbook.engine.process import TAKEN, find, is_stop_requested, take, write_pid
-from balbook.engine.report import Reporter
+from balbook.engine.reporter import Reporter
 from balbook.errors import BalbookError, Refused
 from balbook.inventory import Inventory, read_inventory
 from balbook.inventory.secret_references import secret_references
-from balbook.journal import Event, Journal
-from balbook.lock import LeasePlace, held
-from balbook.plan import Plan, plan_from, secrets_of
-from balbook.scrubbing import ScrubbedStream, known_secrets
-from balbook.secrets import Scrubber, without_secrets
+from balbook.plan.model import Plan, plan_from, secrets_of
+from balbook.record.journal import Event, Journal
+from balbook.secrets.references import Scrubber, without_secrets
+from balbook.secrets.scrubbing import ScrubbedStream, known_secrets
 from balbook.transport import Transport
 
 

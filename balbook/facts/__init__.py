@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from balbook.command import Command
+from balbook.commands.command import Command
 
 Value = TypeVar("Value")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from balbook.command import Command, script
+from balbook.commands.command import Command, script
 
 
 def configuration(path: str) -> Command:

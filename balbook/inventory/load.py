@@ -16,10 +16,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from balbook.errors import InventoryError
+from balbook.inventory.consistency import reference_problems
 from balbook.inventory.document import Document, Place, Problem, read_document
 from balbook.inventory.models import VERSION, Inventory
 from balbook.inventory.problems import shape_problems, surprising_texts
-from balbook.inventory.references import reference_problems
 
 VARIABLE = "BALBOOK_INVENTORY"
 FILE_NAME = "inventory.yaml"

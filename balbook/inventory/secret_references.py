@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
-from balbook.command import SecretRef, Text
+from balbook.commands.command import SecretRef, Text
 from balbook.inventory.words import SecretReference
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from typing import Any
 
 from balbook.errors import BadInput, Failed, Refused
 from balbook.inventory.load import VARIABLE
-from balbook.jupyter.folder import INDEX, PRIVATE
-from balbook.processes import identity
+from balbook.jupyter.notebooks_folder import INDEX, PRIVATE
+from balbook.local.processes import identity
 
 ADDRESS = "127.0.0.1"
 LOG = "jupyterlab.log"

@@ -22,11 +22,11 @@ import yaml
 
 from balbook.errors import BalbookError, ParameterError, Refused, nearest
 from balbook.inventory import Inventory, read_inventory
+from balbook.inventory.lab_place import lab_folder, labs_home, read_state
 from balbook.lab import demo_report, loopback, vm
 from balbook.lab.demo_report import Shown
 from balbook.lab.supplies import raise_version
-from balbook.lab_place import lab_folder, labs_home, read_state
-from balbook.resources import resource
+from balbook.local.resources import resource
 
 Say = Callable[[str], None]
 Lab = loopback.Lab | vm.Lab
@@ -107,7 +107,7 @@ def print_whole(text: str) -> None:
 
 def _run(act: Act, lab: Lab, inventory: Inventory) -> list[Shown]:
     """What each runbook came to; the last one may have failed, and then there are no more."""
-    from balbook.pipeline import read_pipeline, run_pipeline  # with papermill; the lab is up before that is loaded
+    from balbook.run.pipeline import read_pipeline, run_pipeline  # with papermill; the lab is up before that is loaded
 
     if act.raises:
         package, version, answer = act.raises

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from balbook.table import Table
+from balbook.show.table import Table
 
 FEWEST_FRESH = 2000
 """Requests on fresh connections that must have been sent for "none failed" to say something."""

@@ -6,11 +6,11 @@ import os
 import signal
 from collections.abc import Mapping
 
-from balbook import processes
 from balbook.errors import ParameterError, Refused, nearest
+from balbook.inventory.lab_place import DEFAULT_NAME
 from balbook.lab.loopback import lab_of, status
-from balbook.lab_place import DEFAULT_NAME
-from balbook.processes import Process
+from balbook.local import processes
+from balbook.local.processes import Process
 
 FAULTS = {"kill": signal.SIGKILL, "hang": signal.SIGSTOP, "resume": signal.SIGCONT}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from balbook.command import require_word
+from balbook.commands.command import require_word
 from balbook.errors import BadInput
 
 HOSTS = ("build1", "app1", "app2", "lb1")

@@ -14,13 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from balbook import processes
 from balbook.errors import Failed, Refused
-from balbook.lab import fleet, folders, needs, ports, sshd, supplies
-from balbook.lab.fleet import HOSTS
-from balbook.lab.sshd import Server
-from balbook.lab.supplies import Supplies
-from balbook.lab_place import (
+from balbook.inventory.lab_place import (
     DEFAULT_NAME,
     INVENTORY,
     STATE,
@@ -31,7 +26,12 @@ from balbook.lab_place import (
     require_lab_or_nothing,
     write_state,
 )
-from balbook.processes import Process
+from balbook.lab import fleet, folders, needs, ports, sshd, supplies
+from balbook.lab.fleet import HOSTS
+from balbook.lab.sshd import Server
+from balbook.lab.supplies import Supplies
+from balbook.local import processes
+from balbook.local.processes import Process
 
 BACKEND = "loopback"
 CENTRAL = fleet.CENTRAL_PORT.partition(".")[0]

@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         needed = missing(("", *(group for group in ("balancers", "browser", "vm") if f"--{group}" in words)))
         if needed and "--install" in words:
-            from balbook.lab.packages import install  # it imports this module
+            from balbook.lab.os_packages import install  # it imports this module
 
             install(needed, lambda line: print(line, file=sys.stderr, flush=True))
         elif needed:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from balbook.errors import BadInput, Failed
 from balbook.lab.needs import find_program
-from balbook.processes import MARKER, identity
+from balbook.local.processes import MARKER, identity
 
 START_WITHIN_S = 15.0
 STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -30,8 +30,8 @@ from balbook.lab.ballerina.jar import SHIPPED_CLASSES, runtime_classes
 from balbook.lab.ballerina.native import make_graalvm
 from balbook.lab.ballerina.package import DISTRIBUTION
 from balbook.lab.needs import find_program
-from balbook.processes import MARKER, identity
-from balbook.resources import resource
+from balbook.local.processes import MARKER, identity
+from balbook.local.resources import resource
 
 PACKAGES = ("rooms", "bookings", "payments")
 ORG = "acme"
@@ -140,7 +140,13 @@ def raise_version(repositories: Path, package: str, version: str, answer: tuple[
 def _library() -> dict[str, Path]:
     """What `bal` imports, and the classes that it puts into jars, which take a JDK to make; by name in the archive."""
     package = Path(__file__).parents[1]
-    modules = [package / "__init__.py", package / "errors.py", package / "command.py", package / "lab" / "__init__.py"]
+    modules = [
+        package / "__init__.py",
+        package / "errors.py",
+        package / "commands" / "__init__.py",
+        package / "commands" / "command.py",
+        package / "lab" / "__init__.py",
+    ]
     modules += sorted((package / "lab" / "ballerina").rglob("*.*"))
     files = {str(file.relative_to(package.parent)): file for file in modules if file.is_file() and file.suffix != ".pyc"}
     shipped = SHIPPED_CLASSES.relative_to(package.parent)

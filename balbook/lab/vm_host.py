@@ -20,7 +20,7 @@ from balbook.errors import Failed
 from balbook.lab import sshd, vm_network
 from balbook.lab.needs import find_program
 from balbook.lab.vm_image import LOGIN, LOGIN_ID
-from balbook.processes import MARKER, identity
+from balbook.local.processes import MARKER, identity
 
 GROUPS = Path("/sys/fs/cgroup")
 LOCKS = Path("/run/systemd/nspawn/locks")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from balbook.lab import apt, fleet, supplies, vm_host, vm_network
 from balbook.lab.supplies import Supplies
-from balbook.processes import MARKER, identity
+from balbook.local.processes import MARKER, identity
 
 CENTRAL, PACKAGES = fleet.CENTRAL_PORT.partition(".")[0], "packages"
 PORTS = {CENTRAL: 8090, PACKAGES: 8080}

@@ -16,15 +16,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from balbook import sources
-from balbook.command import require_word
+from balbook.artifacts import sources
+from balbook.commands.command import require_word
 from balbook.errors import BadInput, ParameterError, nearest
 from balbook.inventory.models import Inventory
-from balbook.plan import Plan
-from balbook.procedures.own import own_procedure
-from balbook.procedures.site import Site
-from balbook.runbook import runbook_path
-from balbook.table import Shown, Table
+from balbook.notebook.runbook import runbook_path
+from balbook.plan.model import Plan
+from balbook.procedures.parts.own import own_procedure
+from balbook.procedures.parts.site import Site
+from balbook.show.table import Shown, Table
 
 NAMES = (
     *("build", "configure", "consolidate", "deploy", "failover_drill", "hot_deploy", "install", "pack_push", "provision"),

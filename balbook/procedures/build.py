@@ -14,22 +14,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from balbook.artifacts.registry import Published
+from balbook.artifacts.sources import Sources
+from balbook.artifacts.store import Artifact
 from balbook.commands import ballerina
 from balbook.errors import BalbookError
 from balbook.facts.ballerina import PHASES, parse_package, parse_version
-from balbook.journal import Journal
-from balbook.plan import Action, Plan, Publish, Run, Step, Upload, canonical
+from balbook.plan.model import Action, Plan, Publish, Run, Step, Upload, canonical
 from balbook.procedures import Check
-from balbook.procedures.bal_outputs import bal_outputs
-from balbook.procedures.packages import read_package
-from balbook.procedures.preconditions import Row, row
-from balbook.procedures.project import Project, project, single, wanted_packages
-from balbook.procedures.sharing import exchange_step, registry_of
-from balbook.procedures.site import Site
-from balbook.registry import Published
-from balbook.sources import Sources
-from balbook.store import Artifact
-from balbook.table import Shown, Table
+from balbook.procedures.parts.bal_outputs import bal_outputs
+from balbook.procedures.parts.packages import read_package
+from balbook.procedures.parts.preconditions import Row, row
+from balbook.procedures.parts.project import Project, project, single, wanted_packages
+from balbook.procedures.parts.sharing import exchange_step, registry_of
+from balbook.procedures.parts.site import Site
+from balbook.record.journal import Journal
+from balbook.show.table import Shown, Table
 
 
 def preflight(site: Site) -> Table:

@@ -12,15 +12,16 @@ from pathlib import Path
 
 from balbook.commands import releases
 from balbook.inventory.secret_references import PLACEHOLDER
-from balbook.plan import Plan, Step
-from balbook.procedures import Check, supervision
-from balbook.procedures.deployment import diffs_of, planned, preconditions_of, state_table, subject_of
-from balbook.procedures.look import Seen, look
-from balbook.procedures.preconditions import UNIT
+from balbook.plan.model import Plan, Step
+from balbook.procedures import Check
+from balbook.procedures.parts import supervision
+from balbook.procedures.parts.deployment import diffs_of, planned, preconditions_of, state_table, subject_of
+from balbook.procedures.parts.look import Seen, look
+from balbook.procedures.parts.preconditions import UNIT
+from balbook.procedures.parts.release import Release, release_of, staging
+from balbook.procedures.parts.site import Site
 from balbook.procedures.provision import unit_step
-from balbook.procedures.release import Release, release_of, staging
-from balbook.procedures.site import Site
-from balbook.table import Shown, Table
+from balbook.show.table import Shown, Table
 from balbook.transport import fan_out
 
 

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from balbook.command import Command
+from balbook.artifacts.sources import Sources, tree_digest
 from balbook.commands import ballerina
-from balbook.journal import Journal
-from balbook.plan import Action, Fetch, Plan, Run, Step, Upload
+from balbook.commands.command import Command
+from balbook.plan.model import Action, Fetch, Plan, Run, Step, Upload
 from balbook.procedures import Check
-from balbook.procedures.bal_outputs import bal_outputs
-from balbook.procedures.preconditions import Row, row
-from balbook.procedures.project import KEPT, Project, newer, project, repository_sources, wanted_packages, with_repository
-from balbook.procedures.site import Site
-from balbook.sources import Sources, tree_digest
-from balbook.table import Shown, Table
+from balbook.procedures.parts.bal_outputs import bal_outputs
+from balbook.procedures.parts.preconditions import Row, row
+from balbook.procedures.parts.project import KEPT, Project, newer, project, repository_sources, wanted_packages, with_repository
+from balbook.procedures.parts.site import Site
+from balbook.record.journal import Journal
+from balbook.show.table import Shown, Table
 
 
 def preflight(site: Site) -> Table:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from balbook.journal import Journal
-from balbook.plan import Plan
+from balbook.plan.model import Plan
 from balbook.procedures import Check
-from balbook.procedures.deployment import plan_for, planned, settled_checks, state_table, versions_table
-from balbook.procedures.look import look
-from balbook.procedures.site import Site
-from balbook.table import Shown, Table
+from balbook.procedures.parts.deployment import plan_for, planned, settled_checks, state_table, versions_table
+from balbook.procedures.parts.look import look
+from balbook.procedures.parts.site import Site
+from balbook.record.journal import Journal
+from balbook.show.table import Shown, Table
 
 
 def preflight(site: Site) -> Table:

@@ -13,22 +13,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from balbook.command import Command
 from balbook.commands import faults, health
+from balbook.commands.command import Command
 from balbook.errors import ParameterError, Refused, nearest
 from balbook.inventory import read_inventory
 from balbook.inventory.models import Instance
-from balbook.plan import Action, Plan, Run, Step, Wait
-from balbook.probe.failover import failover_of
-from balbook.procedures import Check, supervision, watchdog
-from balbook.procedures.balancing import Front
-from balbook.procedures.balancing import front as front_of
-from balbook.procedures.batch import THROUGH_BALANCER_S
-from balbook.procedures.deployment import probe_settings, state_table
-from balbook.procedures.look import Seen, look
-from balbook.procedures.preconditions import Row, deployment_preconditions, row
-from balbook.procedures.site import Site
-from balbook.table import Table
+from balbook.plan.model import Action, Plan, Run, Step, Wait
+from balbook.probe.outage import failover_of
+from balbook.procedures import Check
+from balbook.procedures.parts import supervision, watchdog
+from balbook.procedures.parts.balancing import Front
+from balbook.procedures.parts.balancing import front as front_of
+from balbook.procedures.parts.batch import THROUGH_BALANCER_S
+from balbook.procedures.parts.deployment import probe_settings, state_table
+from balbook.procedures.parts.look import Seen, look
+from balbook.procedures.parts.preconditions import Row, deployment_preconditions, row
+from balbook.procedures.parts.site import Site
+from balbook.show.table import Table
 
 FAULTS = ("kill", "hang", "drain", "blackhole")
 STATES = {"kill": "killed", "hang": "hanging", "drain": "draining", "blackhole": "unreachable"}

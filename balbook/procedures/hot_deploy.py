@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from balbook.plan import Plan
+from balbook.plan.model import Plan
 from balbook.procedures import Check
-from balbook.procedures.deployment import plan_for, planned, settled_checks, state_table, versions_table
-from balbook.procedures.look import look
-from balbook.procedures.preconditions import Row, row
-from balbook.procedures.site import Site
-from balbook.table import Table
+from balbook.procedures.parts.deployment import plan_for, planned, settled_checks, state_table, versions_table
+from balbook.procedures.parts.look import look
+from balbook.procedures.parts.preconditions import Row, row
+from balbook.procedures.parts.site import Site
+from balbook.show.table import Table
 
 
 def preflight(site: Site) -> Table:

@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from balbook import transport as transports
+from balbook.artifacts.store import sha256_of
 from balbook.commands import ballerina
 from balbook.commands import system as system_commands
 from balbook.errors import BadInput, Failed
 from balbook.facts.ballerina import java_needed, parse_sha256, parse_version
 from balbook.facts.system import System, system
 from balbook.inventory import Inventory
-from balbook.plan import Action, Plan, Run, Step, Upload
+from balbook.plan.model import Action, Plan, Run, Step, Upload
 from balbook.procedures import Check
-from balbook.procedures.preconditions import Row, manages_system, row
-from balbook.procedures.site import Site
-from balbook.store import sha256_of
-from balbook.table import Table
+from balbook.procedures.parts.preconditions import Row, manages_system, row
+from balbook.procedures.parts.site import Site
+from balbook.show.table import Table
 from balbook.transport import fan_out
 
 ADDRESS = "https://dist.ballerina.io/downloads"

@@ -15,15 +15,15 @@ from typing import Any
 from balbook.commands import ballerina
 from balbook.errors import BalbookError
 from balbook.inventory import Inventory
-from balbook.journal import Journal
-from balbook.plan import Fetch, Plan, Run, Step, Upload
+from balbook.plan.model import Fetch, Plan, Run, Step, Upload
 from balbook.procedures import Check
-from balbook.procedures.bal_outputs import bal_outputs
-from balbook.procedures.packages import Packed, build_host, look, named, record_of, repository
-from balbook.procedures.preconditions import Row, row
-from balbook.procedures.site import Site
-from balbook.secrets import resolve
-from balbook.table import Shown, Table
+from balbook.procedures.parts.bal_outputs import bal_outputs
+from balbook.procedures.parts.packages import Packed, build_host, look, named, record_of, repository
+from balbook.procedures.parts.preconditions import Row, row
+from balbook.procedures.parts.site import Site
+from balbook.record.journal import Journal
+from balbook.secrets.references import resolve
+from balbook.show.table import Shown, Table
 
 
 def check(inventory: Inventory, parameters: Mapping[str, Any]) -> None:

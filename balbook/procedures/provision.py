@@ -10,17 +10,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from balbook import balancing
+from balbook.commands import balancer as balancing
 from balbook.commands import files, firewall, nginx, systemd
 from balbook.commands import system as system_commands
 from balbook.errors import BadInput, nearest
 from balbook.facts.system import System, system
 from balbook.inventory.models import Application
-from balbook.plan import Plan, Run, Step
-from balbook.procedures import Check, supervision
-from balbook.procedures.balancer_steps import distribution_balancers, own_balancer
-from balbook.procedures.look import SILENT
-from balbook.procedures.preconditions import (
+from balbook.plan.model import Plan, Run, Step
+from balbook.procedures import Check
+from balbook.procedures.parts import supervision
+from balbook.procedures.parts.balancer_steps import distribution_balancers, own_balancer
+from balbook.procedures.parts.look import SILENT
+from balbook.procedures.parts.preconditions import (
     Row,
     certificate_preconditions,
     has_privilege,
@@ -30,8 +31,8 @@ from balbook.procedures.preconditions import (
     missing_tools,
     row,
 )
-from balbook.procedures.site import Site
-from balbook.table import Table
+from balbook.procedures.parts.site import Site
+from balbook.show.table import Table
 from balbook.transport import fan_out
 
 

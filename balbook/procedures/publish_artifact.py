@@ -9,15 +9,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from balbook.artifacts.registry import Published, Registry
+from balbook.artifacts.store import Artifact, sha256_of
 from balbook.errors import BadInput, BalbookError, StoreError
-from balbook.plan import Plan, Step
+from balbook.plan.model import Plan, Step
 from balbook.procedures import Check, pack_push
-from balbook.procedures.preconditions import Row, row
-from balbook.procedures.sharing import exchange_step, place_of, registry_of, stored, where_table
-from balbook.procedures.site import Site
-from balbook.registry import Published, Registry
-from balbook.store import Artifact, sha256_of
-from balbook.table import Shown, Table
+from balbook.procedures.parts.preconditions import Row, row
+from balbook.procedures.parts.sharing import exchange_step, place_of, registry_of, stored, where_table
+from balbook.procedures.parts.site import Site
+from balbook.show.table import Shown, Table
 
 
 @dataclass(frozen=True)

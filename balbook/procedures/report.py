@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from balbook.errors import ParameterError
-from balbook.plan import Plan
+from balbook.plan.model import Plan
 from balbook.procedures import Check
-from balbook.procedures.site import Site
-from balbook.statement import JOURNAL, verdict_of, whole_events
-from balbook.table import Table
+from balbook.procedures.parts.site import Site
+from balbook.record.statement import JOURNAL, verdict_of, whole_events
+from balbook.show.table import Table
 
 DAYS = {"d": 1, "w": 7}
 ADVICE = "Write a day such as 2026-01-31, or how long ago: 90d, 12w. Empty: from the first record on."

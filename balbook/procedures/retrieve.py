@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from balbook.artifacts.registry import Published
+from balbook.artifacts.store import FILE_OF_KIND, Artifact
 from balbook.commands import files
 from balbook.errors import BalbookError, StoreError
 from balbook.facts.system import system
-from balbook.plan import Plan, Step, Upload
+from balbook.plan.model import Plan, Step, Upload
 from balbook.procedures import Check
-from balbook.procedures.preconditions import Row, row
-from balbook.procedures.sharing import exchange_step, find, place_of, registry_of, stored, where_table
-from balbook.procedures.site import Site
-from balbook.registry import Published
-from balbook.store import FILE_OF_KIND, Artifact
-from balbook.table import Shown, Table
+from balbook.procedures.parts.preconditions import Row, row
+from balbook.procedures.parts.sharing import exchange_step, find, place_of, registry_of, stored, where_table
+from balbook.procedures.parts.site import Site
+from balbook.show.table import Shown, Table
 from balbook.transport import fan_out
 
 

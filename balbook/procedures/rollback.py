@@ -12,14 +12,14 @@ from pathlib import Path
 
 from balbook.errors import ParameterError, nearest
 from balbook.inventory.models import Instance
-from balbook.plan import Plan
+from balbook.plan.model import Plan
 from balbook.procedures import Check
-from balbook.procedures.deployment import plan_back, service_of, settled_checks, versions_table
-from balbook.procedures.look import Seen, look
-from balbook.procedures.preconditions import deployment_preconditions
-from balbook.procedures.release import Release, release_from
-from balbook.procedures.site import Site
-from balbook.table import Table
+from balbook.procedures.parts.deployment import plan_back, service_of, settled_checks, versions_table
+from balbook.procedures.parts.look import Seen, look
+from balbook.procedures.parts.preconditions import deployment_preconditions
+from balbook.procedures.parts.release import Release, release_from
+from balbook.procedures.parts.site import Site
+from balbook.show.table import Table
 
 
 def preflight(site: Site) -> Table:

@@ -12,13 +12,14 @@ from pathlib import Path
 from balbook.commands import health, process
 from balbook.facts.footprint import Footprint, footprint
 from balbook.inventory.models import HttpCheck, Instance
-from balbook.journal import Journal
-from balbook.plan import Plan
-from balbook.procedures import Check, supervision
-from balbook.procedures.deployment import planned, settled_checks, state_table, subject_of
-from balbook.procedures.look import look
-from balbook.procedures.site import Site
-from balbook.table import Shown, Table
+from balbook.plan.model import Plan
+from balbook.procedures import Check
+from balbook.procedures.parts import supervision
+from balbook.procedures.parts.deployment import planned, settled_checks, state_table, subject_of
+from balbook.procedures.parts.look import look
+from balbook.procedures.parts.site import Site
+from balbook.record.journal import Journal
+from balbook.show.table import Shown, Table
 from balbook.transport import fan_out
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from balbook.artifacts.store import Artifact, Store
 from balbook.facts.ballerina import PHASES
 from balbook.report.latency import INK, save_figure
 from balbook.report.picture import Picture
 from balbook.run import Run
-from balbook.store import Artifact, Store
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from balbook.probe.failover import Failover, failover_of
+from balbook.probe.outage import Failover, failover_of
 from balbook.report.latency import COLOURS, FAINT, samples_frame, save_figure
 from balbook.report.picture import Picture
 from balbook.run import Run

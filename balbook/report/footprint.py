@@ -7,12 +7,12 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from balbook.artifacts.store import Store
+from balbook.record.statement import JOURNAL, whole_events
 from balbook.report.builds import COLOURS, HATCHES, STAND_IN
 from balbook.report.latency import INK, save_figure
 from balbook.report.picture import Picture
 from balbook.run import Run
-from balbook.statement import JOURNAL, whole_events
-from balbook.store import Store
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

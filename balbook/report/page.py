@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from balbook.errors import BadInput, Failed, nearest
+from balbook.local.resources import resource
 from balbook.procedures.report import since_of
 from balbook.report.charts import Chart, charts, spoken_s
 from balbook.report.dora import Dora, deployments_frame, dora
 from balbook.report.records import phases_frame, runs_frame
 from balbook.report.trend import BETTER, SAME, UNKNOWN, WORSE, Trend, headline, trends
-from balbook.resources import resource
 from balbook.run import Run
-from balbook.table import Table
+from balbook.show.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd

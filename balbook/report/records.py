@@ -33,9 +33,9 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from balbook.journal import Event
-from balbook.probe.failover import failover_of
-from balbook.statement import JOURNAL, run_id_of, verdict_of, whole_events
+from balbook.probe.outage import failover_of
+from balbook.record.journal import Event
+from balbook.record.statement import JOURNAL, run_id_of, verdict_of, whole_events
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from balbook.errors import BadInput, NotYet
-from balbook.journal import Journal
-from balbook.parameters import declared_parameters
-from balbook.verdict import WAITING, is_injected
+from balbook.notebook.parameters import declared_parameters
+from balbook.record.journal import Journal
+from balbook.record.verdict import WAITING, is_injected
 
 
 def sha256_of(source: str) -> str:

@@ -13,13 +13,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from balbook import runbook
 from balbook.errors import BadInput, Failed
 from balbook.inventory import Inventory, digest_of
 from balbook.inventory.secret_references import secret_references
-from balbook.sealing import signing_key
-from balbook.secrets import without_secrets
-from balbook.signing import fingerprint
+from balbook.notebook import runbook
+from balbook.record.keeping import signing_key
+from balbook.record.signatures import fingerprint
+from balbook.secrets.references import without_secrets
 
 RUN_DIR = "BALBOOK_RUN_DIR"
 NOTEBOOK = runbook.NOTEBOOK

@@ -11,17 +11,17 @@ from typing import Any, TypeVar
 from balbook import procedures
 from balbook.errors import ParameterError
 from balbook.inventory import Inventory, load_inventory
-from balbook.journal import Journal, utc_now
-from balbook.lab_place import running_inventory
-from balbook.parameters import check_parameters
+from balbook.inventory.lab_place import running_inventory
+from balbook.notebook.parameters import check_parameters
+from balbook.notebook.runbook import Runbook, read_runbook, runbook_path
+from balbook.record.journal import Journal, utc_now
 from balbook.run.cells import CellWatch, running_shell, sha256_of
 from balbook.run.display import show
 from balbook.run.folder import NOTEBOOK, RUN_DIR, make_run_dir, new_run_id, opening, run_id_of
 from balbook.run.outputs import guard
 from balbook.run.run import Run, require_no_secrets
-from balbook.runbook import Runbook, read_runbook, runbook_path
-from balbook.scrubbing import known_secrets
-from balbook.secrets import Scrubber
+from balbook.secrets.references import Scrubber
+from balbook.secrets.scrubbing import known_secrets
 
 MODES = ("plan", "apply")
 Kind = TypeVar("Kind", bound=Run)

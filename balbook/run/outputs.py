@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from balbook.scrubbing import Pieces
-from balbook.secrets import Scrubber
+from balbook.secrets.references import Scrubber
+from balbook.secrets.scrubbing import Pieces
 
 Listener = Callable[[str, Any, Any], None]
 """Hears the kind, the content and the parent's header of every message that leaves, scrubbed."""

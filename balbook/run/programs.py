@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from balbook.commands.ballerina import bal_of
 from balbook.facts.versions import versions
-from balbook.journal import Journal
-from balbook.plan import Plan
-from balbook.procedures.site import Site
+from balbook.plan.model import Plan
+from balbook.procedures.parts.site import Site
+from balbook.record.journal import Journal
 
 
 def note_versions(site: Site, plan: Plan, journal: Journal) -> None:

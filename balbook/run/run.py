@@ -9,20 +9,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from balbook import approval, plan_view, procedures, progress, sealing
+from balbook import procedures
 from balbook import transport as transports
 from balbook.engine import process
 from balbook.errors import BadInput, BalbookError, Failed, Inconclusive, ParameterError, Refused
 from balbook.inventory import Inventory
-from balbook.journal import Event, Journal, utc_now
-from balbook.plan import Plan
+from balbook.plan import tables as plan_view
+from balbook.plan.model import Plan
 from balbook.procedures import Check
-from balbook.procedures.site import Site
+from balbook.procedures.parts.site import Site
+from balbook.record import approvals as approval
+from balbook.record import keeping as sealing
+from balbook.record import progress
+from balbook.record.journal import Event, Journal, utc_now
 from balbook.run.display import Verdict, show
 from balbook.run.folder import APPROVED_RUN, EXPECTED_DIGEST, run_id_of
 from balbook.run.programs import note_versions
-from balbook.secrets import Scrubber
-from balbook.table import Table
+from balbook.secrets.references import Scrubber
+from balbook.show.table import Table
 
 
 class Run:

@@ -2,7 +2,7 @@
 
 The file imports nothing of balbook: Airflow pins hundreds of packages for itself, so balbook stays in a virtual environment of its
 own and is called by its path. A task is `balbook apply RUNBOOK --key …`: the key is the DAG run's id, by which a retry resumes
-(`balbook.once`). `PapermillOperator` takes no key, does not pass on a request to stop, knows no time limit and hides the code in the
+(`balbook.run.keyed`). `PapermillOperator` takes no key, does not pass on a request to stop, knows no time limit and hides the code in the
 notebook that it leaves; it is used where that does no harm: for runbooks that change nothing on any host.
 """
 
@@ -17,16 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from balbook.command import require_word
+from balbook.commands.command import require_word
 from balbook.errors import BadInput, Failed, Refused, nearest
 from balbook.inventory import Inventory
-from balbook.own_file import marked, write_own
-from balbook.parameters import Parameter, check_parameters
-from balbook.pipeline import Entry, Pipeline, find_pipelines, read_pipeline
-from balbook.render import render
-from balbook.runbook import Runbook, find_runbooks, read_runbook, runbook_path
+from balbook.local.own_file import marked, write_own
+from balbook.local.rendering import render
+from balbook.notebook.parameters import Parameter, check_parameters
+from balbook.notebook.runbook import Runbook, find_runbooks, read_runbook, runbook_path
+from balbook.record.keeping import records_folder
+from balbook.run.pipeline import Entry, Pipeline, find_pipelines, read_pipeline
 from balbook.schedule import calendar
-from balbook.sealing import records_folder
 
 READ_ONLY = ("report", "verify")
 """Runbooks that change nothing on any host, whatever their mode."""

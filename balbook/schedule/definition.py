@@ -12,10 +12,10 @@ from typing import Any
 import yaml
 
 from balbook.errors import BadInput, nearest
-from balbook.parameters import check_parameters, parse_assignments, read_parameters_file
-from balbook.pipeline import find_pipelines, read_pipeline
-from balbook.resources import resource
-from balbook.runbook import find_runbooks, read_runbook, runbook_path
+from balbook.local.resources import resource
+from balbook.notebook.parameters import check_parameters, parse_assignments, read_parameters_file
+from balbook.notebook.runbook import find_runbooks, read_runbook, runbook_path
+from balbook.run.pipeline import find_pipelines, read_pipeline
 from balbook.schedule import calendar
 from balbook.schedule.environment import read_environment
 

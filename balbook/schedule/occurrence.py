@@ -20,13 +20,13 @@ from typing import Any
 
 from balbook.errors import BadInput, BalbookError, Failed, Refused
 from balbook.inventory import read_inventory
-from balbook.journal import timestamp
+from balbook.record.journal import timestamp
+from balbook.record.keeping import bare_environment
 from balbook.schedule import calendar
 from balbook.schedule.book import find, last_outcome
 from balbook.schedule.definition import Schedule
 from balbook.schedule.environment import read_environment
 from balbook.schedule.places import Places
-from balbook.sealing import bare_environment
 
 Say = Callable[[str], None]
 ON_FAILURE_WITHIN_S = 600.0

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from balbook.errors import BadInput, Failed
-from balbook.render import render
+from balbook.local.rendering import render
 from balbook.schedule.definition import Schedule
 from balbook.schedule.places import Places
 

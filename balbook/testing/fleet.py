@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path, PurePosixPath
 
-from balbook import balancing
-from balbook.command import Command
+from balbook.commands import balancer as balancing
+from balbook.commands.command import Command
 from balbook.errors import BadInput, CommandFailed, StoreError
 from balbook.facts.balancer import parse_servers
 from balbook.inventory.models import Inventory
-from balbook.plan import Upload
+from balbook.plan.model import Upload
 from balbook.testing.hosts import ACTS, Act, FakeHost
 from balbook.testing.transport import Answer, FakeTransport, arguments_of, name_of
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Protocol
 
-from balbook import balancing
-from balbook.command import Command, Result
+from balbook.commands import balancer as balancing
+from balbook.commands.command import Command, Result
 from balbook.commands.lease import HELD, NOT_OURS
 from balbook.commands.nginx import INVALID, NOT_RUNNING
 from balbook.facts.system import parse_system

@@ -7,10 +7,10 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from balbook.command import Command, Result
+from balbook.commands.command import Command, Result
 from balbook.errors import BalbookError
-from balbook.journal import Event, Journal
-from balbook.plan import Upload
+from balbook.plan.model import Upload
+from balbook.record.journal import Event, Journal
 from balbook.transport import Progress
 
 Answer = Result | int | str | BalbookError | Callable[[str, Command], Result | int | str]

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from balbook.command import Command, Result, SecretRef, Text
+from balbook.commands.command import Command, Result, SecretRef, Text
 from balbook.errors import BalbookError, CommandFailed
-from balbook.plan import Upload
+from balbook.plan.model import Upload
 
 if TYPE_CHECKING:
     from balbook.inventory.models import Inventory

@@ -21,12 +21,12 @@ from typing import BinaryIO
 
 import paramiko
 
-from balbook import secrets
-from balbook.command import Command, Result, SecretRef, script
 from balbook.commands import host_script
+from balbook.commands.command import Command, Result, SecretRef, script
 from balbook.errors import BadInput, CommandFailed, DeadlineExceeded, HostUnreachable, StoreError, nearest
 from balbook.inventory.models import Host, Inventory
-from balbook.plan import Upload
+from balbook.plan.model import Upload
+from balbook.secrets import references as secrets
 from balbook.transport import Progress, Reveal, reveal_text, streams
 from balbook.transport.login import CONNECT_S, Endpoint, log_in, split_address, ssh_config, unreachable, way_to
 from balbook.transport.shell import NoShell, Shell

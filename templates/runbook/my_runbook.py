@@ -6,12 +6,12 @@ back; balbook applies them, once somebody has agreed to them.
 
 import hashlib
 
-from balbook.command import Command
+from balbook.commands.command import Command
 from balbook.commands import files
 from balbook.facts.system import system
-from balbook.plan import Plan, Run, Step
+from balbook.plan.model import Plan, Run, Step
 from balbook.procedures import Check
-from balbook.table import Table
+from balbook.show.table import Table
 
 
 def preflight(site):

@@ -12,10 +12,10 @@ import pytest
 
 from balbook.cli import main
 from balbook.engine import process
-from balbook.once import FOLDER
-from balbook.pipeline import find_pipelines
 from balbook.report.dora import deployments_frame
 from balbook.report.records import runs_frame
+from balbook.run.keyed import FOLDER
+from balbook.run.pipeline import find_pipelines
 from tests.airflow.real_airflow import RUN_WITHIN_S, Airflow
 from tests.integration.hotel import ENDS_AT_START, Hotel, events, last, wait_for
 from tests.integration.rollout_lab import Clients

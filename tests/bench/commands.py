@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 import paramiko  # noqa: E402 - a script finds its parts itself
 
 from balbook import transport as transports  # noqa: E402
-from balbook.command import Command  # noqa: E402
+from balbook.commands.command import Command  # noqa: E402
 from balbook.inventory import Inventory, read_inventory  # noqa: E402
 from balbook.lab import loopback  # noqa: E402
 from balbook.transport import Transport, fan_out  # noqa: E402

@@ -14,8 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from balbook.balancing import servers_of
 from balbook.commands import haproxy, nginx
+from balbook.commands.balancer import servers_of
 from tests.integration.balancer_rig import Load, Rig, is_open, run, statuses, under_load, until
 
 GRACE_S = 0.5

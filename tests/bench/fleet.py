@@ -39,9 +39,9 @@ OURS = """
 import hashlib, sys
 from pathlib import Path
 from balbook import transport as transports
-from balbook.command import Command
+from balbook.commands.command import Command
 from balbook.inventory import read_inventory
-from balbook.plan import Upload
+from balbook.plan.model import Upload
 from balbook.transport import fan_out
 inventory, what, count, *hosts = sys.argv[1:]
 transport = transports.connect(read_inventory(Path(inventory)))

@@ -16,10 +16,10 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2])]
 
-from balbook.export import export  # noqa: E402 - a script finds its parts itself
-from balbook.ledger import open_ledger  # noqa: E402
-from balbook.record import seal  # noqa: E402
-from balbook.verification import verify_records  # noqa: E402
+from balbook.record.export import export  # noqa: E402 - a script finds its parts itself
+from balbook.record.ledger import open_ledger  # noqa: E402
+from balbook.record.seal import seal  # noqa: E402
+from balbook.record.verify import verify_records  # noqa: E402
 from tests.run_folders import BEGIN, make_keys, run_folder  # noqa: E402
 
 MOST_SEAL_S = 0.3

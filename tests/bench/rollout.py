@@ -24,11 +24,11 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from balbook import transport as transports
 from balbook.commands import process
-from balbook.journal import Event
 from balbook.probe.client import ProbeProcess
 from balbook.probe.config import ProbeConfig, Stream
 from balbook.probe.judge import Findings, acknowledged_posts, judge_posts
 from balbook.probe.samples import CLOSED_BY_RELOAD, Sample, read_samples
+from balbook.record.journal import Event
 from tests.bench.failover import guide, httpchk
 from tests.integration.balancer_rig import Load, Rig
 from tests.integration.rollout_lab import RolloutLab, events, measured

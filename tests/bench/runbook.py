@@ -23,7 +23,7 @@ from balbook import procedures  # noqa: E402 - a script finds its parts itself
 from balbook import transport as transports  # noqa: E402
 from balbook.inventory import read_inventory  # noqa: E402
 from balbook.lab import loopback  # noqa: E402
-from balbook.procedures.site import Site  # noqa: E402
+from balbook.procedures.parts.site import Site  # noqa: E402
 
 MOST = 1.5
 EMPTY = {

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from balbook.forms.style import CSS as forms_css
-from balbook.table import CSS as tables_css
+from balbook.jupyter.forms.style import CSS as forms_css
+from balbook.show.table import CSS as tables_css
 from tests.browser.conftest import Jupyter, jupyter_on
 from tests.browser.jupyter_page import WITHIN_MS, open_lab, take_pictures
 from tests.integration.hotel import GOOD, Hotel

@@ -16,9 +16,9 @@ from balbook import transport
 from balbook.cli import COMMANDS, main
 from balbook.engine import process
 from balbook.errors import HostUnreachable
-from balbook.journal import Journal
-from balbook.plan import plan_from
-from balbook.procedures import maintenance
+from balbook.plan.model import plan_from
+from balbook.procedures.parts import maintenance
+from balbook.record.journal import Journal
 from balbook.testing import FakeFleet
 from tests.small_fleet import carry_out, change_inventory, edit_inventory, fleet_with, write_inventory
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from balbook import once, pipeline, runner
 from balbook.cli import main
-from balbook.journal import Journal
-from balbook.runner import Outcome
+from balbook.record.journal import Journal
+from balbook.run import headless as runner
+from balbook.run import keyed as once
+from balbook.run import pipeline
+from balbook.run.headless import Outcome
 
 
 @pytest.fixture

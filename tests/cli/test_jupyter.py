@@ -10,7 +10,7 @@ import pytest
 
 from balbook.cli import main
 from balbook.jupyter import Server
-from balbook.jupyter.folder import PRIVATE
+from balbook.jupyter.notebooks_folder import PRIVATE
 from tests.small_fleet import write_inventory
 
 
@@ -24,7 +24,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, An
         ready(Server(1, "http://127.0.0.1:8888/lab?token=x"))
 
     monkeypatch.setattr("balbook.jupyter.serve", serve)
-    monkeypatch.setattr("balbook.overview.WITHIN_S", 0.2)
+    monkeypatch.setattr("balbook.jupyter.index.WITHIN_S", 0.2)
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "data"))
     work = tmp_path / "work"
     work.mkdir()

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from balbook.cli import main
-from balbook.parameters import check_parameters
+from balbook.notebook.parameters import check_parameters
+from balbook.notebook.runbook import ROLES, check_runbook, read_runbook, runbook_path
 from balbook.procedures import procedure
-from balbook.runbook import ROLES, check_runbook, read_runbook, runbook_path
 
 
 @pytest.fixture(autouse=True)

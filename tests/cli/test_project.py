@@ -10,7 +10,7 @@ import pytest
 
 from balbook.cli import main
 from balbook.inventory import read_inventory
-from balbook.runbook import find_runbooks
+from balbook.notebook.runbook import find_runbooks
 
 
 def test_init_makes_a_repository_with_an_inventory_that_loads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from balbook.artifacts.store import Store
 from balbook.cli import main
-from balbook.resources import resource
-from balbook.store import Store
+from balbook.local.resources import resource
 from tests.registry_servers import CREDENTIALS, raw_repository
 
 

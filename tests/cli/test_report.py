@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from balbook.cli import main
-from balbook.resources import resource
+from balbook.local.resources import resource
 from tests.report.history import improving_months
 
 

@@ -9,11 +9,11 @@ from importlib.resources import files
 
 import pytest
 
-from balbook.balancing import Place, Server, generation_of
-from balbook.command import Command, command_from
 from balbook.commands import haproxy, host_script, nginx
+from balbook.commands.balancer import Place, Server, generation_of
+from balbook.commands.command import Command, command_from
 from balbook.commands.health import is_healthy
-from balbook.render import render
+from balbook.local.rendering import render
 
 PLACE = Place(True, "/b", "/b/nginx.conf", "/b/conf.d", "/b/pid", "/b/error.log", "/b/logs", "/b/temporary", "/b/sock")
 INCLUDED = Place(False, "/etc/nginx", "/etc/nginx/nginx.conf", "/etc/nginx/conf.d", "/run/nginx.pid", "/e.log", "/var/log/nginx", "", "")

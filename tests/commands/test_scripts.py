@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from balbook.balancing import Place
-from balbook.command import Command, Result, script
 from balbook.commands import certificates, faults, files, health, host_script, nginx, process, releases, system
+from balbook.commands.balancer import Place
+from balbook.commands.command import Command, Result, script
 from balbook.facts.certificates import parse_certificate
 from balbook.facts.footprint import parse_footprint
 from balbook.facts.releases import Installed, parse_installed

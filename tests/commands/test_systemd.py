@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from balbook.command import Command
 from balbook.commands import firewall, process, system, systemd
+from balbook.commands.command import Command
 
 RULESET = """table inet filter {
 	chain input {

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from balbook.command import Command, Result
+from balbook.commands.command import Command, Result
 from balbook.engine import loop
 from balbook.engine.ending import Applied, StopRequest
 from balbook.engine.loop import Loop
 from balbook.errors import HostUnreachable
-from balbook.journal import Event, Journal, verify
-from balbook.plan import Guard, Hold, Plan, Run, Step, Upload, Wait
+from balbook.plan.model import Guard, Hold, Plan, Run, Step, Upload, Wait
+from balbook.record.journal import Event, Journal, verify
 from balbook.testing import Died, DyingJournal, FakeFleet, FakeTransport
 from tests.small_fleet import carry_out, fleet_with, make_plan, outcomes, publish
 
@@ -417,7 +417,7 @@ def killed_and_resumed(fleet: FakeFleet, folder: Path, kill: str, number: int) -
 @pytest.mark.parametrize("kill", ["event", "call"])
 def test_a_rollout_that_is_killed_anywhere_is_resumed_to_its_end(tmp_path: Path, kill: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """After every event of the journal, and after every command whose answer never arrived; the fleet watches the floor."""
-    monkeypatch.setattr("balbook.journal.os.fsync", lambda fd: None)  # no machine dies here, only its controller
+    monkeypatch.setattr("balbook.record.journal.os.fsync", lambda fd: None)  # no machine dies here, only its controller
     killed = 0
     for number in range(1, 400):
         folder = tmp_path / str(number)

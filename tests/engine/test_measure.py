@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from balbook.command import Result
+from balbook.commands.command import Result
 from balbook.engine.ending import Applied
 from balbook.engine.measure import Measurement
 from balbook.errors import HostUnreachable
-from balbook.journal import Journal
 from balbook.probe.config import ProbeConfig, Stream
 from balbook.probe.judge import Findings, ProcessFacts, judge
 from balbook.probe.phases import Mark
 from balbook.probe.samples import Sample, row
+from balbook.record.journal import Journal
 from balbook.testing import FakeTransport, arguments_of
 
 POST = Stream("POST", "/orders", has_logged_id=True)

@@ -16,7 +16,7 @@ import pytest
 from balbook.engine import process
 from balbook.engine.worker import asked
 from balbook.errors import BadInput, Refused
-from balbook.journal import Journal
+from balbook.record.journal import Journal
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from balbook import transport as transports
-from balbook.command import Command, Result
+from balbook.commands.command import Command, Result
 from balbook.engine import process, worker
 from balbook.engine.ending import Applied
 from balbook.engine.measure import Measurement
-from balbook.journal import Journal
+from balbook.record.journal import Journal
 from balbook.testing import FakeFleet, arguments_of
 from balbook.transport import Transport
 from tests.small_fleet import edit_inventory, fleet_with, make_plan, publish
@@ -90,7 +90,7 @@ def test_a_full_disk_takes_the_unit_back_and_others_are_told_all_the_same(
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    fleet.answers["app1", "process-stop"] = breaks_once(fleet, lambda: monkeypatch.setattr("balbook.journal.os.pwrite", full))
+    fleet.answers["app1", "process-stop"] = breaks_once(fleet, lambda: monkeypatch.setattr("balbook.record.journal.os.pwrite", full))
     assert worker.main([str(run_dir)]) == 1
     assert set(fleet.running("hotel")) == {"app1:9090", "app2:9090"}
     assert {r.rpartition("-")[0] for r in fleet.running("hotel").values()} == {"1.0.0"}

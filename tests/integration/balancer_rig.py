@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from balbook.balancing import State, configuration_path, generation_host, place, render_balancer, render_main
-from balbook.command import Command, Result
 from balbook.commands import nginx
+from balbook.commands.balancer import State, configuration_path, generation_host, place, render_balancer, render_main
+from balbook.commands.command import Command, Result
 from balbook.inventory.models import Inventory
 from balbook.lab import ports
 

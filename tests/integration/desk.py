@@ -14,7 +14,7 @@ from typing import Any
 from jupyter_client.manager import KernelManager
 from jupyter_client.session import Session
 
-from balbook.runbook import Cell, read_runbook, runbook_path
+from balbook.notebook.runbook import Cell, read_runbook, runbook_path
 
 PATIENCE_S = 60.0
 

@@ -20,16 +20,16 @@ import yaml
 import balbook
 from balbook import procedures
 from balbook import transport as transports
-from balbook.direct import apply_directly
+from balbook.artifacts.store import Store
 from balbook.inventory import Inventory, read_inventory
-from balbook.journal import Event, Journal, verify
 from balbook.lab.ballerina.jar import sample_jar
 from balbook.lab.loopback import Lab
-from balbook.plan import Plan
-from balbook.procedures.look import Seen, look
-from balbook.procedures.site import Site
-from balbook.store import Store
-from balbook.verdict import Stated
+from balbook.plan.model import Plan
+from balbook.procedures.parts.look import Seen, look
+from balbook.procedures.parts.site import Site
+from balbook.record.journal import Event, Journal, verify
+from balbook.record.verdict import Stated
+from balbook.run.without_notebook import apply_directly
 
 ROOT = Path(balbook.__file__).parents[1]
 GOOD = ("1.0.0", "2.0.0")

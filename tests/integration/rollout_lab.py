@@ -20,17 +20,17 @@ from typing import Any
 import yaml
 
 import balbook
-from balbook import direct
 from balbook import transport as transports
+from balbook.artifacts.store import Store
 from balbook.inventory import Inventory, read_inventory
-from balbook.journal import Event, Journal
+from balbook.inventory.lab_place import VARIABLE
 from balbook.lab import loopback
 from balbook.lab.ballerina.jar import sample_jar
-from balbook.lab_place import VARIABLE
 from balbook.procedures import Check, procedure
-from balbook.procedures.site import Site
-from balbook.store import Store
-from balbook.verdict import Stated
+from balbook.procedures.parts.site import Site
+from balbook.record.journal import Event, Journal
+from balbook.record.verdict import Stated
+from balbook.run import without_notebook as direct
 
 ROOT = Path(balbook.__file__).parents[1]
 JAVA_OPTIONS = ["-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx64m"]
@@ -120,7 +120,7 @@ class RolloutLab:
 
     def releases(self) -> dict[str, str]:
         """Instance → version that it runs; empty where nothing runs."""
-        from balbook.procedures.look import look
+        from balbook.procedures.parts.look import look
 
         site = self.site()
         try:

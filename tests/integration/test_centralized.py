@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from balbook.direct import apply_directly
+from balbook.artifacts.store import Store
 from balbook.inventory import read_inventory
-from balbook.journal import Journal
-from balbook.plan import Plan
+from balbook.plan.model import Plan
 from balbook.procedures import procedure
-from balbook.store import Store
-from balbook.table import Table
-from balbook.verdict import Stated
+from balbook.record.journal import Journal
+from balbook.record.verdict import Stated
+from balbook.run.without_notebook import apply_directly
+from balbook.show.table import Table
 from tests.integration.ballerina_lab import BallerinaLab, ballerina_lab
 from tests.integration.hotel import ROOT
 

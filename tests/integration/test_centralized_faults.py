@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from balbook import processes
 from balbook import transport as transports
 from balbook.commands import ballerina
 from balbook.errors import BalbookError, CommandFailed
@@ -24,7 +23,8 @@ from balbook.inventory import Inventory
 from balbook.lab.ballerina.bal import write_launcher
 from balbook.lab.ballerina.central import Central, Fault
 from balbook.lab.ballerina.package import DISTRIBUTION
-from balbook.plan import Plan, Run, Step
+from balbook.local import processes
+from balbook.plan.model import Plan, Run, Step
 from balbook.procedures import procedure
 from tests.integration.ballerina_lab import BallerinaLab, Done, ballerina_lab
 

@@ -14,18 +14,18 @@ from typing import Any
 
 import pytest
 
-from balbook import direct
 from balbook.engine import process
 from balbook.errors import BadInput
-from balbook.procedures.balancing import front
-from balbook.procedures.look import look
+from balbook.procedures.parts.balancing import front
+from balbook.procedures.parts.look import look
+from balbook.run import without_notebook as direct
 from tests.integration.rollout_lab import Clients, RolloutLab, events
 
 pytestmark = [pytest.mark.integration]
 extent = pytest.mark.parametrize("is_whole", [pytest.param(False, id="kinds"), pytest.param(True, marks=pytest.mark.crash, id="every")])
 WORKER = """
 import os, signal, sys
-from balbook.journal import Journal
+from balbook.record.journal import Journal
 
 append, left = Journal.append, int(sys.argv[2])
 

@@ -19,19 +19,19 @@ from typing import Any
 import pytest
 import yaml
 
-from balbook.command import script
-from balbook.direct import apply_directly
+from balbook.artifacts.store import Store, sha256_of
+from balbook.commands.command import script
 from balbook.inventory import Inventory, read_inventory
-from balbook.journal import Journal
+from balbook.inventory.lab_place import VARIABLE
 from balbook.lab import loopback
 from balbook.lab.ballerina.jar import sample_jar
-from balbook.lab_place import VARIABLE
-from balbook.plan import Plan
+from balbook.plan.model import Plan
 from balbook.procedures import procedure
-from balbook.procedures.look import look
+from balbook.procedures.parts.look import look
 from balbook.procedures.verify import footprints
-from balbook.store import Store, sha256_of
-from balbook.verdict import Stated
+from balbook.record.journal import Journal
+from balbook.record.verdict import Stated
+from balbook.run.without_notebook import apply_directly
 from tests.integration.ballerina_lab import BallerinaLab, ballerina_lab
 from tests.integration.hotel import command_environment
 

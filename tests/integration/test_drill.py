@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from balbook.engine import process
-from balbook.plan import plan_from
-from balbook.probe.failover import Failover, failover_of
+from balbook.plan.model import plan_from
+from balbook.probe.outage import Failover, failover_of
 from tests.integration.rollout_lab import RolloutLab, events, measured, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.load]

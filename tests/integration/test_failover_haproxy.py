@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from balbook.balancing import NO_GENERATION, generation_of, servers_of
-from balbook.command import Result
 from balbook.commands import haproxy, nginx
+from balbook.commands.balancer import NO_GENERATION, generation_of, servers_of
+from balbook.commands.command import Result
 from tests.integration.balancer_rig import Answer, Load, Rig, run, statuses, under_load, until
 
 pytestmark = [pytest.mark.integration]

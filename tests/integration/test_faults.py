@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from balbook import lock
+from balbook.artifacts.store import Store
+from balbook.engine import lease as lock
 from balbook.errors import Refused
 from balbook.lab import faults
-from balbook.plan import Upload
-from balbook.store import Store
+from balbook.plan.model import Upload
 from tests.integration.hotel import ENDS_AT_START, NEVER_HEALTHY, Hotel, events, last
 
 pytestmark = pytest.mark.integration

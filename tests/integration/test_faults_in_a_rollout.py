@@ -21,11 +21,11 @@ from typing import Any
 import pytest
 import yaml
 
+from balbook.artifacts.store import Store
 from balbook.commands import nginx
 from balbook.lab import loopback
-from balbook.procedures.balancing import front
-from balbook.store import Store
-from balbook.verdict import Stated
+from balbook.procedures.parts.balancing import front
+from balbook.record.verdict import Stated
 from tests.integration.balancer_rig import run
 from tests.integration.rollout_lab import Clients, RolloutLab, events, until
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from balbook.balancing import servers_of
-from balbook.command import Result
 from balbook.commands import haproxy, nginx
+from balbook.commands.balancer import servers_of
+from balbook.commands.command import Result
 from balbook.facts.balancer import parse_runtime, parse_servers
 from tests.integration.balancer_rig import Load, Rig, run, statuses, under_load
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from balbook.plan import plan_from
+from balbook.plan.model import plan_from
 from tests.integration.hotel import ROOT, Hotel, events, last, printed_json
 
 pytestmark = pytest.mark.integration
@@ -102,8 +102,8 @@ def test_a_plan_is_the_same_from_the_command_line_and_from_plain_papermill_elsew
 
 
 def test_a_plan_file_that_was_altered_is_not_applied(hotel: Hotel, monkeypatch: pytest.MonkeyPatch) -> None:
-    from balbook import direct
     from balbook.engine import process
+    from balbook.run import without_notebook as direct
 
     def start_altered(run_dir: Path) -> subprocess.Popen[bytes]:
         plan = json.loads((run_dir / "plan.json").read_text())

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from balbook.engine import process
-from balbook.journal import Event
-from balbook.record import read_record
+from balbook.record.journal import Event
+from balbook.record.seal import read_record
 from tests.integration.desk import Desk, desk, outputs_of
 from tests.integration.hotel import Hotel, events, until, wait_for
 

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from balbook.artifacts.sources import from_directory, from_git, is_git
 from balbook.facts.ballerina import parse_sha256
 from balbook.inventory import read_inventory
+from balbook.inventory.lab_place import VARIABLE
 from balbook.lab import loopback
 from balbook.lab.loopback import Lab
 from balbook.lab.supplies import Supplies
-from balbook.lab_place import VARIABLE
-from balbook.secrets import resolve
-from balbook.sources import from_directory, from_git, is_git
+from balbook.secrets.references import resolve
 from tests.integration.ballerina_lab import BallerinaLab
 
 pytestmark = pytest.mark.integration

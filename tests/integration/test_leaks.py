@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from balbook.lab.loopback import Lab
-from balbook.runbook import find_runbooks
+from balbook.notebook.runbook import find_runbooks
 from tests.integration.hotel import command_environment
 
 pytestmark = pytest.mark.integration

@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 import balbook
-from balbook import lab_place as place
-from balbook import processes
 from balbook.errors import BadInput, ParameterError, Refused
+from balbook.inventory import lab_place as place
 from balbook.inventory.load import read_inventory
 from balbook.lab import faults, loopback
 from balbook.lab.loopback import Lab
+from balbook.local import processes
 
 pytestmark = pytest.mark.integration
 ROOT = Path(balbook.__file__).parents[1]
@@ -270,7 +270,7 @@ def test_a_machine_that_lacks_a_program_is_told_what_to_install(environ: dict[st
 def test_an_ordinary_user_can_have_a_lab() -> None:
     story = """
 import os
-from balbook import processes
+from balbook.local import processes
 from balbook.lab import loopback
 lab = loopback.up(hosts=("app1", "lb1"))
 status = loopback.status()

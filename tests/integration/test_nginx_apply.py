@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from balbook.balancing import NO_GENERATION, generation_of, render_balancer, render_main
 from balbook.commands import nginx
+from balbook.commands.balancer import NO_GENERATION, generation_of, render_balancer, render_main
 from balbook.commands.health import is_healthy
 from tests.integration.balancer_rig import Rig, free_port, is_open, run, until
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from balbook.artifacts.registry import Registry
+from balbook.artifacts.store import Store
 from balbook.errors import BadInput, HostKeyError, LoginRefused, Refused, StoreError
-from balbook.registry import Registry
-from balbook.store import Store
 from balbook.transport.sftp import SftpFiles
 from tests.integration.hotel import Hotel
 from tests.run_folders import make_key

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from balbook.journal import Event
+from balbook.record.journal import Event
 from tests.bench.rollout import HEAD, ROWS, measure
 from tests.integration.rollout_lab import RolloutLab, events, measured
 
@@ -143,9 +143,9 @@ def _publish_broken(lab: RolloutLab) -> None:
     """A release that is healthy and fails what is asked of it."""
     from datetime import UTC, datetime
 
+    from balbook.artifacts.store import Store
     from balbook.lab.ballerina.jar import make_jar
     from balbook.lab.ballerina.routes import Route
-    from balbook.store import Store
 
     routes = (Route("GET", "/health", body='{"status":"UP"}'), Route("GET", "/rooms", status=500, body="broken"))
     jar = make_jar(lab.folder / "broken.jar", application="hotel", version="4.0.0", packages={"acme/rooms": "4.0.0"}, routes=routes)

@@ -14,7 +14,7 @@ import pytest
 
 from balbook.engine import process
 from balbook.inventory import Inventory
-from balbook.verdict import Stated
+from balbook.record.verdict import Stated
 from tests.integration.hotel import ROOT, Hotel, events, last, printed_json, until, wait_for
 
 pytestmark = pytest.mark.integration

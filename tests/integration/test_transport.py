@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from balbook import transport as transports
-from balbook.command import Command, script
+from balbook.commands.command import Command, script
 from balbook.errors import (
     BadInput,
     BalbookError,
@@ -30,7 +30,7 @@ from balbook.errors import (
     StoreError,
 )
 from balbook.inventory import Inventory
-from balbook.plan import Upload
+from balbook.plan.model import Upload
 from balbook.transport import Transport, fan_out
 from tests.integration.hotel import Hotel
 

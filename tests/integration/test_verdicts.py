@@ -12,13 +12,13 @@ import pytest
 
 from balbook.cli import main
 from balbook.inventory import Inventory, read_inventory
-from balbook.journal import Journal, verify
 from balbook.lab.loopback import Lab
+from balbook.notebook.runbook import find_runbooks
+from balbook.record.journal import Journal, verify
+from balbook.record.keeping import ledger_of, trust_of
+from balbook.record.verify import verify_records
 from balbook.run.folder import find_run
-from balbook.runbook import find_runbooks
-from balbook.runner import Outcome, execute
-from balbook.sealing import ledger_of, trust_of
-from balbook.verification import verify_records
+from balbook.run.headless import Outcome, execute
 
 pytestmark = pytest.mark.integration
 NOTEBOOKS = Path(__file__).parents[1] / "data" / "notebooks"

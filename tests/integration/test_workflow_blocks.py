@@ -19,9 +19,9 @@ import pytest
 import yaml
 
 import balbook
+from balbook.artifacts.store import sha256_of
 from balbook.lab.ballerina.jar import sample_jar
-from balbook.store import sha256_of
-from balbook.workflow import Wanted, write_workflow
+from balbook.schedule.github import Wanted, write_workflow
 from tests.integration.hotel import Hotel, events
 from tests.registry_servers import CREDENTIALS, raw_repository
 

@@ -12,7 +12,7 @@ import yaml
 
 from balbook.errors import InventoryError
 from balbook.inventory import digest_of, find_inventory, inventory_schema, load_inventory, read_inventory
-from balbook.resources import resource
+from balbook.local.resources import resource
 
 SOUND: dict[str, Any] = {
     "version": 1,

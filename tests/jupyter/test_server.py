@@ -12,9 +12,9 @@ import pytest
 
 from balbook.errors import BadInput, Failed, Refused
 from balbook.jupyter import server
-from balbook.jupyter.folder import PRIVATE
+from balbook.jupyter.notebooks_folder import PRIVATE
 from balbook.jupyter.server import Server, require_port, running, serve
-from balbook.processes import identity
+from balbook.local.processes import identity
 
 PORT = server._free_port()
 FAKE = """

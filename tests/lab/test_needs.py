@@ -80,7 +80,7 @@ def test_a_package_that_serves_two_needs_is_named_once() -> None:
 
 def test_the_check_runs_with_the_standard_library_alone() -> None:
     asked = (
-        "import sys, balbook.lab.needs, balbook.lab.packages;"
+        "import sys, balbook.lab.needs, balbook.lab.os_packages;"
         "print(*(set(m.split('.')[0] for m in sys.modules) - set(sys.stdlib_module_names) - {'balbook', '__main__'}))"
     )
     root = Path(needs.__file__).parents[2]

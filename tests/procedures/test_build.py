@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import yaml
 
+from balbook.artifacts.backends import open_registry
+from balbook.artifacts.store import Store
 from balbook.engine.loop import Loop, StopRequest
 from balbook.inventory import Inventory, read_inventory
-from balbook.journal import Journal
-from balbook.plan import Plan, plan_from
+from balbook.plan.model import Plan, plan_from
 from balbook.procedures import procedure
-from balbook.procedures.site import Site
-from balbook.registry_files import open_registry
-from balbook.store import Store
+from balbook.procedures.parts.site import Site
+from balbook.record.journal import Journal
 from balbook.testing import FakeTransport
 from tests.small_fleet import BEGIN
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from balbook.command import Result
+from balbook.commands.command import Result
 from balbook.engine.downtime import downtimes, note_downtime
 from balbook.facts.footprint import Footprint, parse_footprint
-from balbook.journal import Event, Journal
-from balbook.plan import Plan
+from balbook.plan.model import Plan
 from balbook.procedures import procedure
-from balbook.procedures.site import Site
+from balbook.procedures.parts.site import Site
+from balbook.record.journal import Event, Journal
 from balbook.testing import FakeFleet
 from tests.small_fleet import carry_out, change_inventory, edit_inventory, fleet_with, make_plan, outcomes, publish
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
-from balbook.command import Result
+from balbook.commands.command import Result
 from balbook.errors import ParameterError, Refused
 from balbook.inventory import read_inventory
-from balbook.plan import Plan, Run
+from balbook.plan.model import Plan, Run
 from balbook.procedures import procedure
-from balbook.procedures.site import Site
+from balbook.procedures.parts.site import Site
 from balbook.testing import FakeFleet, arguments_of, name_of
 from tests.small_fleet import edit_inventory, fleet_with, make_plan
 

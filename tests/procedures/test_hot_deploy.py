@@ -12,9 +12,9 @@ from balbook.engine import loop
 from balbook.engine.loop import StopRequest
 from balbook.errors import HostUnreachable
 from balbook.facts.balancer import parse_servers
-from balbook.journal import Journal
 from balbook.procedures import procedure
-from balbook.procedures.site import Site
+from balbook.procedures.parts.site import Site
+from balbook.record.journal import Journal
 from balbook.testing import FakeFleet, name_of
 from tests.small_fleet import carry_out, change_inventory, edit_inventory, fleet_with, make_plan, outcomes, publish
 
@@ -154,7 +154,7 @@ def test_a_release_that_never_becomes_healthy_goes_back_and_ends_the_rollout(tmp
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What ran before is given no more time than a new release."""
-    monkeypatch.setattr("balbook.procedures.batch.KNOWN_GOOD_WITHIN_S", 0.0)
+    monkeypatch.setattr("balbook.procedures.parts.batch.KNOWN_GOOD_WITHIN_S", 0.0)
 
 
 @pytest.mark.parametrize("is_sick_before", [False, True])

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
-from balbook.command import Command, Result
+from balbook.commands.command import Command, Result
 from balbook.inventory import read_inventory
-from balbook.journal import Journal
-from balbook.plan import Plan, Run
+from balbook.plan.model import Plan, Run
 from balbook.procedures import procedure
-from balbook.procedures.site import Site
+from balbook.procedures.parts.site import Site
+from balbook.record.journal import Journal
 from balbook.testing import FakeFleet, FakeTransport, arguments_of
 from tests.small_fleet import carry_out
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from balbook.command import Result
+from balbook.commands.command import Result
 from balbook.errors import BadInput, CommandFailed, HostUnreachable
 from balbook.facts.certificates import DAY_S, FORM
 from balbook.inventory import read_inventory
-from balbook.journal import Journal
 from balbook.procedures import procedure
-from balbook.procedures.site import Site
+from balbook.procedures.parts.site import Site
+from balbook.record.journal import Journal
 from balbook.testing import FakeFleet
 from tests.small_fleet import carry_out, change_inventory, fleet_with, make_plan, write_inventory
 

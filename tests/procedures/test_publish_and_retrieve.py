@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
+from balbook.artifacts.backends import open_registry
+from balbook.artifacts.store import Store, sha256_of
 from balbook.engine.loop import Applied, Loop, StopRequest
 from balbook.errors import BadInput
-from balbook.journal import Journal
-from balbook.plan import CONTROLLER, Exchange, Plan, plan_from, secrets_of
+from balbook.plan.model import CONTROLLER, Exchange, Plan, plan_from, secrets_of
 from balbook.procedures import procedure
-from balbook.procedures.site import Site
-from balbook.registry_files import open_registry
-from balbook.store import Store, sha256_of
+from balbook.procedures.parts.site import Site
+from balbook.record.journal import Journal
 from balbook.testing import FakeFleet
 from tests.registry_servers import CREDENTIALS, RawRepository, raw_repository
 from tests.small_fleet import BEGIN, change_inventory, edit_inventory, fleet_with, publish

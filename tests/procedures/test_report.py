@@ -7,9 +7,9 @@ import pytest
 
 from balbook.errors import ParameterError
 from balbook.inventory import read_inventory
+from balbook.local.resources import resource
 from balbook.procedures import report
-from balbook.procedures.site import Site
-from balbook.resources import resource
+from balbook.procedures.parts.site import Site
 from balbook.testing.transport import FakeTransport
 from tests.report.history import BEGIN, History
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from balbook.command import Command
+from balbook.commands.command import Command
 from balbook.engine.loop import Applied
 from balbook.errors import ParameterError
-from balbook.journal import Journal
-from balbook.procedures import maintenance
-from balbook.procedures.site import Site
+from balbook.procedures.parts import maintenance
+from balbook.procedures.parts.site import Site
+from balbook.record.journal import Journal
 from balbook.testing import Died, DyingJournal, FakeFleet, arguments_of, name_of
 from balbook.testing.hosts import ACTS
 from tests.small_fleet import carry_out, fleet_with, make_plan, publish

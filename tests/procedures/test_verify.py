@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from balbook.command import Result
+from balbook.commands.command import Result
 from balbook.procedures import procedure
-from balbook.procedures.site import Site
+from balbook.procedures.parts.site import Site
 from balbook.testing import FakeFleet, arguments_of, name_of
 from tests.small_fleet import change_inventory, fleet_with, make_plan
 

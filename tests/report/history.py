@@ -11,8 +11,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from balbook.journal import Journal
 from balbook.probe.samples import Sample, row
+from balbook.record.journal import Journal
 
 BEGIN = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from balbook.artifacts.store import Artifact
 from balbook.report.builds import describe_builds, plot_builds
 from balbook.report.charts import charts
 from balbook.report.dora import deployments_frame
 from balbook.report.latency import save_figure
 from balbook.report.records import phases_frame, runs_frame
-from balbook.store import Artifact
 from tests.report.history import BEGIN, History
 
 PHASES = {"emit": 0.6, "compile": 4.1, "load": 0.02}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from balbook.journal import Journal
+from balbook.record.journal import Journal
 from balbook.report.dora import Dora, deployments_frame, dora
 from balbook.report.records import runs_frame
 from tests.report.history import BEGIN, DAY, History

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from balbook.probe.failover import failover_of
+from balbook.probe.outage import failover_of
 from balbook.probe.samples import Sample
 from balbook.report.failover import describe, drill_frame, newest_drills, plot_failover
 from balbook.report.latency import save_figure

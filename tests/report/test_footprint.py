@@ -6,12 +6,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from balbook.artifacts.store import Store
 from balbook.report.charts import charts
 from balbook.report.dora import deployments_frame
 from balbook.report.footprint import describe, measured, plot_footprint
 from balbook.report.latency import save_figure
 from balbook.report.records import phases_frame, runs_frame
-from balbook.store import Store
 from tests.report.history import BEGIN, History
 
 VALUES = {

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from balbook.journal import Journal
+from balbook.record.journal import Journal
 from balbook.run.cells import CellWatch, sha256_of
 
 

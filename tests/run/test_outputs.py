@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from balbook.run.outputs import guard
-from balbook.secrets import Scrubber
+from balbook.secrets.references import Scrubber
 
 SECRET = 'Kanarie"1/x+%&\\e'
 

@@ -14,8 +14,8 @@ from balbook.cli import main
 from balbook.engine import process
 from balbook.engine.loop import Loop, StopRequest
 from balbook.errors import BadInput, Failed, Inconclusive, ParameterError, Refused
-from balbook.journal import Journal, verify
-from balbook.plan import Plan, plan_from
+from balbook.plan.model import Plan, plan_from
+from balbook.record.journal import Journal, verify
 from balbook.run import Run, open_run
 from balbook.run.folder import APPROVED_RUN, EXPECTED_DIGEST
 from balbook.testing import FakeFleet

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from balbook.cli import main
-from balbook.journal import Journal
 from balbook.lab.loopback import Lab
-from balbook.runbook import check_runbook, find_runbooks, read_runbook
+from balbook.notebook.runbook import check_runbook, find_runbooks, read_runbook
+from balbook.record.journal import Journal
 
 RUNBOOKS = find_runbooks()
 PARAMETERS = {"hot_deploy": {"application": "hotel", "release": "1.0.0"}}

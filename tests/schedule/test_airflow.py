@@ -20,9 +20,9 @@ import balbook
 from balbook.cli import main
 from balbook.errors import BadInput, Refused
 from balbook.inventory import read_inventory
-from balbook.parameters import read_parameters_file
-from balbook.pipeline import find_pipelines
-from balbook.runbook import read_runbook, runbook_path
+from balbook.notebook.parameters import read_parameters_file
+from balbook.notebook.runbook import read_runbook, runbook_path
+from balbook.run.pipeline import find_pipelines
 from balbook.schedule.airflow import OWN, READ_ONLY, Wanted, dag_text, pools_command, write_dag
 
 INVENTORY = "version: 1\nenvironment: staging\nhosts: {app1: {address: 127.0.0.1, roles: [app]}}\n"

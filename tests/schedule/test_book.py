@@ -12,7 +12,7 @@ import pytest
 
 from balbook.cli import main
 from balbook.errors import BadInput, Failed, Refused
-from balbook.resources import resource
+from balbook.local.resources import resource
 from balbook.schedule import add, cron, list_schedules, read_example, remove, systemd
 from balbook.schedule.book import available_backend
 from tests.schedule.conftest import Machine

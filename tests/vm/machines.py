@@ -16,14 +16,14 @@ from typing import Any
 
 from balbook import procedures
 from balbook import transport as transports
-from balbook.command import Command, Result, script
+from balbook.artifacts.store import Store
+from balbook.commands.command import Command, Result, script
 from balbook.errors import BalbookError
 from balbook.inventory import Inventory
 from balbook.lab import vm_faults, vm_host
 from balbook.lab.ballerina.jar import sample_jar
-from balbook.plan import Plan
-from balbook.store import Store
-from balbook.verdict import Stated
+from balbook.plan.model import Plan
+from balbook.record.verdict import Stated
 from tests.integration.hotel import GOOD, PUBLISHED_FIRST, Hotel, until
 
 BRISK = {

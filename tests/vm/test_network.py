@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from balbook.errors import HostUnreachable
-from balbook.plan import Upload
+from balbook.plan.model import Upload
 from balbook.transport import fan_out
 from tests.integration.hotel import GOOD, events, last, wait_for
 from tests.integration.rollout_lab import Clients
@@ -130,6 +130,6 @@ def test_a_host_whose_ssh_is_gone_does_not_hide_the_others(machines: Machines) -
 
 
 def machines_name(opened: object, host: str) -> str:
-    from balbook.command import Command
+    from balbook.commands.command import Command
 
     return str(opened.execute(host, Command(("hostname",))).stdout.strip())  # type: ignore[attr-defined]

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from balbook.command import require_word
+from balbook.commands.command import require_word
 from balbook.errors import BadInput
 from balbook.lab.ballerina.bala import identity
 from balbook.lab.ballerina.package import precedence

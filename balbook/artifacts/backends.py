@@ -1,0 +1,225 @@
+"""The storages behind a registry: a directory, S3-compatible storage by fsspec, a raw HTTP repository. SFTP is a transport's."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import importlib
+import os
+import shutil
+import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from http.client import HTTPException
+from pathlib import Path
+from typing import IO, Any
+
+from balbook.artifacts.registry import Files, Registry
+from balbook.errors import BadInput, BalbookError, StoreError, nearest
+from balbook.inventory.words import REGISTRY_SCHEMES
+
+DEADLINE_S = 60.0
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def open_registry(location: str, *, credentials: str = "", base: Path | None = None) -> Registry:
+    """The registry at a URL or a directory (relative to `base`). `credentials`: `user:password` for HTTP, the value itself.
+
+    BadInput for an unknown scheme, or where credentials would cross a network in clear. Connects to nothing.
+    """
+    scheme, separator, rest = location.partition("://")
+    if not separator:
+        return Registry(FolderFiles((base or Path()) / Path(location).expanduser()), location)
+    if scheme not in REGISTRY_SCHEMES:
+        raise BadInput(f"{location}: there is no registry with the scheme {scheme!r}", advice=nearest(scheme, REGISTRY_SCHEMES))
+    parts = urllib.parse.urlsplit(location)
+    if parts.password:
+        raise BadInput(f"{scheme}://{parts.hostname}: a password stands in the address", advice="Give a reference: env:NAME or file:PATH.")
+    files: Files
+    match scheme:
+        case "file":
+            files = FolderFiles(Path(urllib.parse.unquote(rest)))
+        case "s3":
+            files = ObjectFiles(location)
+        case "sftp":
+            from balbook.transport.sftp import SftpFiles
+
+            files = SftpFiles(parts.hostname or "", parts.port or 0, parts.username or "", urllib.parse.unquote(parts.path) or ".")
+        case _:
+            if credentials and scheme == "http" and parts.hostname not in LOOPBACK:
+                raise BadInput(f"{location}: credentials would cross the network in clear", advice="Use https.")
+            files = HttpFiles(location, credentials)
+    return Registry(files, location)
+
+
+class FolderFiles:
+    """A local or shared directory."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def read(self, name: str) -> bytes | None:
+        with self._translated(name):
+            path = self._root / name
+            return path.read_bytes() if path.is_file() else None
+
+    def fetch(self, name: str, target: Path) -> bool:
+        with self._translated(name):
+            path = self._root / name
+            if not path.is_file():
+                return False
+            shutil.copyfile(path, target)
+            return True
+
+    def create(self, name: str, source: Path) -> bool:
+        path = self._root / name
+        draft: Path | None = None
+        with self._translated(name):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fd, beside = tempfile.mkstemp(prefix=".", suffix=".new", dir=path.parent)
+            draft = Path(beside)
+            try:
+                with os.fdopen(fd, "wb") as file, source.open("rb") as content:
+                    shutil.copyfileobj(content, file)
+                    file.flush()
+                    os.fchmod(file.fileno(), 0o444)
+                    os.fsync(file.fileno())
+                path.hardlink_to(draft)  # made whole or not at all, and never over an existing name
+                return True
+            except FileExistsError:
+                return False
+            finally:
+                draft.unlink(missing_ok=True)
+        raise AssertionError("unreachable")
+
+    def children(self, name: str) -> list[str] | None:
+        with self._translated(name):
+            folder = self._root / name
+            return sorted(p.name for p in folder.iterdir() if not p.name.startswith(".")) if folder.is_dir() else []
+
+    @contextlib.contextmanager
+    def _translated(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as exc:
+            raise StoreError(
+                f"{self._root / name}: {exc.strerror or exc}", advice="Is it mounted, is there space, may you write there?"
+            ) from exc
+
+
+class ObjectFiles:
+    """Objects by fsspec."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            fsspec = importlib.import_module("fsspec")
+            self._files, self._prefix = fsspec.url_to_fs(url.rstrip("/"))
+        except (ImportError, ValueError) as exc:
+            raise BadInput(f"the registry {url} cannot be opened: {exc}", advice="Run pip install 'balbook[s3]'") from exc
+        self._url = url.rstrip("/")
+
+    def read(self, name: str) -> bytes | None:
+        with self._translated(name), contextlib.suppress(FileNotFoundError):
+            return bytes(self._files.cat_file(f"{self._prefix}/{name}"))
+        return None
+
+    def fetch(self, name: str, target: Path) -> bool:
+        with self._translated(name), contextlib.suppress(FileNotFoundError):
+            self._files.get_file(f"{self._prefix}/{name}", str(target))
+            return True
+        return False
+
+    def create(self, name: str, source: Path) -> bool:
+        with self._translated(name):
+            try:
+                self._files.pipe_file(f"{self._prefix}/{name}", source.read_bytes(), mode="create")
+            except FileExistsError:
+                return False
+        return True
+
+    def children(self, name: str) -> list[str] | None:
+        with self._translated(name), contextlib.suppress(FileNotFoundError):
+            found = self._files.ls(f"{self._prefix}/{name}", detail=False, refresh=True)
+            return sorted(path.rstrip("/").rpartition("/")[2] for path in found)
+        return []
+
+    @contextlib.contextmanager
+    def _translated(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except BalbookError:
+            raise
+        except Exception as exc:  # of fsspec's backends each has errors of its own beside OSError
+            why = getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
+            raise StoreError(f"{self._url}/{name}: {why}", advice="Is the address right, and do the credentials allow it?") from exc
+
+
+class HttpFiles:
+    """A raw repository (Nexus, Artifactory, WebDAV): GET, HEAD and PUT. It cannot be listed."""
+
+    def __init__(self, url: str, credentials: str) -> None:
+        self._url = url.rstrip("/")
+        self._authorization = "Basic " + base64.b64encode(credentials.encode()).decode() if credentials else ""
+
+    def read(self, name: str) -> bytes | None:
+        with self._asked("GET", name) as response:
+            return bytes(response.read()) if response else None
+
+    def fetch(self, name: str, target: Path) -> bool:
+        with self._asked("GET", name) as response:
+            if response is None:
+                return False
+            with target.open("wb") as file:
+                shutil.copyfileobj(response, file)
+            return True
+
+    def create(self, name: str, source: Path) -> bool:
+        if self._is_there(name):
+            return False
+        try:
+            with source.open("rb") as content, self._asked("PUT", name, content, source.stat().st_size) as response:
+                return response is not None
+        except _Rejected as exc:  # who came first in the meantime, or the repository's own rule against replacing
+            if exc.status in (400, 403, 409, 412) and self._is_there(name):
+                return False
+            raise
+
+    def children(self, name: str) -> list[str] | None:
+        return None
+
+    def _is_there(self, name: str) -> bool:
+        with self._asked("HEAD", name) as response:
+            return response is not None
+
+    @contextlib.contextmanager
+    def _asked(self, method: str, name: str, content: IO[bytes] | None = None, size: int = 0) -> Iterator[Any]:
+        """The response; None for 404. StoreError for anything else that is no success."""
+        address = f"{self._url}/{urllib.parse.quote(name)}"
+        request = urllib.request.Request(address, data=content, method=method)
+        if content is not None:
+            for header, value in (("Content-Length", str(size)), ("Content-Type", "application/octet-stream"), ("If-None-Match", "*")):
+                request.add_header(header, value)
+        if self._authorization:  # unredirected: another server never gets it
+            request.add_unredirected_header("Authorization", self._authorization)
+        try:
+            with urllib.request.urlopen(request, timeout=DEADLINE_S) as response:
+                yield response
+        except urllib.error.HTTPError as exc:
+            if exc.code == 404 and method != "PUT":
+                yield None
+                return
+            raise _Rejected(address, exc.code, exc.reason) from exc
+        except (OSError, HTTPException) as exc:
+            why = getattr(exc, "reason", exc)
+            raise StoreError(f"{address}: {why}", advice="Is the address right, and does the server run?") from exc
+
+
+class _Rejected(StoreError):
+    """The server's answer to a request that it did not carry out."""
+
+    def __init__(self, address: str, status: int, reason: str) -> None:
+        advice = {401: "Are the credentials there, and right?", 403: "May this user do that?"}.get(status, "Ask who runs the repository.")
+        super().__init__(f"{address}: {status} {reason}", advice=advice)
+        self.status = status

@@ -1,0 +1,176 @@
+"""The artifact store: executables by application and version, immutable, each with its sha256 and what is in it.
+
+STORE/APPLICATION/VERSION/artifact.json    application, version, kind, sha256, bytes, packages, published_at, …
+                         /app.jar or app
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from balbook.artifacts.sources import MINE, reaching
+from balbook.commands.command import require_word
+from balbook.errors import BadInput, Refused, StoreError, nearest
+from balbook.record.journal import timestamp
+
+FILE_OF_KIND = {"jar": "app.jar", "native": "app"}
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An executable in the store. `packages` maps each Ballerina package in it to its version."""
+
+    application: str
+    version: str
+    kind: str
+    sha256: str
+    bytes: int
+    path: Path
+    published_at: str
+    packages: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def file_name(self) -> str:
+        return FILE_OF_KIND[self.kind]
+
+
+class Store:
+    """A local or shared directory of artifacts."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def publish(
+        self,
+        application: str,
+        version: str,
+        kind: str,
+        file: Path,
+        *,
+        at: datetime,
+        packages: Mapping[str, str] | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> tuple[Artifact, bool]:
+        """Copy a file in; (the artifact, False) where the same content is there already; other content is refused."""
+        require_word(application, "application")
+        require_word(version, "version")
+        sha256 = sha256_of(file)
+        place = self.root / application / version
+        with reaching(place):
+            is_there = (place / "artifact.json").exists()
+        if is_there:
+            return self._published(place, sha256), False
+        about = {
+            "application": application,
+            "version": version,
+            "kind": kind,
+            "sha256": sha256,
+            "bytes": file.stat().st_size,
+            "packages": dict(packages or {}),
+            "published_at": timestamp(at),
+            "details": dict(details or {}),
+        }
+        if not self._place(place, file, FILE_OF_KIND[kind], about):
+            return self._published(place, sha256), False
+        return self._read(place), True
+
+    def artifacts(self, application: str) -> list[Artifact]:
+        """All artifacts of an application, oldest first."""
+        require_word(application, "application")
+        return sorted((self._read(place) for place in self._places(application)), key=lambda a: (a.published_at, a.version))
+
+    def find(self, application: str, release: str = "latest") -> Artifact:
+        """The artifact of a version, or of a sha256 (12 characters or more), or the one published last."""
+        known = self.artifacts(application)
+        if not known:
+            raise StoreError(f"{self.root}: no artifact of {application!r} is there", advice="Build or publish one first.")
+        if release == "latest":
+            return known[-1]
+        require_word(release, "release")
+        for artifact in known:
+            if artifact.version == release or (len(release) >= 12 and artifact.sha256.startswith(release)):
+                return artifact
+        raise BadInput(f"{self.root}: {application} has no release {release!r}", advice=nearest(release, [a.version for a in known]))
+
+    def built_from(self, application: str, input_digest: str) -> Artifact | None:
+        """The artifact that was built from this input."""
+        if not input_digest:
+            return None
+        return next((a for a in self.artifacts(application) if a.details.get("input_digest") == input_digest), None)
+
+    def check(self, artifact: Artifact) -> None:
+        """Read the file and hold it against its sha256; raises StoreError."""
+        with reaching(artifact.path):
+            found = sha256_of(artifact.path) if artifact.path.exists() else ""
+        if not found:
+            raise StoreError(f"{artifact.path}: the artifact has vanished", advice="Publish it again under a new version.")
+        if found != artifact.sha256:
+            raise StoreError(
+                f"{artifact.path}: sha256 is {found}, but {artifact.sha256} was published",
+                advice="Somebody changed the file; nothing was deployed. Publish it again under a new version.",
+            )
+
+    def _places(self, application: str) -> list[Path]:
+        """The folders of its artifacts. A name with a dot is a draft: of a publisher at work, or of one that was killed."""
+        with reaching(self.root / application):
+            try:
+                found = sorted((self.root / application).iterdir())
+            except FileNotFoundError:
+                return []
+            return [place for place in found if not place.name.startswith(".") and (place / "artifact.json").exists()]
+
+    def _read(self, place: Path) -> Artifact:
+        try:
+            about = json.loads((place / "artifact.json").read_text(encoding="utf-8"))
+            path = place / FILE_OF_KIND[about["kind"]]
+            return Artifact(path=path, **about)
+        except (OSError, ValueError, KeyError, TypeError) as exc:
+            raise StoreError(f"{place}/artifact.json cannot be read: {exc}", advice="Mend or remove that folder.") from exc
+
+    def _published(self, place: Path, sha256: str) -> Artifact:
+        """What is published there; Refused where its content is not this."""
+        there = self._read(place)
+        if there.sha256 != sha256:
+            raise Refused(
+                f"{there.application} {there.version} is already published with sha256 {there.sha256[:12]}…, this file has {sha256[:12]}…",
+                advice="Versions are never replaced: raise the version.",
+            )
+        return there
+
+    def _place(self, place: Path, file: Path, name: str, about: Mapping[str, Any]) -> bool:
+        """Writes a draft beside `place` and moves it there; False where another publisher has won meanwhile."""
+        draft: Path | None = None
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            draft = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+            shutil.copyfile(file, draft / name)
+            if sha256_of(draft / name) != about["sha256"]:
+                raise StoreError(f"{file}: changed while it was copied", advice="Publish it again once nothing writes to it.")
+            (draft / "artifact.json").write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+            draft.chmod(0o755)
+            os.rename(draft, place)  # noqa: PTH104 - fails where another publisher has won, which Path.replace would not
+            return True
+        except OSError as exc:
+            with reaching(place):
+                if (place / "artifact.json").exists():
+                    return False
+            raise StoreError(f"{place}: cannot be written: {exc.strerror}", advice=f"Is there space? {MINE}") from exc
+        finally:
+            if draft:
+                shutil.rmtree(draft, ignore_errors=True)
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 (hex) of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

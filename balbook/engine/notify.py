@@ -1,0 +1,104 @@
+"""Telling others what a run does: a webhook or a command at its beginning, pause and end; and a file for Prometheus.
+
+None of it decides on anything: a webhook that does not answer is a line in the journal, never the end of a rollout.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from balbook.commands.command import SecretRef
+from balbook.inventory.models import Inventory
+from balbook.record.journal import Event, Journal
+from balbook.transport import Reveal
+
+DEADLINE_S = 5.0
+VERDICTS = ("succeeded", "failed", "inconclusive")
+HEAD = {
+    "balbook_last_run_verdict": "Verdict of the last run that applied something: 1 for the one that it had.",
+    "balbook_last_run_duration_seconds": "How long it took.",
+    "balbook_last_run_failed_requests": "Failed requests that its probe saw; -1 where nothing was measured.",
+    "balbook_last_run_end_timestamp_seconds": "When it ended.",
+}
+LINE = re.compile(r'(?P<name>\w+)\{application="(?P<application>[^"]*)",runbook="(?P<runbook>[^"]*)"')
+
+
+def tell(inventory: Inventory, journal: Journal, what: str, about: Mapping[str, Any], reveal: Reveal) -> None:
+    """Tells the inventory's webhook and command that a run has begun, paused or ended; failures go to the journal alone.
+
+    `what`: `started`, `paused`, `verdict`. They get one line of JSON: `what` and the fields of `about`.
+    """
+    notify = inventory.notify
+    line = json.dumps({"what": what, **about}, sort_keys=True, default=str)
+    if notify.webhook:
+        token = reveal(SecretRef(notify.token)) if notify.token else ""
+        _noted(journal, what, "webhook", _post(str(notify.webhook), line, token))
+    if notify.command:
+        _noted(journal, what, "command", _run(notify.command, line, inventory.path.parent, journal.clean))
+
+
+def write_metrics(path: Path, application: str, runbook: str, *, verdict: str, seconds: float, failed: int, at_s: float) -> None:
+    """Puts the figures of this run into the textfile, beside those of other applications and runbooks; written and moved."""
+    kept = [line for line in _lines(path) if not _is_about(line, application, runbook)]
+    label = f'application="{application}",runbook="{runbook}"'
+    kept += [f'balbook_last_run_verdict{{{label},verdict="{word}"}} {int(word == verdict)}' for word in VERDICTS]
+    kept.append(f"balbook_last_run_duration_seconds{{{label}}} {seconds:.3f}")
+    kept.append(f"balbook_last_run_failed_requests{{{label}}} {failed}")
+    kept.append(f"balbook_last_run_end_timestamp_seconds{{{label}}} {at_s:.3f}")
+    text = ""
+    for name, about in HEAD.items():
+        rows = sorted(line for line in kept if line.startswith(f"{name}{{"))
+        text += f"# HELP {name} {about}\n# TYPE {name} gauge\n" + "".join(f"{row}\n" for row in rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text, encoding="utf-8")
+    beside.chmod(0o644)  # the collector runs as another user
+    beside.replace(path)
+
+
+def failed_requests(measured: Event | None) -> int:
+    """The failed requests of a measurement; -1 where nothing was measured."""
+    return int(measured.get("failed", -1)) if measured else -1
+
+
+def _post(url: str, line: str, token: str) -> str:
+    """Why it could not be delivered; empty where it was."""
+    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
+    request = urllib.request.Request(url, data=line.encode(), headers=headers, method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=DEADLINE_S):
+            return ""
+    except (OSError, ValueError, urllib.error.URLError) as exc:
+        return f"{type(exc).__name__}: {exc}"
+
+
+def _run(command: list[str], line: str, folder: Path, clean: Callable[[str], str]) -> str:
+    try:
+        done = subprocess.run(command, input=line + "\n", text=True, capture_output=True, timeout=DEADLINE_S, check=False, cwd=folder)
+    except (OSError, subprocess.SubprocessError) as exc:
+        return f"{type(exc).__name__}: {exc}"
+    return "" if done.returncode == 0 else f"status {done.returncode}: {clean(done.stderr.strip())[-200:]}"
+
+
+def _noted(journal: Journal, what: str, channel: str, problem: str) -> None:
+    journal.append("notified", what=what, channel=channel, **({"problem": problem} if problem else {}))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return [line for line in path.read_text(encoding="utf-8").splitlines() if LINE.match(line)]
+    except OSError:
+        return []
+
+
+def _is_about(line: str, application: str, runbook: str) -> bool:
+    found = LINE.match(line)
+    return found is not None and (found["application"], found["runbook"]) == (application, runbook)

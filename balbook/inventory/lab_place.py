@@ -1,0 +1,129 @@
+"""Where labs live, and which one is running.
+
+A lab is a private folder `<labs home>/<name>` with `lab.json`, its state. The labs home is `BALBOOK_LAB_HOME`, else
+`~/.local/state/balbook/labs`. Every command looks here when no inventory is named, so only light modules are imported.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from balbook.commands.command import require_word
+from balbook.errors import BadInput, Refused
+from balbook.local.processes import identity
+
+VARIABLE = "BALBOOK_LAB_HOME"
+DEFAULT_NAME = "default"
+INVENTORY = "inventory.yaml"
+STATE = "lab.json"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class State:
+    """What a lab says of itself in `lab.json`; written as the first file of a lab, so that an interrupted start is seen.
+
+    `ports` are reserved for the lab's hosts, instances and balancer, whether somebody listens there yet or not.
+    `servers` has pid and identity (see `processes.identity`) of each host's server and of Central. `addresses` of hosts that
+    are machines of their own, and `base`, the image that they stand on; `odd`, how some of them are unlike others. `is_up` is set last.
+    """
+
+    backend: str
+    ports: Mapping[str, int] = field(default_factory=dict)
+    servers: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    is_up: bool = False
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    base: str = ""
+    odd: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def labs_home(environ: Mapping[str, str]) -> Path:
+    """The folder of all labs, absolute; it need not exist.
+
+    Raises BadInput where its name cannot be a part of paths on hosts (spaces and the like).
+    """
+    named = environ.get(VARIABLE, "")
+    home = Path(environ.get("HOME") or Path.home())
+    found = Path(named).expanduser().absolute() if named else home / ".local" / "state" / "balbook" / "labs"
+    found = found.resolve()  # a marker is compared with what processes say of themselves
+    if not re.fullmatch(r"/[A-Za-z0-9._+/-]+", str(found)):
+        raise BadInput(
+            f"labs cannot live in {str(found)!r}: paths on hosts have letters, digits and . _ + - / only",
+            advice=f"Set {VARIABLE} to a folder with such a name.",
+        )
+    return found
+
+
+def lab_folder(name: str, environ: Mapping[str, str]) -> Path:
+    """The folder of the lab of this name; it need not exist."""
+    return labs_home(environ) / require_word(name, "the lab's name")
+
+
+def running_inventory(environ: Mapping[str, str]) -> Path | None:
+    """The running lab's inventory: the default lab's, else that of the only lab that runs; None where none or several do."""
+    running = running_labs(environ)
+    if DEFAULT_NAME not in running and len(running) != 1:
+        return None
+    name = DEFAULT_NAME if DEFAULT_NAME in running else running[0]
+    return lab_folder(name, environ) / INVENTORY
+
+
+def running_labs(environ: Mapping[str, str]) -> list[str]:
+    """The names of all labs that are up, sorted. A labs home that cannot be read or used has none."""
+    try:
+        home = labs_home(environ)
+        folders = sorted(p for p in home.iterdir() if p.is_dir()) if home.is_dir() else []
+        return [folder.name for folder in folders if is_running(folder)]
+    except (BadInput, OSError):
+        return []
+
+
+def is_running(folder: Path) -> bool:
+    """Whether the lab in this folder was started to the end and a server of it is alive: not after a reboot."""
+    state = read_state(folder)
+    if state is None or not state.is_up or not (folder / INVENTORY).is_file():
+        return False
+    return any(identity(pid) == born for pid, born in state.servers.values())
+
+
+def read_state(folder: Path) -> State | None:
+    """What the lab says of itself; None where there is no lab. An unreadable state is that of an interrupted start."""
+    try:
+        data: dict[str, Any] = json.loads((folder / STATE).read_text())
+        version = data.pop("version", 0)
+        if version > VERSION:
+            raise Refused(f"{folder / STATE} has version {version}, this balbook knows {VERSION}", advice="Install a newer balbook.")
+        data["servers"] = {host: (int(pid), str(born)) for host, (pid, born) in data["servers"].items()}
+        return State(**data)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return State(backend="")
+
+
+def write_state(folder: Path, state: State) -> None:
+    """Put the state in place, whole or not at all."""
+    beside = folder / f".{STATE}.{os.getpid()}"
+    beside.write_text(json.dumps({"version": VERSION, **asdict(state)}, indent=1))
+    beside.replace(folder / STATE)
+
+
+def require_lab_or_nothing(folder: Path) -> None:
+    """Raises Refused where what stands there is not a lab of this user: `down` removes it."""
+    if not folder.exists() and not folder.is_symlink():
+        return
+    if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
+        raise Refused(f"{folder} is a link or another user's", advice=f"Choose another lab name, or another {VARIABLE}.")
+    if (folder / STATE).is_file():
+        return
+    if not folder.is_dir() or any(not p.name.startswith(f".{STATE}.") for p in folder.iterdir()):
+        raise Refused(
+            f"{folder} is not a lab's: it has no {STATE}",
+            advice=f"Choose another lab name, or another {VARIABLE}.",
+        )

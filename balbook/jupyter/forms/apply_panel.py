@@ -1,0 +1,111 @@
+"""The panel in which a person applies a plan: what will be done, a deliberate act, and then the live view.
+
+In production the act is the application's name typed in and the button; elsewhere the button. Running all cells never
+presses it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from html import escape
+
+import ipywidgets as w
+
+from balbook.inventory import Inventory
+from balbook.jupyter.forms.panels import Html, inline
+from balbook.jupyter.forms.screen import Slot
+from balbook.jupyter.forms.style import CSS
+from balbook.jupyter.forms.view import LiveView
+from balbook.plan.model import Plan
+from balbook.plan.tables import subject
+
+WAITS, APPLYING, DECLINED, RETIRED, OVER = "waits", "applying", "declined", "retired", "over"
+
+
+class ApplyPanel:
+    """Waits for the click, which calls `on_apply` once. `state`: `waits`, `applying`, `declined`, `retired`, `over`."""
+
+    def __init__(self, plan: Plan, inventory: Inventory, on_apply: Callable[[], None]) -> None:
+        self.plan, self.state = plan, WAITS
+        self._on_apply, self._once = on_apply, threading.Lock()
+        self.word = (plan.application or inventory.environment) if inventory.is_production else ""
+        self.button = w.Button(description=_label(plan), button_style="danger" if self.word else "primary", layout=w.Layout(width="240px"))
+        self.decline = w.Button(description="Do not apply", layout=w.Layout(width="160px"))
+        self.confirmation = w.Text(description=f"Type {self.word} to confirm", style={"description_width": "initial"})
+        self.confirmation.layout = w.Layout(width="420px", display="" if self.word else "none")
+        self.told = w.HTML()
+        for widget, css in ((self.button, "bb-apply-button"), (self.decline, "bb-decline"), (self.confirmation, "bb-confirm")):
+            widget.add_class(css)
+        self.button.disabled = bool(self.word)
+        self.button.on_click(lambda button: self.press())
+        self.decline.on_click(lambda button: self.refuse())
+        self.confirmation.observe(lambda change: self._check(), names="value")
+        self.view = LiveView()
+        self._question = w.VBox([w.HTML(CSS + _intro(plan, inventory)), self.confirmation, self.told, w.HBox([self.button, self.decline])])
+        self.root = w.VBox([self._question, self.view.root], layout=w.Layout(overflow="visible"))
+        for css in ("bb-apply", "bb-box", "bb-note"):
+            self.root.add_class(css)
+        self.slot = Slot(self.root)
+
+    def show(self) -> None:
+        """Draws it in the apply cell."""
+        intro = _intro(self.plan, None)
+        self.slot.show(
+            Html(f"<div class='bb-box bb-note bb-apply-twin'>{intro}<p>Nothing was applied yet.</p></div>", "Nothing was applied yet.")
+        )
+
+    def press(self) -> None:
+        """The click. Held against the confirmation here too: a front end may be anybody's."""
+        with self._once:
+            if self.state != WAITS or not self._is_confirmed:
+                self._check()
+                return
+            self.state = APPLYING
+        self._question.layout.display = "none"
+        for css in ("bb-box", "bb-note"):
+            self.root.remove_class(css)  # the view has a frame of its own
+        self._on_apply()
+
+    def refuse(self) -> None:
+        """The plan is not to be applied; `conclude` says so."""
+        self._put_away(DECLINED, "You have chosen not to apply this plan. Nothing was changed. Run the cell `conclude` to close the run.")
+
+    def retire(self, why: str) -> bool:
+        """From now on it applies nothing, where it has waited until now; False where it is applying."""
+        self._put_away(RETIRED, why)
+        return self.state != APPLYING
+
+    def _put_away(self, state: str, why: str) -> None:
+        """The end of waiting, on the screen and in what stays in the notebook."""
+        with self._once:
+            if self.state != WAITS:
+                return
+            self.state = state
+        self._question.layout.display = "none"
+        self.view.page.value = f"{CSS}<div class='bb-{state}' role='status'><p>{inline(why)}</p></div>"
+        self.slot.change_twin(Html(f"<div class='bb-box bb-note'><p>{inline(why)}</p></div>", f"The plan was not applied. {why}"))
+
+    @property
+    def _is_confirmed(self) -> bool:
+        return not self.word or self.confirmation.value.strip() == self.word
+
+    def _check(self) -> None:
+        self.button.disabled = not self._is_confirmed
+        is_wrong = bool(self.confirmation.value) and not self._is_confirmed
+        said = f"<span class='bb-confirm-state' role='alert'>That is not {escape(self.word)}.</span>" if is_wrong else ""
+        if self.told.value != said:
+            self.told.value = said
+
+
+def _label(plan: Plan) -> str:
+    changes = len(plan.pending)
+    return "Confirm: nothing to change" if not changes else "Apply this 1 change" if changes == 1 else f"Apply these {changes} changes"
+
+
+def _intro(plan: Plan, inventory: Inventory | None) -> str:
+    hosts = list(dict.fromkeys(step.host for step in plan.pending))
+    named = ", ".join(hosts[:8]) + (f" and {len(hosts) - 8} more" if len(hosts) > 8 else "")
+    environment = f" in <b>{escape(inventory.environment)}</b>" if inventory else ""
+    about = f"{len(plan.pending)} steps on {named or 'no host'}{environment}; plan <code>{plan.digest[:12]}</code>."
+    return f"<h3>Apply: {inline(subject(plan))}</h3><p>{about} A failure takes the unit in hand back; a stop ends in a safe state.</p>"

@@ -1,0 +1,139 @@
+"""The fields of a form: what may be chosen, and what is wrong with a value, by the same rules as `balbook apply`. No widget."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from balbook import procedures
+from balbook.artifacts.store import Artifact, Store
+from balbook.errors import BadInput, BalbookError, ParameterError
+from balbook.inventory import Inventory, load_inventory
+from balbook.inventory.lab_place import running_inventory
+from balbook.notebook.parameters import Parameter, check_parameters, parse_assignments
+from balbook.notebook.runbook import Runbook, find_runbooks
+from balbook.procedures.failover_drill import FAULTS
+from balbook.run.opening import MODES, Request
+from balbook.run.run import require_no_secrets
+from balbook.secrets.references import Scrubber
+from balbook.secrets.scrubbing import known_secrets
+
+MODE_WORDS = {"plan": "plan: changes nothing", "apply": "apply: changes hosts, at your click"}
+CHOOSE = "choose …"
+RETRIEVE = "retrieve"
+"""The runbook whose releases are those of a registry, which the form does not ask: anything may be written."""
+
+
+@dataclass
+class World:
+    """The inventory that the values are held against; None, and `problem`, where it cannot be read."""
+
+    inventory: Inventory | None = None
+    problem: str = ""
+    scrubber: Scrubber = field(default_factory=Scrubber)
+
+    @classmethod
+    def read(cls, parameter: str) -> World:
+        """As `balbook apply` finds it."""
+        try:
+            running = running_inventory(os.environ)
+            inventory = load_inventory(None, parameter=parameter, environ=os.environ, cwd=Path.cwd(), lab_inventory=running)
+        except BadInput as exc:
+            return cls(problem=str(exc))
+        return cls(inventory, "", known_secrets(inventory, os.environ))
+
+
+def choices(runbook: Runbook, parameter: Parameter, world: World, values: Mapping[str, Any]) -> list[tuple[str, str]] | None:
+    """What may be chosen, as (shown, value); None where anything may be written."""
+    inventory, chosen = world.inventory, str(values.get("application", ""))
+    match parameter.name:
+        case "mode":
+            return [(MODE_WORDS[mode], mode) for mode in MODES]
+        case "fault":
+            return [(fault, fault) for fault in FAULTS]
+        case "application" if inventory and inventory.applications:
+            return [*([] if len(inventory.applications) == 1 else [(CHOOSE, "")]), *((name, name) for name in inventory.applications)]
+        case "strategy" if inventory:
+            own = inventory.applications[chosen].strategy if chosen in inventory.applications else "its own"
+            return [(f"the inventory's ({own})", ""), *((name, name) for name in procedures.STRATEGIES)]
+        case "hosts" if inventory:
+            return [(f"{name} ({', '.join(host.roles)})", name) for name, host in inventory.hosts.items()]
+        case "release" if inventory and runbook.name != RETRIEVE:
+            return _releases(runbook, inventory, chosen)
+    return None
+
+
+def _releases(runbook: Runbook, inventory: Inventory, application: str) -> list[tuple[str, str]]:
+    """What the store has, newest first; `latest` by its version, an empty release as the runbook's own choice.
+
+    As long as no application is chosen there is only the latter.
+    """
+    known: list[Artifact] = []
+    if is_chosen := application in inventory.applications:
+        with suppress(BalbookError):
+            known = Store(inventory.resolve(inventory.artifacts)).artifacts(application)
+    default = next((p.default for p in runbook.parameters if p.name == "release"), "")
+    first = [("the previous proven one", "")] if default == "" else []
+    if default == "latest":
+        newest = f" ({known[-1].version})" if known else " (there is none)" if is_chosen else ""
+        first = [(f"latest{newest}", "latest")]
+    return [*first, *((f"{a.version} ({a.published_at[:10]}, {a.sha256[:12]})", a.version) for a in reversed(known))]
+
+
+def value_of(parameter: Parameter, raw: Any) -> Any:
+    """The value that a field stands for; ParameterError where it is none of the declared type."""
+    if parameter.type == "list[str]" and isinstance(raw, str):
+        return parse_assignments([parameter], [f"{parameter.name}={raw}"])[parameter.name]
+    return check_parameters([parameter], {parameter.name: list(raw) if isinstance(raw, tuple) else raw})[parameter.name]
+
+
+def problem_with(runbook: Runbook, parameter: Parameter, raw: Any, world: World, values: Mapping[str, Any]) -> str:
+    """What is wrong with one field, in a sentence or two; empty: nothing."""
+    if parameter.name == "inventory" and world.problem:
+        return world.problem
+    try:
+        value = value_of(parameter, raw)
+        if parameter.name == "mode" and value not in MODES:
+            raise ParameterError(f"{value!r} is neither 'plan' nor 'apply'")
+        if parameter.name == "fault" and value not in FAULTS:
+            raise ParameterError(f"{value!r} is not known", advice="Known: " + ", ".join(FAULTS) + ".")
+        if world.inventory:
+            procedures.check_names(world.inventory, {parameter.name: value})
+            require_no_secrets({parameter.name: value}, world.scrubber)
+            _require_release(runbook, parameter, value, world.inventory, str(values.get("application", "")))
+    except BalbookError as exc:
+        return f"{exc.message.removeprefix(f'parameter {parameter.name}: ').rstrip('.')}. {exc.advice}".strip()
+    return ""
+
+
+def _require_release(runbook: Runbook, parameter: Parameter, value: Any, inventory: Inventory, application: str) -> None:
+    """What is to be deployed is there; a rollback goes to what the hosts have, and what is retrieved comes from a registry."""
+    is_of_store = parameter.name == "release" and parameter.default == "latest" and runbook.name != RETRIEVE
+    if is_of_store and application in inventory.applications:
+        Store(inventory.resolve(inventory.artifacts)).find(application, str(value))
+
+
+def command_line(request: Request) -> str:
+    """The `balbook apply` (or `plan`) that does the same."""
+    words = ["balbook", request.parameters["mode"], _named(request), "-i", str(request.inventory.path)]
+    for parameter in request.runbook.parameters:
+        value = request.parameters[parameter.name]
+        if parameter.name not in ("inventory", "mode") and value != parameter.default:
+            words += ["-p", f"{parameter.name}={_written(value)}"]
+    return shlex.join(words)
+
+
+def _named(request: Request) -> str:
+    """By its name where balbook knows it; a runbook of one's own by its file."""
+    return request.name if request.name in find_runbooks() else str(request.runbook.path.absolute())
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ",".join(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,47 @@
+"""What is asked of the kernel: errors as panels, an interrupt that stops the run while no cell runs, who executes what."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from balbook.errors import BadInput
+from balbook.notebook.runbook import Runbook, read_runbook
+from balbook.run.opening import cells_of
+
+SESSION_NAME = "JPY_SESSION_NAME"
+"""Where Jupyter says which notebook a kernel was started for."""
+
+
+def show_errors(shell: Any, draw: Callable[[BaseException], bool]) -> None:
+    """Errors are drawn by `draw` in the cell; those for which it says False keep their traceback."""
+
+    def drawn(shell: Any, kind: type, error: BaseException, traceback: Any, tb_offset: int | None = None) -> list[str]:
+        if not draw(error):
+            shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
+        return []
+
+    shell.set_custom_exc((Exception,), drawn)
+
+
+def on_idle_interrupt(shell: Any, act: Callable[[], None]) -> None:
+    """An interrupt while no cell runs calls `act`; without this a kernel ignores it. Call it from a cell."""
+    kernel = getattr(shell, "kernel", None)
+    if kernel is not None and hasattr(kernel, "saved_sigint_handler"):
+        # The kernel puts this back after each request; during one, an interrupt ends the cell as ever.
+        kernel.saved_sigint_handler = lambda number, frame: act()
+
+
+def executed_notebook(runbook: Runbook) -> Runbook:
+    """The notebook that this kernel executes: the runbook, unless Jupyter says that it is another file with other cells."""
+    named = os.environ.get(SESSION_NAME, "")
+    if not named.endswith(".ipynb") or not Path(named).is_file():
+        return runbook
+    try:
+        opened = read_runbook(Path(named))
+    except BadInput:
+        return runbook
+    # A copy with outputs, or with parameters filled in, is still the runbook.
+    return runbook if cells_of(opened)[1:] == cells_of(runbook)[1:] else opened

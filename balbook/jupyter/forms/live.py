@@ -1,0 +1,193 @@
+"""What a run is doing, folded from its plan and its journal: the same whoever started it, and however late one looks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from balbook.engine.ending import ON_REQUEST
+from balbook.inventory import Inventory
+from balbook.plan.model import Plan, Step
+from balbook.record.journal import Event
+
+PENDING, RUNNING, TAKING_BACK = "to do", "running", "taking back"
+SERVING, NOT_RUNNING = "serving", "not running"
+NOT_STARTED = "not started"
+OVER = ("succeeded", "failed", "inconclusive", "lost", NOT_STARTED)
+
+
+@dataclass
+class StepView:
+    """A step on the screen. `state`: `to do`, `running`, `taking back`, or the outcome; times in seconds since the start."""
+
+    step: Step
+    state: str = PENDING
+    started_s: float | None = None
+    seconds: float | None = None
+    tail: str = ""
+    progress: str = ""
+
+
+@dataclass
+class Span:
+    """An instance in a state, from `start_s`; up to `end_s`, None: up to now."""
+
+    start_s: float
+    state: str
+    end_s: float | None = None
+
+
+@dataclass
+class Live:
+    """The state of one run. Times are seconds since it began to apply."""
+
+    plan: Plan
+    steps: dict[str, StepView] = field(default_factory=dict)
+    instances: dict[str, list[Span]] = field(default_factory=dict)
+    began: datetime | None = None
+    ended_s: float | None = None
+    verdict: str = ""
+    why: str = ""
+    units: Mapping[str, str] = field(default_factory=dict)
+    stopped_by: str = ""
+    notes: list[str] = field(default_factory=list)
+    measured: Mapping[str, Any] = field(default_factory=dict)
+    is_measuring: bool = False
+    failures: list[StepView] = field(default_factory=list)
+    """The steps that did not work, in the order in which they failed; also those that were taken back since."""
+    events: int = 0
+
+    @classmethod
+    def of(cls, plan: Plan, inventory: Inventory) -> Live:
+        """Before anything has happened."""
+        application = inventory.applications.get(plan.application)
+        names = [i.name for i in application.instances] if application and any(s.unit for s in plan.steps) else []
+        leaving = {name for s in plan.steps if s.id.partition(" ")[0] in ("drain", "stop") for name in s.unit.split("+")}
+        planned = {name for s in plan.steps for name in s.unit.split("+") if name}
+        names += sorted(planned - set(names))
+        begun = {name: SERVING if name in leaving or name not in planned else NOT_RUNNING for name in names}
+        return cls(plan, {step.id: StepView(step) for step in plan.steps}, {name: [Span(0.0, state)] for name, state in begun.items()})
+
+    @property
+    def is_stopped_on_request(self) -> bool:
+        """Whether a person asked for the end, by a button, a command or a signal."""
+        return self.stopped_by.startswith(("asked", ON_REQUEST))
+
+    @property
+    def is_over(self) -> bool:
+        return self.verdict in OVER
+
+    @property
+    def word(self) -> str:
+        """`running`, `stopping`, or how it ended."""
+        return self.verdict or ("stopping" if self.stopped_by else "running")
+
+    @property
+    def outcome(self) -> str:
+        """How it ended, once it is over."""
+        return "Nothing was applied" if self.verdict == NOT_STARTED else f"Applied: {self.verdict}"
+
+    @property
+    def doing(self) -> str:
+        """What it does now, in a sentence."""
+        active = [v for v in self.steps.values() if v.state in (RUNNING, TAKING_BACK)]
+        said = "; ".join(f"{v.step.host}: {'taking back: ' if v.state == TAKING_BACK else ''}{v.step.title}" for v in active[:3])
+        said += f"; and {len(active) - 3} more" if len(active) > 3 else ""
+        if self.is_over:
+            return self.outcome
+        if self.stopped_by:
+            then = said or "the step in hand is over"
+            why = "on request" if self.is_stopped_on_request else f"({self.stopped_by})"
+            return f"Stopping {why}: finishes or takes back the step in hand, then ends in a safe state. Now: {then}."
+        if not said and self.is_measuring and self.done == 0:
+            return "Measuring before anything changes."
+        if not said and self.done == len(self.steps) and self.is_measuring:
+            return "Measuring after the last change."
+        return f"Now: {said}." if said else "Looking at the facts again, then starting." if self.began is None else "Between two steps."
+
+    @property
+    def done(self) -> int:
+        """Steps that are over."""
+        return sum(v.state not in (PENDING, RUNNING, TAKING_BACK) for v in self.steps.values())
+
+    def since_start_s(self, now: datetime) -> float:
+        """How long it has been going on."""
+        if self.ended_s is not None:
+            return self.ended_s
+        return max(0.0, (now - self.began).total_seconds()) if self.began else 0.0
+
+    def take(self, events: Iterable[Event]) -> None:
+        """Goes on by these events."""
+        for event in events:
+            self.events += 1
+            if event["event"] == "apply_started" and self.began is None:
+                self.began = datetime.fromisoformat(event["at"])
+            at_s = (datetime.fromisoformat(event["at"]) - self.began).total_seconds() if self.began else 0.0
+            self._take(event, at_s)
+
+    def lose(self, at_s: float) -> None:
+        """Its process is gone, and has not said how it ended; or it never began."""
+        if self.began is None:
+            self.verdict, self.ended_s = NOT_STARTED, at_s
+            return
+        self.verdict, self.ended_s, self.why = "lost", at_s, "the run's process ended without a word"
+
+    def _take(self, event: Event, at_s: float) -> None:
+        match event["event"]:
+            case "step_started" | "undo_started" | "step_finished" | "progress":
+                self._step(event, at_s)
+            case "apply_started" | "resumed":
+                self.verdict, self.why, self.ended_s, self.stopped_by = "", "", None, ""
+            case "probe_started":
+                self.is_measuring = True
+            case "probe_failed":
+                self.notes.append(f"Nothing is measured: {event['why']}")
+            case "lease_taken_over":
+                self.notes.append(f"The lock was taken over from {event['who']} (run {event['run_id']}).")
+            case "stop_requested":
+                self.stopped_by = str(event["by"])
+            case "controller_gone":
+                self.notes.append("The notebook's kernel that started it is gone; the run stops in a safe state.")
+            case "paused":
+                self.notes.append(f"The rollout stops here; done: {', '.join(event['done']) or 'nothing'}.")
+            case "measured":
+                self.measured, self.is_measuring = event, False
+            case "apply_finished":
+                self.verdict, self.why, self.units, self.ended_s = event["verdict"], event["why"], event.get("units", {}), at_s
+                self._settle(at_s)
+
+    def _step(self, event: Event, at_s: float) -> None:
+        view = self.steps.get(event["step"])
+        if view is None:
+            return
+        match event["event"]:
+            case "step_started":
+                view.state, view.started_s = RUNNING, at_s
+                subject, _, state = view.step.phase.partition(" ")
+                self._enter(subject.split("+"), state, at_s)
+            case "undo_started":
+                view.state, view.started_s = TAKING_BACK, at_s
+                self._enter(view.step.unit.split("+"), TAKING_BACK, at_s)
+            case "progress":
+                view.progress = f"{event['bytes'] / 1e6:.1f} of {event['total'] / 1e6:.1f} MB"
+            case "step_finished":
+                view.state, view.seconds, view.progress = event["outcome"], event["seconds"], ""
+                if event["outcome"] in ("failed", "undo_failed"):
+                    view.tail = str(event.get("tail", ""))
+                    self.failures.append(view)
+
+    def _enter(self, subjects: Sequence[str], state: str, at_s: float) -> None:
+        for name in subjects:
+            spans = self.instances.get(name)
+            if not spans or not state or spans[-1].state == state:
+                continue
+            spans[-1].end_s = at_s
+            spans.append(Span(at_s, state))
+
+    def _settle(self, at_s: float) -> None:
+        """What became of each instance, as the engine says."""
+        ends = {"taken back": SERVING, "NOT taken back": "NOT taken back"}
+        for unit, outcome in self.units.items():
+            self._enter(unit.split("+"), ends.get(outcome, ""), at_s)

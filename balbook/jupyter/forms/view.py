@@ -1,0 +1,73 @@
+"""The live view on the screen: one page that is replaced, a line that says what is done now, a button that stops.
+
+The buttons stand outside of what is replaced, so that the keyboard's focus stays where it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from html import escape
+
+import ipywidgets as w
+
+from balbook.engine import process
+from balbook.errors import BadInput
+from balbook.jupyter.forms.follower import Follower
+from balbook.jupyter.forms.panels import Html
+from balbook.jupyter.forms.style import CSS
+
+STOP, STOPPING = "Stop safely", "Stopping …"
+
+
+class LiveView:
+    """The widgets of one run that goes on. Values are set only where they have changed."""
+
+    def __init__(self) -> None:
+        self.page, self.doing = w.HTML(), w.HTML()
+        self.stop = w.Button(
+            description=STOP,
+            tooltip="Finishes or takes back the step in hand and ends in a safe state",
+            layout=w.Layout(width="220px", display="none"),
+        )
+        self.stop.add_class("bb-stop")
+        self.stop.on_click(lambda button: self.ask_to_stop())
+        bar = w.HBox([self.stop, self.doing], layout=w.Layout(align_items="center", overflow="visible"))
+        self.root = w.VBox([bar, self.page], layout=w.Layout(overflow="visible"))
+        self.follower: Follower | None = None
+
+    def watch(self, follower: Follower, is_over: Callable[[], bool], *, takes_focus: bool = False) -> None:
+        """Shows the run until it is over; in a thread. `takes_focus`: the keyboard is at the button that stops."""
+        self.follower = follower
+        self.stop.layout.display = ""
+        if takes_focus:
+            self.stop.focus()
+        try:
+            follower.follow(is_over, self._draw)
+        finally:
+            self.stop.layout.display = "none"
+
+    def ask_to_stop(self, by: str = STOP) -> None:
+        """What `balbook stop` does; `by` is what the person did."""
+        if self.follower is None or self.follower.live.is_over:
+            return
+        self.stop.disabled, self.stop.description = True, STOPPING
+        with contextlib.suppress(BadInput):  # it is over already, and the view will say so
+            process.ask_to_stop(self.follower.run_dir, by)
+
+    def add(self, html: Html) -> None:
+        """Says more below the page, for good."""
+        self.page.value += html.html
+
+    def _draw(self, page: Html) -> None:
+        assert self.follower
+        _set(self.page, CSS + page.html)
+        now = "" if self.follower.live.is_over else self.follower.live.doing  # how it ended is the page's heading
+        _set(self.doing, f"<span class='bb-doing' role='status' aria-live='polite'>{escape(now)}</span>")
+        if self.follower.live.stopped_by and not self.stop.disabled:
+            self.stop.disabled, self.stop.description = True, STOPPING
+
+
+def _set(widget: w.HTML, value: str) -> None:
+    if widget.value != value:
+        widget.value = value

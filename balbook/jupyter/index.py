@@ -1,0 +1,186 @@
+"""What an engineer sees first: what is deployed where, the last runs, the runbooks. Reads alone; changes no host."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from balbook.artifacts.store import Store
+from balbook.engine import process
+from balbook.errors import BadInput, BalbookError
+from balbook.inventory import Inventory, find_inventory, read_inventory
+from balbook.inventory.lab_place import running_inventory
+from balbook.inventory.models import Instance
+from balbook.local.resources import resource
+from balbook.notebook.runbook import Runbook, find_runbooks, read_runbook
+from balbook.procedures.parts.glimpse import Glimpse, glimpse
+from balbook.record.journal import Event, utc_now
+from balbook.record.listing import list_records
+from balbook.record.statement import JOURNAL, verdict_of, whole_events
+from balbook.secrets.scrubbing import known_secrets
+from balbook.show.table import Link, Table
+from balbook.transport import Transport
+
+WITHIN_S = 5.0
+LAST = 5
+DEPLOYED = ("application", "instance", "release", "packages", "healthy", "in service", "since (UTC)")
+RAN = ("at (UTC)", "runbook", "mode", "about", "verdict", "reason", "by", "run")
+UNKNOWN = "unreachable"
+
+
+def deployed(inventory: Inventory | None = None, *, within_s: float = WITHIN_S, connection: Transport | None = None) -> Table:
+    """A row for each instance: release, package versions, health, since when.
+
+    Takes at most `within_s` seconds; a host that has not answered by then is said to be unreachable.
+    """
+    try:
+        found = inventory or _inventory()
+    except BalbookError as exc:
+        return Table(DEPLOYED, (), title="What is deployed where", note=str(exc))
+    seen = glimpse(found, within_s, connection)
+    rows = [row for name in found.applications for row in _instance_rows(found, name, seen[name])]
+    lab = ", a lab for rehearsing" if found.lab else ""
+    notes = [f"Environment {found.environment}{lab}; inventory {found.path}", *_locks(seen), *_unanswered(seen)]
+    note = known_secrets(found, os.environ).text("\n".join(notes))
+    return Table(DEPLOYED, rows, title=f"What is deployed where, as of {_time(utc_now())} UTC", note=note)
+
+
+def recent_runs(inventory: Inventory | None = None, *, last: int = LAST, folder: Path | None = None, copies: str = "") -> Table:
+    """The newest runs first, with their verdicts; `running` where its process works, `open` where nobody has closed it yet.
+
+    `copies` is a folder below `folder` (else the current one) for copies of their executed notebooks, which are linked to: a
+    front end that opens a notebook may write to it, and a sealed record must stay as it was sealed.
+    """
+    try:
+        found = inventory or _inventory()
+    except BalbookError as exc:
+        return Table(RAN, (), title="The last runs", note=exc.message)
+    records = found.resolve(found.records.path)
+    target = (folder or Path.cwd()) / copies if copies else None
+    rows = [_run_row(records / listed.record, target) for listed in list_records(records)[: -last - 1 : -1]]
+    return Table(RAN, rows, title="The last runs", note=f"Records: {records}" if rows else f"No run is recorded in {records} yet.")
+
+
+def runbooks(*places: str, folder: Path | None = None) -> Table:
+    """A link to each runbook in these places below `folder` (else the current one), with what it is for.
+
+    balbook's own folder of runbooks is left out: what is opened are copies of them.
+    """
+    here = folder or Path.cwd()
+    wanted = [place for place in places or (".",) if (here / place).is_dir() and (here / place).resolve() != resource("runbooks").resolve()]
+    found = [(f"{place}/{path.name}", runbook) for place in wanted for path, runbook in runbooks_in(here / place).items()]
+    rows = [(Link(runbook.name, target.removeprefix("./")), _purpose(runbook) or runbook.title) for target, runbook in found]
+    return Table(("runbook", "purpose"), rows, title="Runbooks", note="" if rows else f"No runbook is in {here}.")
+
+
+def runbooks_in(folder: Path) -> dict[Path, Runbook]:
+    """The notebooks of a folder that are runbooks: those with a cell that opens a run. What cannot be read is passed over."""
+    found = {}
+    for path in find_runbooks(folder).values():
+        with suppress(BadInput):
+            runbook = read_runbook(path)
+            if any(cell.role == "setup" for cell in runbook.cells):
+                found[path] = runbook
+    return found
+
+
+def _inventory() -> Inventory:
+    """The one that runbooks opened here use."""
+    found, _ = find_inventory(None, environ=os.environ, cwd=Path.cwd(), lab_inventory=running_inventory(os.environ))
+    return read_inventory(found)
+
+
+def _instance_rows(inventory: Inventory, name: str, seen: Glimpse) -> Iterator[tuple[object, ...]]:
+    versions = _versions(inventory, name)
+    application = inventory.applications[name]
+    for instance in application.instances:
+        if instance.host in seen.unanswered and instance.name not in seen.is_healthy:
+            yield name, instance.name, UNKNOWN, "", "", _service(inventory, name, instance, seen), ""
+            continue
+        there = seen.running.get(instance.name)
+        release = (there.running or there.current if there else None) or "-"
+        packages = "\n".join(f"{package} {version}" for package, version in versions.get(release.rpartition("-")[0], {}).items())
+        healthy = "yes" if seen.is_healthy.get(instance.name) else "no" if there else "-"
+        since = _time(datetime.fromtimestamp(there.since, UTC)) if there and there.since else "-"
+        yield name, instance.name, release, packages or "-", healthy, _service(inventory, name, instance, seen), since
+
+
+def _versions(inventory: Inventory, name: str) -> dict[str, dict[str, str]]:
+    """The packages of each version, as the artifact store has them; empty where it cannot be read."""
+    with suppress(BalbookError, OSError):
+        return {a.version: dict(a.packages) for a in Store(inventory.resolve(inventory.artifacts)).artifacts(name)}
+    return {}
+
+
+def _service(inventory: Inventory, name: str, instance: Instance, seen: Glimpse) -> str:
+    balancer = inventory.applications[name].balancer
+    if not balancer:
+        return "no balancer"
+    if inventory.balancers[balancer].host in seen.unanswered and not seen.in_service:
+        return UNKNOWN
+    is_there = instance.name in seen.running
+    return "yes" if seen.in_service.get(instance.name) else "no" if is_there else "-"
+
+
+def _locks(seen: dict[str, Glimpse]) -> Iterator[str]:
+    for name, about in seen.items():
+        if about.holder:
+            yield f"{name} is locked by {about.holder.who}, run {about.holder.run_id}, since {about.holder.since}"
+
+
+def _unanswered(seen: dict[str, Glimpse]) -> list[str]:
+    return list(dict.fromkeys(why for about in seen.values() for why in about.unanswered.values()))
+
+
+def _run_row(folder: Path, copies: Path | None) -> tuple[object, ...]:
+    events = list(whole_events(folder / JOURNAL))
+    first: Event = events[0] if events else {}
+    name = str(first.get("runbook") or folder.name)
+    is_running = process.find(folder) is not None
+    verdict = "running" if is_running else "open" if _is_open(events) else verdict_of(events)[0]
+    mode, reason = str(first.get("mode", "-")), str(first.get("reason") or "-")
+    by, run_id = str((first.get("who") or {}).get("user", "-")), str(first.get("run_id", "-"))
+    copied = _copy(folder, name, run_id, copies) if copies and not is_running else ""
+    at = str(first.get("at", ""))[:19].replace("T", " ")
+    return at, name, mode, _about(events), verdict, reason, by, Link(run_id, copied) if copied else run_id
+
+
+def _is_open(events: list[Event]) -> bool:
+    """Whether it goes on in a notebook, or was left there: nobody has closed it, and no process of it was lost."""
+    names = [event["event"] for event in events]
+    applied = [name for name in names if name in ("apply_started", "apply_finished")]
+    return bool(names) and "run_closed" not in names and applied[-1:] != ["apply_started"]
+
+
+def _about(events: list[Event]) -> str:
+    """Application and release, where the run was about one."""
+    parameters = events[0].get("parameters") or {} if events else {}
+    return " ".join(str(parameters[key]) for key in ("application", "release") if parameters.get(key)) or "-"
+
+
+def _copy(folder: Path, name: str, run_id: str, copies: Path) -> str:
+    """The executed notebook's copy, relative to the folder above `copies`; empty where there is none. One that is there is kept."""
+    executed, target = folder / f"{name}.ipynb", copies / f"{name}-{run_id}.ipynb"
+    if not executed.is_file():
+        return ""
+    with suppress(OSError):
+        target.parent.mkdir(exist_ok=True)
+        if not target.exists():
+            shutil.copyfile(executed, target)
+        return f"{copies.name}/{target.name}"
+    return ""
+
+
+def _purpose(runbook: Runbook) -> str:
+    """The sentence after `**Purpose.**` in its title cell."""
+    found = re.search(r"\*\*Purpose\.?\*\*\s*(.+?)(?:\n\s*\n|\Z)", runbook.cells[0].source if runbook.cells else "", re.DOTALL)
+    return " ".join(found[1].split()) if found else ""
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,264 @@
+"""A runbook as it stands in its file, and the rules of its anatomy.
+
+Reads the notebook's JSON and executes nothing. `check_runbook` says what a runbook lacks; the rules are few so that
+every runbook reads the same, and an engineer at night knows where to look.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from keyword import iskeyword
+from pathlib import Path
+from typing import Any
+
+from balbook.errors import BadInput, ParameterError, nearest
+from balbook.local.resources import resource
+from balbook.notebook.parameters import Parameter, declared_parameters
+
+ROLES = ("title", "parameters", "setup", "preflight", "plan", "apply", "verify", "evidence", "conclude", "rollback")
+NOTEBOOK = "BALBOOK_NOTEBOOK"
+"""The variable by which an executor says which file it executes."""
+MARKDOWN_ROLES = ("title", "rollback")
+REPEATABLE = ("preflight", "verify", "evidence")
+REQUIRED = ("inventory", "mode", "reason", "ticket")
+TOLD = ("purpose", "when", "blast radius", "duration", "precondition", "undo")
+MOST_LINES = 14
+FORBIDDEN = {
+    ast.FunctionDef: "def",
+    ast.AsyncFunctionDef: "def",
+    ast.ClassDef: "class",
+    ast.For: "for",
+    ast.AsyncFor: "for",
+    ast.While: "while",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell. `id` and `role` are empty where the file has none; `type` is `code` or `markdown`."""
+
+    index: int
+    id: str
+    type: str
+    source: str
+    tags: tuple[str, ...] = ()
+    has_outputs: bool = False
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        return tuple(tag for tag in self.tags if tag in ROLES)
+
+    @property
+    def role(self) -> str:
+        """The role that its tag gives it."""
+        return self.roles[0] if self.roles else ""
+
+    @property
+    def label(self) -> str:
+        """What messages call it: `cell 3 (setup)`."""
+        return f"cell {self.index + 1} ({self.role or self.type})"
+
+
+@dataclass(frozen=True)
+class Runbook:
+    """A runbook's file: `sha256` (hex) is of its bytes, `name` its file name without the ending."""
+
+    path: Path
+    name: str
+    sha256: str
+    cells: tuple[Cell, ...]
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """What its parameters cell declares. Raises ParameterError where the cell is missing or says anything else."""
+        cell = next((cell for cell in self.cells if cell.role == "parameters" and cell.type == "code"), None)
+        if cell is None:
+            raise ParameterError(f"{self.path} has no code cell with the tag `parameters`", advice="Give its first code cell this tag.")
+        return declared_parameters(cell.source)
+
+    @property
+    def title(self) -> str:
+        """The heading of the title cell, else the name."""
+        heading = re.search(r"^#\s+(.+)$", self.cells[0].source, re.MULTILINE) if self.cells else None
+        return heading.group(1).strip() if heading else self.name
+
+
+def find_runbooks(folder: Path | None = None) -> dict[str, Path]:
+    """The runbooks of balbook (or of `folder`), by name."""
+    return {path.stem: path for path in sorted((folder or resource("runbooks")).glob("*.ipynb"))}
+
+
+def runbook_path(name: str, folder: Path | None = None, environ: Mapping[str, str] = os.environ) -> Path:
+    """The file of the runbook with this name; a path to an `.ipynb` is taken as it is.
+
+    A name that is none of balbook's (or of `folder`'s) is a user's own runbook: the file that is being executed, else
+    `NAME.ipynb` in the current folder.
+    """
+    if name.endswith(".ipynb"):
+        if not (path := Path(name).expanduser()).is_file():
+            raise BadInput(f"{name} is not a file", advice="Name a runbook, or a path to an existing .ipynb.")
+        return path
+    known = find_runbooks(folder)
+    if name in known:
+        return known[name]
+    executed, here = Path(environ.get(NOTEBOOK, "")), Path.cwd() / f"{name}.ipynb"
+    if executed.name == here.name:
+        return executed
+    if is_own_name(name) and here.is_file():
+        return here
+    near = nearest(name, known)
+    own = "" if near.startswith("Did you mean") else " One of your own is found in the folder that it is in."
+    raise BadInput(f"there is no runbook {name!r}", advice=near + own)
+
+
+def is_own_name(name: str) -> bool:
+    """Whether a runbook of one's own may be called so: it is the name of a Python module too."""
+    return bool(re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name)) and not iskeyword(name)
+
+
+def read_runbook(path: Path) -> Runbook:
+    """The runbook in this file. Raises BadInput where it is not a notebook."""
+    try:
+        content = path.read_bytes()
+        notebook = json.loads(content)
+    except OSError as exc:
+        raise BadInput(f"{path} cannot be read: {exc.strerror}", advice="Name a runbook, or a path to an existing .ipynb.") from exc
+    except (ValueError, RecursionError) as exc:
+        raise BadInput(f"{path} is not a notebook: {exc}", advice="Restore it from version control.") from exc
+    cells = notebook.get("cells") if isinstance(notebook, dict) else None
+    if not isinstance(cells, list) or notebook.get("nbformat") != 4 or not all(isinstance(cell, dict) for cell in cells):
+        raise BadInput(f"{path} is not a notebook of format 4", advice="Open it in JupyterLab and save it.")
+    return Runbook(
+        path=path,
+        name=path.stem,
+        sha256=hashlib.sha256(content).hexdigest(),
+        cells=tuple(_cell(index, cell) for index, cell in enumerate(cells)),
+    )
+
+
+def check_runbook(runbook: Runbook) -> list[str]:
+    """What the runbook lacks, one sentence each; empty where it keeps to the anatomy."""
+    return [
+        *_ids(runbook),
+        *_roles(runbook),
+        *_title(runbook),
+        *_parameters(runbook),
+        *(problem for cell in runbook.cells if cell.type == "code" for problem in _code(cell)),
+        *_calls(runbook),
+    ]
+
+
+def _cell(index: int, data: Mapping[str, Any]) -> Cell:
+    source, metadata = data.get("source", ""), data.get("metadata", {})
+    return Cell(
+        index=index,
+        id=str(data.get("id", "")),
+        type=str(data.get("cell_type", "")),
+        source="".join(source) if isinstance(source, list) else str(source),
+        tags=tuple(metadata.get("tags", ())) if isinstance(metadata, dict) else (),
+        has_outputs=bool(data.get("outputs")) or data.get("execution_count") is not None,
+    )
+
+
+def _ids(runbook: Runbook) -> Iterator[str]:
+    seen: dict[str, Cell] = {}
+    for cell in runbook.cells:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", cell.id):
+            yield f"{cell.label} has no valid id; give it one that stays, such as its role"
+        elif (first := seen.setdefault(cell.id, cell)) is not cell:
+            yield f"{cell.label} has the id {cell.id!r} of {first.label}; each needs its own"
+
+
+def _roles(runbook: Runbook) -> Iterator[str]:
+    for cell in runbook.cells:
+        if len(cell.roles) > 1:
+            yield f"{cell.label} has the role tags {', '.join(cell.roles)}; one is allowed"
+        if cell.type == "code" and not cell.roles:
+            yield f"{cell.label} has no role tag; allowed: {', '.join(ROLES)}"
+        if cell.role and (cell.type == "markdown") != (cell.role in MARKDOWN_ROLES):
+            yield f"{cell.label} is a {cell.type} cell; title and rollback are Markdown, all others code"
+    present = [role for role, group in groupby(cell.role for cell in runbook.cells if cell.role) for _ in _once(role, group)]
+    yield from (f"the role {role!r} is missing" for role in ROLES if role not in present)
+    expected = [role for role in ROLES if role in present]
+    if present != expected:
+        yield f"the roles stand in the order {', '.join(present)}; expected: {', '.join(expected)}"
+    for end, role in ((runbook.cells[:1], "title"), (runbook.cells[-1:], "rollback")):
+        if end and end[0].role != role and role in present:
+            yield f"{end[0].label} stands where the {role} belongs"
+
+
+def _once(role: str, group: Iterator[str]) -> list[str]:
+    """Neighbouring cells of one role: several count as one where the role may be repeated."""
+    cells = list(group)
+    return cells[:1] if role in REPEATABLE else cells
+
+
+def _title(runbook: Runbook) -> Iterator[str]:
+    title = next((cell for cell in runbook.cells if cell.role == "title"), None)
+    if title is None:
+        return
+    if not re.match(r"#\s+\S+\s+\S+", title.source):
+        yield f"{title.label} does not begin with a heading of verb and object, such as `# Deploy a release`"
+    labels = " | ".join(found for pair in re.findall(r"^#+\s+(.+)$|\*\*(.+?)\*\*", title.source, re.MULTILINE) for found in pair).lower()
+    for topic in TOLD:
+        if not re.search(rf"\b{topic}", labels):
+            yield f"{title.label} does not tell the {topic!r}; add it as a heading or a bold word"
+
+
+def _parameters(runbook: Runbook) -> Iterator[str]:
+    if not any(cell.role == "parameters" and cell.type == "code" for cell in runbook.cells):
+        return
+    try:
+        declared = {parameter.name: parameter for parameter in runbook.parameters}
+    except ParameterError as exc:
+        yield str(exc).replace("\n  ", ". ")
+        return
+    for name in REQUIRED:
+        if name not in declared:
+            yield f"the parameter {name!r} is missing"
+        elif declared[name].type != "str":
+            yield f"the parameter {name!r} has the type {declared[name].type}; expected: str"
+    if "mode" in declared and declared["mode"].default != "plan":
+        yield f"the parameter 'mode' is {declared['mode'].default!r} unless given; it must be 'plan'"
+
+
+def _code(cell: Cell) -> Iterator[str]:
+    lines = cell.source.strip().splitlines()
+    if len(lines) > MOST_LINES:
+        yield f"{cell.label} has {len(lines)} lines, at most {MOST_LINES} are allowed; move logic into the library"
+    if cell.has_outputs:
+        yield f"{cell.label} has outputs or an execution count; clear them before it is committed"
+    if any(line.lstrip().startswith(("!", "%")) for line in lines):
+        yield f"{cell.label} has a line with ! or %; a runbook runs no shell and no magic"
+        return
+    try:
+        nodes = list(ast.walk(ast.parse(cell.source)))
+    except (SyntaxError, ValueError) as exc:
+        yield f"{cell.label} is not plain Python: {exc}"
+        return
+    for word in sorted({FORBIDDEN[type(node)] for node in nodes if type(node) in FORBIDDEN}):
+        yield f"{cell.label} contains `{word}`; move it into the library"
+
+
+def _calls(runbook: Runbook) -> Iterator[str]:
+    """The run is opened in the setup cell and concluded in the last code cell."""
+    code = [cell for cell in runbook.cells if cell.type == "code"]
+    setup = next((cell for cell in code if cell.role == "setup"), None)
+    if setup and not {"balbook.open_run", "open_run"} & _called(setup.source):
+        yield f"{setup.label} does not call balbook.open_run"
+    if code and (code[-1].role != "conclude" or "run.conclude" not in _called(code[-1].source)):
+        yield f"{code[-1].label} is the last code cell; it must be `conclude` and call run.conclude()"
+
+
+def _called(source: str) -> set[str]:
+    try:
+        return {ast.unparse(node.func) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)}
+    except (SyntaxError, ValueError):
+        return set()

@@ -1,0 +1,231 @@
+"""Instances that change together: drained, replaced, proven, readmitted; one unit, with how each step is taken back."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from balbook.commands import health, process, releases
+from balbook.commands.balancer import State
+from balbook.commands.command import Command
+from balbook.inventory.models import Instance
+from balbook.plan.model import Action, Guard, Hold, Run, Step, Wait
+from balbook.procedures.parts import supervision
+from balbook.procedures.parts.look import Seen
+from balbook.procedures.parts.release import Release
+from balbook.procedures.parts.site import Site
+
+THROUGH_BALANCER_S = 30.0
+KNOWN_GOOD_WITHIN_S = 30.0
+"""What ran before is given up no sooner than this: impatience with a new release is none with the old one."""
+Floor = Callable[[Sequence[Instance]], tuple[tuple[Guard, ...], int]]
+
+
+class Batch:
+    """One unit of a rollout. `states` is what the balancer will have; each batch moves it on.
+
+    `stop_within_s` is how long an instance may take to stop; None: no time at all where the balancer has drained it.
+    `soak_s`: how long it serves at the end before the rest follows, for a canary.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        seen: Seen,
+        release: Release,
+        instances: Sequence[Instance],
+        states: dict[str, State],
+        *,
+        floor: Floor,
+        stop_within_s: int | None,
+        soak_s: float | None = None,
+    ) -> None:
+        self.site, self.seen, self.release, self.instances, self.states = site, seen, release, instances, states
+        self.floor, self.stop_within_s, self.soak_s = floor, stop_within_s, soak_s
+        self.unit = "+".join(i.name for i in instances)
+
+    def steps(self) -> list[Step]:
+        """Drain, stop, switch, start, prove, readmit, soak."""
+        steps = self._hooks("before drain", self.site.application.hooks.before_drain) + self._drain()
+        for instance in self.instances:
+            steps += self._replace(instance)
+        for instance in self.instances:
+            steps += self._prove(instance)
+        steps += self._hooks("after ready", self.site.application.hooks.after_ready)
+        return steps + self._admit() + self._soak()
+
+    def _drain(self) -> list[Step]:
+        """Also where they are out of service and run: whoever took them out may have died before their requests were through."""
+        front = self.seen.front
+        is_in_service = any(self.seen.in_service.get(i.name) for i in self.instances)
+        is_leaving = bool(self.seen.balancer_text) and any(self.seen.running(i) for i in self.instances)
+        if not front or not self._is_drained_first or not (is_in_service or is_leaving):
+            return []
+        guards, needed = self.floor(self.instances)
+        before = dict(self.states)
+        self.states.update({i.name: "down" for i in self.instances})
+        return [
+            Step(
+                id=f"drain {self.unit}",
+                host=front.host,
+                title=f"{front.name}: " + (f"take {self.unit} out of service" if is_in_service else f"see {self.unit} without requests"),
+                unit=self.unit,
+                phase=f"{self.unit} draining",
+                done=front.is_applied(dict(self.states)),
+                actions=front.apply(dict(self.states)),
+                undo=front.apply(before),
+                guards=guards,
+                guards_needed=needed,
+            )
+        ]
+
+    def _replace(self, instance: Instance) -> list[Step]:
+        place, host = self.site.instance_dir(instance), instance.host
+        target = self.release.directory(self.site, host)
+        old, link = self.seen.current(instance), f"{place}/current"
+        old_dir = f"{self.site.application_dir(host)}/releases/{old}" if old else ""
+        common: dict[str, Any] = {"host": host, "unit": self.unit, "group": f"{self.unit} replace" if len(self.instances) > 1 else ""}
+        return [
+            *self._stop(instance, common),
+            Step(
+                id=f"switch {instance.name}",
+                title=f"switch from {old or 'nothing'} to {self.release.name}",
+                phase=f"{instance.name} down",
+                done=releases.points_to(link, target),
+                actions=(Run(releases.switch(link, target)),),
+                verify=(Run(releases.points_to(link, target)),),
+                undo=(Run(releases.switch(link, old_dir) if old else releases.unlink(link)),),
+                **common,
+            ),
+            Step(
+                id=f"start {instance.name}",
+                title=f"start {self.release.name} and wait until it is healthy",
+                phase=f"{instance.name} starting",
+                actions=(Run(self._start(instance)),),
+                verify=(Run(process.runs(place, self.release.name)), *self._healthy(instance)),
+                undo=(Run(self._stop_command(instance)),),
+                **common,
+            ),
+        ]
+
+    def _stop(self, instance: Instance, common: dict[str, Any]) -> list[Step]:
+        running = self.seen.running(instance)
+        if not running:
+            return []
+        guards, needed = ((), 0) if self._is_drained_first else self.floor(self.instances)
+        return [
+            Step(
+                id=f"stop {instance.name}",
+                title=f"stop {running}",
+                phase=f"{instance.name} down",
+                done=process.runs(self.site.instance_dir(instance), "-"),
+                actions=(Run(self._stop_command(instance)),),
+                undo=(Run(self._start(instance)), *self._healthy(instance, KNOWN_GOOD_WITHIN_S)),
+                guards=guards,
+                guards_needed=needed,
+                **common,
+            )
+        ]
+
+    def _prove(self, instance: Instance) -> list[Step]:
+        """Warm-up requests and the minimum time healthy, before anybody is sent there."""
+        rollout, check = self.site.application.rollout, self.site.application.health
+        common: dict[str, Any] = {"host": instance.host, "unit": self.unit, "phase": f"{instance.name} starting"}
+        steps = []
+        if rollout.warm_up_requests:
+            paths = [r.path for r in self.site.application.probe.requests if r.method == "GET"] or [check.path]
+            steps.append(
+                Step(
+                    id=f"warm up {instance.name}",
+                    title=f"{rollout.warm_up_requests} requests to warm {instance.name} up",
+                    actions=(Run(health.warm_up(instance.port, paths, rollout.warm_up_requests)),),
+                    **common,
+                )
+            )
+        if rollout.min_healthy_s:
+            steps.append(
+                Step(
+                    id=f"stay healthy {instance.name}",
+                    title=f"{instance.name} is healthy for {rollout.min_healthy_s:g} s",
+                    actions=(Hold(health.is_healthy(instance.port, check.path, check.expect), rollout.min_healthy_s),),
+                    **common,
+                )
+            )
+        return steps
+
+    def _admit(self) -> list[Step]:
+        front = self.seen.front
+        if not front:
+            return []
+        before = dict(self.states)
+        self.states.update({i.name: "up" for i in self.instances})
+        is_changed = before != self.states
+        return [
+            Step(
+                id=f"admit {self.unit}",
+                host=front.host,
+                title=f"{front.name}: put {self.unit} into service and see it answer there",
+                unit=self.unit,
+                phase=f"{self.unit} new",
+                actions=front.apply(dict(self.states)) if is_changed else (),
+                verify=self._answers(),
+                undo=front.apply(before) if is_changed else (),
+            )
+        ]
+
+    def _soak(self) -> list[Step]:
+        """The canary serves for a while, and is healthy all the time; the probe judges it meanwhile."""
+        if not self.soak_s:
+            return []
+        instance, check = self.instances[0], self.site.application.health
+        return [
+            Step(
+                id=f"soak {self.unit}",
+                host=instance.host,
+                title=f"the canary {self.unit} serves for {self.soak_s:g} s before the rest follows",
+                unit=self.unit,
+                phase=f"{self.unit} serving",
+                actions=(Hold(health.is_healthy(instance.port, check.path, check.expect), self.soak_s),),
+            )
+        ]
+
+    def _answers(self) -> tuple[Action, ...]:
+        """The balancer sends requests there, where one who asks from its own host can reach the instance."""
+        front = self.seen.front
+        if not front:
+            return ()
+        within_s = THROUGH_BALANCER_S + front.balancer.fail_timeout_s
+        return tuple(Wait(front.answers(i), within_s=within_s) for i in self.instances if front.is_reachable(i))
+
+    @property
+    def _is_drained_first(self) -> bool:
+        return self.seen.front is not None and self.site.application.drain != "graceful_stop"
+
+    def _start(self, instance: Instance) -> Command:
+        return supervision.start(self.site, instance)
+
+    def _stop_command(self, instance: Instance) -> Command:
+        within_s = self.stop_within_s
+        if within_s is None:
+            within_s = 0 if self._is_drained_first else supervision.stop_within_s(self.site.application)
+        return supervision.stop(self.site, instance, within_s)
+
+    def _healthy(self, instance: Instance, at_least_s: float = 0) -> tuple[Action, ...]:
+        check = self.site.application.health
+        started = health.is_started(self.site.instance_dir(instance), instance.port, check.path, check.expect)
+        wait = Wait(started, within_s=max(check.within_s, at_least_s), hopeless=(health.ENDED,))
+        return (wait,) * check.passes
+
+    def _hooks(self, when: str, lines: Sequence[str]) -> list[Step]:
+        return [
+            Step(
+                id=f"{when} {number} {instance.name}",
+                host=instance.host,
+                title=f"{when}: {line}",
+                unit=self.unit,
+                actions=(Run(Command(tuple(shlex.split(line)), deadline_s=600)),),
+            )
+            for instance in self.instances
+            for number, line in enumerate(lines, 1)
+        ]

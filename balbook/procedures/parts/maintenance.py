@@ -1,0 +1,72 @@
+"""One instance out of service and back, for maintenance: plans without a notebook of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from balbook.commands.balancer import State
+from balbook.errors import BadInput, Refused, nearest
+from balbook.inventory.models import Instance
+from balbook.plan.model import Plan, Step, Wait
+from balbook.procedures.parts import watchdog
+from balbook.procedures.parts.batch import THROUGH_BALANCER_S
+from balbook.procedures.parts.look import Seen, look
+from balbook.procedures.parts.rollout import floor_guards
+from balbook.procedures.parts.site import Site
+
+
+def drain(site: Site, instance_name: str) -> Plan:
+    """Takes one instance out of service; refused by the engine where the capacity floor would not hold.
+
+    Also one whose host does not answer, or beside such ones: they serve nobody.
+    """
+    instance = _instance(site, instance_name)
+    seen = look(site, is_whole=False)
+    return _plan(site, seen, instance, "drain", "down")
+
+
+def readmit(site: Site, instance_name: str) -> Plan:
+    """Puts one instance back into service and sees the balancer use it; refused where it is not healthy."""
+    instance = _instance(site, instance_name)
+    seen = look(site, is_whole=False)
+    if instance.host in seen.silent:
+        error = seen.silent[instance.host]
+        raise Refused(f"{instance.name} is not healthy: {error.message}", advice=error.advice)
+    if not seen.is_healthy[instance.name]:
+        raise Refused(f"{instance.name} is not healthy", advice=f"Look at it first: balbook logs {site.application_name} {instance.name}")
+    return _plan(site, seen, instance, "readmit", "up")
+
+
+def _plan(site: Site, seen: Seen, instance: Instance, name: str, wanted: State) -> Plan:
+    front = seen.front
+    if front is None:
+        raise BadInput(f"application {site.application_name} has no balancer", advice="There is nothing to take it out of.")
+    before: dict[str, State] = {n: "up" if is_in else "down" for n, is_in in seen.in_service.items()}
+    after: dict[str, State] = {**before, instance.name: wanted}
+    guards, needed = floor_guards(site, seen, before, [instance]) if wanted == "down" else ((), 0)
+    is_answering = wanted == "up" and front.is_reachable(instance)
+    step = Step(
+        id=f"{name} {instance.name}",
+        host=front.host,
+        title=f"{front.name}: {'take' if wanted == 'down' else 'put'} {instance.name} {'out of' if wanted == 'down' else 'into'} service",
+        unit=instance.name,
+        phase=f"{instance.name} {'draining' if wanted == 'down' else 'new'}",
+        done=front.is_applied(after),
+        is_done=site.transport.execute(front.host, front.is_applied(after)).status == 0,
+        actions=front.apply(after),
+        verify=(Wait(front.answers(instance), within_s=THROUGH_BALANCER_S),) if is_answering else (),
+        undo=front.apply(before),
+        guards=guards,
+        guards_needed=needed,
+    )
+    place = site.lease_place
+    settings: dict[str, Any] = {"lease": {"host": place.host, "directory": place.directory}}
+    steps = (*watchdog.end_pending(site, seen.watchdogs), step)
+    return Plan(name, site.application_name, steps, subject={"instance": instance.name}, settings=settings)
+
+
+def _instance(site: Site, name: str) -> Instance:
+    known = {i.name: i for i in site.application.instances}
+    if name not in known:
+        raise BadInput(f"application {site.application_name} has no instance {name!r}", advice=nearest(name, known))
+    return known[name]

@@ -1,0 +1,167 @@
+"""What must be so before a plan may be applied: rows of `what`, `state`, `found`.
+
+`state` is `met`, `unmet`, `met by runbook NAME`, or `left out` (needs privilege that balbook was not given).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from balbook.commands import balancer as balancing
+from balbook.commands import haproxy, nginx, systemd
+from balbook.facts.ballerina import java_needed
+from balbook.facts.certificates import certificate
+from balbook.facts.system import System
+from balbook.inventory.models import Application, Host
+from balbook.procedures.parts import supervision
+from balbook.procedures.parts.look import Seen
+from balbook.procedures.parts.site import Site
+
+Row = dict[str, str]
+MAX_CLOCK_OFF_S = 5
+DEFAULT_JAVA = 17
+LEAST_FREE_MB = 256
+"""Of a host without applications, which say themselves what they need."""
+LEAST_DAYS = 14
+"""That a certificate must be valid yet: time to get another one."""
+UNPACKING = {"unzip", "python3", "jar"}
+BY_HAND = "install it by hand: balbook does not manage this host's system"
+UNIT = "the systemd unit is as the inventory has it"
+
+
+def row(what: str, is_met: bool, found: object = "", otherwise: str = "unmet") -> Row:
+    """One precondition."""
+    return {"what": what, "state": "met" if is_met else otherwise, "found": str(found)}
+
+
+def manages_system(host: Host, system: System) -> bool:
+    """Accounts and packages are the machine's own business where instances are merely processes of the login."""
+    return host.supervisor == "systemd" and has_privilege(host, system)
+
+
+def has_privilege(host: Host, system: System) -> bool:
+    """Whether balbook may change what is the system's."""
+    return bool(host.become) or system.is_root
+
+
+def deployment_preconditions(site: Site, seen: Seen, distribution: str = "", kind: str = "") -> list[Row]:
+    """What a deployment needs of its hosts. `kind`: of the artifact, which may be older than the inventory; empty: the inventory's."""
+    rows: list[Row] = []
+    units = supervision.units(site)
+    for host in site.application_hosts:
+        system = seen.systems[host]
+        rows.append(row(f"{host}: balbook may write below {site.host(host).root}", system.is_root_writable, otherwise=_provision()))
+        rows.append(_curl(host, site.host(host), system))
+        if host in units:
+            rows.append(row(f"{host}: {UNIT}", units[host], otherwise=_provision()))
+        rows += memory_limit(host, site.host(host), site.application_name, site.application)
+        if (kind or site.application.artifact) == "jar":
+            rows.append(_java(host, system, _java_of(site, distribution)))
+    if seen.front:
+        rows += _balancer(site, seen)
+    return rows
+
+
+def memory_limit(name: str, host: Host, application_name: str, application: Application) -> list[Row]:
+    """Where systemd does not keep the instances, nothing holds them to their limit, and the plan says so."""
+    if host.supervisor == "systemd" or not application.system.memory_mb:
+        return []
+    what = f"{name}: {application_name} is held to {application.system.memory_mb} MB of memory"
+    return [{"what": what, "state": "left out", "found": "only systemd does that; a jar's heap has -Xmx in java_options"}]
+
+
+def missing_tools(host: Host, system: System) -> list[str]:
+    """OS packages of what balbook's own commands need on the host: curl, and something that unpacks Ballerina's zip."""
+    lacks_unzip = "build" in host.roles and not UNPACKING & set(system.tools)
+    return [*([] if "curl" in system.tools else ["curl"]), *(["unzip"] if lacks_unzip else [])]
+
+
+def tools(name: str, host: Host, system: System) -> list[Row]:
+    """Whether they are there, or come by this plan, or have to be installed by hand."""
+    missing = missing_tools(host, system)
+    comes = manages_system(host, system)
+    wanted = {"curl": "curl is there", **({"unzip": "unzip or python3 is there"} if "build" in host.roles else {})}
+    said = "installed by this plan" if comes else BY_HAND
+    return [row(f"{name}: {what}", comes or tool not in missing, said if tool in missing else "") for tool, what in wanted.items()]
+
+
+def host_preconditions(name: str, host: Host, system: System, applications: Sequence[Application], clock_s: float) -> list[Row]:
+    """What the runbook `provision` asks of a host: OS, clock, and what all its applications need together."""
+    off_s = system.epoch - clock_s
+    rows = [
+        row(f"{name}: runs Linux", bool(system.cpus) and bool(system.os), system.os),
+        row(f"{name}: clock within {MAX_CLOCK_OFF_S} s of this machine's", abs(off_s) <= MAX_CLOCK_OFF_S, f"{off_s:+.0f} s"),
+        *tools(name, host, system),
+    ]
+    if applications:
+        cpus = max(app.requires.cpus for app in applications)
+        memory_mb = sum(app.requires.memory_mb for app in applications)
+        disk_mb = sum(app.requires.disk_mb for app in applications)
+        nofile = max(app.system.nofile for app in applications)
+        rows += [
+            row(f"{name}: at least {cpus} processors", system.cpus >= cpus, system.cpus),
+            row(f"{name}: at least {memory_mb} MB of memory", system.memory_mb >= memory_mb, f"{system.memory_mb} MB"),
+            row(f"{name}: at least {disk_mb} MB free below {host.root}", system.disk_mb >= disk_mb, f"{system.disk_mb} MB"),
+            row(f"{name}: may open {nofile} files", system.nofile >= nofile, system.nofile),
+        ]
+    else:
+        enough = system.disk_mb >= LEAST_FREE_MB
+        rows.append(row(f"{name}: at least {LEAST_FREE_MB} MB free below {host.root}", enough, f"{system.disk_mb} MB"))
+    return rows
+
+
+def certificate_preconditions(site: Site, host: str, clock_s: float) -> list[Row]:
+    """The certificates of the balancers on a host are there and valid for some time yet."""
+    rows = []
+    for balancer in site.inventory.balancers.values():
+        if balancer.host == host and balancer.tls:
+            fact = certificate(balancer.tls.certificate)
+            found = fact.parse(site.transport.execute(host, fact.command).stdout)
+            days = found.days_left(clock_s)
+            said = found.problem if days is None else f"{days:.0f} days left" if days >= 0 else f"ended {-days:.0f} days ago"
+            what = f"{host}: the certificate {balancer.tls.certificate} is valid for {LEAST_DAYS} days yet"
+            rows.append(row(what, days is not None and days >= LEAST_DAYS, said))
+    return rows
+
+
+def _curl(name: str, host: Host, system: System) -> Row:
+    is_there = "curl" in system.tools
+    comes = manages_system(host, system)
+    return row(f"{name}: curl is there", is_there, "" if is_there or comes else BY_HAND, otherwise=_provision() if comes else "unmet")
+
+
+def _java_of(site: Site, distribution: str) -> int:
+    """What the inventory asks for, else what the distribution that built the artifact needs; a lab's stand-in is content with less."""
+    if site.application.requires.java:
+        return site.application.requires.java
+    return java_needed(distribution) if distribution and not site.inventory.lab else DEFAULT_JAVA
+
+
+def _java(host: str, system: System, wanted: int) -> Row:
+    found = f"Java {system.java}" if system.java else "no Java"
+    return row(f"{host}: a Java runtime, {wanted} or later", (system.java or 0) >= wanted, found)
+
+
+def _balancer(site: Site, seen: Seen) -> list[Row]:
+    front = seen.front
+    assert front is not None
+    found, rows = seen.systems[front.host], []
+    if front.balancer.kind == "nginx_plus":
+        version = site.transport.execute(front.host, nginx.version()).stdout.strip() or "no NGINX"
+        advice = "" if "nginx-plus" in version else "; open source has no active checks: use kind haproxy, or strategy active_active"
+        rows.append(row(f"{front.host}: the balancer {front.name} is NGINX Plus", not advice, version + advice))
+    what = f"{front.host}: the balancer {front.name} runs"
+    if front.program == "haproxy":
+        runs = site.transport.execute(front.host, haproxy.is_running(front.place, front.text({}))).status == 0
+        return [*rows, row(what, runs, otherwise=_provision())]
+    if not front.place.is_own and found.has_systemd:
+        return [*rows, row(what, site.transport.execute(front.host, systemd.is_enabled(front.program)).status == 0, otherwise=_provision())]
+    if not front.place.is_own:
+        return [*rows, row(what, front.program in found.tools, otherwise="unmet")]
+    main = balancing.render_main(site.inventory, front.name, is_root=found.is_root)
+    runs = site.transport.execute(front.host, nginx.is_running(front.place, main)).status == 0
+    return [*rows, row(what, runs, otherwise=_provision())]
+
+
+def _provision() -> str:
+    return "met by runbook provision"

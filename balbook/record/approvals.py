@@ -1,0 +1,163 @@
+"""A second person's signature of a plan: what was reviewed is what is applied, and by somebody else.
+
+`<records>/approvals/<run id>/<n>.json` holds the plan's digest and who approved when; beside it `<n>.json.sig`, a signature of
+those bytes in the namespace `balbook-approval`. Approvals stand outside of the run's folder, which is sealed by then; the run
+that applies the plan takes copies into its own record. They are good for one such run.
+
+`balbook rollback`, `drain` and `readmit` are emergency acts, which cannot wait for somebody else: they ask for no approval, but
+where one is needed for a reason, and their journal says `not_approved`.
+
+Who somebody is, `allowed_signers` says: two keys with one name there are one person.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from balbook.commands.command import require_word
+from balbook.errors import BadInput, Refused, SignatureError
+from balbook.inventory import Inventory
+from balbook.plan.model import Plan, canonical, plan_from
+from balbook.record import signatures as signing
+from balbook.record.journal import timestamp
+from balbook.record.ledger import open_ledger
+from balbook.record.signatures import Signer, Trust
+from balbook.record.statement import JOURNAL, run_id_of, whole_events
+
+VERSION = 1
+FOLDER = "approvals"
+IDENTITY = "balbook-identity"
+
+
+@dataclass(frozen=True)
+class Approval:
+    """One approval as it stands: its bytes, the signature, and what it says."""
+
+    text: bytes
+    signature: bytes
+    data: Mapping[str, Any]
+
+    @property
+    def plan_digest(self) -> str:
+        return str(self.data["plan_digest"])
+
+
+def approve(
+    run_dir: Path, key: Path, *, user: str, at: datetime, reason: str = "", environ: Mapping[str, str] | None = None
+) -> tuple[Approval, Path]:
+    """Sign the digest of the plan in a run's folder; the approval, and the file that it was written to.
+
+    BadInput where the run has no plan; SignatureError where the key cannot sign.
+    """
+    plan = read_plan(run_dir)
+    run_id = require_word(run_id_of(run_dir), "run id")
+    said = {"approver": user, "at": timestamp(at), "reason": reason, "run_id": run_id, "version": VERSION}
+    data = said | {"plan_digest": plan.digest, "runbook": plan.runbook, "application": plan.application}
+    text = canonical(data) + b"\n"
+    signature = signing.sign(text, key, namespace=signing.APPROVAL, environ=environ)
+    store = open_ledger(run_dir.parent / FOLDER / run_id).store
+    number = 1
+    # The signature first: an approval without one would be taken for altered.
+    while not store.create(f"{number}.json.sig", signature):
+        number += 1
+    store.create(f"{number}.json", text)
+    return Approval(text, signature, data), run_dir.parent / FOLDER / run_id / f"{number}.json"
+
+
+def read_approvals(records: Path, run_id: str) -> list[Approval]:
+    """The approvals of a run's plan; not checked. BadInput where one cannot be read."""
+    found = []
+    for path in sorted((records / FOLDER / run_id).glob("*.json")):
+        try:
+            text, signature = path.read_bytes(), path.with_name(f"{path.name}.sig").read_bytes()
+            data = json.loads(text)
+            _ = data["plan_digest"] + data["at"]
+        except (OSError, ValueError, KeyError, TypeError) as exc:
+            raise BadInput(f"{path} cannot be read as an approval", advice="Move it away and approve again.") from exc
+        found.append(Approval(text, signature, data))
+    return found
+
+
+def require_approvals(
+    plan: Plan, approvals: Sequence[Approval], needed: int, *, applier: Signer, trust: Trust | None
+) -> list[tuple[Approval, Signer]]:
+    """The approvals that count, of different people who are not the applier; Refused where fewer than `needed`.
+
+    Counts: of exactly this plan, signed by somebody who was allowed to at that time and has not been revoked.
+    """
+    if needed < 1:
+        return []
+    if trust is None:
+        raise Refused("this application needs approvals, and nothing says whose count", advice="Set records.allowed_signers.")
+    counting: dict[str, tuple[Approval, Signer]] = {}
+    why: list[str] = []
+    for approval in approvals:
+        if approval.plan_digest != plan.digest:
+            why.append(f"one of {approval.data.get('approver')} is of another plan ({approval.plan_digest[:12]}…)")
+            continue
+        try:
+            at = datetime.fromisoformat(approval.data["at"])
+            signer = signing.verify(approval.text, approval.signature, trust, at, namespace=signing.APPROVAL)
+        except SignatureError as exc:
+            why.append(f"one of {approval.data.get('approver')} does not count: {exc.message}")
+            continue
+        if signer.principal == applier.principal or signer.fingerprint == applier.fingerprint:
+            why.append(f"one is of {signer.principal}, who applies it")
+            continue
+        counting[signer.principal] = (approval, signer)
+    if len(counting) < needed:
+        told = "; ".join(["", *why]) if why else ""
+        message = f"the plan {plan.digest[:12]}… needs {needed} approvals of other people, {len(counting)} count{told}"
+        raise Refused(message, advice="Ask somebody else to run balbook approve RUN_ID.")
+    return list(counting.values())
+
+
+def needed(inventory: Inventory, plan: Plan) -> int:
+    """How many approvals the inventory asks for; without steps nothing can come to be changed, and none is needed."""
+    application = inventory.applications.get(plan.application)
+    return application.approvals if application and plan.steps else 0
+
+
+def require_unused(run_dir: Path, shown: str) -> None:
+    """Refused where another run beside this one has applied the plan that `shown` was approved for: it is applied once."""
+    for path in sorted(run_dir.parent.glob(f"*/{JOURNAL}")):
+        if path.parent == run_dir or b'"approved"' not in path.read_bytes():
+            continue
+        events = list(whole_events(path))
+        is_of_it = any(e["event"] == "approved" and e.get("run") == shown for e in events)
+        if is_of_it and any(e["event"] == "apply_started" for e in events):
+            raise Refused(
+                f"the approvals of run {shown} were used by run {run_id_of(path.parent)}: a plan that was approved is applied once",
+                advice="Make a new plan, and have that approved.",
+            )
+
+
+def identity(key: Path | None, trust: Trust | None, *, at: datetime, environ: Mapping[str, str] | None = None) -> Signer:
+    """Who the owner of `key` is by `allowed_signers`, shown by a signature made now; Refused or SignatureError otherwise."""
+    if key is None or trust is None:
+        raise Refused("this application needs approvals, and nothing says who applies", advice="Set records.sign_with and allowed_signers.")
+    challenge = os.urandom(32)
+    return signing.verify(challenge, signing.sign(challenge, key, namespace=IDENTITY, environ=environ), trust, at, namespace=IDENTITY)
+
+
+def keep_approvals(run_dir: Path, approvals: Sequence[Approval]) -> None:
+    """Copies into the record of the run that applies the plan."""
+    folder = run_dir / FOLDER
+    folder.mkdir(exist_ok=True)
+    for number, approval in enumerate(approvals, 1):
+        (folder / f"{number}.json").write_bytes(approval.text)
+        (folder / f"{number}.json.sig").write_bytes(approval.signature)
+
+
+def read_plan(run_dir: Path) -> Plan:
+    """The plan that a run's folder keeps; BadInput where there is none to read."""
+    try:
+        return plan_from(json.loads((run_dir / "plan.json").read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise BadInput(f"{run_dir} has no plan that can be read", advice="Run balbook plan, and name that run's id.") from exc

@@ -1,0 +1,266 @@
+"""One record against its entry in the ledger: checks 2 to 6 of `verification`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from balbook.errors import RecordError, SignatureError
+from balbook.record import signatures as signing
+from balbook.record.chain import journal_faults
+from balbook.record.executed import execution_faults
+from balbook.record.journal import digest
+from balbook.record.signatures import Signer, Trust
+from balbook.record.statement import (
+    JOURNAL,
+    PREDICATE_TYPE,
+    SIGNATURE,
+    STATEMENT,
+    STATEMENT_TYPE,
+    VERSION,
+    clock_notes,
+    contradictions,
+    file_sha256,
+    files_of,
+    whole_events,
+)
+
+STATED, SIGNED, FILES, JOURNALED, EXECUTED = range(2, 7)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found: where, what, and whether it only could not be shown (`is_open`).
+
+    `entry`: the ledger's entry that it is about (0: none); `is_entry`: it is that entry which was altered.
+    """
+
+    check: int
+    place: str
+    text: str
+    is_open: bool = False
+    entry: int = 0
+    is_entry: bool = False
+
+
+@dataclass(frozen=True)
+class ReadEntry:
+    """An entry as read: its data (empty: unreadable), its bytes, and whether the next entry has the hash of these."""
+
+    number: int
+    data: Mapping[str, Any]
+    text: bytes
+    is_vouched: bool
+
+    @property
+    def sha256(self) -> str:
+        return digest(self.text)
+
+
+def vouched(entries: Mapping[int, ReadEntry]) -> dict[int, ReadEntry]:
+    """The entries, each knowing whether its successor vouches for it."""
+    following = {number - 1: str(entry.data.get("previous", "")) for number, entry in entries.items()}
+    return {n: replace(entry, is_vouched=following.get(n) == entry.sha256) for n, entry in entries.items()}
+
+
+class Examiner:
+    """Examines records in one folder; may be used by several threads."""
+
+    def __init__(self, folder: Path, sealed: Sequence[str], *, trust: Trust | None, runbooks: Path | None) -> None:
+        self.notes: list[tuple[int, str]] = []
+        self.seen: dict[int, tuple[str, int, str]] = {}
+        """By entry: the record, and number and sha256 of the ledger's last entry when that was signed."""
+        self._folder = folder
+        self._sealed = sealed
+        self._trust = trust
+        self._runbooks = runbooks
+        self._principals: dict[bytes, str] = {}
+        self._owners: dict[str, str] | None = None
+
+    def examine(self, entry: ReadEntry) -> list[Finding]:
+        """All findings about the record that this entry names."""
+        run_dir = self._folder / str(entry.data["record"])
+        if run_dir.parent != self._folder or not (run_dir / STATEMENT).is_file():
+            return [self._missing(entry, run_dir)]
+        text = (run_dir / STATEMENT).read_bytes()
+        signature = (run_dir / SIGNATURE).read_bytes() if (run_dir / SIGNATURE).is_file() else b""
+        statement, findings = _statement(text, run_dir.name)
+        if digest(text) != entry.data["statement_sha256"]:
+            findings = [f for f in findings if not f.is_open]  # a newer version than was sealed is an altered one
+        findings += self._against_entry(entry, run_dir, statement, text, signature)
+        if not statement:
+            return findings
+        predicate = statement["predicate"]
+        findings += self._signed(run_dir.name, predicate, text, signature, entry)
+        if predicate["record"] != run_dir.name:
+            return findings  # what another record's statement says of these files would only confuse
+        if digest(text) == entry.data["statement_sha256"] and isinstance(head := predicate.get("ledger_head"), Mapping):
+            self.seen[entry.number] = run_dir.name, head["number"], head["sha256"]
+        kept = self._files(run_dir, {s["name"]: s["digest"]["sha256"] for s in statement["subject"]})
+        for journal in predicate["journals"]:
+            kept += self._journal(run_dir, journal)
+        if not any(f.check in (FILES, JOURNALED) for f in kept):
+            kept += [Finding(JOURNALED, run_dir.name, f"{JOURNAL}: {fault}") for fault in contradictions(run_dir, predicate)]
+        return findings + kept
+
+    def _missing(self, entry: ReadEntry, run_dir: Path) -> Finding:
+        owner = self._owner(str(entry.data["statement_sha256"]))
+        if owner and not entry.is_vouched:
+            text = f"entry {entry.number}: names {run_dir.name}, but its statement is that of {owner}"
+            return Finding(STATED, f"ledger/{entry.number:08}.json", text, entry=entry.number, is_entry=True)
+        what = STATEMENT if run_dir.is_dir() and run_dir.parent == self._folder else "the record's folder"
+        return Finding(STATED, str(entry.data["record"]), f"{what} is missing (entry {entry.number})", entry=entry.number)
+
+    def _against_entry(self, entry: ReadEntry, run_dir: Path, statement: Mapping[str, Any], text: bytes, signature: bytes) -> list[Finding]:
+        """Statement and signature are the bytes that the entry names; where not, whichever the rest speaks for is right."""
+        place, ledger, findings = run_dir.name, f"ledger/{entry.number:08}.json", []
+        if digest(text) != entry.data["statement_sha256"]:
+            if entry.is_vouched or not _is_signature_of(text, signature):
+                told = f"{STATEMENT} is not the one of entry {entry.number}: it was altered or exchanged"
+                findings.append(Finding(STATED, place, told, entry=entry.number))
+            else:
+                found = f"entry {entry.number}: statement_sha256 was altered"
+                findings.append(Finding(STATED, ledger, found, entry=entry.number, is_entry=True))
+        elif statement:
+            predicate = statement["predicate"]
+            differing = [key for key in ("at", "name", "verdict", "record") if entry.data[key] != predicate.get(key)]
+            findings += [
+                Finding(STATED, ledger, f"entry {entry.number}: {key} is {entry.data[key]!r}, the statement says {predicate.get(key)!r}",
+                        entry=entry.number, is_entry=True)
+                for key in differing
+            ]  # fmt: skip
+        return findings + self._signature_against_entry(entry, place, ledger, text, signature)
+
+    def _signature_against_entry(self, entry: ReadEntry, place: str, ledger: str, text: bytes, signature: bytes) -> list[Finding]:
+        named, number = str(entry.data["signature_sha256"]), entry.number
+        if bool(named) == bool(entry.data["unsigned"]):
+            found = f"entry {number}: signature_sha256 and unsigned contradict each other"
+            return [Finding(SIGNED, ledger, found, entry=number, is_entry=True)]
+        if named == (digest(signature) if signature else ""):
+            return []
+        if not entry.is_vouched and signing.armored(signature) == signature and _is_signature_of(text, signature):
+            return [Finding(SIGNED, ledger, f"entry {number}: signature_sha256 was altered", entry=number, is_entry=True)]
+        told = f"is not the one of entry {number}: it was altered or exchanged" if signature else f"is missing (entry {number} has it)"
+        return [Finding(SIGNED, place, f"{SIGNATURE} {told}", entry=number)]
+
+    def _signed(self, place: str, predicate: Mapping[str, Any], text: bytes, signature: bytes, entry: ReadEntry) -> list[Finding]:
+        if not signature:
+            if entry.data["signature_sha256"]:
+                return []
+            return [Finding(SIGNED, place, f"is not signed: {entry.data['unsigned']}", is_open=True, entry=entry.number)]
+        try:
+            if digest(text) != entry.data["statement_sha256"]:
+                signing.check(text, signature)  # ends here in most cases, which saves asking who signed
+            if self._trust is None:
+                signer = signing.check(text, signature)
+                told = f"is signed with {signer.fingerprint}; whose that is nothing shows: no file of allowed signers was named"
+                return [Finding(SIGNED, place, told, is_open=True, entry=entry.number), *_other_key(place, predicate, signer)]
+            signer = self._verify(text, signature, self._trust, datetime.fromisoformat(predicate["at"]))
+        except SignatureError as exc:
+            what = f"{STATEMENT} or {SIGNATURE}: " if exc.fault == "altered" else ""
+            return [Finding(SIGNED, place, what + exc.message, entry=entry.number)]
+        except ValueError:
+            return [Finding(STATED, place, f"{STATEMENT}: its time cannot be read", entry=entry.number)]
+        self.notes.append((SIGNED, f"signed by {signer.principal} with {signer.fingerprint}"))
+        return _other_key(place, predicate, signer)
+
+    def _verify(self, text: bytes, signature: bytes, trust: Trust, at: datetime) -> Signer:
+        key = signing.public_key(signature)
+        if known := self._principals.get(key):
+            try:
+                return signing.verify(text, signature, trust, at, principal=known)
+            except SignatureError as exc:
+                if exc.fault == "altered":
+                    raise
+                self._principals.pop(key, None)  # the key may have had another owner at that time
+        signer = signing.verify(text, signature, trust, at)
+        self._principals[key] = signer.principal
+        return signer
+
+    def _files(self, run_dir: Path, named: Mapping[str, str]) -> list[Finding]:
+        place, findings = run_dir.name, []
+        try:
+            present = set(files_of(run_dir))
+        except RecordError as exc:
+            return [Finding(FILES, place, exc.message)]
+        for name in sorted(present | set(named)):
+            if name not in present:
+                findings.append(Finding(FILES, place, f"{name} is missing"))
+            elif name not in named:
+                findings.append(Finding(FILES, place, f"{name} was added after the seal"))
+            elif (found := file_sha256(run_dir / name)) != named[name]:
+                findings.append(Finding(FILES, place, f"{name} {self._told(found, place, name)}"))
+        return findings
+
+    def _journal(self, run_dir: Path, journal: Mapping[str, Any]) -> list[Finding]:
+        place, name = run_dir.name, str(journal["name"])
+        path = run_dir / name
+        if name not in files_of(run_dir):
+            return [Finding(JOURNALED, place, f"{name} is missing")]
+        faults = journal_faults(path.read_bytes(), head=journal["head"], events=journal["events"], cut_bytes=journal["cut_bytes"])
+        events = list(whole_events(path))
+        executed: list[str] = []
+        if not faults:
+            executed, notes = execution_faults(path.parent, events, self._runbooks)
+            self.notes += [(EXECUTED, note if "runbook" in note else f"{place}: {note}") for note in notes]
+            self.notes += [(JOURNALED, f"{place}: {note}") for note in clock_notes(events)]
+        return [Finding(JOURNALED, place, f"{name}: {fault}") for fault in faults] + [Finding(EXECUTED, place, fault) for fault in executed]
+
+    def _told(self, sha256: str, place: str, name: str) -> str:
+        owner = self._owner(sha256)
+        return f"was exchanged: it is {owner}" if owner and owner != f"{place}/{name}" else "was altered"
+
+    def _owner(self, sha256: str) -> str:
+        """Which file of which record has this digest, as the statements say; read once, and only when something is wrong."""
+        if self._owners is None:
+            owners: dict[str, str] = {}
+            for record in self._sealed:
+                text = (self._folder / record / STATEMENT).read_bytes()
+                owners[digest(text)] = f"{record}/{STATEMENT}"
+                for subject in _statement(text, record)[0].get("subject", ()):
+                    owners.setdefault(subject["digest"]["sha256"], f"{record}/{subject['name']}")
+            self._owners = owners
+        return self._owners.get(sha256, "")
+
+
+def _other_key(place: str, predicate: Mapping[str, Any], signer: Signer) -> list[Finding]:
+    """The statement is shown with the key that it names: that is the one which signed it."""
+    named = predicate.get("signing_key")
+    if not named or named == signer.fingerprint:
+        return []
+    return [Finding(SIGNED, place, f"is signed with {signer.fingerprint}, the statement says {named}")]
+
+
+def _is_signature_of(text: bytes, signature: bytes) -> bool:
+    try:
+        return bool(signature and signing.check(text, signature))
+    except SignatureError:
+        return False
+
+
+def _statement(text: bytes, record: str) -> tuple[dict[str, Any], list[Finding]]:
+    """The statement (empty: it cannot be used) and what is wrong with it."""
+    try:
+        statement: dict[str, Any] = json.loads(text)
+        predicate = statement["predicate"]
+        if predicate["version"] > VERSION:
+            return {}, [Finding(STATED, record, "was sealed by a newer balbook: install a newer one to check it", is_open=True)]
+        for subject in statement["subject"]:
+            _ = subject["name"] + subject["digest"]["sha256"]
+        for journal in predicate["journals"]:
+            _ = journal["name"] + journal["head"], journal["events"] + journal["cut_bytes"]
+        _ = predicate["verdict"] + predicate["at"] + predicate["record"]
+        head = predicate.get("ledger_head", {"number": 0, "sha256": ""})
+        _ = head["number"] + 0, head["sha256"] + ""
+        is_ours = statement["_type"] == STATEMENT_TYPE and statement["predicateType"] == PREDICATE_TYPE
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}, [Finding(STATED, record, f"{STATEMENT} cannot be read")]
+    if not is_ours:
+        return statement, [Finding(STATED, record, f"{STATEMENT} is not a record of balbook's")]
+    if predicate["record"] != record:
+        return statement, [Finding(STATED, record, f"{STATEMENT} is that of {predicate['record']}: the folder was renamed or copied")]
+    return statement, []

@@ -1,0 +1,109 @@
+"""Where an inventory's records are sealed: its ledger, its signers, its anchor; and the seal at the end of every run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from balbook.errors import BadInput, RecordError
+from balbook.inventory import Inventory
+from balbook.inventory.secret_references import secret_references
+from balbook.record import anchors, verdict
+from balbook.record.journal import Journal
+from balbook.record.ledger import Ledger, open_ledger
+from balbook.record.seal import Record, seal
+from balbook.record.signatures import Trust
+from balbook.secrets.references import without_secrets
+
+ALLOWED_SIGNERS = "allowed_signers"
+
+
+def records_folder(inventory: Inventory) -> Path:
+    """Where the records are."""
+    return inventory.resolve(inventory.records.path)
+
+
+def ledger_of(inventory: Inventory) -> Ledger:
+    """The ledger of an inventory's records."""
+    named = inventory.records.ledger
+    if named and "://" in named and not named.startswith("file://"):
+        return open_ledger(named)
+    return open_ledger(inventory.resolve(named) if named else records_folder(inventory) / "ledger")
+
+
+def trust_of(inventory: Inventory) -> Trust | None:
+    """Who may sign; None where nobody has said so."""
+    named = inventory.records.allowed_signers
+    path = inventory.resolve(named) if named else inventory.path.parent / ALLOWED_SIGNERS
+    if named and not path.is_file():
+        raise BadInput(
+            f"{path}, named by records.allowed_signers, is not there", advice="Make it: one line `name ssh-ed25519 AAAA…` a signer."
+        )
+    revoked = inventory.records.revoked_keys
+    return Trust(path, inventory.resolve(revoked) if revoked else None) if path.is_file() else None
+
+
+def anchor_of(inventory: Inventory) -> anchors.Anchor | None:
+    """Where the ledger's head goes; None where it goes nowhere."""
+    wanted = inventory.records.anchor
+    if wanted is None:
+        return None
+    if wanted.kind == "git_tag":
+        return anchors.GitTag(inventory.path.parent, signing_key(inventory), wanted.remote)
+    return anchors.Program(tuple(wanted.command), tuple(wanted.read), inventory.path.parent)
+
+
+def signing_key(inventory: Inventory) -> Path | None:
+    """The key that seals; None where the inventory names none."""
+    return inventory.resolve(inventory.records.sign_with) if inventory.records.sign_with else None
+
+
+def bare_environment(inventory: Inventory) -> dict[str, str]:
+    """What processes inherit that have nothing to do with the inventory's secrets."""
+    return without_secrets(os.environ, secret_references(inventory))
+
+
+def close(run_dir: Path) -> None:
+    """States the verdict of a run that only an executor without a runner saw: JupyterLab, plain papermill.
+
+    Nothing where it is stated. That the executor returned is taken for granted: whoever seals says so.
+    """
+    journal = Journal(run_dir / "journal.jsonl")
+    events = journal.events()
+    if not events or any(e["event"] == "run_closed" for e in events):
+        return
+    stated = verdict.state(events, events[0].get("cells", ()), verdict.Returned("ok"))
+    if is_lost(run_dir):
+        stated = verdict.Stated("inconclusive", "lost_run: something was applied whose end nobody wrote down", 3)
+    journal.append("run_closed", verdict=stated.verdict, why=stated.why, by="seal")
+
+
+def seal_run(inventory: Inventory, run_dir: Path, say: Callable[[str], None], *, is_given_up: bool = False) -> Record | None:
+    """Seals a run that is over. What does not work is said, with where the record was left; the run's verdict stands.
+
+    A run whose process was lost is not over: it is sealed once it was resumed, or was given up (`balbook seal`).
+    """
+    if is_lost(run_dir) and not is_given_up:
+        say(f"not sealed: the run's process was lost. Go on with it: balbook resume {run_dir.name.rpartition('-')[2]}")
+        return None
+    try:
+        record = seal(
+            run_dir,
+            ledger_of(inventory),
+            sign_with=signing_key(inventory),
+            anchor=anchor_of(inventory),
+            environ=bare_environment(inventory),
+        )
+    except (RecordError, BadInput) as exc:
+        say(f"NOT SEALED: {exc}")
+        return None
+    for note in record.notes:
+        say(f"record: {note}")
+    return record
+
+
+def is_lost(run_dir: Path) -> bool:
+    """Whether something was applied whose end nobody wrote down."""
+    names = [e["event"] for e in Journal(run_dir / "journal.jsonl").events() if e["event"] in ("apply_started", "apply_finished")]
+    return names[-1:] == ["apply_started"]

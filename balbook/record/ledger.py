@@ -1,0 +1,257 @@
+"""The chain of all records: one small file an entry, `00000001.json`, `00000002.json`, …, created once and never written again.
+
+An entry is canonical JSON and a line end:
+
+    at                 when the record was sealed (UTC), as its statement says
+    name, verdict      of the run, as its statement says
+    number             1, 2, …; the file's name
+    previous           sha256 of the bytes of the entry before (64 zeros for the first)
+    record             the record's folder
+    signature_sha256   sha256 of the bytes of `statement.json.sig`; empty: unsigned
+    statement_sha256   sha256 of the bytes of `statement.json`
+    unsigned           why there is no signature; empty: there is one
+    version            1
+
+What the chain proves: nobody has changed, dropped or reordered an entry without changing every later one. What it does not
+prove: that its end is still there, or that it was not rewritten as a whole by somebody who holds a key; the anchors do.
+
+A ledger is a folder, or S3-compatible storage that knows conditional writes (`If-None-Match`), through fsspec.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib
+import json
+import os
+import random
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from balbook.errors import BadInput, RecordError
+from balbook.plan.model import canonical
+from balbook.record.journal import START, digest
+
+VERSION = 1
+FIELDS = frozenset({
+    "at", "name", "number", "previous", "record", "signature_sha256", "statement_sha256", "unsigned", "verdict", "version",
+})  # fmt: skip
+MOST_ATTEMPTS = 200
+"""Controllers that may win against this one, one after the other, before it gives up."""
+
+
+class Store(Protocol):
+    """Where entries are kept. OSError where it cannot be reached or written."""
+
+    def names(self) -> list[str]: ...
+
+    def read(self, name: str) -> bytes: ...
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write `data` whole under a new name; False, and nothing is written, where the name is taken."""
+        ...
+
+
+@dataclass(frozen=True)
+class Head:
+    """One entry by its number and the sha256 of its bytes: what an anchor keeps."""
+
+    number: int
+    entry_sha256: str
+
+    def line(self) -> bytes:
+        """The head as one line of JSON; the inverse of `head_from`."""
+        return canonical({"entry_sha256": self.entry_sha256, "ledger": VERSION, "number": self.number}) + b"\n"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry as it stands in the ledger."""
+
+    number: int
+    data: Mapping[str, Any]
+    sha256: str
+
+    @property
+    def head(self) -> Head:
+        return Head(self.number, self.sha256)
+
+
+class Ledger:
+    """Appends to and reads one ledger."""
+
+    def __init__(self, store: Store, location: str) -> None:
+        self.store = store
+        self.location = location
+
+    def append(self, fields: Mapping[str, Any]) -> Entry:
+        """A new last entry; several controllers may append at once. Reads the names and one entry, not the ledger."""
+        for attempt in range(MOST_ATTEMPTS):
+            last = max(self.numbers(), default=0)
+            previous = digest(self.read(last)) if last else START
+            data = {**fields, "number": last + 1, "previous": previous, "version": VERSION}
+            if set(data) != FIELDS:
+                raise ValueError(f"an entry has the fields {sorted(FIELDS)}")
+            text = canonical(data) + b"\n"
+            if self.store.create(_name(last + 1), text):
+                return Entry(last + 1, data, digest(text))
+            time.sleep(random.uniform(0, 0.002 * min(attempt + 1, 25)))
+        raise RecordError(
+            f"{self.location}: {MOST_ATTEMPTS} other entries came first", advice="See what fills the ledger, then balbook seal."
+        )
+
+    def numbers(self) -> list[int]:
+        """The numbers of all entries, in order; other names are left out."""
+        return sorted(number for name in self.store.names() if (number := number_of(name)))
+
+    def read(self, number: int) -> bytes:
+        """An entry's bytes."""
+        return self.store.read(_name(number))
+
+    def entry(self, number: int) -> Entry:
+        """An entry, read without checking the chain."""
+        text = self.read(number)
+        try:
+            data = json.loads(text)
+            if data["version"] > VERSION:
+                raise BadInput(f"{self.location}: entry {number} has version {data['version']}", advice="Install a newer balbook.")
+        except (ValueError, KeyError, TypeError) as exc:
+            raise RecordError(f"{self.location}: entry {number} cannot be read", advice="Run balbook records verify.") from exc
+        return Entry(number, data, digest(text))
+
+    def head(self) -> Head | None:
+        """The last entry; None in an empty ledger."""
+        last = max(self.numbers(), default=0)
+        return Head(last, digest(self.read(last))) if last else None
+
+    def find(self, record: str) -> Entry | None:
+        """The newest entry of this record's folder. Reads backwards, at worst the whole ledger."""
+        entries = (self.entry(number) for number in reversed(self.numbers()))
+        return next((entry for entry in entries if entry.data.get("record") == record), None)
+
+
+def open_ledger(location: str | Path) -> Ledger:
+    """The ledger at a folder (made with its first entry) or at `s3://bucket/prefix`."""
+    text = str(location)
+    return Ledger(_ObjectStore(text) if re.match(r"[a-z0-9]+://", text) else _Folder(Path(text)), text)
+
+
+def head_from(line: str | bytes) -> Head:
+    """The head that `Head.line` wrote; BadInput for anything else."""
+    try:
+        data = json.loads(line)
+        if data["ledger"] > VERSION:
+            raise BadInput("this ledger head is of a newer version", advice="Install a newer balbook.")
+        head = Head(data["number"], data["entry_sha256"])
+        if not (isinstance(head.number, int) and head.number > 0 and re.fullmatch(r"[0-9a-f]{64}", head.entry_sha256)):
+            raise ValueError(line)
+    except (ValueError, KeyError, TypeError) as exc:
+        raise BadInput("this is not the head of a ledger", advice="A head is the line that balbook records anchor prints.") from exc
+    return head
+
+
+def number_of(name: str) -> int:
+    """The number in an entry's file name; 0 for any other name."""
+    match = re.fullmatch(r"(\d{8,12})\.json", name)
+    number = int(match[1]) if match else 0
+    return number if _name(number) == name else 0
+
+
+def _name(number: int) -> str:
+    return f"{number:08}.json"
+
+
+# Storage -------------------------------------------------------------------------------------------------------------------
+
+
+class _Folder:
+    """Entries as files of a local folder."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def names(self) -> list[str]:
+        return [name for name in os.listdir(self._path) if not name.startswith(".")] if self._path.is_dir() else []  # noqa: PTH208, faster
+
+    def read(self, name: str) -> bytes:
+        return (self._path / name).read_bytes()
+
+    def create(self, name: str, data: bytes) -> bool:
+        self._path.mkdir(parents=True, exist_ok=True)
+        fd, beside = tempfile.mkstemp(prefix=".", suffix=".new", dir=self._path)
+        try:
+            with os.fdopen(fd, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fchmod(file.fileno(), 0o444)
+                os.fsync(file.fileno())
+            # A link is made whole or not at all, and never over an existing name.
+            os.link(beside, self._path / name)
+        except FileExistsError:
+            return False
+        finally:
+            with contextlib.suppress(OSError):
+                Path(beside).unlink()
+        sync_folder(self._path)
+        return True
+
+
+class _ObjectStore:
+    """Entries as objects. Of fsspec's backends each has errors of its own; here they become OSErrors that name the object."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            fsspec = importlib.import_module("fsspec")
+            # A listing that was kept would hide what another controller has written since.
+            self._files, self._prefix = fsspec.url_to_fs(url.rstrip("/"), use_listings_cache=False)
+        except (ImportError, ValueError) as exc:
+            raise BadInput(f"the ledger {url} cannot be opened: {exc}", advice="Run pip install 'balbook[s3]'") from exc
+        self._url = url.rstrip("/")
+
+    def names(self) -> list[str]:
+        try:
+            with self._translated():
+                found = self._files.ls(self._prefix, detail=False, refresh=True)
+        except FileNotFoundError:
+            return []
+        return [path.rpartition("/")[2] for path in found]
+
+    def read(self, name: str) -> bytes:
+        with self._translated(name):
+            return bytes(self._files.cat_file(f"{self._prefix}/{name}"))
+
+    def create(self, name: str, data: bytes) -> bool:
+        try:
+            with self._translated(name):
+                self._files.pipe_file(f"{self._prefix}/{name}", data, mode="create")
+        except OSError as exc:
+            # An answer that was lost, and the backend's own second attempt, look like a failure although the object was made.
+            try:
+                return self.read(name) == data
+            except OSError:
+                raise exc from None
+        return True
+
+    @contextlib.contextmanager
+    def _translated(self, name: str = "") -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            raise
+        except Exception as exc:
+            raise OSError(errno.EIO, str(exc) or type(exc).__name__, f"{self._url}/{name}") from exc
+
+
+def sync_folder(path: Path) -> None:
+    """Flush a folder's names to disk."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,212 @@
+"""Records for a person to read: a list, one summary, and what differs between two. Nothing is verified here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from balbook.errors import BadInput, RecordError, nearest
+from balbook.record.journal import Event
+from balbook.record.seal import Record, read_record
+from balbook.record.statement import JOURNAL, run_id_of, whole_events
+
+UNSEALED = "not sealed"
+NOISE_SHARE, NOISE_S = 0.1, 0.5
+"""Durations are called different when they differ by more than a tenth and by more than half a second."""
+
+UNTELLING = ("sent", "acknowledged", "acknowledged_posts", "lag_max_ms", "lag_p99_ms", "longest_gap_s", "mixed_window_s")
+"""Measurements of the probe that differ between any two runs."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One line of the list. `verdict` is `not sealed` where there is no statement (yet); `at` is UTC."""
+
+    record: str
+    run_id: str
+    name: str
+    verdict: str
+    at: str
+    user: str
+    environment: str
+    release: str
+    is_signed: bool
+    is_lab: bool
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that differs; None where it is on one side only."""
+
+    what: str
+    before: Any
+    after: Any
+
+
+def list_records(records: Path) -> list[Listed]:
+    """All runs below this folder, oldest first, sealed or not; one that cannot be read is listed as `unreadable`."""
+    folders = sorted(p for p in records.glob("*") if p.is_dir() and ((p / JOURNAL).is_file() or (p / "statement.json").is_file()))
+    return [_listed(folder) for folder in folders]
+
+
+def find_record(records: Path, name: str) -> Path:
+    """The folder of the record with this folder name, run id, or unambiguous beginning of a run id; BadInput otherwise."""
+    if name and (Path(name) / "statement.json").is_file():
+        return Path(name)
+    folders = [p for p in sorted(records.glob("*")) if p.is_dir() and p.name != "ledger"]
+    ids = {run_id_of(p): p for p in folders}
+    found = [p for p in folders if p.name == name] or [p for run_id, p in ids.items() if run_id == name]
+    found = found or [p for run_id, p in ids.items() if name and run_id.startswith(name)]
+    if len(found) == 1:
+        return found[0]
+    advice = "Give more of its id." if found else nearest(name, ids)
+    raise BadInput(f"{len(found) or 'no'} records in {records} are called {name!r}", advice=advice)
+
+
+def summary(record: Record, others: Iterable[Record] | None = None) -> dict[str, Any]:
+    """What `records show` shows, as plain data: the statement's predicate, `steps`, `seconds`, and where else the artifact went.
+
+    `others`: where to look for the same artifact; unset: all records beside this one.
+    """
+    predicate = {key: value for key, value in record.predicate.items() if key not in ("version", "journals")}
+    events = _events(record)
+    return {
+        **predicate,
+        "is_signed": record.is_signed,
+        "seconds": _seconds(events),
+        "steps": _steps(events),
+        "approval": _approval(events),
+        "files": sorted(record.files),
+        "same_artifact": same_artifact(record, others),
+    }
+
+
+def same_artifact(record: Record, others: Iterable[Record] | None = None) -> list[dict[str, str]]:
+    """Other records that name the same artifact digest: how it came from staging to production."""
+    found = {}
+    for other in _readable(record.folder.parent) if others is None else others:
+        if other.folder.name != record.folder.name and record.artifacts & other.artifacts:
+            kept = {key: str(other.predicate.get(key, "")) for key in ("name", "verdict", "at")}
+            found[other.folder.name] = {"record": other.folder.name, "environment": _environment(other.predicate), **kept}
+    return list(found.values())
+
+
+def diff(a: Record, b: Record) -> list[Difference]:
+    """What differs in verdict, parameters, digests, versions, steps, durations and measurements; times of day do not count."""
+    found: list[Difference] = []
+    for what in ("name", "verdict", "why", "mode"):
+        found += _differences(what, a.predicate.get(what), b.predicate.get(what))
+    for what in ("parameters", "versions", "git", "inventory", "digests"):
+        found += _differences(what, a.predicate.get(what, {}), b.predicate.get(what, {}))
+    for what, key in (("runbook", "sha256"), ("plan", "digest"), ("subject", "subject")):
+        group = "runbooks" if what == "runbook" else "plans"
+        found += _differences(what, *({x["runbook"]: x[key] for x in r.predicate.get(group, ())} for r in (a, b)))
+    steps_a, steps_b = ({f"{s['step']} on {s['host']}": s for s in _steps(_events(r))} for r in (a, b))
+    found += _differences("step", *({key: s["outcome"] for key, s in steps.items()} for steps in (steps_a, steps_b)))
+    durations = [{key: s["seconds"] for key, s in steps.items() if s["seconds"] is not None} for steps in (steps_a, steps_b)]
+    found += [d for d in _differences("seconds of", *durations) if not _is_noise(d)]
+    total = Difference("seconds", _seconds(_events(a)), _seconds(_events(b)))
+    found += [] if _is_noise(total) else [total]
+    found += _differences("measurement", *(_comparable(r.predicate.get("measurements", {})) for r in (a, b)))
+    return found
+
+
+# Reading -------------------------------------------------------------------------------------------------------------------
+
+
+def _listed(folder: Path) -> Listed:
+    first: Event = next(whole_events(folder / JOURNAL), {})
+    predicate: Mapping[str, Any] = {"at": first.get("at", ""), **first, "verdict": UNSEALED}
+    is_signed = False
+    if (folder / "statement.json").exists():
+        try:
+            record = read_record(folder)
+            predicate, is_signed = record.predicate, record.is_signed
+        except (RecordError, BadInput):
+            predicate = {**predicate, "verdict": "unreadable"}
+    plans = predicate.get("plans") or [{}]
+    parameters = predicate.get("parameters") or {}
+    return Listed(
+        record=folder.name,
+        run_id=str(predicate.get("run_id", "")),
+        name=str(predicate.get("name", "")),
+        verdict=str(predicate["verdict"]),
+        at=str(predicate.get("at", "")),
+        user=str((predicate.get("who") or {}).get("user", "")),
+        environment=_environment(predicate),
+        release=str((plans[-1].get("subject") or {}).get("release") or parameters.get("release", "")),
+        is_signed=is_signed,
+        is_lab=bool(predicate.get("lab", False)),
+    )
+
+
+def _readable(records: Path) -> Iterator[Record]:
+    for path in sorted(records.glob("*/statement.json")):
+        try:
+            yield read_record(path.parent)
+        except (RecordError, BadInput):
+            continue
+
+
+def _environment(predicate: Mapping[str, Any]) -> str:
+    return str((predicate.get("inventory") or {}).get("environment", ""))
+
+
+def _events(record: Record) -> list[Event]:
+    return [event for journal in record.predicate["journals"] for event in whole_events(record.folder / journal["name"])]
+
+
+def _steps(events: Sequence[Event]) -> list[dict[str, Any]]:
+    """Each step with its last outcome; `started` where a crash left it so."""
+    steps: dict[str, dict[str, Any]] = {}
+    for event in events:
+        name = str(event.get("step", ""))
+        if event["event"] == "step_started":
+            start = {"step": name, "host": event.get("host", ""), "title": event.get("title", "")}
+            steps[name] = {**start, "outcome": "started", "seconds": None, "status": None}
+        elif event["event"] == "step_finished":
+            step = steps.setdefault(name, {"step": name, "host": event.get("host", ""), "title": event.get("title", "")})
+            step |= {key: event.get(key) for key in ("outcome", "seconds", "status")}
+    return list(steps.values())
+
+
+def _approval(events: Sequence[Event]) -> str:
+    """Who approved the plan, or why nobody was asked; empty where nobody had to be."""
+    found = next((e for e in reversed(events) if e["event"] in ("approved", "not_approved")), {})
+    if found.get("event") == "approved":
+        return f"by {', '.join(map(str, found.get('by', ())))} (plan of run {found.get('run', '?')})"
+    return f"not approved, an emergency act: {found.get('reason', '')}" if found else ""
+
+
+def _seconds(events: Sequence[Event]) -> float | None:
+    """Duration of all steps together."""
+    timed = [float(e["seconds"]) for e in events if e["event"] == "step_finished" and isinstance(e.get("seconds"), int | float)]
+    return round(sum(timed), 3) if timed else None
+
+
+# Comparing -----------------------------------------------------------------------------------------------------------------
+
+
+def _differences(what: str, a: Any, b: Any, *, separator: str = " ") -> Iterator[Difference]:
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        for key in sorted(a.keys() | b.keys()):
+            yield from _differences(f"{what}{separator}{key}", a.get(key), b.get(key), separator=".")
+    elif a != b:
+        yield Difference(what, a, b)
+
+
+def _comparable(measurements: Mapping[str, Any]) -> dict[str, Any]:
+    """What tells two runs apart: failures, p99 of each phase. How much was sent, and to whom, differs from run to run."""
+    latency = measurements.get("latency", {})
+    kept = {f"p99_ms {phase}": found.get("p99_ms") for phase, found in latency.items() if isinstance(found, Mapping)}
+    told = {key: value for key, value in measurements.items() if key not in UNTELLING and not isinstance(value, Mapping)}
+    return {**told, **({"failed_by_kind": found} if (found := measurements.get("failed_by_kind")) else {}), **kept}
+
+
+def _is_noise(difference: Difference) -> bool:
+    a, b = difference.before, difference.after
+    if a is None or b is None:
+        return a is b
+    return bool(abs(a - b) <= max(NOISE_S, NOISE_SHARE * max(abs(a), abs(b))))

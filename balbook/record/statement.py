@@ -1,0 +1,206 @@
+"""What a record says: an in-toto statement made from a run's folder as it stands.
+
+`statement.json` is an in-toto Statement v1 (https://github.com/in-toto/attestation) with one subject for every file of the
+folder but itself and its signature. Its `predicateType` is `https://github.com/balbook/balbook/record/v1`:
+
+    version            1
+    record, run_id     the folder's and the run's name; `name`: what ran (a runbook or a pipeline)
+    verdict, why       as the journal's `run_closed` states it; without that event `inconclusive`, `lost_run`
+    at, started_at     when the record was sealed; when the journal begins (UTC)
+    who, mode, reason, ticket, parameters, inventory, git, versions, lab      as the journal's `run_opened` has them
+    runbooks           [{runbook, sha256}]: the sources that were run
+    journals           [{name, head, events, cut_bytes}]: sha256 of the last whole line, how many lines, what a crash left behind it
+    plans              [{name, digest, runbook, application, subject}]
+    digests            every sha256 in the plans' subjects (artifact, configuration, …) by its path there
+    measurements       the journal's `measured` events, and `summary.json` of probes
+    signing_key        fingerprint of the key that was to sign; empty: none was named
+    ledger_head        {number, sha256}: the ledger's last entry right before the signing (number 0: none); older ones lack it
+    notes              what a reader should know: clocks that went backwards, a line that was cut off
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from balbook.errors import RecordError
+from balbook.plan.model import canonical
+from balbook.record.journal import START, Event, digest, timestamp
+
+VERSION = 1
+STATEMENT, SIGNATURE, JOURNAL = "statement.json", "statement.json.sig", "journal.jsonl"
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "https://github.com/balbook/balbook/record/v1"
+_SEALERS = {"version", "record", "at", "signing_key", "ledger_head"}
+"""What the seal adds to what the journals and files say."""
+MOST_SHOWN = 80
+_OPENED = ("who", "mode", "reason", "ticket", "parameters", "inventory", "git", "versions", "lab")
+
+
+def state(run_dir: Path, *, at: datetime, signing_key: str = "") -> dict[str, Any]:
+    """The statement over a run's folder as it stands. RecordError where there is no journal or a file is no file."""
+    names = list(files_of(run_dir))
+    predicate = _predicate(run_dir, names, at, signing_key)
+    if not predicate["journals"]:
+        raise RecordError(f"{run_dir} has no journal.jsonl: nothing says what happened", advice="Was it made by balbook?")
+    subject = [{"name": name, "digest": {"sha256": file_sha256(run_dir / name)}} for name in names]
+    return {"_type": STATEMENT_TYPE, "subject": subject, "predicateType": PREDICATE_TYPE, "predicate": predicate}
+
+
+def contradictions(run_dir: Path, stated: Mapping[str, Any]) -> list[str]:
+    """What a predicate says otherwise than the journals and files of its record; these are taken to be as they were sealed."""
+    try:
+        found = _predicate(run_dir, list(files_of(run_dir)), datetime.fromisoformat(stated["at"]), "")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return [f"{STATEMENT} cannot be compared with it: one of them is not written as balbook writes"]
+    faults = [f"{name} is not among the journals of {STATEMENT}" for name in _names(found) - _names(stated)]
+    for key in sorted((found.keys() | set(_OPENED)) - _SEALERS - ({"journals"} if faults else set())):
+        ours, theirs = found.get(key), stated.get(key)
+        if json.dumps(ours, sort_keys=True) != json.dumps(theirs, sort_keys=True):
+            is_short = all(isinstance(value, str) and len(value) < MOST_SHOWN for value in (ours, theirs))
+            faults.append(
+                f"{key}: it says {ours}, the statement says {theirs}" if is_short else f"{key}: the statement says something else"
+            )
+    return faults
+
+
+def _names(predicate: Mapping[str, Any]) -> set[str]:
+    return {str(journal["name"]) for journal in predicate["journals"]}
+
+
+def _predicate(run_dir: Path, names: list[str], at: datetime, signing_key: str) -> dict[str, Any]:
+    journals = [_journal(run_dir, name) for name in names if name.rpartition("/")[2] == JOURNAL]
+    events = [event for journal in journals for event in whole_events(run_dir / journal["name"])]
+    opened = next((e for e in events if e["event"] == "run_opened"), {})
+    plans = [_plan(run_dir, name) for name in names if name.rpartition("/")[2] == "plan.json"]
+    verdict, why = verdict_of(events)
+    return {
+        "version": VERSION,
+        "record": run_dir.name,
+        "run_id": run_id_of(run_dir),
+        "name": opened.get("name") or opened.get("runbook") or run_dir.name,
+        "verdict": verdict,
+        "why": why,
+        "at": timestamp(at),
+        "started_at": events[0]["at"] if events else "",
+        **{key: opened[key] for key in _OPENED if key in opened},
+        "versions": _versions(opened, events),
+        "runbooks": [
+            {"runbook": e.get("runbook", ""), "sha256": e.get("runbook_sha256", "")} for e in events if e["event"] == "run_opened"
+        ],
+        "journals": journals,
+        "plans": plans,
+        "digests": {path: value for plan in plans for path, value in _digests(plan["subject"])},
+        "measurements": _measurements(run_dir, names, events),
+        "signing_key": signing_key,
+        "notes": [*clock_notes(events, at), *(f"{j['name']}: the last event was cut off" for j in journals if j["cut_bytes"])],
+    }
+
+
+def run_id_of(run_dir: Path) -> str:
+    """The run's id: the journal's, else the last part of the folder's name."""
+    return str(next(whole_events(run_dir / JOURNAL), {}).get("run_id") or run_dir.name.rpartition("-")[2])
+
+
+def files_of(run_dir: Path) -> Iterator[str]:
+    """The names of a record's files, in order: all below the folder but hidden ones, the statement and its signature."""
+    for path in sorted(run_dir.rglob("*")):
+        name = path.relative_to(run_dir).as_posix()
+        if (
+            name in (STATEMENT, SIGNATURE)
+            or any(part.startswith(".") for part in name.split("/"))
+            or (path.is_dir() and not path.is_symlink())
+        ):
+            continue
+        if path.is_symlink() or not path.is_file():
+            raise RecordError(f"{path} is not a regular file", advice="A record holds its files itself; put the file in its place.")
+        yield name
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 (hex) of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verdict_of(events: list[Event]) -> tuple[str, str]:
+    """The stated verdict and why; a journal that was not closed is `inconclusive`."""
+    closed = next((e for e in reversed(events) if e["event"] == "run_closed"), None)
+    concluded = next((e for e in reversed(events) if e["event"] == "concluded"), None)
+    if closed is None and concluded:
+        return "inconclusive", f"concluded as {concluded.get('verdict')}, but not closed: run balbook seal NOTEBOOK"
+    if closed is None:
+        return "inconclusive", "lost_run: the run was not closed, its process is gone"
+    return str(closed.get("verdict", "inconclusive")), str(closed.get("why", ""))
+
+
+def clock_notes(events: list[Event], at: datetime | None = None) -> list[str]:
+    """Where the clock went backwards. Not a fault: the chain gives the order, not the time."""
+    steps = [(f"event {b['seq']} ({b['event']})", a["at"], b["at"]) for a, b in pairwise(events) if a["seq"] + 1 == b["seq"]]
+    if at and events:
+        steps.append(("the seal", events[-1]["at"], timestamp(at)))
+    return [f"the clock went backwards before {what}: from {a} to {b}" for what, a, b in steps if b < a]
+
+
+def _journal(run_dir: Path, name: str) -> dict[str, Any]:
+    data = (run_dir / name).read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    lines = whole.splitlines()
+    head = digest(lines[-1]) if lines else START
+    return {"name": name, "head": head, "events": len(lines), "cut_bytes": len(data) - len(whole)}
+
+
+def whole_events(path: Path) -> Iterator[Event]:
+    """The events of a journal that can be read; the chain is not checked."""
+    if not path.is_file():
+        return
+    for line in path.read_bytes().split(b"\n")[:-1]:
+        with suppress(ValueError):
+            event = json.loads(line)
+            if isinstance(event, dict) and {"seq", "at", "event"} <= set(event):
+                yield event
+
+
+def _plan(run_dir: Path, name: str) -> dict[str, Any]:
+    try:
+        data = json.loads((run_dir / name).read_bytes())
+        return {"name": name, "digest": digest(canonical(data))} | {k: data[k] for k in ("runbook", "application", "subject")}
+    except (ValueError, KeyError, TypeError):
+        return {"name": name, "digest": "", "runbook": "", "application": "", "subject": {}}
+
+
+def _versions(opened: Event, events: list[Event]) -> dict[str, Any]:
+    """Of balbook and Python here, and of what the hosts run."""
+    found = next((e for e in reversed(events) if e["event"] == "versions"), {})
+    return {**opened.get("versions", {}), **({"hosts": found["hosts"]} if found else {})}
+
+
+def _digests(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _digests(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _digests(item, f"{path}.{number}")
+    elif isinstance(value, str) and re.fullmatch(r"(sha256:)?[0-9a-f]{64}", value):
+        yield path, value.removeprefix("sha256:")
+
+
+def _measurements(run_dir: Path, names: list[str], events: list[Event]) -> dict[str, Any]:
+    measured: dict[str, Any] = {}
+    for event in events:
+        if event["event"] == "measured":
+            measured |= {key: value for key, value in event.items() if key not in ("seq", "at", "event", "prev")}
+    for name in names:
+        folder, _, file = name.rpartition("/")
+        if file == "summary.json":
+            with suppress(ValueError):
+                measured[folder or "summary"] = json.loads((run_dir / name).read_bytes())
+    return measured

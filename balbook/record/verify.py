@@ -1,0 +1,202 @@
+"""Seven numbered checks over records and their ledger; each says what was altered and where.
+
+    1 chain        every entry stands, in its place, and names the one before; every record has one entry; what was the ledger's
+                   last entry when a record was signed stands below the record's own
+    2 statement    each statement is the one that its entry names, and says what the entry says
+    3 signature    each is signed by an allowed signer, at that time, with a key that is not revoked
+    4 files        each file has the digest in the statement; none is missing, none was added
+    5 journal      each journal is an unbroken chain up to the sealed head, and the statement says what journals and files say
+    6 notebook     each executed notebook fits its journal and, where at hand, the runbook's source
+    7 anchor       the heads that were anchored are in the chain
+
+A check is `ok`, `failed` (something was altered: exit 1), or `open` (nothing speaks against it, but it cannot be shown: not
+signed, no allowed signers named, not anchored since N: exit 3).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from balbook.errors import BadInput, RecordError
+from balbook.record.chain import entry_faults, link_faults
+from balbook.record.checks import Examiner, Finding, ReadEntry, vouched
+from balbook.record.ledger import Head, Ledger, number_of, open_ledger
+from balbook.record.signatures import Trust
+from balbook.record.statement import STATEMENT, file_sha256
+
+TITLES = ("chain", "statement", "signature", "files", "journal", "notebook", "anchor")
+CHAIN, ANCHORED = 1, 7
+SEALING_S = 1.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """One numbered check. `findings`: what fails or stays open; `notes`: what a reader may want to know."""
+
+    number: int
+    title: str
+    state: str
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """All checks over `records` records and `entries` entries of the ledger."""
+
+    checks: tuple[Check, ...]
+    records: int
+    entries: int
+
+    @property
+    def verdict(self) -> str:
+        """`succeeded`, `failed`, or `inconclusive`."""
+        states = {check.state for check in self.checks}
+        return "failed" if "failed" in states else "inconclusive" if "open" in states else "succeeded"
+
+    @property
+    def exit_status(self) -> int:
+        return {"succeeded": 0, "failed": 1, "inconclusive": 3}[self.verdict]
+
+    def data(self) -> dict[str, object]:
+        """Plain data, for `--json`."""
+        checks = [
+            {"number": c.number, "title": c.title, "state": c.state, "notes": list(c.notes)}
+            | {"findings": [{"place": f.place, "text": f.text, "is_open": f.is_open} for f in c.findings]}
+            for c in self.checks
+        ]
+        return {"verdict": self.verdict, "records": self.records, "entries": self.entries, "checks": checks}
+
+
+def verify_records(
+    path: Path,
+    *,
+    ledger: Ledger | None = None,
+    trust: Trust | None = None,
+    anchors: Iterable[Head] | None = None,
+    unread: Iterable[str] = (),
+    runbooks: Path | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Report:
+    """Check all records below `path`, or the one at `path`, against their ledger (unset: `ledger` beside the records).
+
+    `anchors`: the heads that were anchored; unset: none. `unread`: what of the anchor could not be read. `progress` gets records
+    done and their number, from one thread.
+    """
+    if not path.is_dir():
+        raise BadInput(f"{path} is not a folder of records", advice="Name the inventory's records.path, or one record in it.")
+    is_single = (path / STATEMENT).is_file()
+    folder = path.parent if is_single else path
+    sealed = sorted(p.parent.name for p in folder.glob(f"*/{STATEMENT}"))
+    book = ledger or open_ledger(folder / "ledger")
+    examiner = Examiner(folder, sealed, trust=trust, runbooks=runbooks)
+    try:
+        entries, findings = _entries(book)
+    except OSError as exc:
+        raise RecordError(f"the ledger {book.location} cannot be read: {exc}", advice="Check its place and your rights there.") from exc
+    named = [e for e in entries.values() if e.data and (not is_single or _is_about(e, path))]
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        for done, found in enumerate(pool.map(examiner.examine, named), 1):
+            findings += found
+            progress(done, len(named))
+    findings += _chain(entries, {f.entry for f in findings if f.is_entry})
+    if not any(f.check == CHAIN for f in findings):  # a chain that is broken says where by itself
+        findings += _moved(entries, examiner.seen)
+    findings += _records_without_entry(entries, [path.name] if is_single else sealed, folder, book)
+    findings += _anchor(entries, list(anchors or ()))
+    findings += [Finding(ANCHORED, "anchor", problem, is_open=True) for problem in unread]
+    return Report(_checks(findings, examiner.notes), len(named), len(entries))
+
+
+def _entries(ledger: Ledger) -> tuple[dict[int, ReadEntry], list[Finding]]:
+    entries: dict[int, ReadEntry] = {}
+    findings = []
+    for name in sorted(ledger.store.names()):
+        number = number_of(name)
+        if not number:
+            findings.append(Finding(CHAIN, f"ledger/{name}", "is not an entry: added, or renamed"))
+            continue
+        text = ledger.store.read(name)
+        data, faults = entry_faults(number, text)
+        entries[number] = ReadEntry(number, data, text, is_vouched=False)
+        findings += [Finding(CHAIN, f"ledger/{name}", fault, entry=number, is_entry=True) for fault in faults]
+    return vouched(entries), findings
+
+
+def _is_about(entry: ReadEntry, run_dir: Path) -> bool:
+    return bool(run_dir.name == entry.data["record"] or file_sha256(run_dir / STATEMENT) == entry.data["statement_sha256"])
+
+
+def _chain(entries: dict[int, ReadEntry], suspects: set[int]) -> list[Finding]:
+    links = {number: (entry.sha256, str(entry.data.get("previous", ""))) for number, entry in entries.items()}
+    faults = link_faults(links, suspects)
+    return [Finding(CHAIN, f"ledger/{number:08}.json", text, entry=number, is_entry=True) for number, text in faults.items()]
+
+
+def _moved(entries: dict[int, ReadEntry], seen: Mapping[int, tuple[str, int, str]]) -> list[Finding]:
+    """The chain is made without a key; what the records were signed with is not."""
+    findings = []
+    for number, (record, last, sha256) in sorted(seen.items()):
+        if last and (last >= number or last not in entries or entries[last].sha256 != sha256):
+            text = f"when it was signed, entry {last} was another one: entries up to {max(last, number)} were dropped, moved or rewritten"
+            findings.append(Finding(CHAIN, record, text, entry=number))
+    return findings
+
+
+def _records_without_entry(entries: dict[int, ReadEntry], sealed: Sequence[str], folder: Path, ledger: Ledger) -> list[Finding]:
+    numbers: dict[str, list[int]] = {}
+    for entry in entries.values():
+        numbers.setdefault(str(entry.data.get("record", "")), []).append(entry.number)
+    orphans = [record for record in sealed if record not in numbers]
+    text = "has no entry in the ledger: its entry was removed, or its seal was interrupted"
+    findings = [Finding(CHAIN, record, text) for record in _still_without(orphans, entries, folder, ledger)]
+    for record, several in numbers.items():
+        if record and len(several) > 1:
+            text = f"has {len(several)} entries in the ledger: {', '.join(map(str, several))}"
+            findings.append(Finding(CHAIN, record, text, entry=several[-1]))
+    return findings
+
+
+def _still_without(orphans: list[str], entries: dict[int, ReadEntry], folder: Path, ledger: Ledger) -> list[str]:
+    """A record that is being sealed at this moment gets its entry a little after its statement."""
+    if any(time.time() - (folder / record / STATEMENT).stat().st_mtime < SEALING_S for record in orphans):
+        time.sleep(SEALING_S)
+    fresh = {ledger.entry(number).data.get("record") for number in ledger.numbers() if number not in entries} if orphans else set()
+    return [record for record in orphans if record not in fresh]
+
+
+def _anchor(entries: dict[int, ReadEntry], anchors: Sequence[Head]) -> list[Finding]:
+    last = max(entries, default=0)
+    findings = []
+    for head in sorted(set(anchors), key=lambda h: (h.number, h.entry_sha256)):
+        place = f"ledger/{head.number:08}.json"
+        if head.number > last:
+            gone = f"entries {last + 1} to {head.number} are" if head.number - last > 1 else f"entry {head.number} is"
+            text = f"{gone} missing at the end: the anchor has entry {head.number}, the ledger ends with {last}"
+            findings.append(Finding(ANCHORED, place, text, entry=head.number))
+        elif head.number in entries and entries[head.number].sha256 != head.entry_sha256:
+            text = f"entry {head.number} is not the one that was anchored: it or an entry before it was rewritten"
+            findings.append(Finding(ANCHORED, place, text, entry=head.number))
+    anchored = max((head.number for head in anchors), default=0)
+    if not findings and anchored < last:
+        since = f"not anchored since {anchored}" if anchored else "not anchored since 0 (never)"
+        text = f"{since}: nothing shows that entries behind {last} were not cut off"
+        findings.append(Finding(ANCHORED, "ledger", text, is_open=True))
+    if not last and not anchors:
+        text = "is empty and was never anchored: nothing shows that all of it was not deleted"
+        findings.append(Finding(ANCHORED, "ledger", text, is_open=True))
+    return findings
+
+
+def _checks(findings: Sequence[Finding], notes: Sequence[tuple[int, str]]) -> tuple[Check, ...]:
+    checks = []
+    for number, title in enumerate(TITLES, 1):
+        mine = tuple(sorted({f for f in findings if f.check == number}, key=lambda f: (f.is_open, f.place, f.text)))
+        state = "ok" if not mine else "open" if all(f.is_open for f in mine) else "failed"
+        checks.append(Check(number, title, state, mine, tuple(sorted({text for check, text in notes if check == number}))))
+    return tuple(checks)

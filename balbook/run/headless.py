@@ -1,0 +1,292 @@
+"""Runbooks headless: papermill executes the notebook, the journal says what happened. Only this module imports papermill.
+
+Papermill runs in a thread of its own, so that a signal here becomes a request to the run's process (finish the step in
+hand, reach a safe state) and not the end of the kernel in the middle of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from balbook.engine import process
+from balbook.errors import BadInput
+from balbook.inventory import Inventory
+from balbook.notebook.parameters import check_parameters
+from balbook.notebook.runbook import Runbook, read_runbook, runbook_path
+from balbook.procedures import check_values, with_defaults
+from balbook.record import progress, verdict
+from balbook.record.journal import Journal, utc_now
+from balbook.record.keeping import seal_run
+from balbook.record.statement import verdict_of
+from balbook.record.verdict import EXIT_STATUS, Returned, Stated
+from balbook.run.cells import sha256_of
+from balbook.run.folder import APPROVED_RUN, EXPECTED_DIGEST, KEY, NOTEBOOK, RUN_DIR, make_run_dir, new_run_id, run_id_of
+from balbook.run.run import require_no_secrets
+from balbook.secrets.references import Scrubber
+from balbook.secrets.scrubbing import known_secrets
+
+Say = Callable[[str], None]
+CELL_TIMEOUT_S = 4 * 3600
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one runbook came to."""
+
+    runbook: str
+    run_id: str
+    verdict: str
+    why: str
+    exit_status: int
+    seconds: float
+    record: Path
+    notebook: Path
+    changes: int = 0
+    measurements: Mapping[str, Any] = field(default_factory=dict)
+
+    def data(self) -> dict[str, Any]:
+        """The runbook's object of `--json`."""
+        return {
+            "runbook": self.runbook,
+            "verdict": self.verdict,
+            "why": self.why,
+            "seconds": round(self.seconds, 1),
+            "notebook": str(self.notebook),
+            "changes": self.changes,
+            "measurements": dict(self.measurements),
+        }
+
+
+def execute(
+    name: str,
+    inventory: Inventory,
+    parameters: Mapping[str, Any],
+    *,
+    expected_digest: str = "",
+    shown_in: str = "",
+    key: str = "",
+    on_begun: Callable[[Path], None] = lambda run_dir: None,
+    on_stop: Callable[[], None] = lambda: None,
+    say: Say = lambda line: None,
+    cell_timeout_s: int = CELL_TIMEOUT_S,
+) -> Outcome:
+    """Runs one runbook to its end and states the verdict. BadInput before anything is touched; else an Outcome, also of a failure.
+
+    `expected_digest`: of the plan that was agreed on, and `shown_in` the run that showed it; another plan is refused. `key`: kept
+    in the journal. `on_begun` is told the run's folder before anything happens, `on_stop` that a signal asked the run to stop.
+    """
+    runbook, scrubber = read_runbook(runbook_path(name)), known_secrets(inventory, os.environ)
+    checked = checked_parameters(runbook, inventory, parameters, scrubber)
+    run_dir = make_run_dir(inventory, runbook.name, new_run_id(), utc_now())
+    on_begun(run_dir)
+    journal = Journal(run_dir / "journal.jsonl", clean=scrubber.data)
+    started = time.monotonic()
+    about = {RUN_DIR: str(run_dir), NOTEBOOK: str(runbook.path.resolve()), EXPECTED_DIGEST: expected_digest, APPROVED_RUN: shown_in}
+    with _environment({**about, KEY: key}):
+        returned = _execute(runbook, checked, run_dir, journal, say, cell_timeout_s, on_stop)
+    journal.append("executor_returned", status=returned.status, message=returned.message)
+    stated = _state(runbook, journal, returned)
+    journal.append("run_closed", verdict=stated.verdict, why=stated.why)
+    seal_run(inventory, run_dir, say)
+    return _outcome(runbook, run_dir, journal, stated, time.monotonic() - started)
+
+
+def checked_parameters(runbook: Runbook, inventory: Inventory, parameters: Mapping[str, Any], scrubber: Scrubber) -> dict[str, object]:
+    """A value for each of the runbook's parameters, the inventory's defaults filled in. BadInput where one is wrong; touches nothing."""
+    given = check_parameters(runbook.parameters, {**parameters, "inventory": str(inventory.path)})
+    checked = check_parameters(runbook.parameters, with_defaults(inventory, runbook.name, given))
+    check_values(inventory, runbook.name, checked)
+    require_no_secrets(checked, scrubber)
+    return checked
+
+
+def _execute(
+    runbook: Runbook,
+    parameters: Mapping[str, Any],
+    run_dir: Path,
+    journal: Journal,
+    say: Say,
+    cell_timeout_s: int,
+    on_stop: Callable[[], None],
+) -> Returned:
+    """Papermill in a thread; meanwhile events are said, and signals are passed on to the run's process."""
+    results: list[Returned] = []
+    thread = threading.Thread(target=lambda: results.append(_papermill(runbook, parameters, run_dir, cell_timeout_s)), daemon=True)
+    thread.start()
+    position = 0
+    with _signals(run_dir, say, on_stop):
+        while True:
+            # A kernel that dies leaves the run's process behind, which takes its unit back before it ends.
+            is_over = not thread.is_alive() and process.find(run_dir) is None
+            events, position = journal.follow(position)
+            for event in events:
+                if line := progress.line_of(event):
+                    say(line)
+            if is_over:
+                break
+            time.sleep(0.05)
+    if process.is_stop_requested(run_dir) and journal.last("apply_started") is None:
+        return Returned("interrupted", "stopped on request before anything was applied; nothing was changed")
+    return results[0] if results else Returned("error", "papermill ended without a result")
+
+
+def _papermill(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path, cell_timeout_s: int) -> Returned:
+    with _without_grammar():
+        import papermill
+        from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+    from balbook.notebook.kernel import LocalKernel
+
+    draft = _draft(runbook, run_dir)
+    try:
+        papermill.execute_notebook(
+            str(runbook.path),
+            str(draft),
+            parameters=dict(parameters),
+            kernel_name="python3",
+            kernel_manager_class=LocalKernel,
+            progress_bar=False,
+            execution_timeout=cell_timeout_s,
+            autosave_cell_every=5,
+            request_save_on_cell_execute=True,
+        )
+        return Returned("ok")
+    except papermill.PapermillExecutionError as exc:
+        return Returned("error", f"{exc.ename}: {exc.evalue}")
+    except DeadKernelError:
+        return Returned("kernel_death", "the notebook's kernel died")
+    except CellTimeoutError as exc:
+        return Returned("cell_timeout", str(exc).splitlines()[0])
+    except Exception as exc:
+        return Returned("error", f"{type(exc).__name__}: {exc}")
+    finally:
+        keep_notebook(runbook, run_dir)
+
+
+def keep_notebook(runbook: Runbook, run_dir: Path) -> None:
+    """Puts the notebook, as far as it was executed, into its place in the record; nothing where it is there."""
+    final, draft = run_dir / f"{runbook.name}.ipynb", _draft(runbook, run_dir)
+    if draft.exists():
+        _correct(draft)
+        draft.replace(final)
+    elif not final.exists():
+        shutil.copyfile(runbook.path, final)
+
+
+def outcome_of(runbook: Runbook, run_dir: Path) -> Outcome:
+    """What a run came to that has ended before."""
+    journal = Journal(run_dir / "journal.jsonl")
+    events = journal.events()
+    stated, why = verdict_of(events)
+    told = next((e for e in reversed(events) if "exit_status" in e), {})
+    status = int(told["exit_status"]) if stated == "failed" and told.get("exit_status") else EXIT_STATUS[stated]
+    seconds = datetime.fromisoformat(events[-1]["at"]) - datetime.fromisoformat(events[0]["at"])
+    return _outcome(runbook, run_dir, journal, Stated(stated, why, status), seconds.total_seconds())
+
+
+def _draft(runbook: Runbook, run_dir: Path) -> Path:
+    return run_dir / f".{runbook.name}.running.ipynb"
+
+
+@contextlib.contextmanager
+def _without_grammar() -> Iterator[None]:
+    """Spares an import the grammar of international addresses, a second of it: a check that no notebook's schema asks for."""
+    name = "rfc3987_syntax"
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]  # the documented way to say that there is no such module
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
+def _correct(notebook: Path) -> None:
+    """Takes papermill's `completed` from cells that never ran, and from the one that ran when the kernel died or time was up."""
+    data = json.loads(notebook.read_text(encoding="utf-8"))
+    cells = [cell for cell in data["cells"] if cell["cell_type"] == "code"]
+    about = [cell["metadata"].get("papermill", {}) for cell in cells]
+    is_cut_short = not any(a.get("status") == "failed" for a in about)
+    ran = [n for n, cell in enumerate(cells) if cell.get("execution_count")]
+    for number, told in enumerate(about):
+        if number not in ran:
+            told["status"] = "not run"
+        elif number == ran[-1] and number < len(cells) - 1 and is_cut_short:
+            told["status"] = "interrupted"
+    notebook.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _state(runbook: Runbook, journal: Journal, returned: Returned) -> Stated:
+    expected = [sha256_of(cell.source) for cell in runbook.cells if cell.type == "code"]
+    return verdict.state(journal.events(), expected, returned)
+
+
+def _outcome(runbook: Runbook, run_dir: Path, journal: Journal, stated: Stated, seconds: float) -> Outcome:
+    planned, applied, measured = journal.last("planned"), journal.last("apply_finished"), journal.last("measured", "timed")
+    changes = applied["changes"] if applied else planned["changes"] if planned and stated.verdict == "planned" else 0
+    return Outcome(
+        runbook=runbook.name,
+        run_id=run_id_of(run_dir),
+        verdict=stated.verdict,
+        why=stated.why,
+        exit_status=stated.exit_status,
+        seconds=seconds,
+        record=run_dir,
+        notebook=run_dir / f"{runbook.name}.ipynb",
+        changes=int(changes),
+        measurements={k: v for k, v in (measured or {}).items() if k not in ("seq", "at", "event", "prev")},
+    )
+
+
+@contextlib.contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """What the kernel inherits; beside it the interpreter's own kernels come before the user's."""
+    wanted = {**variables, "JUPYTER_PREFER_ENV_PATH": "1"}
+    before = {key: os.environ.get(key) for key in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value
+
+
+@contextlib.contextmanager
+def _signals(run_dir: Path, say: Say, on_stop: Callable[[], None]) -> Iterator[None]:
+    """SIGINT and SIGTERM ask the run to stop; where it has not begun to apply, the cell in hand is interrupted as well."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    from balbook.notebook.kernel import LocalKernel
+
+    def on_signal(number: int, frame: object) -> None:
+        on_stop()
+        with contextlib.suppress(BadInput):  # it is over already; its end is being written down
+            is_applying = process.ask_to_stop(run_dir)
+            if not is_applying:
+                LocalKernel.interrupt_started()
+            then = "it finishes the step in hand and reaches a safe state" if is_applying else "nothing was applied yet"
+            say(f"{signal.Signals(number).name}: asked the run to stop; {then}")
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

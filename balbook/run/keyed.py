@@ -1,0 +1,220 @@
+"""One run for one key, for whoever calls again what did not end well: Airflow's retries, a script in a loop.
+
+The same key, runbook and parameters again:
+
+    succeeded, planned           told again; nothing is done
+    still running                waited for, on whichever machine that shares the records; then as below
+    cut off                      its process or who followed it died: the same run goes on, with the same plan
+    stopped, or nothing begun    on request (SIGTERM), refused, unreachable: a new run, which finds done what was done
+    failed in deploying          told again: what was taken back is not tried on those who use it a second time unasked
+
+Other parameters with the same key are refused. What the key's `build` came to is the release of its later runbooks unless the caller
+names one, as in a pipeline: after a return to earlier sources `latest` would be another.
+
+What belongs to a key is kept in `.keys/` of the records.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from balbook.engine import process
+from balbook.errors import BadInput, Failed, Refused
+from balbook.inventory import Inventory
+from balbook.notebook.runbook import Runbook, read_runbook, runbook_path
+from balbook.record.journal import Journal
+from balbook.record.keeping import close, records_folder, seal_run
+from balbook.record.statement import STATEMENT
+from balbook.run import without_notebook as direct
+from balbook.run.headless import Outcome, execute, keep_notebook, outcome_of
+from balbook.run.pipeline import built_version, is_latest_wanted
+
+Say = Callable[[str], None]
+FOLDER = ".keys"
+LONGEST = 500
+POLL_S = 0.2
+
+
+def execute_once(key: str, name: str, inventory: Inventory, parameters: Mapping[str, Any], *, say: Say = lambda line: None) -> Outcome:
+    """What the runbook came to under this key, now or before; see the module. Waits for another call with the same key."""
+    runbook = read_runbook(runbook_path(name))
+    kept = _Kept(_place(inventory, key) / f"{runbook.name}.json", key)
+    parameters = _with_built(kept, runbook, parameters)
+    say = _undisturbed(say)
+    with kept.alone(say):
+        earlier = kept.run_of(parameters)
+        if earlier is not None and earlier.is_dir():
+            _wait_for(earlier, say)
+            if outcome := _ended(runbook, inventory, earlier, say):
+                return outcome
+        return execute(name, inventory, parameters, key=key, on_begun=lambda run_dir: kept.note(run_dir, name, parameters), say=say)
+
+
+def seal_rest(key: str, inventory: Inventory, say: Say) -> list[Outcome]:
+    """What each runbook came to under this key; runs that nobody has sealed are stated and sealed, once they have ended.
+
+    A run that was cut off in applying is sealed as well: whoever seals has given it up.
+    """
+    outcomes = []
+    for path in sorted(_place(inventory, key).glob("*.json")):
+        kept = _Kept(path, key)
+        with kept.alone(say):
+            run_dir = kept.run_of(None)
+            if run_dir is None or not run_dir.is_dir():
+                continue
+            _wait_for(run_dir, say)
+            runbook = read_runbook(runbook_path(kept.runbook))
+            if not (run_dir / STATEMENT).exists():
+                keep_notebook(runbook, run_dir)
+                close(run_dir)
+                seal_run(inventory, run_dir, say, is_given_up=True)
+            outcomes.append(outcome_of(runbook, run_dir))
+    return outcomes
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What is kept of one key and runbook: the last run, and the parameters that the key stands for."""
+
+    path: Path
+    key: str
+
+    @contextlib.contextmanager
+    def alone(self, say: Say) -> Iterator[None]:
+        """Nobody else meanwhile; the lock ends with this process however that ends."""
+        fd = self._open()
+        try:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say(f"key {self.key}: another call goes on; waiting for its end")
+                fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+    @property
+    def runbook(self) -> str:
+        """As the first caller named it."""
+        return str(self._data().get("runbook", self.path.stem))
+
+    def run_of(self, parameters: Mapping[str, Any] | None) -> Path | None:
+        """The folder of the last run, None where there is none; Refused where it was given other parameters."""
+        data = self._data()
+        if not data:
+            return None
+        if parameters is not None and data["parameters"] != _plain(parameters):
+            raise Refused(f"the key {self.key!r} stands for {data['parameters']}", advice="Give another key for other parameters.")
+        return self.path.parent.parent.parent / str(data["run"])
+
+    def note(self, run_dir: Path, name: str, parameters: Mapping[str, Any]) -> None:
+        """From now on this is the key's run."""
+        data = {"key": self.key, "runbook": name, "run": run_dir.name, "parameters": _plain(parameters), "pid": os.getpid()}
+        draft = self.path.with_suffix(".new")
+        draft.touch(mode=0o600)
+        draft.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        draft.replace(self.path)
+
+    def _data(self) -> dict[str, Any]:
+        try:
+            data: dict[str, Any] = json.loads(self.path.read_bytes())
+            return data
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as exc:
+            raise Failed(f"{self.path} cannot be read: {exc}", advice="Look at the runs (balbook records list); give a new key.") from exc
+
+    def _open(self) -> int:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            return os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as exc:
+            raise Failed(f"{self.path.parent} cannot be written: {exc.strerror}", advice="May you write there? Is there space?") from exc
+
+
+def _place(inventory: Inventory, key: str) -> Path:
+    if not key or len(key) > LONGEST or not key.isprintable():
+        raise BadInput(f"the key {key!r} is none", advice=f"A key is one line of 1 to {LONGEST} characters, such as a job's run id.")
+    return records_folder(inventory) / FOLDER / hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+def _with_built(kept: _Kept, runbook: Runbook, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """With the release that the key's `build` came to in the place of the latest one."""
+    is_about_latest = any(parameter.name == "release" and parameter.default == "latest" for parameter in runbook.parameters)
+    if not is_about_latest or not is_latest_wanted(parameters):
+        return parameters
+    build = _Kept(kept.path.with_name("build.json"), kept.key).run_of(None)
+    closed = (Journal(build / "journal.jsonl").last("run_closed") or {}) if build else {}
+    if build is None or closed.get("verdict") != "succeeded":
+        return parameters
+    return {**parameters, "release": built_version(build)}
+
+
+def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(dict(parameters)))
+    return plain
+
+
+def _undisturbed(say: Say) -> Say:
+    """A reader that is gone, as a task's killed supervisor is, does not end the run."""
+
+    def speak(line: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            say(line)
+
+    return speak
+
+
+def _wait_for(run_dir: Path, say: Say) -> None:
+    if process.is_alive(run_dir):
+        say(f"{run_dir.name}: its process goes on; waiting for its end")
+    while process.is_alive(run_dir):
+        time.sleep(POLL_S)
+
+
+def _ended(runbook: Runbook, inventory: Inventory, run_dir: Path, say: Say) -> Outcome | None:
+    """What the earlier run came to, once it has gone on where it was cut off; None where a new run is to be made."""
+    journal = Journal(run_dir / "journal.jsonl")
+    keep_notebook(runbook, run_dir)
+    if not (run_dir / STATEMENT).exists():
+        if direct.is_cut_off(run_dir):
+            say(f"{run_dir.name} was cut off; it goes on")
+            direct.resume(run_dir, say)
+        elif journal.events():
+            _give_up(journal, run_dir)
+            seal_run(inventory, run_dir, say)
+    if not journal.events():
+        return None
+    outcome = outcome_of(runbook, run_dir)
+    if outcome.exit_status and not _is_final(run_dir, journal):
+        return None
+    say(f"{runbook.name}: {outcome.verdict} in run {outcome.run_id}, which has this key")
+    return outcome
+
+
+def _give_up(journal: Journal, run_dir: Path) -> None:
+    """States the verdict of a run whose runner died before it applied anything, or after it was concluded."""
+    if journal.last("concluded") is None and journal.last("run_closed") is None:
+        with contextlib.suppress(BadInput):
+            process.ask_to_stop(run_dir)  # should its kernel live on for a moment
+        journal.append("run_closed", verdict="failed", why="cut off before anything was applied")
+    close(run_dir)
+
+
+def _is_final(run_dir: Path, journal: Journal) -> bool:
+    """Whether a deployment was tried and failed of itself: its plan is one that holds an application's lease."""
+    names = [event["event"] for event in journal.events()]
+    since = len(names) - names[::-1].index("apply_started") if "apply_started" in names else len(names)
+    if "step_started" not in names or "stop_requested" in names[since:]:
+        return False
+    settings = json.loads((run_dir / "plan.json").read_text(encoding="utf-8")).get("settings", {})
+    return bool(settings.get("lease"))
