@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from balbook.artifacts.store import Store
-from balbook.inventory.lab_place import VARIABLE
 from balbook.lab import loopback, needs, ports
 from balbook.lab.loopback import Lab
+from balbook.local.lab_place import VARIABLE
 
 # Machines are shared: how long an example takes says nothing about the code.
 settings.register_profile("balbook", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -46,7 +46,7 @@ def test_what_does_not_apply_is_skipped_anywhere(tmp_path: Path) -> None:
 
 
 def test_no_lab_and_no_inventory_of_the_users_is_seen() -> None:
-    from balbook.inventory.lab_place import running_labs
+    from balbook.local.lab_place import running_labs
 
     assert running_labs(os.environ) == []
     assert "BALBOOK_INVENTORY" not in os.environ

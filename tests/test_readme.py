@@ -15,8 +15,8 @@ import pytest
 
 from balbook.cli import COMMANDS
 from balbook.inventory import read_inventory
-from balbook.inventory.lab_place import VARIABLE
 from balbook.lab import loopback, needs
+from balbook.local.lab_place import VARIABLE
 from balbook.notebook.runbook import find_runbooks, read_runbook
 from balbook.run.pipeline import find_pipelines, read_pipeline
 

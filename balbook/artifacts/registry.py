@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from balbook.artifacts.store import FILE_OF_KIND, Artifact, Store, sha256_of
-from balbook.commands.command import require_word
 from balbook.errors import BadInput, Refused, StoreError, nearest
+from balbook.local.names import require_word
 from balbook.record.journal import timestamp
 
 ABOUT = "artifact.json"

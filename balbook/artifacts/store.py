@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from balbook.artifacts.sources import MINE, reaching
-from balbook.commands.command import require_word
 from balbook.errors import BadInput, Refused, StoreError, nearest
+from balbook.local.names import require_word
 from balbook.record.journal import timestamp
 
 FILE_OF_KIND = {"jar": "app.jar", "native": "app"}

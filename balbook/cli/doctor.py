@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from balbook.cli import options
 from balbook.errors import BalbookError, InventoryError
 from balbook.inventory import Inventory, find_inventory, read_inventory
-from balbook.inventory.lab_place import running_inventory
+from balbook.local.lab_place import running_inventory
 from balbook.show.table import Table
 
 if TYPE_CHECKING:

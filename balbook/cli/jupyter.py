@@ -8,7 +8,7 @@ from pathlib import Path
 
 from balbook.cli import options
 from balbook.inventory import Inventory, find_inventory, read_inventory
-from balbook.inventory.lab_place import running_inventory
+from balbook.local.lab_place import running_inventory
 
 PORT = 8888
 

@@ -56,7 +56,7 @@ def lab(args: argparse.Namespace) -> int:
 
 def _backend_of(name: str) -> str:
     """What the lab of this name is, also one that an interrupted start left; loopback where there is none."""
-    from balbook.inventory.lab_place import lab_folder, read_state
+    from balbook.local.lab_place import lab_folder, read_state
 
     folder = lab_folder(name, os.environ)
     state = read_state(folder)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from balbook.inventory import Inventory, find_inventory, read_inventory
-from balbook.inventory.lab_place import running_inventory
+from balbook.local.lab_place import running_inventory
 from balbook.secrets.references import FORMS
 from balbook.secrets.scrubbing import QUIET, ScrubbedStream, known_secrets
 

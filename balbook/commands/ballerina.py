@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from balbook.commands import host_script
-from balbook.commands.command import Command, SecretRef, script
+from balbook.commands.command import Command, script
+from balbook.secrets.secret_ref import SecretRef
 
 BUILD_S = 1800
 PUSH_S = 300

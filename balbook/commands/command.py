@@ -13,34 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from balbook.errors import BadInput
+from balbook.secrets.secret_ref import SecretRef, Text
 
 DEADLINE_S = 30.0
 WITH_PASSWORD = """IFS= read -r password && printf '%s\\n' "$password" | sudo -S -p '' -v && unset password && sudo -n -- "$@\""""
 """The first line of standard input is for sudo alone, also where it wants none; the rest is the command's."""
-
-
-@dataclass(frozen=True)
-class SecretRef:
-    """A secret by reference (`env:NAME`, `file:PATH`, …); the value is read at the transport's edge.
-
-    `quoting`: `toml` where it stands in a TOML string in double quotes.
-    """
-
-    reference: str
-    quoting: str = ""
-
-    def quoted(self, value: str) -> str:
-        """The value as it fits into the text around it."""
-        return value.replace("\\", "\\\\").replace('"', '\\"') if self.quoting == "toml" else value
-
-    def data(self) -> dict[str, str]:
-        """Plain data, for plans."""
-        return {"secret": self.reference, **({"quoting": self.quoting} if self.quoting else {})}
-
-
-Text = tuple[str | SecretRef, ...]
-"""Text with secrets left out: parts that are joined once the references are read."""
 
 
 @dataclass(frozen=True)
@@ -110,17 +87,3 @@ class Result:
     def tail(self, lines: int = 12) -> str:
         """The last lines of both streams, errors last."""
         return "\n".join([*self.stdout.splitlines()[-lines:], *self.stderr.splitlines()[-lines:]])
-
-
-def require_word(value: str, what: str) -> str:
-    """`value` if it is safe as one word and one path component, else BadInput naming `what`.
-
-    Letters, digits and `._+-` only, no leading dash or dot: no separator, no quote, no `..`, no newline.
-    """
-    ok = value and len(value) <= 128 and value[0] not in "-." and all(c.isascii() and (c.isalnum() or c in "._+-") for c in value)
-    if not ok:
-        raise BadInput(
-            f"{what} {value!r} is not allowed",
-            advice="Use letters, digits and . _ + - only, starting with a letter or a digit.",
-        )
-    return value

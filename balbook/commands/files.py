@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from balbook.commands import host_script
-from balbook.commands.command import Command, Text, script
+from balbook.commands.command import Command, script
+from balbook.secrets.secret_ref import Text
 
 
 def put_file(path: str, content: Text, mode: str = "0644", *, is_privileged: bool = False) -> Command:

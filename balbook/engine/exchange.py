@@ -7,10 +7,11 @@ from pathlib import Path
 from balbook.artifacts.backends import open_registry
 from balbook.artifacts.registry import Registry
 from balbook.artifacts.store import Store, sha256_of
-from balbook.commands.command import Result, SecretRef
+from balbook.commands.command import Result
 from balbook.errors import StoreError
 from balbook.plan.model import Exchange
 from balbook.record.journal import utc_now
+from balbook.secrets.secret_ref import SecretRef
 from balbook.transport import Reveal
 
 CHANGED = "It was changed since the plan was made; make a new plan."

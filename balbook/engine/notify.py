@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from balbook.commands.command import SecretRef
 from balbook.inventory.models import Inventory
 from balbook.record.journal import Event, Journal
+from balbook.secrets.secret_ref import SecretRef
 from balbook.transport import Reveal
 
 DEADLINE_S = 5.0

@@ -19,7 +19,6 @@ from types import FrameType
 from typing import Any
 
 from balbook import transport as transports
-from balbook.commands.command import SecretRef
 from balbook.engine import lease as lock
 from balbook.engine.budget import Budget
 from balbook.engine.downtime import note_downtime
@@ -37,6 +36,7 @@ from balbook.plan.model import Plan, plan_from, secrets_of
 from balbook.record.journal import Event, Journal
 from balbook.secrets.references import Scrubber, without_secrets
 from balbook.secrets.scrubbing import ScrubbedStream, known_secrets
+from balbook.secrets.secret_ref import SecretRef
 from balbook.transport import Transport
 
 

@@ -13,8 +13,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
-from balbook.commands.command import SecretRef, Text
 from balbook.inventory.words import SecretReference
+from balbook.secrets.secret_ref import SecretRef, Text
 
 if TYPE_CHECKING:
     from balbook.inventory.models import Inventory

@@ -14,8 +14,8 @@ from balbook.artifacts.store import Store
 from balbook.engine import process
 from balbook.errors import BadInput, BalbookError
 from balbook.inventory import Inventory, find_inventory, read_inventory
-from balbook.inventory.lab_place import running_inventory
 from balbook.inventory.models import Instance
+from balbook.local.lab_place import running_inventory
 from balbook.local.resources import resource
 from balbook.notebook.runbook import Runbook, find_runbooks, read_runbook
 from balbook.procedures.parts.glimpse import Glimpse, glimpse

@@ -22,10 +22,10 @@ import yaml
 
 from balbook.errors import BalbookError, ParameterError, Refused, nearest
 from balbook.inventory import Inventory, read_inventory
-from balbook.inventory.lab_place import lab_folder, labs_home, read_state
 from balbook.lab import demo_report, loopback, vm
 from balbook.lab.demo_report import Shown
 from balbook.lab.supplies import raise_version
+from balbook.local.lab_place import lab_folder, labs_home, read_state
 from balbook.local.resources import resource
 
 Say = Callable[[str], None]

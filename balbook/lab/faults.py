@@ -7,9 +7,9 @@ import signal
 from collections.abc import Mapping
 
 from balbook.errors import ParameterError, Refused, nearest
-from balbook.inventory.lab_place import DEFAULT_NAME
 from balbook.lab.loopback import lab_of, status
 from balbook.local import processes
+from balbook.local.lab_place import DEFAULT_NAME
 from balbook.local.processes import Process
 
 FAULTS = {"kill": signal.SIGKILL, "hang": signal.SIGSTOP, "resume": signal.SIGCONT}

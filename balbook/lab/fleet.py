@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from balbook.commands.command import require_word
 from balbook.errors import BadInput
+from balbook.local.names import require_word
 
 HOSTS = ("build1", "app1", "app2", "lb1")
 ROLES = {"build": "build", "app": "app", "lb": "balancer"}

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from balbook.inventory.lab_place import labs_home
+from balbook.local.lab_place import labs_home
 
 
 @contextmanager

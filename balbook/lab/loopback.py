@@ -15,7 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from balbook.errors import Failed, Refused
-from balbook.inventory.lab_place import (
+from balbook.lab import fleet, folders, needs, ports, sshd, supplies
+from balbook.lab.fleet import HOSTS
+from balbook.lab.sshd import Server
+from balbook.lab.supplies import Supplies
+from balbook.local import processes
+from balbook.local.lab_place import (
     DEFAULT_NAME,
     INVENTORY,
     STATE,
@@ -26,11 +31,6 @@ from balbook.inventory.lab_place import (
     require_lab_or_nothing,
     write_state,
 )
-from balbook.lab import fleet, folders, needs, ports, sshd, supplies
-from balbook.lab.fleet import HOSTS
-from balbook.lab.sshd import Server
-from balbook.lab.supplies import Supplies
-from balbook.local import processes
 from balbook.local.processes import Process
 
 BACKEND = "loopback"

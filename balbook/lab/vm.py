@@ -14,7 +14,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from balbook.errors import Failed, Refused
-from balbook.inventory.lab_place import (
+from balbook.lab import apt, fleet, folders, sshd, vm_host, vm_image, vm_needs, vm_network, vm_odd, vm_services
+from balbook.lab.loopback import Endpoint, LabStatus
+from balbook.lab.supplies import Supplies
+from balbook.lab.vm_host import Machine
+from balbook.local import processes
+from balbook.local.lab_place import (
     DEFAULT_NAME,
     INVENTORY,
     STATE,
@@ -26,11 +31,6 @@ from balbook.inventory.lab_place import (
     require_lab_or_nothing,
     write_state,
 )
-from balbook.lab import apt, fleet, folders, sshd, vm_host, vm_image, vm_needs, vm_network, vm_odd, vm_services
-from balbook.lab.loopback import Endpoint, LabStatus
-from balbook.lab.supplies import Supplies
-from balbook.lab.vm_host import Machine
-from balbook.local import processes
 
 BACKEND = "vm"
 GENERATION_PORT = 8099

@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 
 from balbook.errors import Failed, ParameterError, Refused, nearest
-from balbook.inventory.lab_place import DEFAULT_NAME
 from balbook.lab import vm, vm_network
+from balbook.local.lab_place import DEFAULT_NAME
 
 FAULTS = ("blackhole", "reject", "loss", "delay", "none")
 SSH = 22

@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from balbook.errors import BadInput
-from balbook.inventory.lab_place import labs_home
 from balbook.lab import needs, vm_host, vm_image
+from balbook.local.lab_place import labs_home
 
 BASE = ".base"
 """Of the labs home: where base images lie."""

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from balbook.commands.command import Command, SecretRef, command_from
+from balbook.commands.command import Command, command_from
 from balbook.errors import BadInput
+from balbook.secrets.secret_ref import SecretRef
 
 VERSION = 1
 CONTROLLER = "this machine"

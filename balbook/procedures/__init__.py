@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from balbook.artifacts import sources
-from balbook.commands.command import require_word
 from balbook.errors import BadInput, ParameterError, nearest
 from balbook.inventory.models import Inventory
+from balbook.local.names import require_word
 from balbook.notebook.runbook import runbook_path
 from balbook.plan.model import Plan
 from balbook.procedures.parts.own import own_procedure

@@ -20,9 +20,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from balbook.commands.command import require_word
 from balbook.errors import BadInput, Refused, SignatureError
 from balbook.inventory import Inventory
+from balbook.local.names import require_word
 from balbook.plan.model import Plan, canonical, plan_from
 from balbook.record import signatures as signing
 from balbook.record.journal import timestamp

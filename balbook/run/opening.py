@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from balbook import procedures
 from balbook.errors import ParameterError
 from balbook.inventory import Inventory, load_inventory
-from balbook.inventory.lab_place import running_inventory
+from balbook.local.lab_place import running_inventory
 from balbook.notebook.parameters import check_parameters
 from balbook.notebook.runbook import Runbook, read_runbook, runbook_path
 from balbook.record.journal import Journal, utc_now

@@ -26,11 +26,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from balbook.commands.command import require_word
 from balbook.engine import process
 from balbook.errors import BadInput, BalbookError, ParameterError, Refused, nearest
 from balbook.inventory import Inventory
 from balbook.inventory.document import read_document
+from balbook.local.names import require_word
 from balbook.local.resources import resource
 from balbook.notebook.parameters import Parameter
 from balbook.notebook.runbook import find_runbooks, read_runbook, runbook_path

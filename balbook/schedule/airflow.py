@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from balbook.commands.command import require_word
 from balbook.errors import BadInput, Failed, Refused, nearest
 from balbook.inventory import Inventory
+from balbook.local.names import require_word
 from balbook.local.own_file import marked, write_own
 from balbook.local.rendering import render
 from balbook.notebook.parameters import Parameter, check_parameters

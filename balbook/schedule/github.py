@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from balbook.commands.command import require_word
 from balbook.errors import BadInput, nearest
 from balbook.inventory import Inventory
 from balbook.inventory.secret_references import environment_names
+from balbook.local.names import require_word
 from balbook.local.own_file import marked, write_own
 from balbook.local.rendering import render
 

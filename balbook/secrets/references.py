@@ -26,8 +26,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from balbook.commands.command import SecretRef, Text
 from balbook.errors import BadInput
+from balbook.secrets.secret_ref import SecretRef, Text
 
 MIN_LENGTH = 8
 DEADLINE_S = 30.0

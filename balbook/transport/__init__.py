@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from balbook.commands.command import Command, Result, SecretRef, Text
+from balbook.commands.command import Command, Result
 from balbook.errors import BalbookError, CommandFailed
 from balbook.plan.model import Upload
+from balbook.secrets.secret_ref import SecretRef, Text
 
 if TYPE_CHECKING:
     from balbook.inventory.models import Inventory

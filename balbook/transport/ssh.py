@@ -22,11 +22,12 @@ from typing import BinaryIO
 import paramiko
 
 from balbook.commands import host_script
-from balbook.commands.command import Command, Result, SecretRef, script
+from balbook.commands.command import Command, Result, script
 from balbook.errors import BadInput, CommandFailed, DeadlineExceeded, HostUnreachable, StoreError, nearest
 from balbook.inventory.models import Host, Inventory
 from balbook.plan.model import Upload
 from balbook.secrets import references as secrets
+from balbook.secrets.secret_ref import SecretRef
 from balbook.transport import Progress, Reveal, reveal_text, streams
 from balbook.transport.login import CONNECT_S, Endpoint, log_in, split_address, ssh_config, unreachable, way_to
 from balbook.transport.shell import NoShell, Shell

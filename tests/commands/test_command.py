@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import balbook
-from balbook.commands.command import Command, Result, SecretRef, command_from, require_word, script
+from balbook.commands.command import Command, Result, command_from, script
 from balbook.errors import BadInput
+from balbook.local.names import require_word
+from balbook.secrets.secret_ref import SecretRef
 
 WORD = st.text(st.characters(blacklist_characters="\0", blacklist_categories=("Cs",)), max_size=20)
 VARIABLE = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,10}", fullmatch=True)

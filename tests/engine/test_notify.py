@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from balbook.commands.command import SecretRef
 from balbook.engine import notify as notice
 from balbook.inventory import Inventory, read_inventory
 from balbook.record.journal import Journal
 from balbook.secrets.references import Scrubber
+from balbook.secrets.secret_ref import SecretRef
 
 HEARD: list[tuple[str, Any]] = []
 

@@ -14,18 +14,18 @@ from typing import Any
 import yaml
 
 from balbook import transport as transports
-from balbook.commands.command import SecretRef
 from balbook.engine.loop import Applied, Loop, StopRequest
 from balbook.inventory import Inventory, read_inventory
-from balbook.inventory.lab_place import VARIABLE
 from balbook.lab import loopback
 from balbook.lab.loopback import Lab
 from balbook.local import processes
+from balbook.local.lab_place import VARIABLE
 from balbook.plan.model import Plan
 from balbook.procedures import procedure, with_defaults
 from balbook.procedures.parts.site import Site
 from balbook.record.journal import Journal
 from balbook.secrets.scrubbing import Scrubber
+from balbook.secrets.secret_ref import SecretRef
 
 USUAL: dict[str, dict[str, Any]] = {
     "provision": {"hosts": []},

@@ -23,9 +23,9 @@ import balbook
 from balbook import transport as transports
 from balbook.artifacts.store import Store
 from balbook.inventory import Inventory, read_inventory
-from balbook.inventory.lab_place import VARIABLE
 from balbook.lab import loopback
 from balbook.lab.ballerina.jar import sample_jar
+from balbook.local.lab_place import VARIABLE
 from balbook.procedures import Check, procedure
 from balbook.procedures.parts.site import Site
 from balbook.record.journal import Event, Journal

@@ -22,9 +22,9 @@ import yaml
 from balbook.artifacts.store import Store, sha256_of
 from balbook.commands.command import script
 from balbook.inventory import Inventory, read_inventory
-from balbook.inventory.lab_place import VARIABLE
 from balbook.lab import loopback
 from balbook.lab.ballerina.jar import sample_jar
+from balbook.local.lab_place import VARIABLE
 from balbook.plan.model import Plan
 from balbook.procedures import procedure
 from balbook.procedures.parts.look import look

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from balbook.inventory.lab_place import VARIABLE, lab_folder
 from balbook.lab import needs
 from balbook.lab.demo import NAME
 from balbook.local import processes
+from balbook.local.lab_place import VARIABLE, lab_folder
 
 pytestmark = pytest.mark.skipif(bool(needs.missing()), reason="programs of the lab are missing")
 

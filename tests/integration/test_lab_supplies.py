@@ -17,10 +17,10 @@ import pytest
 from balbook.artifacts.sources import from_directory, from_git, is_git
 from balbook.facts.ballerina import parse_sha256
 from balbook.inventory import read_inventory
-from balbook.inventory.lab_place import VARIABLE
 from balbook.lab import loopback
 from balbook.lab.loopback import Lab
 from balbook.lab.supplies import Supplies
+from balbook.local.lab_place import VARIABLE
 from balbook.secrets.references import resolve
 from tests.integration.ballerina_lab import BallerinaLab
 

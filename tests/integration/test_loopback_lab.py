@@ -17,10 +17,10 @@ import pytest
 
 import balbook
 from balbook.errors import BadInput, ParameterError, Refused
-from balbook.inventory import lab_place as place
 from balbook.inventory.load import read_inventory
 from balbook.lab import faults, loopback
 from balbook.lab.loopback import Lab
+from balbook.local import lab_place as place
 from balbook.local import processes
 
 pytestmark = pytest.mark.integration

@@ -13,8 +13,8 @@ import pytest
 from balbook.cli import main
 from balbook.errors import BadInput, ParameterError, Refused
 from balbook.inventory import read_inventory
-from balbook.inventory.lab_place import State, write_state
 from balbook.lab import fleet, needs, vm, vm_faults, vm_host, vm_image, vm_needs, vm_network, vm_services
+from balbook.local.lab_place import State, write_state
 from balbook.local.processes import identity
 from tests.vm import watches
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balbook.commands.command import Command, SecretRef
+from balbook.commands.command import Command
 from balbook.errors import BadInput
 from balbook.plan.model import VERSION, Guard, Hold, Plan, Run, Step, Upload, Wait, plan_from, secrets_of, step_from
+from balbook.secrets.secret_ref import SecretRef
 from tests.commands.test_command import COMMAND, VARIABLE, WORD
 
 SECONDS = st.one_of(st.integers(1, 900), st.floats(0.1, 900))

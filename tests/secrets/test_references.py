@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balbook.commands.command import SecretRef
 from balbook.errors import BadInput
 from balbook.secrets import references as secrets
 from balbook.secrets.references import Scrubber, looks_like_secret, parse, resolve, without_secrets
+from balbook.secrets.secret_ref import SecretRef
 
 CANARY = "c4nary-Zq7&\"pa'ss/wörd\\x"
 MARKER = "[secret env:CANARY]"

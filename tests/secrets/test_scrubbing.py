@@ -12,13 +12,14 @@ from urllib.parse import quote
 import pytest
 import yaml
 
-from balbook.commands.command import SecretRef, command_from
+from balbook.commands.command import command_from
 from balbook.commands.files import put_file
 from balbook.inventory import read_inventory
 from balbook.inventory.secret_references import secret_references, with_secrets
 from balbook.inventory.words import SECRET_REFERENCE
 from balbook.secrets.references import Scrubber, without_secrets
 from balbook.secrets.scrubbing import Pieces, ScrubbedStream, known_secrets
+from balbook.secrets.secret_ref import SecretRef
 from balbook.transport import reveal_text
 
 SECRETS = ("S3cr3t-Canary/+42", 'a"b\\c&dé-long')

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from balbook.errors import BadInput
-from balbook.inventory.lab_place import VARIABLE
 from balbook.lab import vm, vm_needs
+from balbook.local.lab_place import VARIABLE
 from tests.integration.hotel import ROOT, command_environment
 from tests.vm.machines import BRISK, Machines
 

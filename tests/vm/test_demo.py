@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from balbook.inventory.lab_place import lab_folder
 from balbook.lab import demo, vm
+from balbook.local.lab_place import lab_folder
 
 pytestmark = [pytest.mark.vm, pytest.mark.load]
 RUNBOOKS = ["provision", "install", "pack_push", "consolidate", "build", "hot_deploy"]

@@ -10,8 +10,8 @@ import pytest
 
 from balbook.commands.command import Command
 from balbook.errors import BadInput, HostKeyError
-from balbook.inventory.lab_place import lab_folder
 from balbook.lab import vm, vm_odd
+from balbook.local.lab_place import lab_folder
 from balbook.transport import fan_out
 from tests.integration.hotel import GOOD, last, until
 from tests.integration.rollout_lab import Clients

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from balbook.errors import Refused
-from balbook.inventory.lab_place import lab_folder
 from balbook.lab import loopback, vm, vm_host, vm_image, vm_needs, vm_network
+from balbook.local.lab_place import lab_folder
 from tests.integration.hotel import printed_json, until
 from tests.vm.machines import Machines
 

@@ -14,7 +14,7 @@ from balbook import procedures
 from balbook.artifacts.store import Artifact, Store
 from balbook.errors import BadInput, BalbookError, ParameterError
 from balbook.inventory import Inventory, load_inventory
-from balbook.inventory.lab_place import running_inventory
+from balbook.local.lab_place import running_inventory
 from balbook.notebook.parameters import Parameter, check_parameters, parse_assignments
 from balbook.notebook.runbook import Runbook, find_runbooks
 from balbook.procedures.failover_drill import FAULTS

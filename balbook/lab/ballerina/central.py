@@ -18,12 +18,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from balbook.commands.command import require_word
 from balbook.errors import BadInput
 from balbook.lab.ballerina.bala import identity
 from balbook.lab.ballerina.package import precedence
 from balbook.lab.ballerina.registry import already_there
 from balbook.lab.ballerina.said import Refusal
+from balbook.local.names import require_word
 
 Fault = Literal["", "unauthorized", "error", "hang"]
 MAX_BODY = 64 * 1024 * 1024

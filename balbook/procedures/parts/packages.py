@@ -16,11 +16,11 @@ from balbook import transport as transports
 from balbook.artifacts import sources
 from balbook.artifacts.sources import Sources
 from balbook.commands import ballerina
-from balbook.commands.command import require_word
 from balbook.errors import BadInput
 from balbook.facts.ballerina import PackageId, parse_package
 from balbook.inventory import Inventory
 from balbook.inventory.secret_references import secret_references
+from balbook.local.names import require_word
 from balbook.procedures.parts.site import Site
 from balbook.secrets.references import without_secrets
 from balbook.transport import fan_out

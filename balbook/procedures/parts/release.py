@@ -13,7 +13,6 @@ from typing import Any
 
 from balbook.artifacts.store import Artifact
 from balbook.commands import files, releases
-from balbook.commands.command import Text
 from balbook.errors import BadInput
 from balbook.inventory.models import Application, Instance
 from balbook.inventory.secret_references import PLACEHOLDER, with_secrets
@@ -22,6 +21,7 @@ from balbook.plan.model import Run, Step, Upload, canonical
 from balbook.procedures.parts import supervision
 from balbook.procedures.parts.site import Site
 from balbook.secrets.references import parse
+from balbook.secrets.secret_ref import Text
 
 CONFIG = "Config.toml"
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from balbook.commands.command import SecretRef
 from balbook.errors import BadInput, ParameterError
 from balbook.plan.model import plan_from, secrets_of
 from balbook.run.run import require_no_secrets
 from balbook.secrets.references import Scrubber
+from balbook.secrets.secret_ref import SecretRef
 from balbook.testing import FakeFleet
 from tests.small_fleet import change_inventory, fleet_with, make_plan, publish
 

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from balbook.commands.command import require_word
 from balbook.errors import BadInput, Refused
+from balbook.local.names import require_word
 from balbook.local.processes import identity
 
 VARIABLE = "BALBOOK_LAB_HOME"

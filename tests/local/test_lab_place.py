@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from balbook.errors import BadInput, Refused
-from balbook.inventory import lab_place as place
-from balbook.inventory.lab_place import State
+from balbook.local import lab_place as place
+from balbook.local.lab_place import State
 from balbook.local.processes import identity
 
 ALIVE = (os.getpid(), identity(os.getpid()))
@@ -109,6 +109,6 @@ def test_a_link_is_never_followed_to_what_would_be_removed(tmp_path: Path) -> No
 
 
 def test_looking_for_the_running_lab_loads_nothing_heavy() -> None:
-    asked = "import sys, balbook.inventory.lab_place as p; print(*{'yaml', 'pydantic', 'paramiko', 'pandas', 'jinja2'} & set(sys.modules))"
+    asked = "import sys, balbook.local.lab_place as p; print(*{'yaml', 'pydantic', 'paramiko', 'pandas', 'jinja2'} & set(sys.modules))"
     shown = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, cwd=Path(place.__file__).parents[2])
     assert shown.stdout.strip() == ""
