@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import ast
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import balbook
+from balbook.cli import COMMANDS
 
 ROOT = Path(balbook.__file__).parent
 # Top to bottom; rooms of one row may use each other, and a row has three at most.
 ROWS = (
     "cli",
-    "jupyter schedule",
+    "jupyter schedule report",
     "run",
     "procedures",
-    "engine report",
+    "engine",
     "record artifacts probe",
     "plan transport",
     "commands facts",
@@ -107,4 +110,26 @@ def test_a_module_is_not_too_long(module: str) -> None:
 
 
 def test_no_module_is_a_drawer_for_anything() -> None:
-    assert [m for m in MODULES if {"utils", "helpers", "common", "manager"} & set(m.split("/"))] == []
+    drawers = {"utils", "helpers", "common", "manager"}
+    assert [m for m in MODULES if drawers & set(m.split("/")) and m != "cli/common"] == []
+
+
+def test_no_two_modules_have_one_name() -> None:
+    names = [m.split("/")[-1] for m in MODULES if (not m.endswith("__") and top(m) not in MIRRORED) or m.startswith("procedures/parts/")]
+    assert [name for name, count in Counter(names).items() if count > 1] == []
+
+
+def test_a_file_of_the_command_line_is_a_command() -> None:
+    files = {m.removeprefix("cli/").replace("_", "-") for m in MODULES if m.startswith("cli/")} - {"--init--", "common"}
+    assert files == set(COMMANDS)
+
+
+@pytest.mark.parametrize("room", [m for m in MODULES if m.endswith("__init__") and m.count("/") == 1])
+def test_a_room_says_what_happens_in_it_and_what_does_not(room: str) -> None:
+    said = ast.get_docstring(ast.parse(MODULES[room].read_text(encoding="utf-8"))) or ""
+    assert len(said.splitlines()) >= 3
+    assert re.search(r"\b(nothing|no|nobody|never|only)\b", said, re.I)
+
+
+def test_nothing_stands_beside_the_rooms() -> None:
+    assert {m for m in MODULES if "/" not in m} == {"__init__", "__main__", "errors"}

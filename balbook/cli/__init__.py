@@ -1,4 +1,7 @@
-"""The command line. Each command lives in a module of its own group and is imported only when it is called."""
+"""The command line: a file a command, of its name, imported only when it is called; `common` is what they share.
+
+Commands read words, call a room below and print. They decide nothing that a notebook would decide otherwise.
+"""
 
 from __future__ import annotations
 
@@ -13,30 +16,30 @@ from balbook import __version__
 from balbook.errors import BalbookError, nearest
 
 COMMANDS = {
-    "plan": ("deploy", "show what a runbook or pipeline would change; changes nothing"),
-    "apply": ("deploy", "run a runbook or pipeline"),
-    "resume": ("deploy", "go on with a run whose process died"),
-    "stop": ("deploy", "ask a run to end in a safe state"),
-    "status": ("watch", "what runs where, and who holds the lock"),
-    "logs": ("watch", "the last lines of an application's logs"),
-    "drain": ("service", "take one instance out of service, for maintenance"),
-    "readmit": ("service", "put a drained instance back into service"),
-    "rollback": ("rollback", "bring an application back to a release that was proven healthy"),
-    "unlock": ("service", "take an application's lock away from whoever holds it"),
-    "records": ("records", "list, show, compare, verify and export the records of runs"),
-    "seal": ("seal", "seal what plain papermill or JupyterLab left"),
-    "approve": ("audit", "sign a plan with your key, so that somebody else may apply it"),
-    "lab": ("lab", "a disposable fleet for rehearsing"),
-    "init": ("project", "make a deployment repository"),
-    "jupyter": ("jupyter", "JupyterLab on the runbooks, with an index of what is deployed"),
-    "new-runbook": ("new_runbook", "write a runbook of your own, with its procedure"),
-    "check": ("project", "hold runbooks against the anatomy of a runbook"),
-    "doctor": ("doctor", "what this machine and the hosts have and lack"),
-    "registry": ("registry", "publish artifacts to a registry, and retrieve them from there"),
-    "report": ("report", "over all records: is it getting better?"),
-    "schedule": ("schedule", "runbooks and pipelines at set times, by systemd, cron or Airflow"),
-    "workflow": ("workflow", "write workflows for GitHub Actions"),
-    "schema": ("project", "the inventory's JSON Schema, for editors"),
+    "plan": "show what a runbook or pipeline would change; changes nothing",
+    "apply": "run a runbook or pipeline",
+    "resume": "go on with a run whose process died",
+    "stop": "ask a run to end in a safe state",
+    "status": "what runs where, and who holds the lock",
+    "logs": "the last lines of an application's logs",
+    "drain": "take one instance out of service, for maintenance",
+    "readmit": "put a drained instance back into service",
+    "rollback": "bring an application back to a release that was proven healthy",
+    "unlock": "take an application's lock away from whoever holds it",
+    "records": "list, show, compare, verify and export the records of runs",
+    "seal": "seal what plain papermill or JupyterLab left",
+    "approve": "sign a plan with your key, so that somebody else may apply it",
+    "lab": "a disposable fleet for rehearsing",
+    "init": "make a deployment repository",
+    "jupyter": "JupyterLab on the runbooks, with an index of what is deployed",
+    "new-runbook": "write a runbook of your own, with its procedure",
+    "check": "hold runbooks against the anatomy of a runbook",
+    "doctor": "what this machine and the hosts have and lack",
+    "registry": "publish artifacts to a registry, and retrieve them from there",
+    "report": "over all records: is it getting better?",
+    "schedule": "runbooks and pipelines at set times, by systemd, cron or Airflow",
+    "workflow": "write workflows for GitHub Actions",
+    "schema": "the inventory's JSON Schema, for editors",
 }
 
 
@@ -103,9 +106,9 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     called = next((word for word in words if not word.startswith("-")), None)
     if called is not None and called not in COMMANDS:
         parser.error(f"there is no command {called!r}. {nearest(called, COMMANDS)}")
-    for name, (module, summary) in COMMANDS.items():
+    for name, summary in COMMANDS.items():
         is_called = name == called
         command = commands.add_parser(name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
         if is_called:
-            import_module(f"balbook.cli.{module}").add(name, command)
+            import_module(f"balbook.cli.{name.replace('-', '_')}").add(command)
     return parser

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from balbook.cli import options
+from balbook.cli import common
 from balbook.errors import BalbookError, InventoryError
 from balbook.inventory import Inventory, find_inventory, read_inventory
 from balbook.local.lab_place import running_inventory
@@ -34,11 +34,11 @@ PACKAGES = ("papermill", "ipykernel", "jupyterlab", "paramiko", "pydantic", "mat
 MAX_CLOCK_OFF_S = 5
 
 
-def add(name: str, parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of `doctor`."""
     parser.epilog = "example: balbook doctor -i inventory.yaml"
-    options.add_inventory(parser)
-    options.add_json(parser)
+    common.add_inventory(parser)
+    common.add_json(parser)
     parser.set_defaults(run=doctor)
 
 
@@ -49,9 +49,7 @@ def doctor(args: argparse.Namespace) -> int:
     if inventory is not None:
         parts["hosts"] = _hosts(inventory)
     if args.json:
-        options.print_json(
-            {part: [dict(zip(("what", "state", "found"), row, strict=True)) for row in rows] for part, rows in parts.items()}
-        )
+        common.print_json({part: [dict(zip(("what", "state", "found"), row, strict=True)) for row in rows] for part, rows in parts.items()})
     else:
         print("\n\n".join(str(Table(("what", "state", "found"), rows, title=part)) for part, rows in parts.items()))
     return 1 if any(state == LACKING for rows in parts.values() for _, state, _ in rows) else 0
@@ -102,7 +100,7 @@ def _inventory(named: Path | None) -> tuple[Inventory | None, list[Row]]:
     try:
         inventory = read_inventory(path)
     except InventoryError as exc:
-        options.say(f"balbook: {exc}")
+        common.say(f"balbook: {exc}")
         return None, [(str(path), LACKING, exc.message)]
     found = f"{len(inventory.hosts)} hosts, {len(inventory.applications)} applications, environment {inventory.environment}"
     places = {"records": inventory.records.path, "artifacts": inventory.artifacts}

@@ -6,17 +6,17 @@ import argparse
 import os
 from pathlib import Path
 
-from balbook.cli import options
+from balbook.cli import common
 from balbook.inventory import Inventory, find_inventory, read_inventory
 from balbook.local.lab_place import running_inventory
 
 PORT = 8888
 
 
-def add(name: str, parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of `jupyter`."""
     parser.epilog = "example: balbook jupyter --no-browser --port 8890"
-    options.add_inventory(parser)
+    common.add_inventory(parser)
     parser.add_argument("--port", type=int, default=PORT, metavar="N", help=f"port on 127.0.0.1 (default {PORT}, or the next; 0: any)")
     parser.add_argument("--no-browser", action="store_true", help="only say the address")
     parser.add_argument(
@@ -33,16 +33,16 @@ def jupyter(args: argparse.Namespace) -> int:
     require_port(args.port)
     folder: Path = args.folder.expanduser().absolute()
     if there := running(folder):
-        options.say(f"JupyterLab is open on {folder} already")
+        common.say(f"JupyterLab is open on {folder} already")
         print(there.url, flush=True)
         return 0
     inventory, is_named = _inventory(args)
     for name in prepare(folder):
-        options.say(f"{folder / name}.ipynb was edited and is kept; delete it to have a fresh one")
+        common.say(f"{folder / name}.ipynb was edited and is kept; delete it to have a fresh one")
     write_index(folder, inventory)
 
     def ready(server: Server) -> None:
-        options.say(f"JupyterLab shows {folder.parent}; the runbooks are in {folder}. Ctrl-C ends it.")
+        common.say(f"JupyterLab shows {folder.parent}; the runbooks are in {folder}. Ctrl-C ends it.")
         print(server.url, flush=True)
 
     named = inventory.path.absolute() if inventory and is_named else None
@@ -63,7 +63,7 @@ def _inventory(args: argparse.Namespace) -> tuple[Inventory | None, bool]:
     except InventoryError as exc:
         if args.inventory or os.environ.get("BALBOOK_INVENTORY"):
             raise
-        options.say(f"balbook: {exc}")
+        common.say(f"balbook: {exc}")
         return None, False
-    options.say(f"inventory: {path} ({source})")
+    common.say(f"inventory: {path} ({source})")
     return read_inventory(path), path != lab

@@ -6,14 +6,14 @@ import argparse
 import os
 import sys
 
-from balbook.cli import options
+from balbook.cli import common
 from balbook.errors import BadInput
 from balbook.show.table import Table
 
 BACKENDS = ("loopback", "vm")
 
 
-def add(name: str, parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of `lab`."""
     parser.epilog = "example: balbook lab up && balbook lab status && balbook lab fault app1 kill && balbook lab down"
     parser.add_argument("action", choices=("up", "down", "status", "fault"))
@@ -38,7 +38,7 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
         help="of up --backend vm, repeatable: a host unlike others, KIND banner, clock, host-key, jump, locale, noexec, "
         "port, shell or small-home",
     )
-    options.add_json(parser)
+    common.add_json(parser)
     parser.set_defaults(run=lab)
 
 
@@ -75,10 +75,10 @@ def _up(args: argparse.Namespace, backend: str) -> int:
 
     if backend == "vm":
         found: vm.Lab | loopback.Lab = vm.up(
-            args.name, fleet.HOSTS if args.hosts is None else fleet.machines(args.hosts), odd=args.odd, say=options.say
+            args.name, fleet.HOSTS if args.hosts is None else fleet.machines(args.hosts), odd=args.odd, say=common.say
         )
     else:
-        found = loopback.up(args.name, say=options.say)
+        found = loopback.up(args.name, say=common.say)
     print(f"inventory: {found.inventory}")
     return 0
 
@@ -86,7 +86,7 @@ def _up(args: argparse.Namespace, backend: str) -> int:
 def _down(args: argparse.Namespace, backend: str) -> int:
     from balbook.lab import loopback, vm
 
-    was_there = (vm.down if backend == "vm" else loopback.down)(args.name, say=options.say)
+    was_there = (vm.down if backend == "vm" else loopback.down)(args.name, say=common.say)
     print(f"lab {args.name}: {'down' if was_there else 'was not there'}")
     return 0
 
@@ -96,7 +96,7 @@ def _status(args: argparse.Namespace, backend: str) -> int:
 
     found = (vm.status if backend == "vm" else loopback.status)(args.name)
     if args.json:
-        options.print_json(found.data())
+        common.print_json(found.data())
         return 0
     rows = [
         (e.name, e.kind, e.address, e.port, e.pid or "-") for e in (*found.hosts, *found.instances, *found.balancers, *found.registries)

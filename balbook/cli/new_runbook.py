@@ -18,7 +18,7 @@ NEXT = """Wrote {notebook} and {procedure}. Next:
   balbook check {notebook}"""
 
 
-def add(name: str, parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of `new-runbook`."""
     parser.epilog = "example: balbook new-runbook rotate_logs"
     parser.add_argument("name", metavar="NAME", help="lower-case letters, digits and _; the notebook's name and its procedure's")

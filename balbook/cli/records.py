@@ -1,22 +1,27 @@
-"""`records list|show`, and the auditor's actions of `audit`."""
+"""`records list|show|verify|diff|export|anchor`."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from balbook.cli import audit, options
+from balbook.cli import common
+from balbook.errors import BadInput
 from balbook.inventory import Inventory
+from balbook.local.resources import resource
+from balbook.record.description import description
 from balbook.show.table import Table
 
 RUNNING = "running"
+MOST_SHOWN = 60
 
 
-def add(name: str, parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of `records`, one parser for each action."""
     parser.epilog = "example: balbook records list && balbook records show 3f2a90c1"
     actions = parser.add_subparsers(metavar="ACTION", required=True, dest="action")
@@ -26,18 +31,29 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
     showing = _action(actions, "show", "one run: who, why, its steps, what was measured, its files", "balbook records show 3f2a90c1")
     showing.add_argument("run_id", metavar="RUN_ID", help="the run's id, its unambiguous beginning, or the record's folder name")
     showing.set_defaults(run=show)
-    audit.add_actions(actions, _action)
+    verify_one = _action(actions, "verify", "numbered checks: has anything been altered?", "balbook records verify")
+    verify_one.add_argument("path", nargs="?", type=Path, metavar="PATH", help="a folder of records, or one record (else the inventory's)")
+    verify_one.set_defaults(run=verify)
+    difference = _action(actions, "diff", "what differs between two records", "balbook records diff 3f2a90c1 77d0c2ab")
+    difference.add_argument("a", metavar="A")
+    difference.add_argument("b", metavar="B")
+    difference.set_defaults(run=diff)
+    exporting = _action(actions, "export", "one archive with pages and a verify.sh", "balbook records export audit.tar.gz")
+    exporting.add_argument("target", type=Path, metavar="FILE")
+    exporting.set_defaults(run=export)
+    anchoring = _action(actions, "anchor", "put the ledger's head out of the editor's reach", "balbook records anchor")
+    anchoring.set_defaults(run=anchor)
 
 
 def list_all(args: argparse.Namespace) -> int:
     """One line a run."""
     from balbook.record.listing import list_records
 
-    inventory = options.inventory_of(args)
+    inventory = common.inventory_of(args)
     records = inventory.resolve(inventory.records.path)
     found = [_row(records, asdict(listed)) for listed in list_records(records)][-args.last if args.last > 0 else None :]
     if args.json:
-        options.print_json({"records": found})
+        common.print_json({"records": found})
         return 0
     columns = ("at", "run", "name", "mode", "release", "verdict", "by", "sealed")
     rows = [(r["at"][:19], r["run_id"], r["name"], r["mode"], r["release"] or "-", r["verdict"], r["user"], r["sealed"]) for r in found]
@@ -49,7 +65,7 @@ def show(args: argparse.Namespace) -> int:
     """One run, read and not verified."""
     from balbook.record.listing import find_record, summary
 
-    inventory = options.inventory_of(args)
+    inventory = common.inventory_of(args)
     folder = find_record(inventory.resolve(inventory.records.path), args.run_id)
     record = _record(folder)
     data = {**summary(record), "record": str(folder), "is_sealed": (folder / "statement.json").exists(), "signed_by": ""}
@@ -58,16 +74,16 @@ def show(args: argparse.Namespace) -> int:
     if _is_running(folder):
         data |= {"verdict": RUNNING, "why": ""}
     if args.json:
-        options.print_json(data)
+        common.print_json(data)
     else:
-        print("\n\n".join(str(table) for table in _tables(data)))
+        print("\n\n".join(str(table) for table in description(data)))
     return 0
 
 
 def _action(actions: Any, name: str, what: str, example: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = actions.add_parser(name, help=what, description=what, epilog=f"example: {example}")
-    options.add_inventory(parser)
-    options.add_json(parser)
+    common.add_inventory(parser)
+    common.add_json(parser)
     return parser
 
 
@@ -111,13 +127,6 @@ def _signed_by(inventory: Inventory, folder: Path, data: Mapping[str, Any]) -> s
     return signer.principal if signer and signer.fingerprint == data["signing_key"] else ""
 
 
-def _signed(data: Mapping[str, Any]) -> str:
-    if not data["is_signed"]:
-        return "no"
-    how = f"with {data['signing_key']}"
-    return f"by {data['signed_by']} {how}" if data["signed_by"] else f"claimed: {how}; nothing shows it here. Run balbook records verify"
-
-
 def _is_running(folder: Path) -> bool:
     """Whether a process of the run is alive now."""
     from balbook.engine.process import find
@@ -125,45 +134,108 @@ def _is_running(folder: Path) -> bool:
     return find(folder) is not None
 
 
-def _environment(data: Mapping[str, Any]) -> str:
-    return str((data.get("inventory") or {}).get("environment") or "-")
+def verify(args: argparse.Namespace) -> int:
+    """Checks all records, or one; exit 1 where something was altered, 3 where something stays open."""
+    from balbook.record import keeping as sealing
+    from balbook.record.verify import verify_records
+
+    inventory = common.inventory_of(args)
+    path = args.path or sealing.records_folder(inventory)
+    is_own = args.path is None or args.path.resolve().is_relative_to(sealing.records_folder(inventory))
+    anchors, unread = _anchored(inventory)
+    report = verify_records(
+        path,
+        ledger=sealing.ledger_of(inventory) if is_own else None,
+        trust=sealing.trust_of(inventory),
+        anchors=anchors,
+        unread=unread,
+        runbooks=resource("runbooks"),
+        progress=_progress,
+    )
+    if args.json:
+        common.print_json(report.data())
+        return report.exit_status
+    rows = []
+    for check in report.checks:
+        lines = [f"{f.place}: {f.text}" for f in check.findings] or [*check.notes] or [""]
+        rows += [
+            (check.number if i == 0 else "", check.title if i == 0 else "", check.state if i == 0 else "", line)
+            for i, line in enumerate(lines)
+        ]
+    print(Table(("#", "check", "result", "found"), rows, title=f"{report.records} records, {report.entries} entries: {report.verdict}"))
+    return report.exit_status
 
 
-def _versions(versions: Mapping[str, Any]) -> Iterator[str]:
-    """`balbook 0.1.0`, then each host's programs."""
-    for name, version in versions.items():
-        if name != "hosts":
-            yield f"{name} {version}"
-    for host, programs in (versions.get("hosts") or {}).items():
-        yield f"{host}: " + ", ".join(f"{name} {version}" for name, version in programs.items())
+def diff(args: argparse.Namespace) -> int:
+    """What differs; times of day do not count."""
+    from balbook.record.keeping import records_folder
+    from balbook.record.listing import diff as differences
+    from balbook.record.listing import find_record
+    from balbook.record.seal import read_record
+
+    folder = records_folder(common.inventory_of(args))
+    found = differences(*(read_record(find_record(folder, name)) for name in (args.a, args.b)))
+    if args.json:
+        common.print_json([{"what": d.what, "before": d.before, "after": d.after} for d in found])
+    else:
+        note = "" if found else "They do not differ."
+        print(Table(("what", args.a, args.b), [(d.what, _cell(d.before), _cell(d.after)) for d in found], note=note))
+    return 0
 
 
-def _tables(data: Mapping[str, Any]) -> list[Table]:
-    who, git = data.get("who") or {}, data.get("git") or {}
-    given = {key: value for key, value in (data.get("parameters") or {}).items() if value not in ("", [])}
-    about = [
-        ("what", f"{data['name']}, mode {data.get('mode', '-')}"),
-        ("verdict", data["verdict"] + (f": {data['why']}" if data["why"] else "")),
-        ("started", data["started_at"]),
-        ("by", f"{who.get('user', '?')} on {who.get('host', '?')}"),
-        ("signed", _signed(data)),
-        ("where", "a lab: hosts and Ballerina are its stand-ins" if data.get("lab") else _environment(data)),
-        ("reason", data.get("reason") or "none given"),
-        *([("approved", data["approval"])] if data["approval"] else []),
-        ("ticket", data.get("ticket") or "none given"),
-        ("parameters", ", ".join(f"{key}={value}" for key, value in given.items())),
-        ("inventory", (data.get("inventory") or {}).get("path", "-")),
-        ("commit", f"{git['commit']}{', with changes' if git.get('dirty') else ''}" if git.get("commit") else "-"),
-        ("versions", "; ".join(_versions(data.get("versions") or {})) or "-"),
-        ("artifact", ", ".join(f"{path} {value[:12]}…" for path, value in data["digests"].items()) or "-"),
-        ("also in", ", ".join(f"{o['record']} ({o['environment'] or '-'}, {o['verdict']})" for o in data["same_artifact"]) or "-"),
-        ("record", data["record"]),
-    ]
-    tables = [Table((f"run {data['run_id']}", ""), about)]
-    if data["steps"]:
-        rows = [(s["host"], s["title"], s["outcome"], "-" if s["seconds"] is None else f"{s['seconds']:.2f} s") for s in data["steps"]]
-        tables.append(Table(("host", "step", "outcome", "time"), rows, title="Steps"))
-    if measured := {key: value for key, value in data["measurements"].items() if isinstance(value, int | float | str)}:
-        tables.append(Table(("measured", "value"), [(key.replace("_", " "), value) for key, value in measured.items()]))
-    tables.append(Table(("file",), [(name,) for name in data["files"]], title="Files"))
-    return [*tables, *([Table(("note",), [(note,) for note in data["notes"]])] if data["notes"] else [])]
+def export(args: argparse.Namespace) -> int:
+    """Writes the archive."""
+    from balbook.record import keeping as sealing
+    from balbook.record.export import export as write
+    from balbook.record.journal import utc_now
+
+    inventory = common.inventory_of(args)
+    if args.target.exists():
+        raise BadInput(f"{args.target} exists", advice="Name another file; nothing is overwritten.")
+    anchors, unread = _anchored(inventory)
+    for problem in unread:
+        common.say(f"anchor: {problem}")
+    count = write(
+        sealing.records_folder(inventory),
+        args.target,
+        at=utc_now(),
+        ledger=sealing.ledger_of(inventory),
+        trust=sealing.trust_of(inventory),
+        anchors=anchors,
+        progress=_progress,
+    )
+    print(f"{args.target}: {count} records. Check it anywhere: tar -xzf {args.target.name} && sh balbook-records/verify.sh")
+    return 0
+
+
+def anchor(args: argparse.Namespace) -> int:
+    """Anchors the head now."""
+    from balbook.record import keeping as sealing
+    from balbook.record.anchors import anchor as put
+
+    inventory = common.inventory_of(args)
+    to = sealing.anchor_of(inventory)
+    if to is None:
+        raise BadInput(f"{inventory.path} says nothing of an anchor", advice="Set records.anchor: a signed git tag, or a command.")
+    head, where = put(sealing.ledger_of(inventory), to, environ=sealing.bare_environment(inventory))
+    print(f"entry {head.number}: {where}")
+    return 0
+
+
+def _anchored(inventory: Inventory) -> tuple[Sequence[Any], Sequence[str]]:
+    """The heads that the inventory's anchor has, none where it has none; and what of it could not be read."""
+    from balbook.record import keeping as sealing
+
+    to = sealing.anchor_of(inventory)
+    return to.readable(sealing.bare_environment(inventory), sealing.trust_of(inventory)) if to else ([], [])
+
+
+def _progress(done: int, total: int) -> None:
+    if total >= 200 and done % 100 == 0 and sys.stderr.isatty():
+        print(f"\r{done} of {total} records", end="\n" if done == total else "", file=sys.stderr)
+
+
+def _cell(value: Any) -> str:
+    """At most so much that both sides fit on a line; `--json` has all of it."""
+    text = "-" if value is None else " ".join(str(value).split())
+    return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 1]}…"

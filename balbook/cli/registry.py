@@ -11,7 +11,7 @@ from typing import Any
 from balbook.artifacts.backends import open_registry
 from balbook.artifacts.registry import Registry
 from balbook.artifacts.store import FILE_OF_KIND, Store
-from balbook.cli import options
+from balbook.cli import common
 from balbook.errors import BadInput, InventoryError
 from balbook.secrets.references import resolve
 from balbook.show.table import Table
@@ -19,7 +19,7 @@ from balbook.show.table import Table
 REGISTRY = "BALBOOK_REGISTRY"
 
 
-def add(name: str, parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of `registry`, one parser for each action."""
     parser.epilog = "example: balbook registry publish hotel 1.4.0 target/bin/hotel.jar --url s3://acme-artifacts/ballerina"
     actions = parser.add_subparsers(metavar="ACTION", required=True, dest="action")
@@ -44,7 +44,7 @@ def publish(args: argparse.Namespace) -> int:
 
 def retrieve(args: argparse.Namespace) -> int:
     """Copies one release into the store, from which it can be deployed."""
-    inventory = options.inventory_of(args)
+    inventory = common.inventory_of(args)
     store = Store(inventory.resolve(inventory.artifacts))
     artifact, is_new = _registry(args).retrieve(args.application, args.release, store)
     _say(args, f"{args.application} {artifact.version}", artifact.sha256, is_new, f"retrieved into {store.root}")
@@ -55,7 +55,7 @@ def list_all(args: argparse.Namespace) -> int:
     """One line an artifact."""
     found = _registry(args).artifacts(args.application)
     if args.json:
-        options.print_json({"artifacts": [vars(artifact) for artifact in found]})
+        common.print_json({"artifacts": [vars(artifact) for artifact in found]})
         return 0
     rows = [(a.published_at[:19], a.version, a.kind, f"{a.bytes:,}", a.sha256) for a in found]
     print(Table(("published", "version", "kind", "bytes", "sha256"), rows, note="" if rows else "Nothing is published."))
@@ -71,8 +71,8 @@ def _action(actions: Any, name: str, what: str) -> argparse.ArgumentParser:
         "--url", default="", metavar="URL", help=f"directory, file:, s3:, sftp:, https: (else {REGISTRY}, else the inventory's)"
     )
     parser.add_argument("--credentials", default="", metavar="REFERENCE", help="user:password for HTTP, as env:NAME or file:PATH")
-    options.add_inventory(parser)
-    options.add_json(parser)
+    common.add_inventory(parser)
+    common.add_json(parser)
     return parser
 
 
@@ -87,7 +87,7 @@ def _registry(args: argparse.Namespace) -> Registry:
 
 def _of_inventory(args: argparse.Namespace) -> Registry:
     try:
-        inventory = options.inventory_of(args)
+        inventory = common.inventory_of(args)
     except InventoryError:
         if args.inventory:
             raise
@@ -102,6 +102,6 @@ def _of_inventory(args: argparse.Namespace) -> Registry:
 
 def _say(args: argparse.Namespace, what: str, sha256: str, is_new: bool, done: str) -> None:
     if args.json:
-        options.print_json({"artifact": what, "sha256": sha256, "is_new": is_new})
+        common.print_json({"artifact": what, "sha256": sha256, "is_new": is_new})
     else:
         print(f"{what}: {done if is_new else 'is already there'}, sha256 {sha256}")

@@ -6,15 +6,15 @@ import argparse
 from datetime import UTC, datetime
 from pathlib import Path
 
-from balbook.cli import options
+from balbook.cli import common
 from balbook.procedures.report import since_of
 
 
-def add(name: str, parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of `report`."""
     parser.epilog = "example: balbook report --since 90d --output report.html"
-    options.add_inventory(parser)
-    options.add_json(parser)
+    common.add_inventory(parser)
+    common.add_json(parser)
     parser.add_argument(
         "--since", default="", metavar="WHEN", help="a day (2026-01-31) or how long ago (90d, 12w); default: the first record"
     )
@@ -29,7 +29,7 @@ def report(args: argparse.Namespace) -> int:
     """Writes the page, and prints the measures."""
     now = datetime.now(UTC)
     since = since_of(args.since, now)
-    inventory = options.inventory_of(args)
+    inventory = common.inventory_of(args)
     records = inventory.resolve(inventory.records.path)
     from balbook.report.page import measures_table, read_report, write_page
 
@@ -38,7 +38,7 @@ def report(args: argparse.Namespace) -> int:
     )
     path = write_page(found, f"{inventory.environment}, {records}", args.output.expanduser())
     if args.json:
-        options.print_json({**found.data(), "page": str(path)})
+        common.print_json({**found.data(), "page": str(path)})
     else:
         print(measures_table(found, path))
     return 0

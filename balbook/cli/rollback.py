@@ -6,8 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from balbook.cli import options
-from balbook.cli.service import require_application, require_words
+from balbook.cli import common
 from balbook.inventory import Inventory
 from balbook.plan.model import Plan
 from balbook.record.journal import Journal
@@ -15,14 +14,14 @@ from balbook.record.verdict import Stated
 from balbook.run.folder import run_id_of
 
 
-def add(name: str, parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of `rollback`."""
     parser.epilog = "example: balbook rollback hotel --reason 'prices are wrong'"
-    options.add_inventory(parser)
+    common.add_inventory(parser)
     parser.add_argument("application", metavar="APPLICATION")
     parser.add_argument("--to", default="", metavar="RELEASE", help="its name or version (default: the previous one that was proven)")
     parser.add_argument("--reason", default="", metavar="TEXT", help="kept in the record")
-    options.add_json(parser)
+    common.add_json(parser)
     parser.set_defaults(run=rollback)
 
 
@@ -32,16 +31,16 @@ def rollback(args: argparse.Namespace) -> int:
     from balbook.run.without_notebook import apply_directly
 
     began = time.monotonic()
-    inventory = options.inventory_of(args)
-    parameters = {"application": require_application(inventory, args.application), "release": args.to, "reason": args.reason}
-    require_words(inventory, **parameters)
+    inventory = common.inventory_of(args)
+    parameters = {"application": common.require_application(inventory, args.application), "release": args.to, "reason": args.reason}
+    common.require_words(inventory, **parameters)
     plan = _plan(inventory, parameters)
     if not args.json:
-        options.say(str(plan_table(plan)))
-    stated, record = apply_directly(inventory, plan, parameters, options.say)
+        common.say(str(plan_table(plan)))
+    stated, record = apply_directly(inventory, plan, parameters, common.say)
     seconds = time.monotonic() - began
     if args.json:
-        options.print_json(_data(plan, stated, record, seconds))
+        common.print_json(_data(plan, stated, record, seconds))
     else:
         release = plan.subject.get("release", "-")
         print(f"rollback of {args.application} to {release}: {stated.verdict} in {seconds:.1f} s (run {run_id_of(record)})")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from balbook import schedule as schedules
-from balbook.cli import options
+from balbook.cli import common
 from balbook.errors import BadInput
 from balbook.inventory import read_inventory
 from balbook.inventory.secret_references import environment_names
@@ -23,7 +23,7 @@ from balbook.schedule.environment import read_environment
 from balbook.show.table import Table
 
 
-def add(name: str, parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of `schedule`, one parser for each action."""
     parser.epilog = "example: balbook schedule add drift --from weekly-drift-report && balbook schedule list"
     actions = parser.add_subparsers(metavar="ACTION", required=True, dest="action")
@@ -32,7 +32,7 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
     _add_definition(adding)
     adding.set_defaults(run=add_one)
     listing = _action(actions, "list", "all schedules, when they are due, what the last run came to", "balbook schedule list")
-    options.add_json(listing)
+    common.add_json(listing)
     listing.set_defaults(run=list_all)
     removing = _action(actions, "remove", "take a schedule away; what it recorded stays", "balbook schedule remove drill")
     removing.add_argument("name", metavar="NAME")
@@ -52,9 +52,9 @@ def add_one(args: argparse.Namespace) -> int:
     added = next(item for item in schedules.list_schedules(where, datetime.now()) if item.schedule.name == schedule.name)
     print(f"{schedule.name}: {schedule.mode} {schedule.runs}, kept by {schedule.backend}, next {added.next_at}")
     if missing := _not_provided(schedule):
-        options.say(f"note: {', '.join(missing)}: named by the inventory, and no --environment-file gives the runs a value")
+        common.say(f"note: {', '.join(missing)}: named by the inventory, and no --environment-file gives the runs a value")
     if schedule.backend == "systemd" and not args.system:
-        options.say(f"It runs while you are logged in; to have it run always: loginctl enable-linger {getpass.getuser()}")
+        common.say(f"It runs while you are logged in; to have it run always: loginctl enable-linger {getpass.getuser()}")
     return 0
 
 
@@ -68,7 +68,7 @@ def list_all(args: argparse.Namespace) -> int:
     """One line a schedule."""
     found = schedules.list_schedules(schedules.places(os.environ, is_system=args.system), datetime.now())
     if args.json:
-        options.print_json({"schedules": [{**asdict(item.schedule), "next": item.next_at, "last": item.last} for item in found]})
+        common.print_json({"schedules": [{**asdict(item.schedule), "next": item.next_at, "last": item.last} for item in found]})
         return 0
     rows = [
         (
@@ -94,7 +94,7 @@ def remove(args: argparse.Namespace) -> int:
 def run(args: argparse.Namespace) -> int:
     """One run, now."""
     where = schedules.places(os.environ, is_system=args.system)
-    return schedules.run_once(args.name, where, say=options.say, now=lambda: datetime.now().astimezone(), only_if_missed=args.if_missed)
+    return schedules.run_once(args.name, where, say=common.say, now=lambda: datetime.now().astimezone(), only_if_missed=args.if_missed)
 
 
 def write_airflow(args: argparse.Namespace) -> int:
@@ -103,7 +103,7 @@ def write_airflow(args: argparse.Namespace) -> int:
 
     wanted = airflow.Wanted(
         runs=args.runs,
-        inventory=options.inventory_of(args),
+        inventory=common.inventory_of(args),
         balbook=(args.balbook or airflow.OWN).expanduser(),
         dag_id=args.dag_id,
         when=args.when,
@@ -113,8 +113,8 @@ def write_airflow(args: argparse.Namespace) -> int:
     )
     path, is_new = airflow.write_dag(wanted, (args.output or _dags_folder(os.environ)).expanduser(), Path.cwd())
     if not wanted.balbook.is_file():
-        options.say(f"note: {wanted.balbook} is not on this machine; on the workers it has to be")
-    options.say(f"once for each Airflow: {shlex.join(airflow.pools_command(wanted))}")
+        common.say(f"note: {wanted.balbook} is not on this machine; on the workers it has to be")
+    common.say(f"once for each Airflow: {shlex.join(airflow.pools_command(wanted))}")
     print(path if is_new else f"{path} is there already")
     return 0
 
@@ -127,7 +127,7 @@ def _add_airflow(actions: Any) -> None:
         description="Writes a DAG: a task for each runbook.",
         epilog=f"example: {example}",
     )
-    options.add_inventory(adding)
+    common.add_inventory(adding)
     adding.add_argument("runs", metavar="NAME", help="a pipeline or a runbook")
     adding.add_argument("--dag-id", default="", metavar="ID", help="default: balbook_NAME_ENVIRONMENT")
     adding.add_argument("--when", default="", metavar="EXPRESSION", help="calendar expression, UTC (default: only when it is triggered)")
@@ -145,7 +145,7 @@ def _dags_folder(environ: Mapping[str, str]) -> Path:
 
 
 def _add_definition(parser: argparse.ArgumentParser) -> None:
-    options.add_inventory(parser)
+    common.add_inventory(parser)
     parser.add_argument("--from", dest="example", default="", metavar="FILE", help="YAML file, or a shipped example, with what is left out")
     parser.add_argument("--runs", metavar="NAME", help="a runbook or a pipeline")
     parser.add_argument("--when", metavar="EXPRESSION", help="calendar expression as systemd.time(7) has it: daily, Mon..Fri 02:30")
@@ -178,7 +178,7 @@ def _schedule(args: argparse.Namespace, example: dict[str, Any]) -> schedules.Sc
         name=args.name,
         runs=str(runs),
         when=str(when),
-        inventory=str(options.inventory_of(args).path),
+        inventory=str(common.inventory_of(args).path),
         folder=str(Path.cwd()),
         mode=args.mode or str(example.get("mode", "apply")),
         parameters_file=str(args.parameters_file.expanduser().absolute()) if args.parameters_file else "",

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from balbook.cli import options
+from balbook.cli import common
 from balbook.errors import BadInput
 from balbook.inventory import Inventory
 from balbook.record.seal import Record
@@ -15,10 +15,10 @@ from balbook.show.table import Table
 EXAMPLE = "balbook seal out.ipynb"
 
 
-def add(name: str, parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of `seal`."""
     parser.epilog = f"example: {EXAMPLE}"
-    options.add_inventory(parser)
+    common.add_inventory(parser)
     what = "an executed notebook, or the id or folder of a run that is not sealed"
     parser.add_argument("what", nargs="?", default="", metavar="NOTEBOOK", help=what)
     parser.add_argument("--key", default="", metavar="KEY", help="instead: all runs with this key; exit 1 where one did not succeed")
@@ -31,13 +31,13 @@ def seal(args: argparse.Namespace) -> int:
     """Seals one run, or a key's."""
     if bool(args.what) == bool(args.key):
         raise BadInput("what is to be sealed is not said", advice="Name a notebook or a run, or give --key.")
-    inventory = options.inventory_of(args)
+    inventory = common.inventory_of(args)
     if args.key:
         return _seal_key(args, inventory)
     record = _seal_one(inventory, args.what)
     print(f"sealed: {record.folder} ({record.verdict}, {'signed' if record.is_signed else 'not signed'})")
     for note in record.notes:
-        options.say(f"record: {note}")
+        common.say(f"record: {note}")
     return 0
 
 
@@ -67,8 +67,8 @@ def _seal_key(args: argparse.Namespace, inventory: Inventory) -> int:
     from balbook.record.verdict import EXIT_STATUS
     from balbook.run.keyed import seal_rest
 
-    options.hide_secrets(inventory)
-    outcomes = seal_rest(args.key, inventory, options.say)
+    common.hide_secrets(inventory)
+    outcomes = seal_rest(args.key, inventory, common.say)
     found = {o.runbook: (o.verdict, o.run_id, o.record) for o in outcomes} | _seal_notebooks(inventory, args.notebooks)
     expected: Sequence[str] = [name for name in args.runbooks.split(",") if name]
     found |= {name: ("did not run", "", Path()) for name in expected if name not in found}
@@ -95,6 +95,6 @@ def _seal_notebooks(inventory: Inventory, prefix: str) -> dict[str, tuple[str, s
             record = read_record(run_dir) if is_sealed else _seal_one(inventory, str(path))
             found[name] = (record.verdict, run_id_of(run_dir), run_dir)
         except BadInput as exc:
-            options.say(f"{path}: {exc.message}")
+            common.say(f"{path}: {exc.message}")
             found[name] = ("failed", "", path)
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from balbook.cli import options
+from balbook.cli import common
 from balbook.errors import BadInput
 from balbook.inventory import read_inventory
 from balbook.schedule.github import FOLDER, KINDS, Pin, Wanted, informed, is_moving, pins_with, write_workflow
@@ -17,7 +17,7 @@ WHAT = {
 }
 
 
-def add(name: str, parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of `workflow`, one parser for each kind."""
     parser.epilog = "example: balbook workflow cd --environment production"
     kinds = parser.add_subparsers(metavar="KIND", required=True, dest="kind")
@@ -57,7 +57,7 @@ def write(args: argparse.Namespace) -> int:
     path, is_new = write_workflow(wanted, args.output)
     for name, pin in pins.items():
         if is_moving(pin):
-            options.say(f"note: {name}@{pin.ref} is a tag or a branch, which can be moved; a commit cannot")
+            common.say(f"note: {name}@{pin.ref} is a tag or a branch, which can be moved; a commit cannot")
     print(path if is_new else f"{path} is there already")
     return 0
 
@@ -76,7 +76,7 @@ def _deploying(args: argparse.Namespace, pins: dict[str, Pin]) -> Wanted:
     try:
         return informed(wanted, read_inventory(Path(args.inventory)))
     except BadInput as exc:
-        options.say(f"note: {exc.message}; secrets that its references name are given by --secret")
+        common.say(f"note: {exc.message}; secrets that its references name are given by --secret")
         return wanted
 
 

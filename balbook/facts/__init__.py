@@ -1,4 +1,7 @@
-"""Facts: a command that changes nothing, paired with a parser of its output; both pure."""
+"""Facts: a command that changes nothing, paired with a parser of its output; both pure.
+
+Nothing here runs a command, and nobody else parses what a host prints.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a user wrote about hosts, applications and balancers: models, and the loader that explains what is wrong."""
+"""The inventory: models of hosts, applications and balancers, and the loader that explains what is wrong with the file.
+
+Reading it reaches no host and reads no secret.
+"""
 
 from balbook.inventory.load import digest_of, find_inventory, inventory_schema, load_inventory, read_inventory
 from balbook.inventory.models import Application, Balancer, Host, Instance, Inventory

@@ -1,6 +1,7 @@
 """The open-loop HTTP probe: what clients see while hosts change, and whether that can be trusted.
 
 `ProbeProcess` runs it in a process of its own (`python -m balbook.probe`), `read_findings` reads what it left.
+It only sends requests and writes samples; it never decides what happens to a rollout.
 """
 
 from balbook.probe.client import ProbeProcess, read_config, read_findings

@@ -1,4 +1,7 @@
-"""Pictures and tables of what was measured. Only this package imports pandas and matplotlib."""
+"""Pictures and tables of what was measured. Only this room imports pandas and matplotlib.
+
+Nothing here measures, and nothing here reaches a host.
+"""
 
 from balbook.report.builds import build_plot
 from balbook.report.failover import failover_plot

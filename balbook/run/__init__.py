@@ -1,7 +1,7 @@
 """`open_run`: what a notebook holds in its hand, from its first look to the verdict.
 
-It stands above `procedures`, which it calls by the runbook's name, and hands their plans to the engine's process. Every
-call is written to the journal of the run, whoever executes the notebook.
+This is the one room that opens and closes runs: in a notebook, headless, without a notebook, keyed, as a pipeline. It calls
+`procedures` by the runbook's name and hands their plans to the engine's process. It never changes a host itself.
 """
 
 from balbook.run.opening import open_run

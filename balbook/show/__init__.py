@@ -1,1 +1,4 @@
-"""Room."""
+"""Tables for people, as text and as HTML.
+
+Nothing here knows what the rows are about.
+"""

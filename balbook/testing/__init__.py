@@ -9,7 +9,7 @@ from when it was first reached, and a configuration in force that balbook render
 that is killed: no code of balbook catches it.
 """
 
-from balbook.testing.fleet import FakeFleet, InvariantBroken
+from balbook.testing.fake_fleet import FakeFleet, InvariantBroken
 from balbook.testing.hosts import FakeHost
 from balbook.testing.transport import Died, DyingJournal, FakeTransport, arguments_of, name_of, text_of
 

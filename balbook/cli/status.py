@@ -1,4 +1,4 @@
-"""`status`, `logs`."""
+"""`status`: what runs where."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from balbook.cli import options
-from balbook.cli.service import require_application
-from balbook.errors import BadInput, Failed, nearest
+from balbook.cli import common
+from balbook.errors import Failed
 from balbook.inventory import Inventory
 from balbook.record.journal import timestamp
 from balbook.show.table import Table
@@ -19,31 +18,24 @@ if TYPE_CHECKING:
 
 ANSWER_WITHIN_S = 60.0
 """Long enough for a host that cannot be reached to be told why."""
-EXAMPLES = {"status": "balbook status hotel", "logs": "balbook logs hotel app1:9090 --lines 50"}
 
 
-def add(name: str, parser: argparse.ArgumentParser) -> None:
-    """The arguments of one of these commands."""
-    parser.epilog = f"example: {EXAMPLES[name]}"
-    options.add_inventory(parser)
-    if name == "status":
-        parser.add_argument("application", nargs="?", metavar="APPLICATION", help="else all")
-        options.add_json(parser)
-        parser.set_defaults(run=status)
-        return
-    parser.add_argument("application", metavar="APPLICATION")
-    parser.add_argument("instance", nargs="?", metavar="HOST:PORT", help="else all instances")
-    parser.add_argument("--lines", type=int, default=40, metavar="N", help="lines of each (default 40)")
-    parser.set_defaults(run=logs)
+def add(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `status`."""
+    parser.epilog = "example: balbook status hotel"
+    common.add_inventory(parser)
+    parser.add_argument("application", nargs="?", metavar="APPLICATION", help="else all")
+    common.add_json(parser)
+    parser.set_defaults(run=status)
 
 
 def status(args: argparse.Namespace) -> int:
     """What runs where; exit status 1 where something does not serve, or does not say so."""
-    inventory = options.inventory_of(args)
-    names = [require_application(inventory, args.application)] if args.application else list(inventory.applications)
+    inventory = common.inventory_of(args)
+    names = [common.require_application(inventory, args.application)] if args.application else list(inventory.applications)
     found = {name: _about(inventory, name, seen) for name, seen in _glimpses(inventory, names).items()}
     if args.json:
-        options.print_json(found)
+        common.print_json(found)
     else:
         for name, about in found.items():
             rows = [tuple(i.values()) for i in about["instances"]]
@@ -52,34 +44,6 @@ def status(args: argparse.Namespace) -> int:
     instances = [instance for about in found.values() for instance in about["instances"]]
     is_whole = all(i["healthy"] == "yes" and i["in_service"] in ("yes", "no balancer") for i in instances)
     return 0 if is_whole else 1
-
-
-def logs(args: argparse.Namespace) -> int:
-    """The last lines of the instances' logs."""
-    from balbook import transport
-    from balbook.procedures.parts import supervision
-    from balbook.procedures.parts.site import Site
-    from balbook.transport import fan_out
-
-    inventory = options.inventory_of(args)
-    options.hide_secrets(inventory)
-    name = require_application(inventory, args.application)
-    site = Site(inventory, transport.connect(inventory), {"application": name})
-    instances = {i.name: i for i in site.application.instances}
-    if args.instance and args.instance not in instances:
-        raise BadInput(f"application {name} has no instance {args.instance!r}", advice=nearest(args.instance, instances))
-    wanted = [args.instance] if args.instance else list(instances)
-    lines = max(1, args.lines)
-    try:
-        outcomes = fan_out(wanted, lambda key: site.transport.execute(instances[key].host, supervision.logs(site, instances[key], lines)))
-    finally:
-        site.transport.close()
-    for key, result in outcomes.succeeded.items():
-        print(f"== {key} ==")
-        print(result.stdout.rstrip() if result.status == 0 else "(no log)")
-    for error in outcomes.failed.values():
-        options.say(f"balbook: {error}")
-    return 1 if outcomes.failed else 0
 
 
 def _glimpses(inventory: Inventory, names: Sequence[str]) -> dict[str, Glimpse]:

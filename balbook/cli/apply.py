@@ -1,0 +1,68 @@
+"""`apply`: a runbook or a pipeline, or exactly the plan that another run showed."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from balbook.cli import common
+from balbook.errors import BadInput, ParameterError
+from balbook.record.journal import Journal
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `apply`."""
+    parser.epilog = "example: balbook apply hot_deploy -p application=hotel -p release=2.0.0 -p reason='new prices'"
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a runbook or a pipeline")
+    common.add_run(parser)
+    parser.add_argument("--plan", metavar="RUN_ID", help="apply exactly the plan that this run showed")
+    parser.set_defaults(run=apply)
+
+
+def apply(args: argparse.Namespace) -> int:
+    """Runs it; with `--plan` exactly what another run showed."""
+    if not args.plan:
+        if not args.name:
+            raise BadInput("no runbook is named", advice="Give its name, or --plan RUN_ID.")
+        return common.run(args, args.name, common.parameters(args) | {"mode": "apply"}, key=args.key)
+    if args.key:
+        raise BadInput("--key and --plan do not go together", advice="A plan that was shown is applied once anyway.")
+    from balbook.run.folder import find_run
+
+    inventory = common.inventory_of(args)
+    opened, planned = _events(Journal(find_run(inventory, args.plan) / "journal.jsonl"), args.plan)
+    if args.name and args.name not in (opened["runbook"], opened.get("notebook")):
+        raise BadInput(f"run {args.plan} is of the runbook {opened['runbook']}, not {args.name}", advice="Leave the name out.")
+    args.inventory = Path(opened["inventory"]["path"])
+    agreed = {k: v for k, v in opened["parameters"].items() if k != "inventory"}
+    if args.parameter or args.parameters_file:
+        _refuse_other_parameters(args, opened, agreed)
+    return common.run(args, _notebook(opened), agreed | {"mode": "apply"}, expected_digest=str(planned["digest"]), shown_in=args.plan)
+
+
+def _notebook(opened: dict[str, Any]) -> str:
+    """What was executed: one of ours by its name, another by its file."""
+    from balbook.notebook.runbook import find_runbooks
+
+    ours = find_runbooks().get(opened["runbook"])
+    is_ours = ours is not None and str(ours.resolve()) == str(opened.get("notebook", ours.resolve()))
+    return str(opened["runbook"] if is_ours else opened["notebook"])
+
+
+def _events(journal: Journal, run_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    opened, planned = journal.last("run_opened"), journal.last("planned")
+    if opened is None or planned is None:
+        raise BadInput(f"run {run_id} never showed a plan", advice="Make one: balbook plan NAME.")
+    return opened, planned
+
+
+def _refuse_other_parameters(args: argparse.Namespace, opened: dict[str, Any], agreed: dict[str, Any]) -> None:
+    from balbook.notebook.parameters import parse_assignments
+    from balbook.notebook.runbook import read_runbook, runbook_path
+
+    declared = read_runbook(runbook_path(_notebook(opened))).parameters
+    for key, value in parse_assignments(declared, args.parameter).items():
+        if agreed.get(key) != value and key not in ("reason", "ticket"):
+            raise ParameterError(f"parameter {key}: the plan was made with {agreed.get(key)!r}", advice="Leave it out, or make a new plan.")
+        agreed[key] = value
