@@ -28,17 +28,18 @@ def apply(args: argparse.Namespace) -> int:
         return common.run(args, args.name, common.parameters(args) | {"mode": "apply"}, key=args.key)
     if args.key:
         raise BadInput("--key and --plan do not go together", advice="A plan that was shown is applied once anyway.")
-    from balbook.run.folder import find_run
+    from balbook.record.statement import run_id_of
 
-    inventory = common.inventory_of(args)
-    opened, planned = _events(Journal(find_run(inventory, args.plan) / "journal.jsonl"), args.plan)
+    run_dir = common.run_of(common.inventory_of(args), args.plan)
+    run_id = run_id_of(run_dir)
+    opened, planned = _events(Journal(run_dir / "journal.jsonl"), run_id)
     if args.name and args.name not in (opened["runbook"], opened.get("notebook")):
-        raise BadInput(f"run {args.plan} is of the runbook {opened['runbook']}, not {args.name}", advice="Leave the name out.")
+        raise BadInput(f"run {run_id} is of the runbook {opened['runbook']}, not {args.name}", advice="Leave the name out.")
     args.inventory = Path(opened["inventory"]["path"])
     agreed = {k: v for k, v in opened["parameters"].items() if k != "inventory"}
     if args.parameter or args.parameters_file:
         _refuse_other_parameters(args, opened, agreed)
-    return common.run(args, _notebook(opened), agreed | {"mode": "apply"}, expected_digest=str(planned["digest"]), shown_in=args.plan)
+    return common.run(args, _notebook(opened), agreed | {"mode": "apply"}, expected_digest=str(planned["digest"]), shown_in=run_id)
 
 
 def _notebook(opened: dict[str, Any]) -> str:

@@ -44,6 +44,19 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+def add_run_id(parser: argparse.ArgumentParser, what: str) -> None:
+    """`RUN_ID`; `run_of` finds it."""
+    parser.add_argument("run_id", metavar="RUN_ID", help=f"{what}: its id, an unambiguous beginning of it, or its folder")
+
+
+def run_of(inventory: Inventory, said: str) -> Path:
+    """The folder of the run that was named on the command line."""
+    from balbook.record.keeping import records_folder
+    from balbook.record.run_ids import find_run
+
+    return find_run(records_folder(inventory), said)
+
+
 def inventory_of(args: argparse.Namespace, parameter: str = "") -> Inventory:
     """The inventory by the documented order; which one is said on standard error."""
     path, source = find_inventory(

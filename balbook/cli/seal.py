@@ -44,12 +44,11 @@ def seal(args: argparse.Namespace) -> int:
 def _seal_one(inventory: Inventory, what: str) -> Record:
     from balbook.engine.process import find
     from balbook.record import keeping as sealing
-    from balbook.record.listing import find_record
     from balbook.record.seal import adopt
     from balbook.record.seal import seal as seal_record
 
     records = sealing.records_folder(inventory)
-    run_dir = adopt(Path(what), records) if what.endswith(".ipynb") else find_record(records, what)
+    run_dir = adopt(Path(what), records) if what.endswith(".ipynb") else common.run_of(inventory, what)
     if pid := find(run_dir):
         raise BadInput(f"{run_dir} is not over: its process {pid} is running", advice="Seal it when that has ended.")
     sealing.close(run_dir)

@@ -14,6 +14,7 @@ from balbook.record.journal import Journal
 from balbook.record.ledger import Ledger, open_ledger
 from balbook.record.seal import Record, seal
 from balbook.record.signatures import Trust
+from balbook.record.statement import run_id_of
 from balbook.secrets.references import without_secrets
 
 ALLOWED_SIGNERS = "allowed_signers"
@@ -85,7 +86,7 @@ def seal_run(inventory: Inventory, run_dir: Path, say: Callable[[str], None], *,
     A run whose process was lost is not over: it is sealed once it was resumed, or was given up (`balbook seal`).
     """
     if is_lost(run_dir) and not is_given_up:
-        say(f"not sealed: the run's process was lost. Go on with it: balbook resume {run_dir.name.rpartition('-')[2]}")
+        say(f"not sealed: the run's process was lost. Go on with it: balbook resume {run_id_of(run_dir)}")
         return None
     try:
         record = seal(

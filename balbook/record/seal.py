@@ -22,6 +22,7 @@ from balbook.record import signatures as signing
 from balbook.record.anchors import Anchor
 from balbook.record.journal import START, digest, utc_now
 from balbook.record.ledger import Entry, Head, Ledger, sync_folder
+from balbook.record.run_ids import run_folders
 from balbook.record.statement import JOURNAL, SIGNATURE, STATEMENT, VERSION, run_id_of, state, whole_events
 
 _T = TypeVar("_T")
@@ -137,8 +138,7 @@ def run_of_notebook(notebook: Path, records: Path) -> Path:
         outputs = json.dumps([cell.get("outputs", []) for cell in cells if cell["cell_type"] == "code"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
         raise BadInput(f"{notebook} cannot be read as a notebook", advice="Name the executed .ipynb file.") from exc
-    runs = (folder for folder in sorted(records.glob("*-*")) if (folder / JOURNAL).is_file())
-    named = [run for run in runs if (run_id := run_id_of(run)) and re.search(rf"(?<![\w-]){re.escape(run_id)}(?!\w)", outputs)]
+    named = [run for run in run_folders(records) if re.search(rf"(?<![\w-]){re.escape(run_id_of(run))}(?!\w)", outputs)]
     if not named:
         raise BadInput(f"{notebook} is not the notebook of a run in {records}", advice="Was it executed, with this inventory?")
     return named[-1]

@@ -105,8 +105,8 @@ def _predicate(run_dir: Path, names: list[str], at: datetime, signing_key: str) 
 
 
 def run_id_of(run_dir: Path) -> str:
-    """The run's id: the journal's, else the last part of the folder's name."""
-    return str(next(whole_events(run_dir / JOURNAL), {}).get("run_id") or run_dir.name.rpartition("-")[2])
+    """The run's id: the last part of its folder's name."""
+    return run_dir.name.rpartition("-")[2]
 
 
 def files_of(run_dir: Path) -> Iterator[str]:

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from balbook.errors import BadInput, Failed
+from balbook.errors import Failed
 from balbook.inventory import Inventory, digest_of
 from balbook.inventory.secret_references import secret_references
 from balbook.notebook import runbook
@@ -45,20 +45,6 @@ def make_run_dir(inventory: Inventory, name: str, run_id: str, now: datetime) ->
             f"{run_dir}: the run's folder cannot be made: {exc.strerror}", advice="Is there space, and may you write there?"
         ) from exc
     return run_dir
-
-
-def run_id_of(run_dir: Path) -> str:
-    """The id at the end of the folder's name."""
-    return run_dir.name.rpartition("-")[2]
-
-
-def find_run(inventory: Inventory, run_id: str) -> Path:
-    """The folder of a run; BadInput where there is none."""
-    records = inventory.resolve(inventory.records.path)
-    found = [p for p in records.glob("*") if p.is_dir() and (p.name == run_id or run_id_of(p) == run_id)] if records.is_dir() else []
-    if not found:
-        raise BadInput(f"{records}: there is no run {run_id!r}", advice="List them: balbook records list.")
-    return found[0]
 
 
 def opening(

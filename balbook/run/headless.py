@@ -29,10 +29,10 @@ from balbook.procedures import check_values, with_defaults
 from balbook.record import progress, verdict
 from balbook.record.journal import Journal, utc_now
 from balbook.record.keeping import seal_run
-from balbook.record.statement import verdict_of
+from balbook.record.statement import run_id_of, verdict_of
 from balbook.record.verdict import EXIT_STATUS, Returned, Stated
 from balbook.run.cells import sha256_of
-from balbook.run.folder import APPROVED_RUN, EXPECTED_DIGEST, KEY, NOTEBOOK, RUN_DIR, make_run_dir, new_run_id, run_id_of
+from balbook.run.folder import APPROVED_RUN, EXPECTED_DIGEST, KEY, NOTEBOOK, RUN_DIR, make_run_dir, new_run_id
 from balbook.run.run import require_no_secrets
 from balbook.secrets.references import Scrubber
 from balbook.secrets.scrubbing import known_secrets

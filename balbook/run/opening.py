@@ -15,9 +15,10 @@ from balbook.local.lab_place import running_inventory
 from balbook.notebook.parameters import check_parameters
 from balbook.notebook.runbook import Runbook, read_runbook, runbook_path
 from balbook.record.journal import Journal, utc_now
+from balbook.record.statement import run_id_of
 from balbook.run.cells import CellWatch, running_shell, sha256_of
 from balbook.run.display import show
-from balbook.run.folder import NOTEBOOK, RUN_DIR, make_run_dir, new_run_id, opening, run_id_of
+from balbook.run.folder import NOTEBOOK, RUN_DIR, make_run_dir, new_run_id, opening
 from balbook.run.outputs import guard
 from balbook.run.run import Run, require_no_secrets
 from balbook.secrets.references import Scrubber

@@ -36,8 +36,8 @@ from balbook.notebook.parameters import Parameter
 from balbook.notebook.runbook import find_runbooks, read_runbook, runbook_path
 from balbook.record.journal import Journal, utc_now
 from balbook.record.keeping import seal_run
-from balbook.record.statement import file_sha256
-from balbook.run.folder import make_run_dir, new_run_id, opening, run_id_of
+from balbook.record.statement import file_sha256, run_id_of
+from balbook.run.folder import make_run_dir, new_run_id, opening
 from balbook.run.headless import Outcome, checked_parameters, execute
 from balbook.run.run import require_no_secrets
 from balbook.secrets.scrubbing import known_secrets

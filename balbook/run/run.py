@@ -22,8 +22,9 @@ from balbook.record import approvals as approval
 from balbook.record import keeping as sealing
 from balbook.record import progress
 from balbook.record.journal import Event, Journal, utc_now
+from balbook.record.statement import run_id_of
 from balbook.run.display import Verdict, show
-from balbook.run.folder import APPROVED_RUN, EXPECTED_DIGEST, run_id_of
+from balbook.run.folder import APPROVED_RUN, EXPECTED_DIGEST
 from balbook.run.programs import note_versions
 from balbook.secrets.references import Scrubber
 from balbook.show.table import Table

@@ -20,9 +20,9 @@ from balbook.record import approvals as approval
 from balbook.record import progress
 from balbook.record.journal import Journal, utc_now
 from balbook.record.keeping import is_lost, seal_run
-from balbook.record.statement import STATEMENT
+from balbook.record.statement import STATEMENT, run_id_of
 from balbook.record.verdict import EXIT_STATUS, Stated
-from balbook.run.folder import make_run_dir, new_run_id, opening, run_id_of
+from balbook.run.folder import make_run_dir, new_run_id, opening
 from balbook.run.programs import note_versions
 from balbook.run.run import require_plan_without_secret, write_plan
 from balbook.secrets.references import Scrubber

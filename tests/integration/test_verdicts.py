@@ -17,7 +17,6 @@ from balbook.notebook.runbook import find_runbooks
 from balbook.record.journal import Journal, verify
 from balbook.record.keeping import ledger_of, trust_of
 from balbook.record.verify import verify_records
-from balbook.run.folder import find_run
 from balbook.run.headless import Outcome, execute
 
 pytestmark = pytest.mark.integration
@@ -141,4 +140,4 @@ def newest(inventory: Inventory) -> Path:
     """The record that was begun last."""
     listed = sorted(p for p in inventory.resolve(inventory.records.path).glob("2*") if p.is_dir())
     opened = [(Journal(p / "journal.jsonl").events()[0]["at"], p) for p in listed]
-    return find_run(inventory, max(opened)[1].name)
+    return max(opened)[1]

@@ -18,6 +18,7 @@ from balbook.notebook.runbook import Runbook
 from balbook.record import verdict
 from balbook.record.journal import Journal
 from balbook.record.keeping import is_lost, seal_run
+from balbook.record.statement import run_id_of
 from balbook.record.verdict import Returned, Stated
 from balbook.run.opening import cells_of
 from balbook.run.run import write_beside
@@ -53,7 +54,7 @@ def seal(inventory: Inventory, run_dir: Path, notebook: Path, stated: Stated) ->
     """Seals the record; what a person should know of it."""
     notes: list[str] = []
     record = seal_run(inventory, run_dir, notes.append)
-    run_id = run_dir.name.rpartition("-")[2]
+    run_id = run_id_of(run_dir)
     sealed = "not sealed"
     if record is not None and record.entry is not None:
         sealed = f"sealed as entry {record.entry.number} of the ledger, {'signed' if record.is_signed else 'not signed'}"
