@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import importlib
-import os
 import shutil
-import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -19,6 +17,7 @@ from typing import IO, Any
 from balbook.artifacts.registry import Files, Registry
 from balbook.errors import BadInput, BalbookError, StoreError, nearest
 from balbook.inventory.words import REGISTRY_SCHEMES
+from balbook.local.atomic_files import creating
 
 DEADLINE_S = 60.0
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -75,24 +74,14 @@ class FolderFiles:
 
     def create(self, name: str, source: Path) -> bool:
         path = self._root / name
-        draft: Path | None = None
         with self._translated(name):
             path.parent.mkdir(parents=True, exist_ok=True)
-            fd, beside = tempfile.mkstemp(prefix=".", suffix=".new", dir=path.parent)
-            draft = Path(beside)
             try:
-                with os.fdopen(fd, "wb") as file, source.open("rb") as content:
+                with creating(path, mode=0o444) as file, source.open("rb") as content:
                     shutil.copyfileobj(content, file)
-                    file.flush()
-                    os.fchmod(file.fileno(), 0o444)
-                    os.fsync(file.fileno())
-                path.hardlink_to(draft)  # made whole or not at all, and never over an existing name
-                return True
             except FileExistsError:
                 return False
-            finally:
-                draft.unlink(missing_ok=True)
-        raise AssertionError("unreachable")
+        return True
 
     def children(self, name: str) -> list[str] | None:
         with self._translated(name):

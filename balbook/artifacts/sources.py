@@ -13,13 +13,13 @@ import os
 import re
 import subprocess
 import tarfile
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from balbook.errors import BadInput, Failed, Refused, StoreError
+from balbook.local.atomic_files import new_folder, write_bytes
 
 LEFT_OUT = ("target", "generated", ".git")
 GIT_S = 120
@@ -72,14 +72,12 @@ def unpack_new(archive: Path, directory: Path) -> None:
     """The regular files of a tar archive into a new directory; Refused where something stands there."""
     if directory.exists():
         raise Refused(f"{directory} is there already", advice="Move it away, or name another directory.")
-    draft = directory.with_name(f".{directory.name}.{os.getpid()}.new")
-    with tarfile.open(archive) as tar:
+    with tarfile.open(archive) as tar, new_folder(directory) as draft:
         for member in tar.getmembers():
             path = PurePosixPath(member.name)
             if member.isfile() and not path.is_absolute() and ".." not in path.parts:
                 (draft / path).parent.mkdir(parents=True, exist_ok=True)
                 (draft / path).write_bytes(_content(tar, member))
-    draft.rename(directory)
 
 
 @contextlib.contextmanager
@@ -111,9 +109,7 @@ def _archived(origin: str, files: dict[str, bytes], cache: Path) -> Sources:
     with reaching(cache):
         if not archive.exists():
             cache.mkdir(parents=True, exist_ok=True)
-            draft = archive.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")  # packages are read side by side
-            draft.write_bytes(content)
-            draft.replace(archive)
+            write_bytes(archive, content)
     return Sources(origin, sha256, archive, files)
 
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +17,7 @@ from typing import Any
 
 from balbook.artifacts.sources import MINE, reaching
 from balbook.errors import BadInput, Refused, StoreError, nearest
+from balbook.local.atomic_files import new_folder
 from balbook.local.names import require_word
 from balbook.record.journal import timestamp
 
@@ -149,25 +148,19 @@ class Store:
 
     def _place(self, place: Path, file: Path, name: str, about: Mapping[str, Any]) -> bool:
         """Writes a draft beside `place` and moves it there; False where another publisher has won meanwhile."""
-        draft: Path | None = None
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            draft = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
-            shutil.copyfile(file, draft / name)
-            if sha256_of(draft / name) != about["sha256"]:
-                raise StoreError(f"{file}: changed while it was copied", advice="Publish it again once nothing writes to it.")
-            (draft / "artifact.json").write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-            draft.chmod(0o755)
-            os.rename(draft, place)  # noqa: PTH104 - fails where another publisher has won, which Path.replace would not
+            with new_folder(place, mode=0o755) as draft:
+                shutil.copyfile(file, draft / name)
+                if sha256_of(draft / name) != about["sha256"]:
+                    raise StoreError(f"{file}: changed while it was copied", advice="Publish it again once nothing writes to it.")
+                (draft / "artifact.json").write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", encoding="utf-8")
             return True
         except OSError as exc:
             with reaching(place):
                 if (place / "artifact.json").exists():
                     return False
             raise StoreError(f"{place}: cannot be written: {exc.strerror}", advice=f"Is there space? {MINE}") from exc
-        finally:
-            if draft:
-                shutil.rmtree(draft, ignore_errors=True)
 
 
 def sha256_of(path: Path) -> str:

@@ -6,7 +6,6 @@ None of it decides on anything: a webhook that does not answer is a line in the 
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import urllib.error
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from balbook.inventory.models import Inventory
+from balbook.local.atomic_files import write_text
 from balbook.record.journal import Event, Journal
 from balbook.secrets.secret_ref import SecretRef
 from balbook.transport import Reveal
@@ -58,10 +58,7 @@ def write_metrics(path: Path, application: str, runbook: str, *, verdict: str, s
         rows = sorted(line for line in kept if line.startswith(f"{name}{{"))
         text += f"# HELP {name} {about}\n# TYPE {name} gauge\n" + "".join(f"{row}\n" for row in rows)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    beside.chmod(0o644)  # the collector runs as another user
-    beside.replace(path)
+    write_text(path, text, mode=0o644)  # the collector runs as another user
 
 
 def failed_requests(measured: Event | None) -> int:

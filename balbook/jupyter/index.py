@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from balbook.engine import process
 from balbook.errors import BadInput, BalbookError
 from balbook.inventory import Inventory, find_inventory, read_inventory
 from balbook.inventory.models import Instance
+from balbook.local.atomic_files import write_bytes
 from balbook.local.lab_place import running_inventory
 from balbook.local.resources import resource
 from balbook.notebook.runbook import Runbook, find_runbooks, read_runbook
@@ -171,7 +171,7 @@ def _copy(folder: Path, name: str, run_id: str, copies: Path) -> str:
     with suppress(OSError):
         target.parent.mkdir(exist_ok=True)
         if not target.exists():
-            shutil.copyfile(executed, target)
+            write_bytes(target, executed.read_bytes())
         return f"{copies.name}/{target.name}"
     return ""
 

@@ -24,6 +24,7 @@ import yaml
 from balbook.errors import BadInput, Failed, Refused
 from balbook.inventory import Inventory
 from balbook.jupyter import index as overview
+from balbook.local.atomic_files import write_text
 from balbook.local.resources import resource
 from balbook.notebook.runbook import Runbook, find_runbooks, read_runbook
 from balbook.show.table import Table
@@ -49,7 +50,7 @@ def prepare(folder: Path) -> list[str]:
         raise Refused(f"{folder} is there already and is not balbook's", advice="Name another folder: balbook jupyter --folder DIR.")
     try:
         private.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write(folder / ".gitignore", "*\n")
+        write_text(folder / ".gitignore", "*\n")
         kept = _copy_runbooks(folder)
         _write_tiles(folder)
         _write_settings(private)
@@ -69,7 +70,7 @@ def write_index(folder: Path, inventory: Inventory | None) -> None:
     for cell in notebook["cells"]:
         if cell["id"] in tables:
             cell["outputs"] = [_output(tables[cell["id"]]())]
-    _write(folder / INDEX, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
+    write_text(folder / INDEX, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
     _trust(notebook)
 
 
@@ -82,9 +83,9 @@ def _copy_runbooks(folder: Path) -> list[str]:
         if target.exists() and _digest(target) != copied.get(name):
             kept.append(name)
             continue
-        _write(target, source.read_text(encoding="utf-8"))
+        write_text(target, source.read_text(encoding="utf-8"))
         copied[name] = _digest(source)
-    _write(state, json.dumps(copied, indent=1) + "\n")
+    write_text(state, json.dumps(copied, indent=1) + "\n")
     return kept
 
 
@@ -101,10 +102,10 @@ def _digest(path: Path) -> str:
 def _write_tiles(folder: Path) -> None:
     """A tile in JupyterLab's launcher for the index and each runbook, where jupyter-app-launcher is installed."""
     icon = folder / PRIVATE / "runbook.svg"
-    _write(icon, resource("templates", "jupyter", "runbook.svg").read_text(encoding="utf-8"))
+    write_text(icon, resource("templates", "jupyter", "runbook.svg").read_text(encoding="utf-8"))
     titles = {INDEX: "All runbooks"} | {path.name: read_runbook(path).title for path in find_runbooks().values()}
     tiles = [_tile(f"{folder.name}/{name}", title, icon) for name, title in titles.items()]
-    _write(folder / PRIVATE / TILES, yaml.safe_dump(tiles, sort_keys=False, allow_unicode=True))
+    write_text(folder / PRIVATE / TILES, yaml.safe_dump(tiles, sort_keys=False, allow_unicode=True))
 
 
 def _tile(path: str, title: str, icon: Path) -> dict[str, Any]:
@@ -123,7 +124,7 @@ def _tile(path: str, title: str, icon: Path) -> dict[str, Any]:
 def _write_settings(private: Path) -> None:
     page = private / "config" / "labconfig" / "page_config.json"
     page.parent.mkdir(parents=True, exist_ok=True)
-    _write(page, json.dumps(PAGE) + "\n")
+    write_text(page, json.dumps(PAGE) + "\n")
 
 
 def _output(table: Table) -> dict[str, Any]:
@@ -138,10 +139,3 @@ def _trust(notebook: dict[str, Any]) -> None:
 
     logging.getLogger("traitlets").setLevel(logging.ERROR)  # a database of signatures that cannot be written is only a loss of style
     NotebookNotary().sign(from_dict(notebook))  # type: ignore[no-untyped-call]
-
-
-def _write(path: Path, text: str) -> None:
-    """Beside and moved into place: a tab may have the file open."""
-    draft = path.with_name(f".{path.name}.new")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)

@@ -22,6 +22,7 @@ from typing import Any
 from balbook.errors import BadInput, Failed, Refused
 from balbook.inventory.load import VARIABLE
 from balbook.jupyter.notebooks_folder import INDEX, PRIVATE
+from balbook.local.atomic_files import write_text
 from balbook.local.processes import identity
 
 ADDRESS = "127.0.0.1"
@@ -112,7 +113,7 @@ def _started(process: subprocess.Popen[bytes], folder: Path, log: Path, environ:
         )
     _wait(process, log, deadline, lambda: _listens(int(data["port"])))
     state = {"pid": process.pid, "identity": identity(process.pid), "about": str(about)}
-    (folder / PRIVATE / STATE).write_text(json.dumps(state), encoding="utf-8")
+    write_text(folder / PRIVATE / STATE, json.dumps(state))
     return Server(process.pid, _url(data, folder))
 
 

@@ -25,6 +25,7 @@ from balbook.inventory import Inventory, read_inventory
 from balbook.lab import demo_report, loopback, vm
 from balbook.lab.demo_report import Shown
 from balbook.lab.supplies import raise_version
+from balbook.local.atomic_files import write_text
 from balbook.local.lab_place import lab_folder, labs_home, read_state
 from balbook.local.resources import resource
 
@@ -138,9 +139,7 @@ def _inventory(lab: Lab, records: Path) -> Inventory:
     data = yaml.safe_load(lab.inventory.read_text(encoding="utf-8"))
     data["records"] = {"path": str(records)}
     data["applications"]["hotel"]["probe"]["rate"] = REQUESTS_PER_S
-    draft = lab.inventory.with_name(f".{lab.inventory.name}.new")
-    draft.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    draft.replace(lab.inventory)
+    write_text(lab.inventory, yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
     records.mkdir(parents=True, exist_ok=True)
     return read_inventory(lab.inventory)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from balbook.errors import BadInput, Refused
+from balbook.local.atomic_files import write_text
 from balbook.local.names import require_word
 from balbook.local.processes import identity
 
@@ -109,9 +110,7 @@ def read_state(folder: Path) -> State | None:
 
 def write_state(folder: Path, state: State) -> None:
     """Put the state in place, whole or not at all."""
-    beside = folder / f".{STATE}.{os.getpid()}"
-    beside.write_text(json.dumps({"version": VERSION, **asdict(state)}, indent=1))
-    beside.replace(folder / STATE)
+    write_text(folder / STATE, json.dumps({"version": VERSION, **asdict(state)}, indent=1))
 
 
 def require_lab_or_nothing(folder: Path) -> None:

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from balbook.errors import Failed, Refused
+from balbook.local.atomic_files import write_text
 
 MARK = re.compile(r"# Made by `(?P<by>balbook [^`\n]+)`; sha256 of what follows: (?P<sha256>[0-9a-f]{64})\n")
 
@@ -32,9 +33,7 @@ def write_own(path: Path, text: str) -> bool:
                 return False
             _require_own(path, there)
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.new")
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
+        write_text(path, text)
     except OSError as exc:
         raise Failed(f"{path} cannot be written: {exc.strerror}", advice="Name another folder with --output.") from exc
     return True

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from balbook.errors import BadInput
+from balbook.local.atomic_files import write_text
 
 LEFT_BY_RUNNING = ("execution", "papermill", "collapsed", "scrolled", "ExecuteTime")
 """Metadata of cells. Of the notebook itself `papermill` and `widgets`, and the version of the language."""
@@ -24,10 +25,7 @@ def clear(path: Path) -> bool:
         raise BadInput(f"{path} cannot be read as a notebook", advice="Restore it from version control.") from exc
     if json.loads(cleared) == json.loads(text):
         return False
-    draft = path.with_name(f".{path.name}.new")
-    draft.write_text(cleared, encoding="utf-8")
-    draft.chmod(path.stat().st_mode & 0o777)
-    draft.replace(path)
+    write_text(path, cleared, mode=path.stat().st_mode & 0o777)
     return True
 
 

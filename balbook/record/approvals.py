@@ -22,6 +22,7 @@ from typing import Any
 
 from balbook.errors import BadInput, Refused, SignatureError
 from balbook.inventory import Inventory
+from balbook.local.atomic_files import write_bytes
 from balbook.local.names import require_word
 from balbook.plan.model import Plan, canonical, plan_from
 from balbook.record import signatures as signing
@@ -151,8 +152,8 @@ def keep_approvals(run_dir: Path, approvals: Sequence[Approval]) -> None:
     folder = run_dir / FOLDER
     folder.mkdir(exist_ok=True)
     for number, approval in enumerate(approvals, 1):
-        (folder / f"{number}.json").write_bytes(approval.text)
-        (folder / f"{number}.json.sig").write_bytes(approval.signature)
+        write_bytes(folder / f"{number}.json", approval.text)
+        write_bytes(folder / f"{number}.json.sig", approval.signature)
 
 
 def read_plan(run_dir: Path) -> Plan:

@@ -12,7 +12,6 @@ Who doubts the sender brings a copy of `verify.sh`, of the allowed signers and o
 from __future__ import annotations
 
 import io
-import os
 import tarfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from balbook.errors import BadInput, RecordError
+from balbook.local.atomic_files import replacing
 from balbook.local.resources import resource
 from balbook.record.ledger import Head, Ledger, open_ledger
 from balbook.record.listing import Listed, list_records, summary
@@ -54,19 +54,14 @@ def export(
     head = book.head()
     if not rows or head is None:
         raise BadInput(f"there are no sealed records in {records}", advice="Run a runbook first, or name another folder.")
-    beside = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
-        with beside.open("xb") as file, tarfile.open(fileobj=file, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
+        with replacing(target) as file, tarfile.open(fileobj=file, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
             writer = _Writer(archive, int(at.timestamp()))
             _add_proofs(writer, book, trust, anchors)
             _add_records(writer, records, rows, progress)
             writer.text("index.html", _page("index.html.j2", title="Records of balbook", rows=rows, head=head))
-        beside.replace(target)
     except OSError as exc:
         raise RecordError(f"{target} could not be written: {exc.strerror or exc}", advice="Name another file.") from exc
-    finally:
-        with suppress(OSError):
-            beside.unlink()
     return len(rows)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from balbook.errors import BadInput, Failed
+from balbook.local.atomic_files import sync
 from balbook.plan.model import canonical
 
 VERSION = 1
@@ -74,6 +75,8 @@ class Journal:
                 os.ftruncate(fd, end)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(fd)
+            if seq == 1:
+                sync(self.path.parent)
         finally:
             os.close(fd)
         return written

@@ -27,7 +27,6 @@ import json
 import os
 import random
 import re
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from balbook.errors import BadInput, RecordError
+from balbook.local import atomic_files
 from balbook.plan.model import canonical
 from balbook.record.journal import START, digest
 
@@ -184,22 +184,7 @@ class _Folder:
 
     def create(self, name: str, data: bytes) -> bool:
         self._path.mkdir(parents=True, exist_ok=True)
-        fd, beside = tempfile.mkstemp(prefix=".", suffix=".new", dir=self._path)
-        try:
-            with os.fdopen(fd, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fchmod(file.fileno(), 0o444)
-                os.fsync(file.fileno())
-            # A link is made whole or not at all, and never over an existing name.
-            os.link(beside, self._path / name)
-        except FileExistsError:
-            return False
-        finally:
-            with contextlib.suppress(OSError):
-                Path(beside).unlink()
-        sync_folder(self._path)
-        return True
+        return atomic_files.create(self._path / name, data, mode=0o444)
 
 
 class _ObjectStore:
@@ -246,12 +231,3 @@ class _ObjectStore:
             raise
         except Exception as exc:
             raise OSError(errno.EIO, str(exc) or type(exc).__name__, f"{self._url}/{name}") from exc
-
-
-def sync_folder(path: Path) -> None:
-    """Flush a folder's names to disk."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -9,19 +9,18 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from balbook.errors import BadInput, RecordError, Refused, SignatureError
+from balbook.local.atomic_files import write_bytes
 from balbook.record import signatures as signing
 from balbook.record.anchors import Anchor
 from balbook.record.journal import START, digest, utc_now
-from balbook.record.ledger import Entry, Head, Ledger, sync_folder
+from balbook.record.ledger import Entry, Head, Ledger
 from balbook.record.run_ids import run_folders
 from balbook.record.statement import JOURNAL, SIGNATURE, STATEMENT, VERSION, run_id_of, state, whole_events
 
@@ -181,19 +180,8 @@ def _reached(run_dir: Path, ledger: Ledger | None, verdict: str, write: Callable
 
 
 def _write_whole(path: Path, data: bytes) -> None:
-    """Written beside and moved into place; no data: no file."""
-    if not data:
+    """No data: no file."""
+    if data:
+        write_bytes(path, data, mode=0o600)
+    else:
         path.unlink(missing_ok=True)
-        return
-    fd, beside = tempfile.mkstemp(prefix=".", suffix=".new", dir=path.parent)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(beside).replace(path)
-    except OSError:
-        with suppress(OSError):
-            Path(beside).unlink()
-        raise
-    sync_folder(path.parent)

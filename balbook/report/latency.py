@@ -12,6 +12,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from balbook.local.atomic_files import replacing
 from balbook.probe.client import read_findings
 from balbook.probe.phases import Mark, instance_spans, phase_spans, read_marks
 from balbook.probe.samples import CLOSED_BY_RELOAD, FAILURES, OK, Sample, read_samples
@@ -82,9 +83,8 @@ def save_figure(figure: Figure, path: Path | str, alt: str) -> Path:
     """
     _for_any_page(figure)
     target = Path(path)
-    beside = target.with_name(f".{target.name}.part")
-    figure.savefig(beside, format="png", metadata={"Description": alt, "Software": "balbook"})
-    beside.replace(target)
+    with replacing(target) as file:
+        figure.savefig(file, format="png", metadata={"Description": alt, "Software": "balbook"})
     return target
 
 

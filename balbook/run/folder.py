@@ -16,6 +16,7 @@ from typing import Any
 from balbook.errors import Failed
 from balbook.inventory import Inventory, digest_of
 from balbook.inventory.secret_references import secret_references
+from balbook.local.atomic_files import sync
 from balbook.notebook import runbook
 from balbook.record.keeping import signing_key
 from balbook.record.signatures import fingerprint
@@ -40,6 +41,7 @@ def make_run_dir(inventory: Inventory, name: str, run_id: str, now: datetime) ->
     try:
         records.mkdir(parents=True, exist_ok=True)
         run_dir.mkdir(mode=0o700)
+        sync(records)
     except OSError as exc:
         raise Failed(
             f"{run_dir}: the run's folder cannot be made: {exc.strerror}", advice="Is there space, and may you write there?"

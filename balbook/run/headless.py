@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -23,6 +22,7 @@ from typing import Any
 from balbook.engine import process
 from balbook.errors import BadInput
 from balbook.inventory import Inventory
+from balbook.local.atomic_files import write_bytes, write_text
 from balbook.notebook.parameters import check_parameters
 from balbook.notebook.runbook import Runbook, read_runbook, runbook_path
 from balbook.procedures import check_values, with_defaults
@@ -179,10 +179,10 @@ def keep_notebook(runbook: Runbook, run_dir: Path) -> None:
     """Puts the notebook, as far as it was executed, into its place in the record; nothing where it is there."""
     final, draft = run_dir / f"{runbook.name}.ipynb", _draft(runbook, run_dir)
     if draft.exists():
-        _correct(draft)
-        draft.replace(final)
+        write_text(final, _corrected(draft.read_bytes()))
+        draft.unlink()
     elif not final.exists():
-        shutil.copyfile(runbook.path, final)
+        write_bytes(final, runbook.path.read_bytes())
 
 
 def outcome_of(runbook: Runbook, run_dir: Path) -> Outcome:
@@ -214,9 +214,9 @@ def _without_grammar() -> Iterator[None]:
         del sys.modules[name]
 
 
-def _correct(notebook: Path) -> None:
-    """Takes papermill's `completed` from cells that never ran, and from the one that ran when the kernel died or time was up."""
-    data = json.loads(notebook.read_text(encoding="utf-8"))
+def _corrected(notebook: bytes) -> str:
+    """Without papermill's `completed` at cells that never ran, and at the one that ran when the kernel died or time was up."""
+    data = json.loads(notebook)
     cells = [cell for cell in data["cells"] if cell["cell_type"] == "code"]
     about = [cell["metadata"].get("papermill", {}) for cell in cells]
     is_cut_short = not any(a.get("status") == "failed" for a in about)
@@ -226,7 +226,7 @@ def _correct(notebook: Path) -> None:
             told["status"] = "not run"
         elif number == ran[-1] and number < len(cells) - 1 and is_cut_short:
             told["status"] = "interrupted"
-    notebook.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
 
 def _state(runbook: Runbook, journal: Journal, returned: Returned) -> Stated:

@@ -30,6 +30,7 @@ from typing import Any
 from balbook.engine import process
 from balbook.errors import BadInput, Failed, Refused
 from balbook.inventory import Inventory
+from balbook.local.atomic_files import write_text
 from balbook.notebook.runbook import Runbook, read_runbook, runbook_path
 from balbook.record.journal import Journal
 from balbook.record.keeping import close, records_folder, seal_run
@@ -119,10 +120,7 @@ class _Kept:
     def note(self, run_dir: Path, name: str, parameters: Mapping[str, Any]) -> None:
         """From now on this is the key's run."""
         data = {"key": self.key, "runbook": name, "run": run_dir.name, "parameters": _plain(parameters), "pid": os.getpid()}
-        draft = self.path.with_suffix(".new")
-        draft.touch(mode=0o600)
-        draft.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        draft.replace(self.path)
+        write_text(self.path, json.dumps(data, indent=1, sort_keys=True) + "\n", mode=0o600)
 
     def _data(self) -> dict[str, Any]:
         try:

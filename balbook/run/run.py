@@ -14,6 +14,7 @@ from balbook import transport as transports
 from balbook.engine import process
 from balbook.errors import BadInput, BalbookError, Failed, Inconclusive, ParameterError, Refused
 from balbook.inventory import Inventory
+from balbook.local.atomic_files import write_text
 from balbook.plan import tables as plan_view
 from balbook.plan.model import Plan
 from balbook.procedures import Check
@@ -283,7 +284,7 @@ def require_no_secrets(parameters: Mapping[str, Any], scrubber: Scrubber) -> Non
 def write_plan(run_dir: Path, plan: Plan, scrubber: Scrubber) -> None:
     """Keeps the plan in the run's folder. As `require_plan_without_secret`; then nothing is written."""
     require_plan_without_secret(plan, scrubber)
-    write_beside(run_dir / "plan.json", json.dumps(plan.data(), indent=1, sort_keys=True) + "\n")
+    write_text(run_dir / "plan.json", json.dumps(plan.data(), indent=1, sort_keys=True) + "\n")
 
 
 def require_plan_without_secret(plan: Plan, scrubber: Scrubber) -> None:
@@ -301,13 +302,6 @@ def require_plan_without_secret(plan: Plan, scrubber: Scrubber) -> None:
 def unit_rows(units: Mapping[str, str]) -> list[tuple[str, str]]:
     """A row for each instance; a unit may be several, joined by `+`."""
     return [(name, outcome) for unit, outcome in units.items() for name in unit.split("+")]
-
-
-def write_beside(path: Path, text: str) -> None:
-    """Writes a file beside `path` and moves it into place."""
-    draft = path.with_name(f".{path.name}.new")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
 
 
 def _advice(plan: Plan) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from balbook.errors import BadInput, Failed, Refused, nearest
+from balbook.local.atomic_files import write_text
 from balbook.schedule import calendar, cron, systemd
 from balbook.schedule.definition import Schedule, check, schedule_from
 from balbook.schedule.places import Places
@@ -113,9 +114,6 @@ def _is_known_to_its_keeper(schedule: Schedule, where: Places) -> bool:
 def _write_private(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = path.with_name(f".{path.name}.new")
-        draft.touch(mode=0o600)
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
+        write_text(path, text, mode=0o600)
     except OSError as exc:
         raise Failed(f"{path} cannot be written: {exc.strerror}", advice="May you write there?") from exc

@@ -25,6 +25,7 @@ from balbook.commands import host_script
 from balbook.commands.command import Command, Result, script
 from balbook.errors import BadInput, CommandFailed, DeadlineExceeded, HostUnreachable, StoreError, nearest
 from balbook.inventory.models import Host, Inventory
+from balbook.local.atomic_files import replacing
 from balbook.plan.model import Upload
 from balbook.secrets import references as secrets
 from balbook.secrets.secret_ref import SecretRef
@@ -155,12 +156,10 @@ class SshTransport:
             raise CommandFailed(f"{host}: {path} cannot be read: {listed.stderr.strip()}")
         expected = listed.stdout.lstrip("\\").split(" ", 1)[0]
         destination.parent.mkdir(parents=True, exist_ok=True)
-        draft = destination.with_name(f".{destination.name}.part")
-        found = self._receive(host, Command(("cat", "--", path), deadline_s=streams.STALLED_S), draft)
-        if found != expected:
-            draft.unlink(missing_ok=True)
-            raise StoreError(f"{host}: {path} arrived with sha256 {found}, the host says {expected}", advice="Try again.")
-        draft.replace(destination)
+        with replacing(destination) as file:
+            found = self._receive(host, Command(("cat", "--", path), deadline_s=streams.STALLED_S), file)
+            if found != expected:
+                raise StoreError(f"{host}: {path} arrived with sha256 {found}, the host says {expected}", advice="Try again.")
         return found
 
     def close(self) -> None:
@@ -184,15 +183,14 @@ class SshTransport:
             raise HostUnreachable(host, f"the connection was lost during an upload, after {sent} of {total} bytes", advice="Apply again.")
         return Result(status or 0, out, err)
 
-    def _receive(self, host: str, command: Command, draft: Path) -> str:
-        """The command's standard output into `draft`; its sha256."""
-        with self._channel(host, command.line()) as channel, draft.open("wb") as file:
+    def _receive(self, host: str, command: Command, file: BinaryIO) -> str:
+        """The command's standard output into `file`; its sha256."""
+        with self._channel(host, command.line()) as channel:
             try:
                 sha256, status = streams.receive(channel, file)
             except TimeoutError as exc:
                 raise DeadlineExceeded(f"{host}: the download of {command.argv[-1]} stood still") from exc
         if status in (None, -1):
-            draft.unlink(missing_ok=True)
             raise HostUnreachable(host, f"the connection was lost during the download of {command.argv[-1]}", advice="Try again.")
         return sha256
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import errno
 import json
 import multiprocessing
+import os
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from balbook.errors import BadInput, RecordError, Refused
-from balbook.record import seal as sealing
 from balbook.record.journal import digest
 from balbook.record.ledger import open_ledger
-from balbook.record.seal import adopt, read_record, seal
+from balbook.record.seal import Record, adopt, read_record, seal
+from balbook.record.signatures import Trust
 from balbook.record.statement import PREDICATE_TYPE, file_sha256
 from balbook.record.verify import verify_records
 from tests.run_folders import BEGIN, Keys, clock, make_key, make_keys, notebook, run_folder, sealed
@@ -32,7 +33,7 @@ def records(tmp_path: Path) -> Path:
     return tmp_path / "records"
 
 
-def seal_here(folder: Path, key: Path | None = None) -> sealing.Record:
+def seal_here(folder: Path, key: Path | None = None) -> Record:
     return seal(folder, open_ledger(folder.parent / "ledger"), sign_with=key, now=AFTER)
 
 
@@ -137,7 +138,7 @@ def test_a_signer_that_does_not_count_is_found_when_verified(records: Path, tmp_
     made = seal_here(run_folder(records), keys.key)
     revoked = tmp_path / "revoked"
     revoked.write_text("" if options else Path(f"{keys.key}.pub").read_text())
-    trust = sealing.signing.Trust(keys.trust.allowed_signers, revoked)
+    trust = Trust(keys.trust.allowed_signers, revoked)
     report = verify_records(records, trust=trust)
     assert report.exit_status == 1
     assert [told in f.text for f in report.checks[2].findings] == [True]
@@ -182,14 +183,14 @@ def test_a_disk_that_cannot_be_written_leaves_the_verdict_and_the_place_in_the_m
 ) -> None:
     folder = run_folder(records)
     target = records / "ledger" if where == "ledger" else folder
-    genuine = sealing.tempfile.mkstemp
+    genuine = os.open
 
-    def refuse(*args: object, dir: Path, **options: object) -> object:
-        if Path(dir) == target:
-            raise OSError(code, "no room" if code == errno.ENOSPC else "read-only", str(target))
-        return genuine(*args, dir=dir, **options)  # type: ignore[call-overload]
+    def refuse(path: Path, *args: int) -> int:
+        if Path(path).parent == target:
+            raise OSError(code, "no room" if code == errno.ENOSPC else "read-only", str(path))
+        return genuine(path, *args)
 
-    monkeypatch.setattr(sealing.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(RecordError) as caught:
         seal_here(folder)
     for part in ("the run is over (succeeded)", str(target), f"all of it is in {folder}", f"balbook seal {folder}"):

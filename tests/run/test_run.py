@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -68,6 +69,27 @@ def test_a_run_in_plan_mode_shows_the_plan_and_changes_nothing(fleet: FakeFleet,
     assert names(run)[0] == "run_opened"
     assert names(run)[-1] == "concluded"
     assert fleet.is_closed
+
+
+def test_the_plan_is_on_disk_before_the_journal_says_that_it_was_shown(fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    fsync, append = os.fsync, Journal.append
+
+    def flush(fd: int) -> None:
+        fsync(fd)
+        seen.append(Path(f"/proc/self/fd/{fd}").readlink().name)
+
+    def announce(journal: Journal, event: str, **fields: Any) -> Any:
+        seen.append(event)
+        return append(journal, event, **fields)
+
+    run = opened(fleet)
+    monkeypatch.setattr(os, "fsync", flush)
+    monkeypatch.setattr(Journal, "append", announce)
+    run.apply(run.plan())
+    draft, folder = seen[: seen.index("planned")]
+    assert (draft.startswith(".plan.json."), folder) == (True, run.dir.name)
+    assert "journal.jsonl" in seen[seen.index("planned") : seen.index("step_started")]
 
 
 def test_a_closed_run_applies_nothing_and_its_journal_gets_nothing_more(fleet: FakeFleet) -> None:

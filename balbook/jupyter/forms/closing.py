@@ -14,6 +14,7 @@ from balbook.jupyter.forms.kept_notebook import Recorder, notebook_of
 from balbook.jupyter.forms.panels import Html
 from balbook.jupyter.forms.trouble import standing
 from balbook.jupyter.forms.watch import Ran
+from balbook.local.atomic_files import write_text
 from balbook.notebook.runbook import Runbook
 from balbook.record import verdict
 from balbook.record.journal import Journal
@@ -21,7 +22,6 @@ from balbook.record.keeping import is_lost, seal_run
 from balbook.record.statement import run_id_of
 from balbook.record.verdict import Returned, Stated
 from balbook.run.opening import cells_of
-from balbook.run.run import write_beside
 
 NEXT = {
     "succeeded": "Nothing more is to be done.",
@@ -46,7 +46,7 @@ def state(executed: Runbook, journal: Journal, returned: Returned) -> Stated:
 def keep_notebook(executed: Runbook, ran: Sequence[Ran], recorder: Recorder, parameters: Mapping[str, Any], run_dir: Path) -> Path:
     """The executed notebook, in the run's folder."""
     path = run_dir / f"{executed.name}.ipynb"
-    write_beside(path, notebook_of(executed, ran, recorder, parameters))
+    write_text(path, notebook_of(executed, ran, recorder, parameters))
     return path
 
 
