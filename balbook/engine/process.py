@@ -7,7 +7,6 @@ standard input (a pipe that closes when its controller dies) that nobody is watc
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import signal
@@ -18,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from balbook.errors import BadInput, Refused
+from balbook.local import locks
 from balbook.local.processes import identity
 from balbook.record.journal import Event, Journal
 
@@ -26,6 +26,7 @@ LOG_FILE = "engine.log"
 STOP_FILE = "stop-requested"
 POLL_S = 0.05
 TAKEN_WITHIN_S = 1.0
+"""Who only looks whether the run is alive has its lock for an instant."""
 TAKEN = 75
 """Exit status of a process that found another one at work on its run."""
 
@@ -79,17 +80,10 @@ def take(run_dir: Path) -> int:
 
     The lock is on a file that stays the same: by that other machines see it, where they share the records.
     """
-    fd = os.open(run_dir / PID_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)  # NFS locks what is open for writing
-    deadline = time.monotonic() + TAKEN_WITHIN_S
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return fd
-        except BlockingIOError:
-            if time.monotonic() > deadline:  # who only looks whether it is alive has it for an instant
-                os.close(fd)
-                raise _taken(run_dir) from None
-            time.sleep(POLL_S)
+    try:
+        return locks.take(run_dir / PID_FILE, mode=0o644, within_s=TAKEN_WITHIN_S)
+    except BlockingIOError:
+        raise _taken(run_dir) from None
 
 
 def write_pid(run_dir: Path) -> None:
@@ -99,17 +93,7 @@ def write_pid(run_dir: Path) -> None:
 
 def is_alive(run_dir: Path) -> bool:
     """Whether the run's process lives, on whichever machine that shares these records."""
-    try:
-        fd = os.open(run_dir / PID_FILE, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return False
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
+    return locks.is_held(run_dir / PID_FILE)
 
 
 def find(run_dir: Path) -> int | None:

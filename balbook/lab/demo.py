@@ -7,7 +7,6 @@ Exit statuses: 0 all went well, 1 something failed or a request did, 2 the machi
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import sys
@@ -25,6 +24,7 @@ from balbook.inventory import Inventory, read_inventory
 from balbook.lab import demo_report, loopback, vm
 from balbook.lab.demo_report import Shown
 from balbook.lab.supplies import raise_version
+from balbook.local import locks
 from balbook.local.atomic_files import write_text
 from balbook.local.lab_place import lab_folder, labs_home, read_state
 from balbook.local.resources import resource
@@ -167,12 +167,14 @@ def _the_only_one() -> Iterator[None]:
     """Raises Refused where another demo of this user runs: both would use the same lab."""
     home = labs_home(os.environ)
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (home / f".{NAME}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Refused("another demo is running", advice="Wait for its end, or interrupt it.") from None
+    try:
+        held = locks.take(home / f".{NAME}.lock", within_s=0)
+    except BlockingIOError:
+        raise Refused("another demo is running", advice="Wait for its end, or interrupt it.") from None
+    try:
         yield
+    finally:
+        os.close(held)
 
 
 class _Interrupted(KeyboardInterrupt):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import stat
@@ -10,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from balbook.local import locks
 from balbook.local.lab_place import labs_home
 
 
@@ -18,8 +18,7 @@ def alone(environ: Mapping[str, str]) -> Iterator[None]:
     """One start or stop of a lab at a time: ports are handed out, and a half-started lab is told from an abandoned one."""
     home = labs_home(environ)
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (home / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locks.holding(home / ".lock"):
         yield
 
 

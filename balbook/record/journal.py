@@ -8,7 +8,6 @@ own process, the runner), each under a lock on the file.
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from balbook.errors import BadInput, Failed
+from balbook.local import locks
 from balbook.local.atomic_files import sync
 from balbook.plan.model import canonical
 
@@ -61,9 +61,7 @@ class Journal:
             raise Failed(f"{self.path} cannot be written: {exc.strerror or exc}", advice=UNWRITABLE) from exc
 
     def _append(self, event: str, fields: Mapping[str, Any]) -> Event:
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+        with locks.holding(self.path) as fd:
             end, last = _last_line(fd)
             seq = json.loads(last)["seq"] + 1 if last else 1
             head = {"seq": seq, "at": timestamp(self._now()), "event": event, "prev": digest(last) if last else START}
@@ -77,8 +75,6 @@ class Journal:
             os.fsync(fd)
             if seq == 1:
                 sync(self.path.parent)
-        finally:
-            os.close(fd)
         return written
 
     def events(self) -> list[Event]:

@@ -17,7 +17,6 @@ What belongs to a key is kept in `.keys/` of the records.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -30,6 +29,7 @@ from typing import Any
 from balbook.engine import process
 from balbook.errors import BadInput, Failed, Refused
 from balbook.inventory import Inventory
+from balbook.local import locks
 from balbook.local.atomic_files import write_text
 from balbook.notebook.runbook import Runbook, read_runbook, runbook_path
 from balbook.record.journal import Journal
@@ -92,16 +92,16 @@ class _Kept:
     @contextlib.contextmanager
     def alone(self, say: Say) -> Iterator[None]:
         """Nobody else meanwhile; the lock ends with this process however that ends."""
-        fd = self._open()
         try:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                say(f"key {self.key}: another call goes on; waiting for its end")
-                fcntl.flock(fd, fcntl.LOCK_EX)
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            waiting = f"key {self.key}: another call goes on; waiting for its end"
+            held = locks.take(self.path.with_suffix(".lock"), on_wait=lambda: say(waiting))
+        except OSError as exc:
+            raise Failed(f"{self.path.parent} cannot be written: {exc.strerror}", advice="May you write there? Is there space?") from exc
+        try:
             yield
         finally:
-            os.close(fd)
+            os.close(held)
 
     @property
     def runbook(self) -> str:
@@ -130,13 +130,6 @@ class _Kept:
             return {}
         except (OSError, ValueError) as exc:
             raise Failed(f"{self.path} cannot be read: {exc}", advice="Look at the runs (balbook records list); give a new key.") from exc
-
-    def _open(self) -> int:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            return os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as exc:
-            raise Failed(f"{self.path.parent} cannot be written: {exc.strerror}", advice="May you write there? Is there space?") from exc
 
 
 def _place(inventory: Inventory, key: str) -> Path:
