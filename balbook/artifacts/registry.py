@@ -25,8 +25,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from balbook.artifacts.store import FILE_OF_KIND, Artifact, Store, sha256_of
+from balbook.artifacts.store import FILE_OF_KIND, Artifact, Store
 from balbook.errors import BadInput, Refused, StoreError, nearest
+from balbook.local.digests import sha256_of_file
 from balbook.local.names import require_word
 from balbook.record.journal import timestamp
 
@@ -95,7 +96,7 @@ class Registry:
             raise BadInput(f"there is no kind of artifact {kind!r}", advice=nearest(kind, FILE_OF_KIND))
         if not file.is_file():
             raise BadInput(f"{file} is not a file", advice="Name what `bal build` made, such as target/bin/hotel.jar.")
-        sha256, size = sha256_of(file), file.stat().st_size
+        sha256, size = sha256_of_file(file), file.stat().st_size
         wanted = Published(
             require_word(application, "application"), require_word(version, "version"), kind, sha256, size, timestamp(at),
             dict(packages or {}), dict(details or {}),
@@ -199,7 +200,7 @@ class Registry:
             self._require_content(wanted, draft)
 
     def _require_content(self, wanted: Published, draft: Path) -> None:
-        found = sha256_of(draft) if draft.exists() else "nothing"
+        found = sha256_of_file(draft) if draft.exists() else "nothing"
         if found != wanted.sha256:
             raise StoreError(
                 f"{self.location}/{wanted.name}: sha256 is {found}, but {wanted.sha256} was published",

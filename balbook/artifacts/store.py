@@ -6,7 +6,6 @@ STORE/APPLICATION/VERSION/artifact.json    application, version, kind, sha256, b
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from typing import Any
 from balbook.artifacts.sources import MINE, reaching
 from balbook.errors import BadInput, Refused, StoreError, nearest
 from balbook.local.atomic_files import new_folder
+from balbook.local.digests import sha256_of_file
 from balbook.local.names import require_word
 from balbook.record.journal import timestamp
 
@@ -63,7 +63,7 @@ class Store:
         """Copy a file in; (the artifact, False) where the same content is there already; other content is refused."""
         require_word(application, "application")
         require_word(version, "version")
-        sha256 = sha256_of(file)
+        sha256 = sha256_of_file(file)
         place = self.root / application / version
         with reaching(place):
             is_there = (place / "artifact.json").exists()
@@ -110,7 +110,7 @@ class Store:
     def check(self, artifact: Artifact) -> None:
         """Read the file and hold it against its sha256; raises StoreError."""
         with reaching(artifact.path):
-            found = sha256_of(artifact.path) if artifact.path.exists() else ""
+            found = sha256_of_file(artifact.path) if artifact.path.exists() else ""
         if not found:
             raise StoreError(f"{artifact.path}: the artifact has vanished", advice="Publish it again under a new version.")
         if found != artifact.sha256:
@@ -152,7 +152,7 @@ class Store:
             place.parent.mkdir(parents=True, exist_ok=True)
             with new_folder(place, mode=0o755) as draft:
                 shutil.copyfile(file, draft / name)
-                if sha256_of(draft / name) != about["sha256"]:
+                if sha256_of_file(draft / name) != about["sha256"]:
                     raise StoreError(f"{file}: changed while it was copied", advice="Publish it again once nothing writes to it.")
                 (draft / "artifact.json").write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", encoding="utf-8")
             return True
@@ -161,9 +161,3 @@ class Store:
                 if (place / "artifact.json").exists():
                     return False
             raise StoreError(f"{place}: cannot be written: {exc.strerror}", advice=f"Is there space? {MINE}") from exc
-
-
-def sha256_of(path: Path) -> str:
-    """sha256 (hex) of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,7 +7,6 @@ what is in force can be told from what merely lies on the disk.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any, Literal
 
 from balbook.errors import BadInput, InventoryError, nearest
 from balbook.inventory.models import Application, Balancer, Inventory, Route
+from balbook.local.digests import sha256_of
 from balbook.local.rendering import render
 
 State = Literal["up", "down"]
@@ -296,7 +296,7 @@ def _with_generation(template: str, values: Mapping[str, Any]) -> str:
 
 
 def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return sha256_of(text)[:16]
 
 
 def _duration(seconds: float) -> str:

@@ -24,7 +24,8 @@ from typing import Literal
 from balbook.commands import host_script
 from balbook.commands.balancer import Place, Server, generation_of, identifier
 from balbook.commands.command import Command, script
-from balbook.commands.nginx import LINGERING, marker_of, sha256_of
+from balbook.commands.nginx import LINGERING, marker_of
+from balbook.local.digests import sha256_of
 
 SETTLED_S = 5
 """HAProxy tries for 2 s to bind a port in use; a master that is told to take the old file back meanwhile may not hear it."""

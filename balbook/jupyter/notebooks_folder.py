@@ -12,7 +12,6 @@ one is the user's and stays.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from balbook.errors import BadInput, Failed, Refused
 from balbook.inventory import Inventory
 from balbook.jupyter import index as overview
 from balbook.local.atomic_files import write_text
+from balbook.local.digests import sha256_of
 from balbook.local.resources import resource
 from balbook.notebook.runbook import Runbook, find_runbooks, read_runbook
 from balbook.show.table import Table
@@ -96,7 +96,7 @@ def _digest(path: Path) -> str:
     except BadInput:
         return ""
     told = json.dumps([(cell.id, cell.type, cell.source) for cell in runbook.cells])
-    return hashlib.sha256(told.encode()).hexdigest()
+    return sha256_of(told)
 
 
 def _write_tiles(folder: Path) -> None:

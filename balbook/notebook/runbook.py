@@ -7,7 +7,6 @@ every runbook reads the same, and an engineer at night knows where to look.
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 import os
 import re
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from balbook.errors import BadInput, ParameterError, nearest
+from balbook.local.digests import sha256_of
 from balbook.local.resources import resource
 from balbook.notebook.parameters import Parameter, declared_parameters
 
@@ -118,6 +118,11 @@ def runbook_path(name: str, folder: Path | None = None, environ: Mapping[str, st
     raise BadInput(f"there is no runbook {name!r}", advice=near + own)
 
 
+def cell_digest(source: str) -> str:
+    """sha256 (hex) of a cell's source, without white space at its end: front ends and editors differ there."""
+    return sha256_of(source.rstrip())
+
+
 def is_own_name(name: str) -> bool:
     """Whether a runbook of one's own may be called so: it is the name of a Python module too."""
     return bool(re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name)) and not iskeyword(name)
@@ -138,7 +143,7 @@ def read_runbook(path: Path) -> Runbook:
     return Runbook(
         path=path,
         name=path.stem,
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=sha256_of(content),
         cells=tuple(_cell(index, cell) for index, cell in enumerate(cells)),
     )
 

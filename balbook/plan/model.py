@@ -7,14 +7,13 @@ digest.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from balbook.commands.command import Command, command_from
 from balbook.errors import BadInput
+from balbook.local.digests import canonical, sha256_of
 from balbook.secrets.secret_ref import SecretRef
 
 VERSION = 1
@@ -193,7 +192,7 @@ class Plan:
     def digest(self) -> str:
         """sha256 (hex) over the canonical JSON of the plan, less what preconditions measured (free space, clocks)."""
         states = [{"what": p["what"], "state": p["state"]} for p in self.preconditions]
-        return hashlib.sha256(canonical(self.data() | {"preconditions": states})).hexdigest()
+        return sha256_of(canonical(self.data() | {"preconditions": states}))
 
     def data(self) -> dict[str, Any]:
         """Plain data; the inverse of `plan_from`."""
@@ -210,11 +209,6 @@ class Plan:
     def restricted_to(self, ids: set[str]) -> Plan:
         """The same plan with only these steps."""
         return replace(self, steps=tuple(step for step in self.steps if step.id in ids))
-
-
-def canonical(value: Any) -> bytes:
-    """JSON with sorted keys and no spaces: one text for one value."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def plan_from(data: Mapping[str, Any]) -> Plan:

@@ -23,8 +23,9 @@ from typing import Any
 from balbook.errors import BadInput, Refused, SignatureError
 from balbook.inventory import Inventory
 from balbook.local.atomic_files import write_bytes
+from balbook.local.digests import canonical
 from balbook.local.names import require_word
-from balbook.plan.model import Plan, canonical, plan_from
+from balbook.plan.model import Plan, plan_from
 from balbook.record import signatures as signing
 from balbook.record.journal import timestamp
 from balbook.record.ledger import open_ledger

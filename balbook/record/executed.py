@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from balbook.errors import BadInput
-from balbook.notebook.runbook import Cell, read_runbook
+from balbook.notebook.runbook import Cell, cell_digest, read_runbook
 from balbook.plan.model import plan_from
 from balbook.record.journal import Event
 from balbook.record.verdict import cells_that_ran, is_injected
 
 INJECTED = "injected-parameters"
 """The tag of the cell that papermill adds."""
-
-
-def cell_digest(source: str) -> str:
-    """sha256 (hex) of a cell's source, without white space at its end, which editors change."""
-    return hashlib.sha256(source.rstrip().encode()).hexdigest()
 
 
 def execution_faults(folder: Path, events: Sequence[Event], runbooks: Path | None = None) -> tuple[list[str], list[str]]:

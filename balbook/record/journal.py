@@ -8,7 +8,6 @@ own process, the runner), each under a lock on the file.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +18,7 @@ from typing import Any
 from balbook.errors import BadInput, Failed
 from balbook.local import locks
 from balbook.local.atomic_files import sync
-from balbook.plan.model import canonical
+from balbook.local.digests import canonical, sha256_of
 
 VERSION = 1
 START = "0" * 64
@@ -64,7 +63,7 @@ class Journal:
         with locks.holding(self.path) as fd:
             end, last = _last_line(fd)
             seq = json.loads(last)["seq"] + 1 if last else 1
-            head = {"seq": seq, "at": timestamp(self._now()), "event": event, "prev": digest(last) if last else START}
+            head = {"seq": seq, "at": timestamp(self._now()), "event": event, "prev": sha256_of(last) if last else START}
             written = self._clean(_plain(fields)) | head
             line = canonical(written) + b"\n"
             # A crash may have left the start of a line behind the last whole one; it is cut off before writing on.
@@ -106,11 +105,6 @@ def timestamp(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def digest(line: bytes) -> str:
-    """sha256 (hex) of one line of a journal."""
-    return hashlib.sha256(line).hexdigest()
-
-
 def verify(path: Path) -> list[Event]:
     """The events of an unbroken chain; raises Failed naming the first event that does not fit."""
     data = path.read_bytes()
@@ -125,7 +119,7 @@ def verify(path: Path) -> list[Event]:
             raise Failed(f"{path}: event {number} ({event.get('event')}): does not follow from the event before")
         if canonical(event) != line:
             raise Failed(f"{path}: event {number} ({event.get('event')}): is not written as balbook writes")
-        expected = digest(line)
+        expected = sha256_of(line)
         events.append(event)
     if events and events[0].get("journal", VERSION) > VERSION:
         raise BadInput(f"{path}: journal version {events[0]['journal']} is newer than this balbook", advice="Install a newer balbook.")

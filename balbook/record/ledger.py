@@ -35,8 +35,8 @@ from typing import Any, Protocol
 
 from balbook.errors import BadInput, RecordError
 from balbook.local import atomic_files
-from balbook.plan.model import canonical
-from balbook.record.journal import START, digest
+from balbook.local.digests import canonical, sha256_of
+from balbook.record.journal import START
 
 VERSION = 1
 FIELDS = frozenset({
@@ -94,13 +94,13 @@ class Ledger:
         """A new last entry; several controllers may append at once. Reads the names and one entry, not the ledger."""
         for attempt in range(MOST_ATTEMPTS):
             last = max(self.numbers(), default=0)
-            previous = digest(self.read(last)) if last else START
+            previous = sha256_of(self.read(last)) if last else START
             data = {**fields, "number": last + 1, "previous": previous, "version": VERSION}
             if set(data) != FIELDS:
                 raise ValueError(f"an entry has the fields {sorted(FIELDS)}")
             text = canonical(data) + b"\n"
             if self.store.create(_name(last + 1), text):
-                return Entry(last + 1, data, digest(text))
+                return Entry(last + 1, data, sha256_of(text))
             time.sleep(random.uniform(0, 0.002 * min(attempt + 1, 25)))
         raise RecordError(
             f"{self.location}: {MOST_ATTEMPTS} other entries came first", advice="See what fills the ledger, then balbook seal."
@@ -123,12 +123,12 @@ class Ledger:
                 raise BadInput(f"{self.location}: entry {number} has version {data['version']}", advice="Install a newer balbook.")
         except (ValueError, KeyError, TypeError) as exc:
             raise RecordError(f"{self.location}: entry {number} cannot be read", advice="Run balbook records verify.") from exc
-        return Entry(number, data, digest(text))
+        return Entry(number, data, sha256_of(text))
 
     def head(self) -> Head | None:
         """The last entry; None in an empty ledger."""
         last = max(self.numbers(), default=0)
-        return Head(last, digest(self.read(last))) if last else None
+        return Head(last, sha256_of(self.read(last))) if last else None
 
     def find(self, record: str) -> Entry | None:
         """The newest entry of this record's folder. Reads backwards, at worst the whole ledger."""

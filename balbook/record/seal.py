@@ -17,9 +17,10 @@ from typing import Any, TypeVar
 
 from balbook.errors import BadInput, RecordError, Refused, SignatureError
 from balbook.local.atomic_files import write_bytes
+from balbook.local.digests import sha256_of
 from balbook.record import signatures as signing
 from balbook.record.anchors import Anchor
-from balbook.record.journal import START, digest, utc_now
+from balbook.record.journal import START, utc_now
 from balbook.record.ledger import Entry, Head, Ledger
 from balbook.record.run_ids import run_folders
 from balbook.record.statement import JOURNAL, SIGNATURE, STATEMENT, VERSION, run_id_of, state, whole_events
@@ -160,8 +161,8 @@ def _entry_fields(record: str, statement: Mapping[str, Any], text: bytes, signat
     return {
         **{key: predicate[key] for key in ("at", "name", "verdict")},
         "record": record,
-        "statement_sha256": digest(text),
-        "signature_sha256": digest(signature) if signature else "",
+        "statement_sha256": sha256_of(text),
+        "signature_sha256": sha256_of(signature) if signature else "",
         "unsigned": unsigned,
     }
 

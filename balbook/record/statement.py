@@ -20,7 +20,6 @@ folder but itself and its signature. Its `predicateType` is `https://github.com/
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -31,8 +30,8 @@ from pathlib import Path
 from typing import Any
 
 from balbook.errors import RecordError
-from balbook.plan.model import canonical
-from balbook.record.journal import START, Event, digest, timestamp
+from balbook.local.digests import canonical, sha256_of, sha256_of_file
+from balbook.record.journal import START, Event, timestamp
 
 VERSION = 1
 STATEMENT, SIGNATURE, JOURNAL = "statement.json", "statement.json.sig", "journal.jsonl"
@@ -50,7 +49,7 @@ def state(run_dir: Path, *, at: datetime, signing_key: str = "") -> dict[str, An
     predicate = _predicate(run_dir, names, at, signing_key)
     if not predicate["journals"]:
         raise RecordError(f"{run_dir} has no journal.jsonl: nothing says what happened", advice="Was it made by balbook?")
-    subject = [{"name": name, "digest": {"sha256": file_sha256(run_dir / name)}} for name in names]
+    subject = [{"name": name, "digest": {"sha256": sha256_of_file(run_dir / name)}} for name in names]
     return {"_type": STATEMENT_TYPE, "subject": subject, "predicateType": PREDICATE_TYPE, "predicate": predicate}
 
 
@@ -124,12 +123,6 @@ def files_of(run_dir: Path) -> Iterator[str]:
         yield name
 
 
-def file_sha256(path: Path) -> str:
-    """sha256 (hex) of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def verdict_of(events: list[Event]) -> tuple[str, str]:
     """The stated verdict and why; a journal that was not closed is `inconclusive`."""
     closed = next((e for e in reversed(events) if e["event"] == "run_closed"), None)
@@ -153,7 +146,7 @@ def _journal(run_dir: Path, name: str) -> dict[str, Any]:
     data = (run_dir / name).read_bytes()
     whole = data[: data.rfind(b"\n") + 1]
     lines = whole.splitlines()
-    head = digest(lines[-1]) if lines else START
+    head = sha256_of(lines[-1]) if lines else START
     return {"name": name, "head": head, "events": len(lines), "cut_bytes": len(data) - len(whole)}
 
 
@@ -171,7 +164,7 @@ def whole_events(path: Path) -> Iterator[Event]:
 def _plan(run_dir: Path, name: str) -> dict[str, Any]:
     try:
         data = json.loads((run_dir / name).read_bytes())
-        return {"name": name, "digest": digest(canonical(data))} | {k: data[k] for k in ("runbook", "application", "subject")}
+        return {"name": name, "digest": sha256_of(canonical(data))} | {k: data[k] for k in ("runbook", "application", "subject")}
     except (ValueError, KeyError, TypeError):
         return {"name": name, "digest": "", "runbook": "", "application": "", "subject": {}}
 

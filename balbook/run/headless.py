@@ -24,14 +24,13 @@ from balbook.errors import BadInput
 from balbook.inventory import Inventory
 from balbook.local.atomic_files import write_bytes, write_text
 from balbook.notebook.parameters import check_parameters
-from balbook.notebook.runbook import Runbook, read_runbook, runbook_path
+from balbook.notebook.runbook import Runbook, cell_digest, read_runbook, runbook_path
 from balbook.procedures import check_values, with_defaults
 from balbook.record import progress, verdict
 from balbook.record.journal import Journal, utc_now
 from balbook.record.keeping import seal_run
 from balbook.record.statement import run_id_of, verdict_of
 from balbook.record.verdict import EXIT_STATUS, Returned, Stated
-from balbook.run.cells import sha256_of
 from balbook.run.folder import APPROVED_RUN, EXPECTED_DIGEST, KEY, NOTEBOOK, RUN_DIR, make_run_dir, new_run_id
 from balbook.run.run import require_no_secrets
 from balbook.secrets.references import Scrubber
@@ -230,7 +229,7 @@ def _corrected(notebook: bytes) -> str:
 
 
 def _state(runbook: Runbook, journal: Journal, returned: Returned) -> Stated:
-    expected = [sha256_of(cell.source) for cell in runbook.cells if cell.type == "code"]
+    expected = [cell_digest(cell.source) for cell in runbook.cells if cell.type == "code"]
     return verdict.state(journal.events(), expected, returned)
 
 

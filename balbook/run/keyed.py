@@ -17,7 +17,6 @@ What belongs to a key is kept in `.keys/` of the records.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import time
@@ -31,6 +30,7 @@ from balbook.errors import BadInput, Failed, Refused
 from balbook.inventory import Inventory
 from balbook.local import locks
 from balbook.local.atomic_files import write_text
+from balbook.local.digests import sha256_of
 from balbook.notebook.runbook import Runbook, read_runbook, runbook_path
 from balbook.record.journal import Journal
 from balbook.record.keeping import close, records_folder, seal_run
@@ -135,7 +135,7 @@ class _Kept:
 def _place(inventory: Inventory, key: str) -> Path:
     if not key or len(key) > LONGEST or not key.isprintable():
         raise BadInput(f"the key {key!r} is none", advice=f"A key is one line of 1 to {LONGEST} characters, such as a job's run id.")
-    return records_folder(inventory) / FOLDER / hashlib.sha256(key.encode()).hexdigest()[:32]
+    return records_folder(inventory) / FOLDER / sha256_of(key)[:32]
 
 
 def _with_built(kept: _Kept, runbook: Runbook, parameters: Mapping[str, Any]) -> Mapping[str, Any]:

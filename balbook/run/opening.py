@@ -13,10 +13,10 @@ from balbook.errors import ParameterError
 from balbook.inventory import Inventory, load_inventory
 from balbook.local.lab_place import running_inventory
 from balbook.notebook.parameters import check_parameters
-from balbook.notebook.runbook import Runbook, read_runbook, runbook_path
+from balbook.notebook.runbook import Runbook, cell_digest, read_runbook, runbook_path
 from balbook.record.journal import Journal, utc_now
 from balbook.record.statement import run_id_of
-from balbook.run.cells import CellWatch, running_shell, sha256_of
+from balbook.run.cells import CellWatch, running_shell
 from balbook.run.display import show
 from balbook.run.folder import NOTEBOOK, RUN_DIR, make_run_dir, new_run_id, opening
 from balbook.run.outputs import guard
@@ -92,9 +92,9 @@ def new_run_dir(request: Request) -> Path:
 
 def cells_of(runbook: Runbook) -> list[str]:
     """sha256 of its code cells, in order."""
-    return [sha256_of(cell.source) for cell in runbook.cells if cell.type == "code"]
+    return [cell_digest(cell.source) for cell in runbook.cells if cell.type == "code"]
 
 
 def roles_of(runbook: Runbook) -> dict[str, str]:
     """The role of each code cell by its sha256."""
-    return {sha256_of(cell.source): cell.role for cell in runbook.cells if cell.type == "code"}
+    return {cell_digest(cell.source): cell.role for cell in runbook.cells if cell.type == "code"}

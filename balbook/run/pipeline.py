@@ -30,13 +30,14 @@ from balbook.engine import process
 from balbook.errors import BadInput, BalbookError, ParameterError, Refused, nearest
 from balbook.inventory import Inventory
 from balbook.inventory.document import read_document
+from balbook.local.digests import sha256_of_file
 from balbook.local.names import require_word
 from balbook.local.resources import resource
 from balbook.notebook.parameters import Parameter
 from balbook.notebook.runbook import find_runbooks, read_runbook, runbook_path
 from balbook.record.journal import Journal, utc_now
 from balbook.record.keeping import seal_run
-from balbook.record.statement import file_sha256, run_id_of
+from balbook.record.statement import run_id_of
 from balbook.run.folder import make_run_dir, new_run_id, opening
 from balbook.run.headless import Outcome, checked_parameters, execute
 from balbook.run.run import require_no_secrets
@@ -110,7 +111,7 @@ def read_pipeline(path: Path) -> Pipeline:
     if data.get("version") != VERSION:
         raise BadInput(f"{path}: version {data.get('version')!r} is not known", advice=f"This balbook knows version {VERSION}.")
     entries = tuple(_entry(f"{path}:{document.line_of(('runbooks', index))}", item) for index, item in enumerate(data["runbooks"]))
-    return Pipeline(require_word(str(data.get("name")), f"{path}: name"), path.resolve(), entries, file_sha256(path))
+    return Pipeline(require_word(str(data.get("name")), f"{path}: name"), path.resolve(), entries, sha256_of_file(path))
 
 
 def pipeline_of(run_dir: Path) -> Pipeline:
@@ -125,7 +126,7 @@ def pipeline_of(run_dir: Path) -> Pipeline:
     if not isinstance(about, dict):
         raise BadInput(f"run {run_id_of(run_dir)} does not say which file its pipeline was read from", advice=ANEW)
     path = Path(about["path"])
-    if not path.is_file() or file_sha256(path) != about["sha256"]:
+    if not path.is_file() or sha256_of_file(path) != about["sha256"]:
         what = "has been changed since" if path.is_file() else "is not there any more"
         raise Refused(f"{path}, the pipeline of run {run_id_of(run_dir)}, {what}", advice=f"Restore it, then resume. Or: {ANEW}")
     return read_pipeline(path)

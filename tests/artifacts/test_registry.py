@@ -12,8 +12,9 @@ import pytest
 
 from balbook.artifacts.backends import open_registry
 from balbook.artifacts.registry import Published, Registry
-from balbook.artifacts.store import Store, sha256_of
+from balbook.artifacts.store import Store
 from balbook.errors import BadInput, Refused, StoreError
+from balbook.local.digests import sha256_of_file
 from tests.registry_servers import CREDENTIALS, RawRepository, raw_repository
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -338,4 +339,4 @@ def test_a_bucket_that_is_missing_is_a_store_error(s3: str, tmp_path: Path) -> N
 
 def test_a_published_file_is_the_one_that_was_given(tmp_path: Path) -> None:
     file = jar(tmp_path)
-    assert publish(open_registry(str(tmp_path / "r")), file)[0].sha256 == sha256_of(file)
+    assert publish(open_registry(str(tmp_path / "r")), file)[0].sha256 == sha256_of_file(file)

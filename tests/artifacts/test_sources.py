@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import tarfile
@@ -17,6 +16,7 @@ import pytest
 from balbook.artifacts import sources
 from balbook.commands import ballerina
 from balbook.errors import BadInput, Failed, Refused, StoreError
+from balbook.local.digests import sha256_of_file
 
 ENVIRON = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 AUTHOR = ("-c", "user.name=Ada", "-c", "user.email=ada@example.invalid")
@@ -73,7 +73,7 @@ def test_the_same_files_are_the_same_archive_whatever_their_times(tmp_path: Path
             path.write_text("// same\n")
             os.utime(path, (time, time))
     first, second = (sources.from_directory(tmp_path / name, tmp_path / "cache") for name in "ab")
-    assert first.sha256 == second.sha256 == hashlib.sha256(first.archive.read_bytes()).hexdigest()
+    assert first.sha256 == second.sha256 == sha256_of_file(first.archive)
     (tmp_path / "b" / "rooms.bal").write_text("// other\n")
     assert sources.from_directory(tmp_path / "b", tmp_path / "cache").sha256 != first.sha256
 

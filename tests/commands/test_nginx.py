@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import subprocess
 from importlib.resources import files
@@ -13,6 +12,7 @@ from balbook.commands import haproxy, host_script, nginx
 from balbook.commands.balancer import Place, Server, generation_of
 from balbook.commands.command import Command, command_from
 from balbook.commands.health import is_healthy
+from balbook.local.digests import sha256_of
 from balbook.local.rendering import render
 
 PLACE = Place(True, "/b", "/b/nginx.conf", "/b/conf.d", "/b/pid", "/b/error.log", "/b/logs", "/b/temporary", "/b/sock")
@@ -28,7 +28,7 @@ SCRIPTS = sorted(
 def content() -> str:
     """A small configuration with a generation."""
     blank = '# balbook: application hotel; changes…\nreturn 200 "0000000000000000\\n";\n'
-    return blank.replace("0" * 16, hashlib.sha256(blank.encode()).hexdigest()[:16])
+    return blank.replace("0" * 16, sha256_of(blank)[:16])
 
 
 def apply(place: Place = PLACE, path: str = "/b/conf.d/x.conf", **options: float) -> Command:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import pytest
 from balbook.commands import haproxy, nginx
 from balbook.commands.balancer import NO_GENERATION, generation_of, servers_of
 from balbook.commands.command import Result
+from balbook.local.digests import sha256_of
 from tests.integration.balancer_rig import Answer, Load, Rig, run, statuses, under_load, until
 
 pytestmark = [pytest.mark.integration]
@@ -70,7 +70,7 @@ def edited(content: str, old: str, new: str) -> str:
     """`content` with a change, and the generation that belongs to it."""
     assert old in content
     blank = content.replace(generation_of(content), NO_GENERATION).replace(old, new)
-    return blank.replace(NO_GENERATION, hashlib.sha256(blank.encode()).hexdigest()[:16])
+    return blank.replace(NO_GENERATION, sha256_of(blank)[:16])
 
 
 def test_clients_that_belong_to_an_instance_that_is_killed_are_served_by_another(rigs: Rigs) -> None:

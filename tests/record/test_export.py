@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 
 from balbook.errors import BadInput, RecordError
-from balbook.plan.model import canonical
+from balbook.local.digests import canonical, sha256_of
 from balbook.record.export import export
-from balbook.record.journal import digest
 from balbook.record.seal import Record
 from balbook.record.statement import state
 from tests.run_folders import BEGIN, Keys, make_key, make_keys, rechain, run_folder, sealed
@@ -85,9 +84,9 @@ def forge(unpacked: Unpacked, ending: str) -> None:
     (forged / "statement.json").write_bytes(text)
     entry = json.loads((ledger / "00000001.json").read_bytes()) | {
         "number": 5,
-        "previous": digest((ledger / "00000004.json").read_bytes()),
+        "previous": sha256_of((ledger / "00000004.json").read_bytes()),
         "record": forged.name,
-        "statement_sha256": digest(text),
+        "statement_sha256": sha256_of(text),
     }
     (ledger / "00000005.json").write_bytes(canonical(entry) + b"\n")
 

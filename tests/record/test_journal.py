@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from balbook.errors import BadInput, Failed
-from balbook.plan.model import canonical
-from balbook.record.journal import START, Journal, digest, verify
+from balbook.local.digests import canonical, sha256_of
+from balbook.record.journal import START, Journal, verify
 
 AT = datetime(2026, 1, 31, 9, 8, 7, 123456, tzinfo=UTC)
 
@@ -28,7 +28,7 @@ def three_events(path: Path) -> list[bytes]:
 def test_each_event_holds_the_hash_of_the_line_before(tmp_path: Path) -> None:
     lines = three_events(tmp_path / "j")
     events = verify(tmp_path / "j")
-    assert [e["prev"] for e in events] == [START, digest(lines[0]), digest(lines[1])]
+    assert [e["prev"] for e in events] == [START, sha256_of(lines[0]), sha256_of(lines[1])]
     assert [(e["seq"], e["at"]) for e in events] == [(n, "2026-01-31T09:08:07.123Z") for n in (1, 2, 3)]
 
 

@@ -13,7 +13,8 @@ from typing import NoReturn
 import pytest
 
 from balbook.errors import BadInput, RecordError
-from balbook.record.journal import START, digest
+from balbook.local.digests import sha256_of
+from balbook.record.journal import START
 from balbook.record.ledger import Head, Ledger, head_from, number_of, open_ledger
 from balbook.record.seal import seal
 from balbook.record.verify import verify_records
@@ -40,7 +41,7 @@ def chain(ledger: Ledger) -> list[str]:
     for number in ledger.numbers():
         entry = ledger.entry(number)
         assert (entry.number, entry.data["number"], entry.data["previous"]) == (number, number, before)
-        before = digest(ledger.read(number))
+        before = sha256_of(ledger.read(number))
         records.append(entry.data["record"])
     assert ledger.numbers() == list(range(1, len(records) + 1))
     return records

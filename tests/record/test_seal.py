@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from balbook.errors import BadInput, RecordError, Refused
-from balbook.record.journal import digest
+from balbook.local.digests import sha256_of, sha256_of_file
 from balbook.record.ledger import open_ledger
 from balbook.record.seal import Record, adopt, read_record, seal
 from balbook.record.signatures import Trust
-from balbook.record.statement import PREDICATE_TYPE, file_sha256
+from balbook.record.statement import PREDICATE_TYPE
 from balbook.record.verify import verify_records
 from tests.run_folders import BEGIN, Keys, clock, make_key, make_keys, notebook, run_folder, sealed
 
@@ -47,13 +47,13 @@ def test_the_statement_names_every_file_and_what_the_journal_says(records: Path,
     assert made.statement["_type"] == "https://in-toto.io/Statement/v1"
     assert made.statement["predicateType"] == PREDICATE_TYPE
     names = ["hot_deploy.ipynb", "journal.jsonl", "latency.png", "plan.json", "probe/summary.json"]
-    assert made.files == {name: file_sha256(folder / name) for name in names}
+    assert made.files == {name: sha256_of_file(folder / name) for name in names}
     said = made.predicate
     assert (said["verdict"], said["run_id"], said["reason"], said["who"]["user"]) == ("succeeded", "k3x9", "Bug fix – Übergabe", "ada")
     assert said["digests"] == {"artifact_sha256": "ab" * 32, "configuration.sha256": "cd" * 32}
     assert said["runbooks"] == [{"runbook": "hot_deploy", "sha256": "ef" * 32}]
     lines = (folder / "journal.jsonl").read_bytes().splitlines()
-    assert said["journals"] == [{"name": "journal.jsonl", "head": digest(lines[-1]), "events": len(lines), "cut_bytes": 0}]
+    assert said["journals"] == [{"name": "journal.jsonl", "head": sha256_of(lines[-1]), "events": len(lines), "cut_bytes": 0}]
     assert said["measurements"] == {"p99_ms": 12.5, "failed": 0, "probe": {"p99_ms": 12.5, "requests": 100}}
     assert made.is_signed
     assert made.notes == ()
@@ -62,8 +62,8 @@ def test_the_statement_names_every_file_and_what_the_journal_says(records: Path,
 def test_the_ledger_entry_names_the_bytes(records: Path, keys: Keys) -> None:
     made = seal_here(run_folder(records), keys.key)
     assert made.entry
-    assert made.entry.data["statement_sha256"] == file_sha256(made.folder / "statement.json")
-    assert made.entry.data["signature_sha256"] == file_sha256(made.folder / "statement.json.sig")
+    assert made.entry.data["statement_sha256"] == sha256_of_file(made.folder / "statement.json")
+    assert made.entry.data["signature_sha256"] == sha256_of_file(made.folder / "statement.json.sig")
     assert read_record(made.folder).statement == made.statement
 
 

@@ -13,8 +13,7 @@ from typing import Any
 
 from balbook.jupyter.forms.screen import WIDGET
 from balbook.jupyter.forms.watch import Ran
-from balbook.notebook.runbook import Runbook
-from balbook.run.cells import sha256_of
+from balbook.notebook.runbook import Runbook, cell_digest
 
 INJECTED = "injected-parameters"
 OUTPUTS = ("display_data", "execute_result", "stream", "error")
@@ -58,14 +57,14 @@ def notebook_of(executed: Runbook, ran: Sequence[Ran], recorder: Recorder, param
     data = json.loads(executed.path.read_text(encoding="utf-8"))
     latest = {r.sha256: r for r in ran}
     filled = next((r for r in reversed(ran) if r.role == "parameters"), None)
-    known = {sha256_of(cell.source) for cell in executed.cells}
+    known = {cell_digest(cell.source) for cell in executed.cells}
     cells: list[dict[str, Any]] = []
     for cell, written in zip(executed.cells, data["cells"], strict=True):
         if cell.type != "code":
             cells.append(written)
             continue
         is_parameters = cell.role == "parameters"
-        here = filled if is_parameters else latest.get(sha256_of(cell.source))
+        here = filled if is_parameters else latest.get(cell_digest(cell.source))
         cells.append(_cell(written, here, recorder))
         if is_parameters:
             cells.append(_injected(parameters))

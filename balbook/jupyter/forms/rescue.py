@@ -18,11 +18,10 @@ from balbook.jupyter.forms.kept_notebook import Recorder
 from balbook.jupyter.forms.panels import Html
 from balbook.jupyter.forms.plan_page import plan_page
 from balbook.jupyter.forms.watch import Ran
-from balbook.notebook.runbook import Runbook, read_runbook
+from balbook.notebook.runbook import Runbook, cell_digest, read_runbook
 from balbook.record.journal import Event, Journal
 from balbook.record.keeping import is_lost
 from balbook.record.verdict import Returned, cells_that_ran
-from balbook.run.cells import sha256_of
 from balbook.secrets.scrubbing import known_secrets
 
 MOST_RECORDS = 20
@@ -64,6 +63,6 @@ def rescue(follower: Follower, inventory: Inventory, environ: dict[str, str]) ->
 
 def _ran(executed: Runbook, events: Sequence[Event]) -> list[Ran]:
     """The cells that ran, as far as the runbook has their source."""
-    sources = {sha256_of(cell.source): cell.source for cell in executed.cells if cell.type == "code"}
+    sources = {cell_digest(cell.source): cell.source for cell in executed.cells if cell.type == "code"}
     found: list[Any] = [(event, sources.get(str(event["source_sha256"]))) for event in cells_that_ran(events)]
     return [Ran(int(e["number"]), source, str(e["role"]), message_id=str(e["role"])) for e, source in found if source is not None]
