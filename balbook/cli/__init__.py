@@ -13,7 +13,7 @@ from importlib import import_module
 from traceback import format_exception
 
 from balbook import __version__
-from balbook.errors import BalbookError, nearest
+from balbook.errors import BalbookError, ExitStatus, nearest
 
 COMMANDS = {
     "plan": "show what a runbook or pipeline would change; changes nothing",
@@ -58,18 +58,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exc.exit_status
     except KeyboardInterrupt:
         print("balbook: interrupted", file=sys.stderr)
-        return 1
+        return ExitStatus.FAILED
     except BrokenPipeError:
         unwrapped[1].close()
-        return 1
+        return ExitStatus.FAILED
     except OSError as exc:
         what = f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc)
         print(f"balbook: {what}\n  Is it there, is there space, and may you use it? Then try again.", file=sys.stderr)
-        return 1
+        return ExitStatus.FAILED
     except Exception as exc:  # printed here, while what is around the streams hides secrets
         told = " ".join(f"{type(exc).__name__}: {exc}".split())
         print(f"defect in balbook: {told}\n{''.join(format_exception(exc))}", end="", file=sys.stderr)
-        return 1
+        return ExitStatus.FAILED
     finally:
         with suppress(OSError, ValueError):
             sys.stderr.flush()
@@ -82,7 +82,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
         self.print_usage(sys.stderr)
         print(f"balbook: {message}\n  Help: {self.prog} --help", file=sys.stderr)
-        raise SystemExit(2)
+        raise SystemExit(ExitStatus.BAD_INPUT)
 
 
 class _Commands(argparse.RawDescriptionHelpFormatter):

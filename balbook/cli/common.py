@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from balbook.errors import BadInput, nearest
+from balbook.errors import BadInput, ExitStatus, nearest
 from balbook.inventory import Inventory, find_inventory, read_inventory
 from balbook.local.lab_place import running_inventory
 from balbook.secrets.references import FORMS
@@ -19,8 +19,6 @@ from balbook.secrets.scrubbing import QUIET, ScrubbedStream, known_secrets
 if TYPE_CHECKING:
     from balbook.run.headless import Outcome
     from balbook.run.pipeline import Pipeline, PipelineOutcome
-
-DRIFT = 4
 
 
 def add_inventory(parser: argparse.ArgumentParser) -> None:
@@ -155,8 +153,8 @@ def report(args: argparse.Namespace, done: Outcome | PipelineOutcome, outcomes: 
         return done.exit_status
     if unmet := sum(_unmet(outcome) for outcome in outcomes):
         say(f"{unmet} preconditions are not met")
-        return 1
-    return DRIFT if done.changes > 0 else done.exit_status
+        return ExitStatus.FAILED
+    return ExitStatus.DRIFT if done.changes > 0 else done.exit_status
 
 
 def _pipeline(name: str) -> Pipeline | None:

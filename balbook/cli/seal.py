@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from balbook.cli import common
-from balbook.errors import BadInput
+from balbook.errors import BadInput, ExitStatus
 from balbook.inventory import Inventory
 from balbook.record.seal import Record
 from balbook.show.table import Table
@@ -63,7 +63,6 @@ def _seal_one(inventory: Inventory, what: str) -> Record:
 
 def _seal_key(args: argparse.Namespace, inventory: Inventory) -> int:
     """Whatever they came to; the exit status is the worst of them."""
-    from balbook.record.verdict import EXIT_STATUS
     from balbook.run.keyed import seal_rest
 
     common.hide_secrets(inventory)
@@ -73,8 +72,8 @@ def _seal_key(args: argparse.Namespace, inventory: Inventory) -> int:
     found |= {name: ("did not run", "", Path()) for name in expected if name not in found}
     rows = [(name, verdict, run_id or "-", str(record) if run_id else "-") for name, (verdict, run_id, record) in found.items()]
     print(Table(("runbook", "verdict", "run", "record"), rows, note="" if rows else "No run has this key."))
-    statuses = {EXIT_STATUS.get(verdict, 1) for verdict, _, _ in found.values()} or {1}
-    return 1 if 1 in statuses else max(statuses)
+    statuses = {ExitStatus.of(verdict) for verdict, _, _ in found.values()} or {ExitStatus.FAILED}
+    return ExitStatus.FAILED if ExitStatus.FAILED in statuses else max(statuses)
 
 
 def _seal_notebooks(inventory: Inventory, prefix: str) -> dict[str, tuple[str, str, Path]]:

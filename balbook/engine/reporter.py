@@ -8,12 +8,11 @@ from typing import Any
 
 from balbook.engine import notify as notice
 from balbook.engine.ending import Applied
+from balbook.errors import ExitStatus
 from balbook.inventory import Inventory
 from balbook.plan.model import Plan
 from balbook.record.journal import Event, Journal
 from balbook.transport import Reveal
-
-EXIT_STATUS = {"succeeded": 0, "inconclusive": 3}
 
 
 class Reporter:
@@ -33,7 +32,7 @@ class Reporter:
 
     def end(self, applied: Applied, exit_status: int | None = None) -> None:
         """Writes `apply_finished`; then others are told, also where it cannot be written."""
-        status = EXIT_STATUS.get(applied.verdict, 1) if exit_status is None else exit_status
+        status = ExitStatus.of(applied.verdict) if exit_status is None else exit_status
         about = {"verdict": applied.verdict, "changes": applied.changes, "why": applied.why, "units": applied.units}
         try:
             self._journal.append("apply_finished", exit_status=status, **about)

@@ -29,7 +29,7 @@ from balbook.engine.measure import Measurement, nothing_measured
 from balbook.engine.order import units_before
 from balbook.engine.process import TAKEN, find, is_stop_requested, take, write_pid
 from balbook.engine.reporter import Reporter
-from balbook.errors import BalbookError, Refused
+from balbook.errors import BalbookError, ExitStatus, Refused
 from balbook.inventory import Inventory, read_inventory
 from balbook.inventory.secret_references import secret_references
 from balbook.plan.model import Plan, plan_from, secrets_of
@@ -47,7 +47,7 @@ def main(argv: list[str]) -> int:
     sys.stdout, sys.stderr = ScrubbedStream(sys.stdout, scrubber), ScrubbedStream(sys.stderr, scrubber)
     journal = Journal(run_dir / "journal.jsonl", clean=scrubber.data)
     if journal.is_closed:
-        return Refused.exit_status  # it is sealed: not even a refusal is added to it
+        return ExitStatus.BAD_INPUT  # it is sealed: not even a refusal is added to it
     try:
         take(run_dir)
     except Refused as exc:
@@ -59,7 +59,7 @@ def main(argv: list[str]) -> int:
     if is_stop_requested(run_dir):
         _ask(stop, journal, "asked before the first step")
     reporter = Reporter(journal, journal.last("run_opened") or {})
-    applied, exit_status, status = Applied(), None, 0
+    applied, exit_status, status = Applied(), None, ExitStatus.SUCCEEDED
     try:
         _apply(run_dir, journal, stop, scrubber, reporter, applied)
     except BalbookError as exc:
@@ -69,12 +69,12 @@ def main(argv: list[str]) -> int:
         # A defect of ours must end in a stated verdict too; the traceback is for whoever mends it.
         traceback.print_exc()
         applied.fail(defect(exc))
-        status = 1
+        status = ExitStatus.FAILED
     try:
         reporter.end(applied, exit_status)
     except BalbookError as exc:
         print(f"{applied.verdict}: {applied.why}\n{exc}", file=sys.stderr)  # the journal has no end: the run counts as lost
-        status = 1
+        status = ExitStatus.FAILED
     return status
 
 

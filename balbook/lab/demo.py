@@ -19,7 +19,7 @@ from types import FrameType
 
 import yaml
 
-from balbook.errors import BalbookError, ParameterError, Refused, nearest
+from balbook.errors import BalbookError, ExitStatus, ParameterError, Refused, nearest
 from balbook.inventory import Inventory, read_inventory
 from balbook.lab import demo_report, loopback, vm
 from balbook.lab.demo_report import Shown
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return play(ACTS, Path.cwd() / "records" / NAME, backend)
     except KeyboardInterrupt:
         say("demo: interrupted; the lab is down")
-        return 1
+        return ExitStatus.FAILED
     except BalbookError as exc:
         say(f"demo: {exc}")
         return exc.exit_status

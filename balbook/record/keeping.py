@@ -76,7 +76,7 @@ def close(run_dir: Path) -> None:
         return
     stated = verdict.state(events, events[0].get("cells", ()), verdict.Returned("ok"))
     if is_lost(run_dir):
-        stated = verdict.Stated("inconclusive", "lost_run: something was applied whose end nobody wrote down", 3)
+        stated = verdict.Stated.of("inconclusive", "lost_run: something was applied whose end nobody wrote down")
     journal.append("run_closed", verdict=stated.verdict, why=stated.why, by="seal")
 
 

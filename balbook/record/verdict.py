@@ -10,9 +10,9 @@ import ast
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from balbook.errors import ExitStatus
 from balbook.record.journal import Event
 
-EXIT_STATUS = {"succeeded": 0, "planned": 0, "failed": 1, "inconclusive": 3}
 INJECTED_AFTER = "parameters"
 WAITING = "waiting"
 """The status of a cell that could not be run yet; it did nothing."""
@@ -25,6 +25,11 @@ class Stated:
     verdict: str
     why: str
     exit_status: int
+
+    @classmethod
+    def of(cls, verdict: str, why: str = "") -> Stated:
+        """With the exit status that belongs to the verdict."""
+        return cls(verdict, why, ExitStatus.of(verdict))
 
 
 @dataclass(frozen=True)
@@ -39,24 +44,24 @@ def state(events: Sequence[Event], expected_cells: Sequence[str], returned: Retu
     """The verdict of a run. `expected_cells`: sha256 of the runbook's code cells, in order."""
     if error := _last(events, "error"):
         status = int(error["exit_status"])
-        return Stated("inconclusive" if status == 3 else "failed", _with_advice(error), status)
+        return Stated("inconclusive" if status == ExitStatus.INCONCLUSIVE else "failed", _with_advice(error), status)
     concluded = _last(events, "concluded")
     if returned.status == "error" and concluded and concluded["verdict"] in ("failed", "inconclusive"):
-        return _stated(str(concluded["verdict"]), str(concluded["why"]))  # the conclusion says so by an error of its own
+        return Stated.of(str(concluded["verdict"]), str(concluded["why"]))  # the conclusion says so by an error of its own
     if returned.status != "ok":
-        return _stated("failed", f"{returned.status}: {returned.message}".rstrip(": "))
+        return Stated.of("failed", f"{returned.status}: {returned.message}".rstrip(": "))
     if ended := next((e for e in events if e["event"] == "cell_finished" and e["status"] == "error"), None):
         name = str(ended.get("error", "an error"))
         word = "sys_exit" if name == "SystemExit" else "cell_error"
-        return _stated("failed", f"{word}: the cell run as number {ended['number']} ended with {name}, and yet the executor went on")
+        return Stated.of("failed", f"{word}: the cell run as number {ended['number']} ended with {name}, and yet the executor went on")
     if concluded is None:
-        return _stated("inconclusive", "the executor returned, but the run was never concluded")
+        return Stated.of("inconclusive", "the executor returned, but the run was never concluded")
     if wrong := _wrong_cells(events, expected_cells):
-        return _stated("inconclusive", wrong)
+        return Stated.of("inconclusive", wrong)
     planned = _last(events, "planned")
     if planned and planned["digest"] != concluded["digest"]:
-        return _stated("inconclusive", "changed_plan: the conclusion is about another plan than the one that was shown")
-    return _stated(str(concluded["verdict"]), str(concluded["why"]))
+        return Stated.of("inconclusive", "changed_plan: the conclusion is about another plan than the one that was shown")
+    return Stated.of(str(concluded["verdict"]), str(concluded["why"]))
 
 
 def cells_that_ran(events: Sequence[Event]) -> list[Event]:
@@ -83,10 +88,6 @@ def _name_set(node: ast.stmt) -> str:
             ast.literal_eval(value)
             return name
     return ""
-
-
-def _stated(verdict: str, why: str) -> Stated:
-    return Stated(verdict, why, EXIT_STATUS[verdict])
 
 
 def _with_advice(error: Event) -> str:

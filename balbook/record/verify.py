@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from balbook.errors import BadInput, RecordError
+from balbook.errors import BadInput, ExitStatus, RecordError
 from balbook.local.digests import sha256_of_file
 from balbook.record.chain import entry_faults, link_faults
 from balbook.record.checks import Examiner, Finding, ReadEntry, vouched
@@ -62,7 +62,7 @@ class Report:
 
     @property
     def exit_status(self) -> int:
-        return {"succeeded": 0, "failed": 1, "inconclusive": 3}[self.verdict]
+        return ExitStatus.of(self.verdict)
 
     def data(self) -> dict[str, object]:
         """Plain data, for `--json`."""

@@ -33,6 +33,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from balbook.errors import ExitStatus
 from balbook.probe.outage import failover_of
 from balbook.record.journal import Event
 from balbook.record.statement import JOURNAL, run_id_of, verdict_of, whole_events
@@ -157,7 +158,7 @@ def _median(by_instance: Any) -> float | None:
 def _has_applied(events: Sequence[Event], applied: Event) -> bool:
     """It went further than asking for the lock."""
     has_begun = bool(_last(events, "apply_started"))
-    return has_begun and applied.get("exit_status") != 2
+    return has_begun and applied.get("exit_status") != ExitStatus.BAD_INPUT
 
 
 def _undo_s(events: Sequence[Event], applied: Event, units: Mapping[str, str]) -> float | None:

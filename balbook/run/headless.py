@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from balbook.engine import process
-from balbook.errors import BadInput
+from balbook.errors import BadInput, ExitStatus
 from balbook.inventory import Inventory
 from balbook.local.atomic_files import write_bytes, write_text
 from balbook.notebook.parameters import check_parameters
@@ -30,7 +30,7 @@ from balbook.record import progress, verdict
 from balbook.record.journal import Journal, utc_now
 from balbook.record.keeping import seal_run
 from balbook.record.statement import run_id_of, verdict_of
-from balbook.record.verdict import EXIT_STATUS, Returned, Stated
+from balbook.record.verdict import Returned, Stated
 from balbook.run.folder import APPROVED_RUN, EXPECTED_DIGEST, KEY, NOTEBOOK, RUN_DIR, make_run_dir, new_run_id
 from balbook.run.run import require_no_secrets
 from balbook.secrets.references import Scrubber
@@ -190,7 +190,7 @@ def outcome_of(runbook: Runbook, run_dir: Path) -> Outcome:
     events = journal.events()
     stated, why = verdict_of(events)
     told = next((e for e in reversed(events) if "exit_status" in e), {})
-    status = int(told["exit_status"]) if stated == "failed" and told.get("exit_status") else EXIT_STATUS[stated]
+    status = int(told["exit_status"]) if stated == "failed" and told.get("exit_status") else ExitStatus.of(stated)
     seconds = datetime.fromisoformat(events[-1]["at"]) - datetime.fromisoformat(events[0]["at"])
     return _outcome(runbook, run_dir, journal, Stated(stated, why, status), seconds.total_seconds())
 

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from balbook.engine import process
-from balbook.errors import BadInput, BalbookError, ParameterError, Refused, nearest
+from balbook.errors import BadInput, BalbookError, ExitStatus, ParameterError, Refused, nearest
 from balbook.inventory import Inventory
 from balbook.inventory.document import read_document
 from balbook.local.digests import sha256_of_file
@@ -205,15 +205,15 @@ class _Going:
         mode = str(self.parameters.get("mode", "plan"))
         has_changed = mode == "apply" and any(o.changes for o in self.outcomes)
         if self.error:
-            return "failed", str(self.error), 1 if has_changed else self.error.exit_status
+            return "failed", str(self.error), ExitStatus.FAILED if has_changed else self.error.exit_status
         bad = next((o for o in self.outcomes if o.exit_status), None)
         if bad:
-            status = 1 if bad.exit_status == 2 and has_changed else bad.exit_status
-            return ("inconclusive" if status == 3 else "failed"), f"{bad.runbook}: {bad.why}", status
+            status = ExitStatus.FAILED if bad.exit_status == ExitStatus.BAD_INPUT and has_changed else bad.exit_status
+            return ("inconclusive" if status == ExitStatus.INCONCLUSIVE else "failed"), f"{bad.runbook}: {bad.why}", status
         if len(self.outcomes) + len(self.done) < len(self.pipeline.entries):
             after = f"after {self.outcomes[-1].runbook}" if self.outcomes else "before anything was run"
-            return "failed", f"stopped on request {after}", 1
-        return ("succeeded" if mode == "apply" else "planned"), "", 0
+            return "failed", f"stopped on request {after}", ExitStatus.FAILED
+        return ("succeeded" if mode == "apply" else "planned"), "", ExitStatus.SUCCEEDED
 
     def _is_over(self) -> bool:
         last = self.outcomes[-1] if self.outcomes else None

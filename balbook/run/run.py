@@ -12,7 +12,7 @@ from typing import Any
 from balbook import procedures
 from balbook import transport as transports
 from balbook.engine import process
-from balbook.errors import BadInput, BalbookError, Failed, Inconclusive, ParameterError, Refused
+from balbook.errors import BadInput, BalbookError, ExitStatus, Failed, Inconclusive, ParameterError, Refused
 from balbook.inventory import Inventory
 from balbook.local.atomic_files import write_text
 from balbook.plan import tables as plan_view
@@ -228,7 +228,7 @@ class Run:
                 advice=f"See {self.dir / process.LOG_FILE}; look at the application (balbook status), then: balbook resume {self.id}",
             )
         if event["verdict"] == "failed":
-            error: BalbookError = Refused(event["why"]) if event.get("exit_status") == 2 else Failed(event["why"])
+            error: BalbookError = Refused(event["why"]) if event.get("exit_status") == ExitStatus.BAD_INPUT else Failed(event["why"])
             raise error
 
     def _evidence_tables(self) -> list[Table]:

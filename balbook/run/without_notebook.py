@@ -12,7 +12,7 @@ from typing import Any
 from balbook import procedures
 from balbook import transport as transports
 from balbook.engine import process
-from balbook.errors import BadInput, Refused
+from balbook.errors import BadInput, ExitStatus, Refused
 from balbook.inventory import Inventory, read_inventory
 from balbook.plan.model import Plan, plan_from
 from balbook.procedures.parts.site import Site
@@ -21,7 +21,7 @@ from balbook.record import progress
 from balbook.record.journal import Journal, utc_now
 from balbook.record.keeping import is_lost, seal_run
 from balbook.record.statement import STATEMENT, run_id_of
-from balbook.record.verdict import EXIT_STATUS, Stated
+from balbook.record.verdict import Stated
 from balbook.run.folder import make_run_dir, new_run_id, opening
 from balbook.run.programs import note_versions
 from balbook.run.run import require_plan_without_secret, write_plan
@@ -126,16 +126,16 @@ def _state(run_dir: Path, journal: Journal, position: int) -> Stated:
     events, _ = journal.follow(position)
     finished = next((e for e in reversed(events) if e["event"] == "apply_finished"), None)
     if finished is None:
-        return Stated("failed", f"the run's process was lost; see {run_dir / process.LOG_FILE}", 1)
-    status = int(finished.get("exit_status", EXIT_STATUS[str(finished["verdict"])]))
+        return Stated.of("failed", f"the run's process was lost; see {run_dir / process.LOG_FILE}")
+    status = int(finished.get("exit_status", ExitStatus.of(str(finished["verdict"]))))
     if finished["verdict"] != "succeeded":
         return Stated(str(finished["verdict"]), str(finished["why"]), status)
     if wrong := _not_so(run_dir, journal):
-        return Stated("failed", "not so: " + "; ".join(wrong), 1)
+        return Stated.of("failed", "not so: " + "; ".join(wrong))
     plan = _plan_of(run_dir)
     if "on_resume" in plan.settings and journal.last("resumed"):
-        return Stated("inconclusive", f"it was cut off: what the {plan.runbook} left was put right, and nothing measured", 3)
-    return Stated("succeeded", "", 0)
+        return Stated.of("inconclusive", f"it was cut off: what the {plan.runbook} left was put right, and nothing measured")
+    return Stated.of("succeeded")
 
 
 def _not_so(run_dir: Path, journal: Journal) -> Sequence[str]:
