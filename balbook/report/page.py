@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from balbook.errors import BadInput, Failed, nearest
 from balbook.local.atomic_files import write_text
-from balbook.local.resources import resource
+from balbook.local.rendering import render
 from balbook.procedures.report import since_of
 from balbook.report.charts import Chart, charts, spoken_s
 from balbook.report.dora import Dora, deployments_frame, dora
@@ -86,17 +86,9 @@ def read_report(
 
 def render_page(report: Report, source: str) -> str:
     """The page's HTML. `source` says whose records these are."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(resource("templates", "report")),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     drawn = charts(report.runs, report.deployments, phases_frame(report.runs))
-    return environment.get_template("page.html.j2").render(
+    return render(
+        "report/page.html.j2",
         report=report,
         source=source,
         sign=SIGNS[report.word],

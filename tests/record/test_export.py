@@ -231,6 +231,18 @@ def test_pages_escape_what_users_wrote_and_need_no_script(tmp_path: Path) -> Non
     assert "The same artifact elsewhere" in pages[-1].read_text()
 
 
+def test_a_record_that_cannot_be_read_goes_along_and_its_page_says_so(tmp_path: Path) -> None:
+    records = tmp_path / "records"
+    sealed(records, None, 1)
+    bare = run_folder(records, "bare0001")
+    (bare / "statement.json").write_text("{")
+    export(records, tmp_path / "audit.tar.gz", at=BEGIN)
+    with tarfile.open(tmp_path / "audit.tar.gz") as archive:
+        page = archive.extractfile(f"balbook-records/pages/{bare.name}.html")
+        assert page
+        assert b"unreadable" in page.read()
+
+
 def test_nothing_to_export_and_a_full_disk_are_said(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no sealed records"):
         export(tmp_path, tmp_path / "x.tar.gz", at=BEGIN)
