@@ -87,12 +87,6 @@ def ready(place: Place, application_name: str, server: Server, *, within_s: floa
     )
 
 
-def is_state(place: Place, application_name: str, server: Server, state: Literal["drain", "ready"]) -> Command:
-    """Exits 0 where `server` is drained, or is not."""
-    text = host_script("haproxy_master", "haproxy_is_state")
-    return script("balbook-haproxy-is-state", text, place.socket, identifier(application_name), server.word, state, is_privileged=True)
-
-
 def put_states(
     place: Place, content: str, application_name: str, states: Mapping[str, Literal["drain", "ready"]], *, within_s: float = 60
 ) -> Command:

@@ -39,7 +39,6 @@ class Progress:
     is_running: bool = True
     elapsed_s: float = 0.0
     sent: int = 0
-    completed: int = 0
     acknowledged: int = 0
     failed: int = 0
     closed_by_reload: int = 0
@@ -111,7 +110,6 @@ class Recorder(threading.Thread):
     def _count(self, sample: Sample) -> None:
         progress = self.progress
         assert progress.kinds is not None
-        progress.completed += 1
         progress.kinds[sample.kind] = progress.kinds.get(sample.kind, 0) + 1
         progress.acknowledged += sample.kind == OK
         progress.failed += sample.is_failed
