@@ -121,7 +121,7 @@ def diff(a: Record, b: Record) -> list[Difference]:
 
 
 def _listed(folder: Path) -> Listed:
-    predicate: Mapping[str, Any] = {"verdict": UNREADABLE}
+    predicate: Mapping[str, Any] = {"run_id": run_id_of(folder), "verdict": UNREADABLE}
     is_signed = False
     with suppress(RecordError, BadInput):
         if (folder / STATEMENT).exists():

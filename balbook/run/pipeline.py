@@ -124,11 +124,9 @@ def pipeline_of(run_dir: Path) -> Pipeline:
         raise BadInput(f"run {run_id_of(run_dir)} has ended: {history.closed.verdict}", advice="There is nothing to go on with.")
     if process.is_alive(run_dir):
         raise BadInput(f"run {run_id_of(run_dir)} is running", advice=f"Watch it: balbook records show {run_id_of(run_dir)}")
-    about = history.opened.pipeline if history.opened else None
-    if not about:
-        raise BadInput(f"run {run_id_of(run_dir)} does not say which file its pipeline was read from", advice=ANEW)
-    path = Path(about["path"])
-    if not path.is_file() or file_sha256(path) != about["sha256"]:
+    about = (history.opened.pipeline if history.opened else None) or {}
+    path = Path(str(about.get("path", "?")))
+    if not path.is_file() or file_sha256(path) != about.get("sha256"):
         what = "has been changed since" if path.is_file() else "is not there any more"
         raise Refused(f"{path}, the pipeline of run {run_id_of(run_dir)}, {what}", advice=f"Restore it, then resume. Or: {ANEW}")
     return read_pipeline(path)

@@ -6,7 +6,7 @@ import errno
 import shutil
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from balbook.engine.ending import Applied, StopRequest
 from balbook.engine.loop import Loop
 from balbook.errors import HostUnreachable
 from balbook.plan.model import Guard, Hold, Plan, Run, Step, Upload, Wait
+from balbook.record.events import Event, StepStarted
 from balbook.record.journal import Journal
 from balbook.testing import Died, DyingJournal, FakeFleet, FakeTransport
-from tests.journals import Line, made, verified
+from tests.journals import made, verified
 from tests.small_fleet import carry_out, fleet_with, make_plan, outcomes, publish
 
 
@@ -89,11 +90,11 @@ class FullDisk(Journal):
         super().__init__(path)
         self.step, self.is_full = step, False
 
-    def _append(self, event: str, fields: Mapping[str, Any]) -> Line:
-        self.is_full = self.is_full or (event == "step_started" and fields["step"] == self.step)
+    def _append(self, event: Event) -> Event:
+        self.is_full = self.is_full or (isinstance(event, StepStarted) and event.step == self.step)
         if self.is_full:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return super()._append(event, fields)
+        return super()._append(event)
 
 
 def test_a_unit_is_undone_where_its_journal_cannot_be_written_any_more(path: Path) -> None:
@@ -325,11 +326,11 @@ def test_an_upload_is_a_step_like_any_other(path: Path) -> None:
 
 
 def test_what_is_kept_of_a_long_output_are_whole_lines(path: Path) -> None:
-    lines = [f"{n} " + "x" * 150 for n in range(100)]
-    apply(FakeTransport({"one": "\n".join(lines)}), [step("one")], path)
+    said = [f"{n} " + "x" * 150 for n in range(100)]
+    apply(FakeTransport({"one": "\n".join(said)}), [step("one")], path)
     kept = lines(path)[-1]["tail"].splitlines()
     assert kept
-    assert set(kept) <= set(lines)
+    assert set(kept) <= set(said)
 
 
 @pytest.mark.parametrize("is_good", [True, False])

@@ -14,7 +14,7 @@ from balbook.procedures import procedure
 from balbook.procedures.parts.site import Site
 from balbook.record.journal import Journal
 from balbook.testing import FakeFleet
-from tests.journals import Line, last, made
+from tests.journals import Line, history, last, made
 from tests.small_fleet import carry_out, change_inventory, edit_inventory, fleet_with, make_plan, outcomes, publish
 
 
@@ -117,7 +117,7 @@ def test_downtime_is_from_the_request_to_stop_until_something_is_healthy_again()
         event("step_started", "stop c:1", 13),
         event("step_finished", "start d:1", 14, "changed"),
     ]
-    assert downtimes(events, ["a:1", "b:1", "c:1", "d:1"]) == {"a:1": 3.0, "b:1": 7.0}
+    assert downtimes(history(events), ["a:1", "b:1", "c:1", "d:1"]) == {"a:1": 3.0, "b:1": 7.0}
 
 
 def test_verifying_asks_every_instance_and_changes_nothing(tmp_path: Path) -> None:

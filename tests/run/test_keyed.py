@@ -70,7 +70,7 @@ class Runner:
         opened = {"run_id": run_dir.name[-8:], "runbook": name, "parameters": dict(parameters), "mode": "apply", "key": key}
         journal.append(made("run_opened", **opened))
         for event, fields in self.runs.pop(0):
-            journal.append(event, **fields)
+            journal.append(made(event, **fields))
         last = lines(journal)[-1]
         if last["event"] == "run_closed":
             seal_run(inventory, run_dir, lambda line: None)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from balbook.errors import BalbookError, Failed, Inconclusive, NotYet
-from balbook.jupyter.forms import closing, panels, turns
+from balbook.jupyter.forms import panels, sealed, turns
 from balbook.jupyter.forms.apply_panel import RETIRED
 from balbook.jupyter.forms.applying import Applying
 from balbook.jupyter.forms.form import Form
@@ -232,8 +232,8 @@ class InteractiveRun:
                 return
             stated = close_executed(run.journal, cells_of(self._executed), returned)
             say(panels.verdict(stated.verdict, stated.why, run.name, run.id))
-            kept = closing.keep_notebook(self._executed, self._watch.ran, self._recorder, run.parameters, run.dir)
-            say(closing.seal(run.inventory, run.dir, kept, stated))
+            kept = sealed.keep_notebook(self._executed, self._watch.ran, self._recorder, run.parameters, run.dir)
+            say(sealed.seal(run.inventory, run.dir, kept, stated))
             self._watch.forget()
             self._form.thaw(f"Run {run.id} ended: {stated.verdict}. For another one run the cells again from preflight.")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from balbook.engine import process
 from balbook.errors import BadInput
 from balbook.inventory import Inventory
-from balbook.jupyter.forms import closing, panels
+from balbook.jupyter.forms import panels, sealed
 from balbook.jupyter.forms.durations import Expected
 from balbook.jupyter.forms.follower import Follower
 from balbook.jupyter.forms.kept_notebook import Recorder
@@ -61,8 +61,8 @@ def rescue(follower: Follower, inventory: Inventory, environ: dict[str, str]) ->
     for role, pages in shown.items():
         for page in pages:
             recorder.hear("display_data", {"data": page.bundle(), "metadata": {}}, {"msg_id": role})
-    kept = closing.keep_notebook(executed, ran, recorder, opened.parameters, run_dir)
-    return [verdict, closing.seal(inventory, run_dir, kept, stated)]
+    kept = sealed.keep_notebook(executed, ran, recorder, opened.parameters, run_dir)
+    return [verdict, sealed.seal(inventory, run_dir, kept, stated)]
 
 
 def _ran(executed: Runbook, history: History) -> list[Ran]:

@@ -5,7 +5,7 @@ Cells that only said what has to be done first are kept out of the count: nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 

@@ -22,9 +22,9 @@ from balbook.jupyter.forms.interactive import InteractiveRun
 from balbook.notebook.runbook import read_runbook, runbook_path
 from balbook.plan.model import Plan
 from balbook.procedures import Check, hot_deploy
-from balbook.record.keeping import close
 from balbook.record.seal import read_record
 from balbook.run import Run
+from balbook.run.closing import close_left
 from balbook.testing import FakeFleet
 from tests.journals import last, lines, made, verified
 from tests.jupyter.forms.room import PATIENCE_S, Engine, Room
@@ -441,7 +441,7 @@ def test_a_form_whose_run_cannot_be_opened_can_be_changed(room: Room, monkeypatc
 def test_a_run_that_was_sealed_elsewhere_applies_nothing_and_gets_no_event_by_the_click(room: Room, fleet: FakeFleet) -> None:
     room.cells("preflight", "plan", "apply")
     run, before = room.run._run, repr(fleet.hosts)
-    close(run.dir)
+    close_left(run.dir)
     sealed = run.journal.path.read_bytes()
     press(room)
     room.wait(lambda: room.run._applying.panel.state == OVER, "the refusal")

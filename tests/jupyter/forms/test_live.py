@@ -21,6 +21,7 @@ from balbook.jupyter.forms.style import CSS
 from balbook.jupyter.forms.view import LiveView
 from balbook.plan.model import Plan, Run, Step
 from balbook.probe.samples import FILE, Sample, row
+from balbook.record.events import Event
 from balbook.record.journal import Journal
 from balbook.testing import FakeFleet
 from tests.journals import made
@@ -29,8 +30,8 @@ from tests.small_fleet import fleet_with, make_plan, publish
 BEGIN = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 
 
-def at(at_s: float, event: str, **fields: Any) -> dict[str, Any]:
-    return {"event": event, "at": (BEGIN + timedelta(seconds=at_s)).isoformat(), **fields}
+def at(at_s: float, event: str, **fields: Any) -> Event:
+    return made(event, at=(BEGIN + timedelta(seconds=at_s)).isoformat(), **fields)
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def step(live: Live, begins: str) -> str:
     return next(name for name in live.steps if name.startswith(begins))
 
 
-def finished(live: Live, seconds: float, name: str, outcome: str = "changed", tail: str = "") -> dict[str, Any]:
+def finished(live: Live, seconds: float, name: str, outcome: str = "changed", tail: str = "") -> Event:
     view = live.steps[name]
     return at(seconds, "step_finished", step=name, host=view.step.host, title=view.step.title, outcome=outcome, seconds=1.0, tail=tail)
 

@@ -68,6 +68,5 @@ def _what_next(run_dir: Path, run_id: str, stated: Stated) -> str:
     advice, lines, state = NEXT[stated.verdict], [f"balbook resume {run_id}"] if history.is_lost else records, ""
     if stated.verdict == "failed" and history.applied and history.applied.verdict == "succeeded":
         stands, commands = standing(run_dir)
-        history = history_of(run_dir)
-    advice, lines, state = NEXT_STANDING, [*commands, *records], f"<h4>State now</h4>{panels.listed(stands)}"
+        advice, lines, state = NEXT_STANDING, [*commands, *records], f"<h4>State now</h4>{panels.listed(stands)}"
     return f"{state}<h4>What to do next</h4><p>{panels.inline(advice)}</p>" + "".join(panels.command(line) for line in lines)
