@@ -47,8 +47,8 @@ def sample_jar(destination: Path, version: str, *, exit_status: int | None = Non
     `health_status=503` makes a release that never becomes healthy, `rooms_status=500` one that is healthy and serves nothing,
     `exit_status` one that ends at its start.
     """
-    made = (("rooms", "get", "health"), ("rooms", "get", "slow"), ("rooms", "get", "rooms"), ("bookings", "post", "bookings"))
-    routes = [Route(method.upper(), f"/{path}", f"{method} {path}", f"acme/{package}", version) for package, method, path in made]
+    made = {"health": "rooms", "slow": "rooms", "rooms": "rooms", "payments": "payments", "bookings": "bookings"}
+    routes = [Route("POST" if path == "bookings" else "GET", f"/{path}", path, f"acme/{made[path]}", version) for path in made]
     settings = {f"balbook.lab.status./{name.removesuffix('_status')}": str(status) for name, status in statuses.items()}
     packages = {f"acme/{name}": version for name in ("rooms", "bookings", "payments")}
     settings["balbook.lab.delay_s./slow"] = "5"
