@@ -6,8 +6,8 @@ back; balbook applies them, once somebody has agreed to them.
 
 import hashlib
 
-from balbook.commands.command import Command
 from balbook.commands import files
+from balbook.commands.command import Command
 from balbook.facts.system import system
 from balbook.plan.model import Plan, Run, Step
 from balbook.procedures import Check

@@ -21,7 +21,7 @@ from balbook.plan.model import Guard, Hold, Plan, Run, Step, Upload, Wait
 from balbook.record.events import Event, StepStarted
 from balbook.record.journal import Journal
 from balbook.testing import Died, DyingJournal, FakeFleet, FakeTransport
-from tests.journals import lines, verified
+from tests.journals import lines, made, verified
 from tests.small_fleet import carry_out, fleet_with, make_plan, outcomes, publish
 
 
