@@ -125,7 +125,7 @@ def _offered(central: str, name: str, *, is_needed: bool) -> list[str]:
     """Central's versions; where the cache will do, a Central that cannot be reached is passed over."""
     try:
         return central_client.versions(central, *name.split("/"))
-    except registry.CentralError as exc:
+    except central_client.CentralError as exc:
         if is_needed:
             raise task_error(f"unable to connect to central: {exc.message}") from exc
         return []
@@ -136,7 +136,7 @@ def _pull(name: str, version: str, home: Home, central: str) -> None:
     with tempfile.TemporaryDirectory() as directory:
         try:
             bala = central_client.pull(central, org, package, version, Path(directory) / "pulled.bala")
-        except registry.CentralError as exc:
+        except central_client.CentralError as exc:
             raise task_error(f"failed to pull {name}:{version}: {exc.message}") from exc
         unpack(bala, home.cached)
     out(f"\t{name}:{version} pulled from central successfully")
