@@ -14,7 +14,7 @@ PICTURES := hot_deploy-light hot_deploy-dark index-light index-dark live-light l
 SLOW := integration or load or vm or browser or airflow or crash
 export PYTHON
 
-.PHONY: demo jupyter test check lint types unit integration pictures load crash bench clean
+.PHONY: demo jupyter docs test check lint types unit integration pictures load crash bench nightly clean
 .NOTPARALLEL:
 
 demo: $(INSTALLED)  ## an application is replaced on a fleet of its own while requests flow; LAB=vm: on Debian VMs
@@ -55,6 +55,11 @@ crash: $(INSTALLED_FOR_TESTS)  ## what takes too long for `test`: runs killed af
 
 bench: $(INSTALLED_FOR_TESTS)  ## each prints its table and says which row it missed
 	@status=0; for bench in tests/bench/[a-z]*.py; do echo "== $$bench"; $(BIN)/python $$bench || status=1; done; exit $$status
+
+nightly: crash bench  ## what is too long for `test`, and the benchmarks
+
+docs: $(INSTALLED_FOR_TESTS)  ## the documentation as a site, in .cache/site
+	$(BIN)/python -m mkdocs build --strict
 
 clean:  ## everything that was made here, but the records
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
