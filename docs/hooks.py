@@ -7,13 +7,11 @@ that stand elsewhere in the repository (CHANGELOG.md, runbooks/WRITING.md, …) 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import inspect
 import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from balbook import cli
 from balbook.inventory.load import inventory_schema
 from balbook.notebook.parameters import Parameter
 from balbook.notebook.runbook import REQUIRED, Runbook, find_runbooks, read_runbook
+from balbook.record.events import KINDS, OWN
 
 ROOT = Path(__file__).parents[1]
 TAKEN_IN = {
@@ -215,15 +214,11 @@ def _actions(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPars
 
 
 def events() -> str:
-    """Every kind of event with its meaning and its fields, from `balbook.record.events`."""
-    try:
-        kinds: Mapping[str, type] = import_module("balbook.record.events").KINDS
-    except (ImportError, AttributeError):
-        return "The kinds of event are not yet described in `balbook.record.events`."
-    rows = []
-    for name, kind in kinds.items():
-        fields = ", ".join(f"`{field.name}`" for field in dataclasses.fields(kind))
-        rows.append((f"`{name}`", _prose(inspect.getdoc(kind) or ""), fields or "-"))
+    """Every kind of event with its meaning and the fields of its own."""
+    rows = [
+        (f"`{name}`", _prose(inspect.getdoc(kind) or ""), ", ".join(f"`{field.name}`" for field in OWN[name]) or "-")
+        for name, kind in KINDS.items()
+    ]
     return table(("event", "what it says", "fields"), rows)
 
 

@@ -24,6 +24,7 @@ from balbook.inventory import read_inventory
 from balbook.lab import loopback, needs
 from balbook.local.lab_place import VARIABLE
 from balbook.notebook.runbook import find_runbooks, read_runbook
+from balbook.record.events import KINDS
 from balbook.record.verify import TITLES
 from balbook.run.pipeline import find_pipelines, read_pipeline
 from tests.test_architecture import EVERYWHERE, ROWS
@@ -261,6 +262,12 @@ def test_the_sites_commands_are_all_there_with_their_actions(site: Path) -> None
     page = (site / "commands.html").read_text(encoding="utf-8")
     assert [name for name in COMMANDS if f"usage: balbook {name}" not in page] == []
     assert "usage: balbook records verify" in page
+
+
+def test_the_site_has_every_kind_of_event_with_what_it_says(site: Path, hooks: ModuleType) -> None:
+    page = (site / "architecture.html").read_text(encoding="utf-8")
+    assert [kind for kind in KINDS if f"<code>{kind}</code>" not in page] == []
+    assert "|  |" not in hooks.events()
 
 
 def test_the_site_needs_nothing_from_elsewhere(site: Path) -> None:
