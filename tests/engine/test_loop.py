@@ -18,8 +18,9 @@ from balbook.engine.ending import Applied, StopRequest
 from balbook.engine.loop import Loop
 from balbook.errors import HostUnreachable
 from balbook.plan.model import Guard, Hold, Plan, Run, Step, Upload, Wait
-from balbook.record.journal import Event, Journal, verify
+from balbook.record.journal import Journal
 from balbook.testing import Died, DyingJournal, FakeFleet, FakeTransport
+from tests.journals import Line, made, verified
 from tests.small_fleet import carry_out, fleet_with, make_plan, outcomes, publish
 
 
@@ -40,7 +41,7 @@ def step(name: str, *, host: str = "app1", done: bool = False, undo: bool = True
 def apply(transport: FakeTransport, steps: Sequence[Step], path: Path, stop: StopRequest | None = None, **options: Any) -> Applied:
     plan = Plan("hot_deploy", "hotel", tuple(steps), settings=options.pop("settings", {}))
     journal = options.pop("journal", None) or Journal(path)
-    journal.append("apply_started", digest=plan.digest)
+    journal.append(made("apply_started", digest=plan.digest))
     return Loop(plan, transport, journal, stop or StopRequest(), **options).apply()
 
 
@@ -54,7 +55,7 @@ def test_a_step_is_checked_done_and_verified_and_each_is_announced_before(path: 
     applied = apply(transport, [step("one", done=True)], path)
     assert transport.names() == ["one?", "one", "one!"]
     assert (applied.verdict, applied.changes, applied.outcomes) == ("succeeded", 1, {"one": "changed"})
-    assert [e["event"] for e in verify(path)] == ["apply_started", "step_started", "step_finished"]
+    assert [e["event"] for e in verified(path)] == ["apply_started", "step_started", "step_finished"]
 
 
 def test_what_is_so_already_is_left_alone_and_counts_as_no_change(path: Path) -> None:
@@ -88,7 +89,7 @@ class FullDisk(Journal):
         super().__init__(path)
         self.step, self.is_full = step, False
 
-    def _append(self, event: str, fields: Mapping[str, Any]) -> Event:
+    def _append(self, event: str, fields: Mapping[str, Any]) -> Line:
         self.is_full = self.is_full or (event == "step_started" and fields["step"] == self.step)
         if self.is_full:
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -326,7 +327,7 @@ def test_an_upload_is_a_step_like_any_other(path: Path) -> None:
 def test_what_is_kept_of_a_long_output_are_whole_lines(path: Path) -> None:
     lines = [f"{n} " + "x" * 150 for n in range(100)]
     apply(FakeTransport({"one": "\n".join(lines)}), [step("one")], path)
-    kept = Journal(path).events()[-1]["tail"].splitlines()
+    kept = lines(path)[-1]["tail"].splitlines()
     assert kept
     assert set(kept) <= set(lines)
 
@@ -410,7 +411,7 @@ def killed_and_resumed(fleet: FakeFleet, folder: Path, kill: str, number: int) -
     assert fleet.serving("hotel") == ["app1:9090", "app2:9090"]
     assert set(outcomes(Journal(path)).values()) <= {"changed", "already"}
     assert make_plan(fleet).pending == ()
-    verify(path)
+    verified(path)
     return True
 
 

@@ -19,12 +19,12 @@ from balbook.artifacts.store import Store
 from balbook.inventory import read_inventory
 from balbook.plan.model import Plan
 from balbook.procedures import procedure
-from balbook.record.journal import Journal
 from balbook.record.verdict import Stated
 from balbook.run.without_notebook import apply_directly
 from balbook.show.table import Table
 from tests.integration.ballerina_lab import BallerinaLab, ballerina_lab
 from tests.integration.hotel import ROOT
+from tests.journals import last, lines
 
 pytestmark = pytest.mark.integration
 RUNBOOKS = ("provision", "install", "pack_push", "consolidate", "build", "hot_deploy")
@@ -53,7 +53,7 @@ class Story:
 
     def steps(self, runs: dict[str, tuple[Stated, Path]], runbook: str) -> dict[str, str]:
         """What the run's journal says of each step."""
-        events = Journal(runs[runbook][1] / "journal.jsonl").events()
+        events = lines(runs[runbook][1] / "journal.jsonl")
         return {e["step"]: e["outcome"] for e in events if e["event"] == "step_finished"}
 
     def ask(self) -> str:
@@ -154,7 +154,7 @@ def test_the_evidence_says_which_version_of_which_package_runs_where(story: Stor
 
 
 def test_every_acknowledged_booking_was_executed_once_while_the_release_changed(story: Story) -> None:
-    measured = Journal(story.second["hot_deploy"][1] / "journal.jsonl").last("measured")
+    measured = last(story.second["hot_deploy"][1] / "journal.jsonl", "measured")
     assert measured is not None
     assert measured["acknowledged_posts"] > 50
     assert (measured["failed"], measured["missing_posts"], measured["duplicate_posts"]) == (0, 0, 0)

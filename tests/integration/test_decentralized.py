@@ -29,11 +29,11 @@ from balbook.plan.model import Plan
 from balbook.procedures import procedure
 from balbook.procedures.parts.look import look
 from balbook.procedures.verify import footprints
-from balbook.record.journal import Journal
 from balbook.record.verdict import Stated
 from balbook.run.without_notebook import apply_directly
 from tests.integration.ballerina_lab import BallerinaLab, ballerina_lab
 from tests.integration.hotel import command_environment
+from tests.journals import last
 
 pytestmark = pytest.mark.integration
 PIPELINE = ("provision", "install", "build", "publish_artifact", "retrieve", "configure", "deploy", "verify")
@@ -265,7 +265,7 @@ def test_a_native_binary_is_deployed_rolled_and_rolled_back_on_a_host_without_ja
     assert stated.verdict == "succeeded", stated
     assert story.running("den", native) == {host: first}
     assert '"rate":80' in story.ask(host, application="hotel")
-    assert list((Journal(record / "journal.jsonl").last("measured") or {})["downtime_s"]) == [f"{host}:{port}"]
+    assert list((last(record / "journal.jsonl", "measured") or {})["downtime_s"]) == [f"{host}:{port}"]
     with story.rig.site("verify", native, application="den") as site:
         (taken,) = footprints(site).values()
     assert taken.start_s is not None

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from balbook.record.journal import Event
 from tests.bench.rollout import HEAD, ROWS, measure
 from tests.integration.rollout_lab import RolloutLab, events, measured
+from tests.journals import Line
 
 pytestmark = [pytest.mark.integration, pytest.mark.load]
 LEAST_FRESH = 10_000
@@ -46,7 +46,7 @@ def make() -> Iterator[Any]:
         lab.down()
 
 
-def assert_unnoticed(found: Event, kind: str) -> None:
+def assert_unnoticed(found: Line, kind: str) -> None:
     assert found["failed"] == 0, found["failed_by_kind"]
     assert found["duplicate_posts"] == found["missing_posts"] == 0
     assert found["acknowledged_posts"] > 100

@@ -13,7 +13,8 @@ import pytest
 
 from balbook.errors import BadInput, Failed
 from balbook.plan.model import canonical
-from balbook.record.journal import START, Journal, digest, verify
+from balbook.record.journal import START, Journal, digest
+from tests.journals import made, verified
 
 AT = datetime(2026, 1, 31, 9, 8, 7, 123456, tzinfo=UTC)
 
@@ -27,7 +28,7 @@ def three_events(path: Path) -> list[bytes]:
 
 def test_each_event_holds_the_hash_of_the_line_before(tmp_path: Path) -> None:
     lines = three_events(tmp_path / "j")
-    events = verify(tmp_path / "j")
+    events = verified(tmp_path / "j")
     assert [e["prev"] for e in events] == [START, digest(lines[0]), digest(lines[1])]
     assert [(e["seq"], e["at"]) for e in events] == [(n, "2026-01-31T09:08:07.123Z") for n in (1, 2, 3)]
 
@@ -54,7 +55,7 @@ def test_verify_names_the_first_event_that_does_not_fit(tmp_path: Path, number: 
     lines[number - 1] = change(lines[number - 1])  # type: ignore[operator]
     path.write_bytes(b"".join(line + b"\n" for line in lines if line is not None))
     with pytest.raises(Failed, match=named):
-        verify(path)
+        verified(path)
 
 
 def test_a_cut_last_line_is_seen_and_written_over(tmp_path: Path) -> None:
@@ -62,11 +63,11 @@ def test_a_cut_last_line_is_seen_and_written_over(tmp_path: Path) -> None:
     lines = three_events(path)
     path.write_bytes(b"\n".join(lines)[:-20])
     with pytest.raises(Failed, match="cut off"):
-        verify(path)
+        verified(path)
     journal = Journal(path)
-    assert [e["event"] for e in journal.events()] == ["run_opened", "planned"]
-    journal.append("resumed")
-    assert [e["event"] for e in verify(path)] == ["run_opened", "planned", "resumed"]
+    assert [e["event"] for e in lines(journal)] == ["run_opened", "planned"]
+    journal.append(made("resumed"))
+    assert [e["event"] for e in verified(path)] == ["run_opened", "planned", "resumed"]
 
 
 @pytest.mark.parametrize("is_cut", [False, True])
@@ -85,29 +86,29 @@ def test_what_a_full_disk_does_not_take_is_told_with_advice_and_leaves_a_whole_c
     with monkeypatch.context() as disk:
         disk.setattr("balbook.record.journal.os.pwrite", full)
         with pytest.raises(Failed, match="No space left on device") as caught:
-            Journal(path).append("step_started")
+            Journal(path).append(made("step_started"))
     assert "space" in caught.value.advice
     assert path.read_bytes().splitlines() == lines
-    assert len(verify(path)) == 3
+    assert len(verified(path)) == 3
 
 
 def test_a_journal_whose_folder_is_gone_is_told_as_well(tmp_path: Path) -> None:
     with pytest.raises(Failed, match="No such file"):
-        Journal(tmp_path / "gone" / "j").append("run_opened")
+        Journal(tmp_path / "gone" / "j").append(made("run_opened"))
 
 
 def test_a_journal_that_is_nothing_but_a_cut_line_begins_anew(tmp_path: Path) -> None:
     (tmp_path / "j").write_bytes(b'{"at":"2026')
-    Journal(tmp_path / "j").append("run_opened")
-    assert [e["seq"] for e in verify(tmp_path / "j")] == [1]
+    Journal(tmp_path / "j").append(made("run_opened"))
+    assert [e["seq"] for e in verified(tmp_path / "j")] == [1]
 
 
 @pytest.mark.parametrize("size", [10, 4_000, 5_000, 70_000])
 def test_lines_longer_than_a_block_are_followed_on(tmp_path: Path, size: int) -> None:
     journal = Journal(tmp_path / "j")
     for _ in range(3):
-        journal.append("step_finished", tail="x" * size)
-    assert len(verify(tmp_path / "j")) == 3
+        journal.append(made("step_finished", tail="x" * size))
+    assert len(verified(tmp_path / "j")) == 3
 
 
 def test_a_follower_sees_each_event_once_and_no_half_line(tmp_path: Path) -> None:
@@ -136,7 +137,7 @@ def test_processes_that_append_at_once_make_one_chain(tmp_path: Path) -> None:
     for writer in writers:
         writer.join(60)
         assert writer.exitcode == 0
-    events = verify(tmp_path / "j")
+    events = verified(tmp_path / "j")
     assert len(events) == 100
     assert all([e["number"] for e in events if e["writer"] == n] == list(range(25)) for n in range(4))
 
@@ -144,18 +145,18 @@ def test_processes_that_append_at_once_make_one_chain(tmp_path: Path) -> None:
 def test_what_is_written_is_cleaned_first_and_its_head_cannot_be_forged(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j", clean=lambda fields: {**fields, "seq": 99, "secret": "[secret]"})
     journal.append("note", secret="hunter2hunter2", path=tmp_path)
-    event = verify(tmp_path / "j")[0]
+    event = verified(tmp_path / "j")[0]
     assert (event["secret"], event["seq"], event["path"]) == ("[secret]", 1, str(tmp_path))
 
 
 def test_a_journal_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    Journal(tmp_path / "j").append("run_opened", journal=2)
+    Journal(tmp_path / "j").append(made("run_opened", journal=2))
     with pytest.raises(BadInput, match="newer"):
-        verify(tmp_path / "j")
+        verified(tmp_path / "j")
 
 
 def test_a_line_is_canonical_json(tmp_path: Path) -> None:
     Journal(tmp_path / "j").append("note", text="ä\r\n\u2028", z=1, a=2)
     line = (tmp_path / "j").read_bytes().rstrip(b"\n")
     assert canonical(json.loads(line)) == line
-    assert len(verify(tmp_path / "j")) == 1
+    assert len(verified(tmp_path / "j")) == 1

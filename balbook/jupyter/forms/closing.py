@@ -15,11 +15,9 @@ from balbook.jupyter.forms.panels import Html
 from balbook.jupyter.forms.trouble import standing
 from balbook.jupyter.forms.watch import Ran
 from balbook.notebook.runbook import Runbook
-from balbook.record import verdict
-from balbook.record.journal import Journal
-from balbook.record.keeping import is_lost, seal_run
-from balbook.record.verdict import Returned, Stated
-from balbook.run.opening import cells_of
+from balbook.record.journal import history_of
+from balbook.record.keeping import seal_run
+from balbook.record.verdict import Stated
 from balbook.run.run import write_beside
 
 NEXT = {
@@ -32,14 +30,6 @@ NEXT_STANDING = (
     "What was applied stands. Look at the application; mend what the verdict names and run the cells again from `preflight`, "
     "or bring back a release that was proven."
 )
-
-
-def state(executed: Runbook, journal: Journal, returned: Returned) -> Stated:
-    """Writes the end into the journal, as the runner of headless runs does."""
-    journal.append("executor_returned", status=returned.status, message=returned.message)
-    stated = verdict.state(journal.events(), cells_of(executed), returned)
-    journal.append("run_closed", verdict=stated.verdict, why=stated.why)
-    return stated
 
 
 def keep_notebook(executed: Runbook, ran: Sequence[Ran], recorder: Recorder, parameters: Mapping[str, Any], run_dir: Path) -> Path:
@@ -74,9 +64,10 @@ def seal(inventory: Inventory, run_dir: Path, notebook: Path, stated: Stated) ->
 def _what_next(run_dir: Path, run_id: str, stated: Stated) -> str:
     """What to do now; where the plan was applied well and yet the run has failed, what stands and how to go back as well."""
     records = [f"balbook records show {run_id}", f"balbook records verify {shlex.quote(str(run_dir))}"]
-    advice, lines, state = NEXT[stated.verdict], [f"balbook resume {run_id}"] if is_lost(run_dir) else records, ""
-    applied = Journal(run_dir / "journal.jsonl").last("apply_finished")
-    if stated.verdict == "failed" and applied and applied["verdict"] == "succeeded":
+    history = history_of(run_dir)
+    advice, lines, state = NEXT[stated.verdict], [f"balbook resume {run_id}"] if history.is_lost else records, ""
+    if stated.verdict == "failed" and history.applied and history.applied.verdict == "succeeded":
         stands, commands = standing(run_dir)
-        advice, lines, state = NEXT_STANDING, [*commands, *records], f"<h4>State now</h4>{panels.listed(stands)}"
+        history = history_of(run_dir)
+    advice, lines, state = NEXT_STANDING, [*commands, *records], f"<h4>State now</h4>{panels.listed(stands)}"
     return f"{state}<h4>What to do next</h4><p>{panels.inline(advice)}</p>" + "".join(panels.command(line) for line in lines)

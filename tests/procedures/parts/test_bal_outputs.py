@@ -17,6 +17,7 @@ from balbook.procedures.parts.site import Site
 from balbook.record.journal import Journal
 from balbook.show.table import Table
 from balbook.testing import FakeTransport
+from tests.journals import lines
 
 
 def module(name: str, passing: int, failing: int = 0) -> str:
@@ -32,7 +33,7 @@ def test_a_hundred_tests_in_two_modules_are_all_counted(tmp_path: Path, failing:
     journal = Journal(tmp_path / "j")
     step = Step(id="test acme/rooms", host="build1", title="bal test", actions=(Run(Command(("bal", "test"))),))
     Loop(Plan("pack_push", "", (step,)), FakeTransport({"bal": Result(status, said)}), journal, StopRequest()).apply()
-    table = bal_outputs(journal.events())[0]
+    table = bal_outputs(lines(journal))[0]
     assert isinstance(table, Table)
     assert table.rows == [("acme/rooms", 100, failing, 0, outcome)]
 
