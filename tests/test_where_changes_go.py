@@ -88,7 +88,7 @@ def test_a_kind_of_balancer_is_a_row_of_traits_a_template_and_a_row_of_fronts(co
 {% endblock %}
 """,
     )
-    copy.edit("balbook/procedures/parts/balancing.py", '"haproxy": HaproxyFront}', '"haproxy": HaproxyFront, "tengine": NginxFront}')
+    copy.edit("balbook/procedures/parts/balancing.py", '"haproxy": HaproxyFront,', '"haproxy": HaproxyFront, "tengine": NginxFront,')
     said = copy.run(
         "-c",
         """

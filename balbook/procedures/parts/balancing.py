@@ -194,7 +194,11 @@ class HaproxyFront(Front):
         return {s.name: s.word for s in balancing.servers_of(self.site.inventory, self.site.application_name, {})}
 
 
-FRONTS: dict[Kind, type[Front]] = {"nginx": NginxFront, "nginx_plus": NginxFront, "haproxy": HaproxyFront}
+FRONTS: dict[Kind, type[Front]] = {
+    "nginx": NginxFront,
+    "nginx_plus": NginxFront,
+    "haproxy": HaproxyFront,
+}
 """How each kind is changed; beside it, what a new one needs is a row in `inventory/balancers.py` and a template."""
 
 
