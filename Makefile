@@ -34,7 +34,8 @@ lint: $(INSTALLED_FOR_TESTS)
 	$(BIN)/balbook check
 
 types: $(INSTALLED_FOR_TESTS)
-	$(BIN)/mypy --strict balbook
+	$(BIN)/mypy --strict balbook tests/typing templates/runbook
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 unit: $(INSTALLED_FOR_TESTS)
 	$(PYTEST) -n auto --dist worksteal -m "not ($(SLOW))"
