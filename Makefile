@@ -44,7 +44,7 @@ integration: $(INSTALLED_FOR_TESTS)  ## tests with real servers, and the runbook
 	@$(BIN)/python -m balbook.lab.needs --balancers --browser $(VMS) --install
 	$(PYTEST) --durations=15 -n $(SIDE_BY_SIDE) --dist loadgroup --no-loadscope-reorder -m "(integration or vm or browser or airflow) and not (load or crash)"
 
-pictures: $(INSTALLED_FOR_TESTS)  ## the README's pictures, as the tests in Chromium see them; commit them by hand
+pictures: $(INSTALLED_FOR_TESTS)  ## the pictures of the README and of docs, as the tests in Chromium see them; commit them by hand
 	$(PYTEST) -m browser
 	cp $(PICTURES:%=.cache/screenshots/%.png) .github/readme/
 
