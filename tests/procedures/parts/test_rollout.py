@@ -105,7 +105,7 @@ def test_the_strategy_of_the_parameters_stands_in_for_the_inventorys(tmp_path: P
 
 
 def test_active_checks_are_refused_on_an_open_source_nginx_with_advice(tmp_path: Path) -> None:
-    with pytest.raises(InventoryError, match="active checks") as refused:
+    with pytest.raises(InventoryError, match="active health checks") as refused:
         planned(tmp_path, parameters={"strategy": "active_active_checked"})
     assert "haproxy" in refused.value.advice
 
