@@ -12,8 +12,8 @@ from balbook.lab.ballerina import central_client
 from balbook.lab.ballerina.bala import read_unpacked, unpack
 from balbook.lab.ballerina.home import Home
 from balbook.lab.ballerina.package import Package, Sources, precedence
+from balbook.lab.ballerina.reader import Import
 from balbook.lab.ballerina.said import Refusal, err, out, task_error
-from balbook.lab.ballerina.signatures import Import
 from balbook.lab.ballerina.source import CompileError
 
 _HEADER = """# AUTO-GENERATED FILE. DO NOT MODIFY.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from balbook.lab.ballerina.package import Sources
-from balbook.lab.ballerina.signatures import Import, Module, Resource, Service, Tokens, Variable, read_module, split
+from balbook.lab.ballerina.reader import Import, Module, Resource, Service, Tokens, Variable, read_module, split
 
 OVER_HTTP = ("http", "graphql", "websocket", "websub", "websubhub")
 """Ballerina's modules whose listeners listen for HTTP; those of others are not opened."""

@@ -20,10 +20,10 @@ from balbook.lab.ballerina.home import Home, central_url
 from balbook.lab.ballerina.jar import JAVA_OPTIONS, write_jar
 from balbook.lab.ballerina.options import Options, at_most_one, read_options
 from balbook.lab.ballerina.package import Package, Sources, open_package
+from balbook.lab.ballerina.reader import Test, read_module
 from balbook.lab.ballerina.resolve import Locking, direct, resolve, write_pins
 from balbook.lab.ballerina.routes import Program, imports, program, read_modules
 from balbook.lab.ballerina.said import Refusal, command_error, err, out, task_error
-from balbook.lab.ballerina.signatures import Test, read_module
 from balbook.lab.ballerina.source import CompileError
 from balbook.lab.ballerina.tools import pull_tool
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from balbook.lab.ballerina.package import Sources, open_package
+from balbook.lab.ballerina.reader import read_module
 from balbook.lab.ballerina.routes import Program, program, table
-from balbook.lab.ballerina.signatures import read_module
 from balbook.lab.ballerina.source import CompileError
 
 DATA = Path(__file__).parents[2] / "data" / "bal_sources"
