@@ -6,7 +6,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from balbook.errors import BadInput
-from balbook.record.statement import JOURNAL, STATEMENT, run_id_of
+from balbook.record.journal import JOURNAL
+from balbook.record.statement import STATEMENT, run_id_of
 
 MOST_NAMED = 5
 """So many runs are named where it is not clear which one is meant."""
