@@ -25,7 +25,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from balbook.artifacts.store import FILE_OF_KIND, Artifact, Store
+from balbook.artifacts.store import FILE_OF_KIND, Artifact, Store, chosen
 from balbook.errors import BadInput, Refused, StoreError, nearest
 from balbook.local.digests import sha256_of_file
 from balbook.local.names import require_word
@@ -142,11 +142,8 @@ class Registry:
         known = self.artifacts(application)
         if not known:
             raise StoreError(f"{self.location}: no artifact of {application!r} is there", advice="Publish one first.")
-        if release == "latest":
-            return known[-1]
-        for artifact in known:
-            if len(release) >= 12 and artifact.sha256.startswith(release):
-                return artifact
+        if found := chosen(known, release):
+            return found
         raise BadInput(f"{self.location}: {application} has no release {release!r}", advice=nearest(release, [a.version for a in known]))
 
     def retrieve(self, application: str, release: str, into: Store) -> tuple[Artifact, bool]:

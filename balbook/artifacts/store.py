@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from balbook.artifacts.sources import MINE, reaching
 from balbook.errors import BadInput, Refused, StoreError, nearest
@@ -41,6 +41,16 @@ class Artifact:
     @property
     def file_name(self) -> str:
         return FILE_OF_KIND[self.kind]
+
+
+class _Known(Protocol):
+    @property
+    def version(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+
+
+_A = TypeVar("_A", bound=_Known)
 
 
 class Store:
@@ -93,12 +103,9 @@ class Store:
         known = self.artifacts(application)
         if not known:
             raise StoreError(f"{self.root}: no artifact of {application!r} is there", advice="Build or publish one first.")
-        if release == "latest":
-            return known[-1]
         require_word(release, "release")
-        for artifact in known:
-            if artifact.version == release or (len(release) >= 12 and artifact.sha256.startswith(release)):
-                return artifact
+        if found := chosen(known, release):
+            return found
         raise BadInput(f"{self.root}: {application} has no release {release!r}", advice=nearest(release, [a.version for a in known]))
 
     def built_from(self, application: str, input_digest: str) -> Artifact | None:
@@ -161,3 +168,9 @@ class Store:
                 if (place / "artifact.json").exists():
                     return False
             raise StoreError(f"{place}: cannot be written: {exc.strerror}", advice=f"Is there space? {MINE}") from exc
+
+
+def chosen(known: Sequence[_A], release: str) -> _A | None:
+    """Of artifacts, oldest first, the one of this version or sha256 (12 characters or more), or the last for `latest`."""
+    fits = (a for a in known if a.version == release or (len(release) >= 12 and a.sha256.startswith(release)))
+    return known[-1] if known and release == "latest" else next(fits, None)
