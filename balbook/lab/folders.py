@@ -7,10 +7,31 @@ import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from balbook.local import locks
-from balbook.local.lab_place import labs_home
+from balbook.local.lab_place import INVENTORY, labs_home
+
+
+@dataclass(frozen=True)
+class LabFolder:
+    """What every lab's folder has, whatever its hosts are."""
+
+    name: str
+    folder: Path
+
+    @property
+    def inventory(self) -> Path:
+        return self.folder / INVENTORY
+
+    @property
+    def known_hosts(self) -> Path:
+        return self.folder / "known_hosts"
+
+    @property
+    def client_key(self) -> Path:
+        return self.folder / "client_key"
 
 
 @contextmanager
