@@ -148,8 +148,8 @@ def configuration(place: Place, application_name: str) -> Command:
 
 def stop(place: Place, *, within_s: float = 60) -> Command:
     """Stop an own HAProxy once its clients are served; at once after `within_s`. One that does not run is no error."""
-    text = host_script("haproxy_master", "haproxy_stop")
-    return script("balbook-haproxy-stop", text, place.pid_file, _whole(within_s), deadline_s=_whole(within_s) + 15, is_privileged=True)
+    text, wait_s = host_script("haproxy_master", "balancer_stop"), _whole(within_s)
+    return script("balbook-haproxy-stop", text, place.pid_file, wait_s, "haproxy", "USR1", deadline_s=wait_s + 15, is_privileged=True)
 
 
 def _words(states: Mapping[str, str]) -> list[str]:

@@ -113,8 +113,8 @@ def is_running(place: Place, content: str) -> Command:
 
 def stop(place: Place, *, within_s: float = 60) -> Command:
     """Stop an own NGINX once its clients are served; at once after `within_s`. One that does not run is no error."""
-    text = host_script("nginx_master", "nginx_stop")
-    return script("balbook-nginx-stop", text, place.pid_file, _whole(within_s), deadline_s=_whole(within_s) + 15, is_privileged=True)
+    text, wait_s = host_script("nginx_master", "balancer_stop"), _whole(within_s)
+    return script("balbook-nginx-stop", text, place.pid_file, wait_s, "nginx", "QUIT", deadline_s=wait_s + 15, is_privileged=True)
 
 
 def holds_port(place: Place, port: int) -> Command:
