@@ -104,18 +104,6 @@ def _for_any_page(figure: Figure) -> None:
             text.set_color(INK)
 
 
-def describe(out_dir: Path | str) -> str:
-    """The picture in a sentence or two, for `save_figure`'s alternative text."""
-    names = [f"{span.subject} {span.state} from {span.start_s:.1f} to {span.end_s:.1f} s" for span in _spans(out_dir)]
-    said = _headline(out_dir).replace("\n", ". ")
-    return f"Latency over time. {said}." + (f" Out of service: {'; '.join(names)}." if names else "")
-
-
-def _spans(out_dir: Path | str) -> tuple[Any, ...]:
-    findings = read_findings(out_dir)
-    return instance_spans(read_marks(Path(out_dir)), findings.process.seconds)
-
-
 def _headline(out_dir: Path | str) -> str:
     """The findings in one line."""
     findings = read_findings(out_dir)
