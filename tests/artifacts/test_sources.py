@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import tarfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +16,7 @@ from balbook.artifacts import sources
 from balbook.commands import ballerina
 from balbook.errors import BadInput, Failed, Refused, StoreError
 from balbook.local.digests import sha256_of_file
+from tests.registry_servers import served
 
 ENVIRON = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 AUTHOR = ("-c", "user.name=Ada", "-c", "user.email=ada@example.invalid")
@@ -55,15 +55,8 @@ def answering_401() -> Iterator[str]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Request)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/acme/rooms.git"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with served(ThreadingHTTPServer(("127.0.0.1", 0), Request)) as url:
+        yield f"{url}/acme/rooms.git"
 
 
 def test_the_same_files_are_the_same_archive_whatever_their_times(tmp_path: Path) -> None:
