@@ -24,6 +24,7 @@ from balbook.inventory.load import VARIABLE
 from balbook.jupyter.notebooks_folder import INDEX, PRIVATE
 from balbook.local.atomic_files import write_text
 from balbook.local.processes import identity
+from balbook.local.signals import answered
 
 ADDRESS = "127.0.0.1"
 LOG = "jupyterlab.log"
@@ -170,12 +171,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
     """SIGTERM and a closed terminal end the server as Ctrl-C does."""
-    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
+    with answered((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), signal.default_int_handler):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _free_port() -> int:

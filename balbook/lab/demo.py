@@ -28,6 +28,7 @@ from balbook.local import locks
 from balbook.local.atomic_files import write_text
 from balbook.local.lab_place import lab_folder, labs_home, read_state
 from balbook.local.resources import resource
+from balbook.local.signals import answered
 
 Say = Callable[[str], None]
 Lab = loopback.Lab | vm.Lab
@@ -167,14 +168,9 @@ def _the_only_one() -> Iterator[None]:
     """Raises Refused where another demo of this user runs: both would use the same lab."""
     home = labs_home(os.environ)
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        held = locks.take(home / f".{NAME}.lock", within_s=0)
-    except BlockingIOError:
-        raise Refused("another demo is running", advice="Wait for its end, or interrupt it.") from None
-    try:
+    another = Refused("another demo is running", advice="Wait for its end, or interrupt it.")
+    with locks.holding(home / f".{NAME}.lock", within_s=0, taken=another):
         yield
-    finally:
-        os.close(held)
 
 
 class _Interrupted(KeyboardInterrupt):
@@ -207,12 +203,8 @@ def _endings_unwind() -> Iterator[None]:
 @contextmanager
 def _deaf() -> Iterator[None]:
     """Cleaning up takes seconds and is not interrupted."""
-    before = {number: signal.signal(number, lambda *_: say("demo: taking the lab down first")) for number in ENDINGS}
-    try:
+    with answered(ENDINGS, lambda *_: say("demo: taking the lab down first")):
         yield
-    finally:
-        for number, earlier in before.items():
-            signal.signal(number, earlier)
 
 
 def _replace_by_nothing(descriptor: int) -> None:

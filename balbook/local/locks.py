@@ -16,9 +16,14 @@ POLL_S = 0.05
 
 
 @contextmanager
-def holding(path: Path, *, within_s: float | None = None, on_wait: Callable[[], object] = lambda: None) -> Iterator[int]:
-    """As `take`, until the block ends."""
-    fd = take(path, within_s=within_s, on_wait=on_wait)
+def holding(path: Path, *, within_s: float | None = None, taken: Exception | None = None) -> Iterator[int]:
+    """As `take`, until the block ends; `taken` is raised in place of the BlockingIOError."""
+    try:
+        fd = take(path, within_s=within_s)
+    except BlockingIOError:
+        if taken is None:
+            raise
+        raise taken from None
     try:
         yield fd
     finally:

@@ -22,6 +22,7 @@ from balbook.engine import process
 from balbook.errors import BadInput
 from balbook.inventory import Inventory
 from balbook.local.atomic_files import write_bytes, write_text
+from balbook.local.signals import answered
 from balbook.notebook.parameters import check_parameters
 from balbook.notebook.runbook import Runbook, cell_digest, read_runbook, runbook_path
 from balbook.procedures import check_values, with_defaults
@@ -262,9 +263,6 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 @contextlib.contextmanager
 def _signals(run_dir: Path, say: Say, on_stop: Callable[[], None]) -> Iterator[None]:
     """SIGINT and SIGTERM ask the run to stop; where it has not begun to apply, the cell in hand is interrupted as well."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     from balbook.notebook.kernel import LocalKernel
 
     def on_signal(number: int, frame: object) -> None:
@@ -276,9 +274,5 @@ def _signals(run_dir: Path, say: Say, on_stop: Callable[[], None]) -> Iterator[N
             then = "it finishes the step in hand and reaches a safe state" if is_applying else "nothing was applied yet"
             say(f"{signal.Signals(number).name}: asked the run to stop; {then}")
 
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with answered((signal.SIGINT, signal.SIGTERM), on_signal):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

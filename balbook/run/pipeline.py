@@ -33,6 +33,7 @@ from balbook.inventory.document import read_document
 from balbook.local.digests import sha256_of_file
 from balbook.local.names import require_word
 from balbook.local.resources import resource
+from balbook.local.signals import answered
 from balbook.notebook.parameters import Parameter
 from balbook.notebook.runbook import find_runbooks, read_runbook, runbook_path
 from balbook.record.events import Resumed, RunbookFinished, RunbookStarted
@@ -244,15 +245,8 @@ class _Going:
 @contextlib.contextmanager
 def _heard(going: _Going) -> Iterator[None]:
     """SIGINT and SIGTERM end the pipeline in a safe state, also between its runbooks."""
-    if not _is_main_thread():
+    with answered((signal.SIGINT, signal.SIGTERM), lambda *_: going.ask_to_stop()):
         yield
-        return
-    before = {number: signal.signal(number, lambda *_: going.ask_to_stop()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _is_main_thread() -> bool:

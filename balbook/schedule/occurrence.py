@@ -20,6 +20,7 @@ from typing import Any
 from balbook.errors import BadInput, BalbookError, Failed, Refused
 from balbook.inventory import read_inventory
 from balbook.local import locks
+from balbook.local.signals import answered
 from balbook.record.journal import timestamp
 from balbook.record.keeping import bare_environment
 from balbook.schedule import calendar
@@ -126,12 +127,8 @@ def _forwarding(child: subprocess.Popen[str]) -> Iterator[None]:
         with contextlib.suppress(ProcessLookupError):
             child.send_signal(number)
 
-    before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
+    with answered((signal.SIGTERM, signal.SIGINT), forward):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _keep(where: Places, name: str, outcome: dict[str, Any]) -> None:
