@@ -38,6 +38,7 @@ FENCES = {
     "pandas": ("report",),
     "matplotlib": ("report",),
     "ipywidgets": ("jupyter/forms",),
+    "httpx": ("local/http",),
 }
 LONGEST = 330
 
