@@ -39,6 +39,7 @@ FENCES = {
     "matplotlib": ("report",),
     "ipywidgets": ("jupyter/forms",),
     "httpx": ("local/http",),
+    "markupsafe": ("show/markup",),
 }
 LONGEST = 330
 
