@@ -40,6 +40,9 @@ FENCES = {
     "ipywidgets": ("jupyter/forms",),
     "httpx": ("local/http",),
     "markupsafe": ("show/markup",),
+    "psutil": ("local/processes",),
+    "argcomplete": ("cli/__init__",),
+    "nbformat": ("notebook/notebook_file",),
 }
 LONGEST = 330
 

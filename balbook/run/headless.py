@@ -7,11 +7,9 @@ hand, reach a safe state) and not the end of the kernel in the middle of it.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +21,7 @@ from typing import Any
 from balbook.engine import process
 from balbook.errors import BadInput
 from balbook.inventory import Inventory
+from balbook.notebook.notebook_file import quick_import, read_notebook, text_of_notebook
 from balbook.notebook.parameters import check_parameters
 from balbook.notebook.runbook import Runbook, read_runbook, runbook_path
 from balbook.procedures import check_values, with_defaults
@@ -143,7 +142,7 @@ def _execute(
 
 
 def _papermill(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path, cell_timeout_s: int) -> Returned:
-    with _without_grammar():
+    with quick_import():
         import papermill
         from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
@@ -156,6 +155,7 @@ def _papermill(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path, c
             str(draft),
             parameters=dict(parameters),
             kernel_name="python3",
+            language="python",
             kernel_manager_class=LocalKernel,
             progress_bar=False,
             execution_timeout=cell_timeout_s,
@@ -200,23 +200,9 @@ def _draft(runbook: Runbook, run_dir: Path) -> Path:
     return run_dir / f".{runbook.name}.running.ipynb"
 
 
-@contextlib.contextmanager
-def _without_grammar() -> Iterator[None]:
-    """Spares an import the grammar of international addresses, a second of it: a check that no notebook's schema asks for."""
-    name = "rfc3987_syntax"
-    if name in sys.modules:
-        yield
-        return
-    sys.modules[name] = None  # type: ignore[assignment]  # the documented way to say that there is no such module
-    try:
-        yield
-    finally:
-        del sys.modules[name]
-
-
 def _correct(notebook: Path) -> None:
     """Takes papermill's `completed` from cells that never ran, and from the one that ran when the kernel died or time was up."""
-    data = json.loads(notebook.read_text(encoding="utf-8"))
+    data = read_notebook(notebook)
     cells = [cell for cell in data["cells"] if cell["cell_type"] == "code"]
     about = [cell["metadata"].get("papermill", {}) for cell in cells]
     is_cut_short = not any(a.get("status") == "failed" for a in about)
@@ -226,7 +212,7 @@ def _correct(notebook: Path) -> None:
             told["status"] = "not run"
         elif number == ran[-1] and number < len(cells) - 1 and is_cut_short:
             told["status"] = "interrupted"
-    notebook.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    notebook.write_text(text_of_notebook(data), encoding="utf-8")
 
 
 def _state(runbook: Runbook, journal: Journal, returned: Returned) -> Stated:
