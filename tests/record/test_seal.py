@@ -226,7 +226,7 @@ def test_hidden_files_are_no_part_of_the_record(records: Path) -> None:
 def test_a_statement_that_cannot_be_read_is_said(records: Path, text: str) -> None:
     folder = run_folder(records)
     (folder / "statement.json").write_text(text)
-    with pytest.raises(RecordError, match="is not a notebook"):
+    with pytest.raises(RecordError, match="cannot be read"):
         read_record(folder)
     with pytest.raises(RecordError, match="not a sealed record"):
         read_record(records)
@@ -256,7 +256,7 @@ def test_a_notebook_finds_its_run_by_the_id_in_its_outputs(records: Path, tmp_pa
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("no json", "is not a notebook"), ("[]", "cannot be read"), (json.dumps(notebook(outputs="hello")), "is not the notebook of a run")],
+    [("no json", "is not a notebook"), ("[]", "is not a notebook"), (json.dumps(notebook(outputs="hello")), "is not the notebook of a run")],
 )
 def test_an_unreadable_or_foreign_notebook_is_bad_input(records: Path, tmp_path: Path, text: str, told: str) -> None:
     run_folder(records)
@@ -264,5 +264,5 @@ def test_an_unreadable_or_foreign_notebook_is_bad_input(records: Path, tmp_path:
     left.write_text(text)
     with pytest.raises(BadInput, match=told):
         adopt(left, records)
-    with pytest.raises(BadInput, match="is not a notebook"):
+    with pytest.raises(BadInput, match="cannot be read"):
         adopt(tmp_path / "none.ipynb", records)
