@@ -42,6 +42,7 @@ FENCES = {
     "markupsafe": ("show/markup",),
     "psutil": ("local/processes",),
     "argcomplete": ("cli/__init__",),
+    "pydantic": ("inventory", "local/typed_json"),
     "nbformat": ("notebook/notebook_file",),
 }
 LONGEST = 330
