@@ -42,27 +42,29 @@ def live_page(live: Live, samples: Samples | None, now_s: float, probe_offset_s:
         parts += [instance_chart(live.instances, end_s), _instances(live)]
     if samples and samples.sent:
         parts.append(latency_chart(samples, probe_offset_s, end_s))
-    parts.append(_table(_worth_showing(list(live.steps.values())), now_s))
+    parts.append(_table(live, _worth_showing(list(live.steps.values())), now_s))
     return Html(_box(live, seen, parts), f"{live.doing} {live.done} of {len(live.steps)} steps are over.")
 
 
 def static_page(live: Live, now_s: float) -> Html:
     """The same without pictures: all steps with their times, what became of each instance, what was measured."""
-    parts = [_head(live, now_s), _notes(live), _table(list(live.steps.values()), now_s)]
+    parts = [_head(live, now_s), _notes(live), _table(live, list(live.steps.values()), now_s)]
     if live.instances:
         rows = [[name, *_history(live, name)] for name in live.instances]
         parts.append(table(("instance", "states", "in the end"), rows, css="bb-instances-table", caption="Instances"))
-    if live.measured.get("sent") is not None:
-        sent, m = "<p>Requests sent from outside meanwhile: {}, failed {}, closed by reload {}.</p>", live.measured
-        parts.append(markup(sent, m["sent"], m["failed"], m["closed_by_reload"]))
-    html = _box(live, live.measured.get("sent", 0), parts)
+    measured = live.history.measured
+    sent = measured.sent if measured and measured.sent is not None else 0
+    if measured and measured.sent is not None:
+        told = "<p>Requests sent from outside meanwhile: {}, failed {}, closed by reload {}.</p>"
+        parts.append(markup(told, sent, measured.failed, measured.closed_by_reload))
+    html = _box(live, sent, parts)
     return Html(html, f"{live.doing} {live.done} of {len(live.steps)} steps are over. {instances_now(live.instances)}".strip())
 
 
 def _box(live: Live, samples: int, parts: Sequence[Markup]) -> Markup:
     return markup(
         "<div class='bb-box {} bb-live' data-samples='{}' data-events='{}' data-state='{}'>{}</div>",
-        BOX.get(live.word, "bb-busy"), samples, live.events, live.word, joined(parts),
+        BOX.get(live.word, "bb-busy"), samples, live.history.count, live.word, joined(parts),
     )  # fmt: skip
 
 
@@ -84,14 +86,14 @@ def _instances(live: Live) -> Markup:
     return markup("<p class='bb-instances-now'>{}</p>", instances_now(live.instances))
 
 
-def _table(steps: Sequence[StepView], now_s: float) -> Markup:
+def _table(live: Live, steps: Sequence[StepView], now_s: float) -> Markup:
     rows, host = [], ""
     for view in steps:
         where = markup("<b>{}</b>", view.step.host) if view.step.host != host else ""
         host = view.step.host
         mark = MARKS.get(view.state, view.state)
         state = markup("{}" if view.state in (PENDING, "changed", "already") else "<b>{}</b>", mark)
-        rows.append([where, inline(view.step.title), state + (f" {view.progress}" if view.progress else ""), _time(view, now_s)])
+        rows.append([where, inline(view.step.title), state + f" {live.progress_of(view)}".rstrip(), _time(view, now_s)])
     return table(("host", "step", "state", "time"), rows, css="bb-steps") if rows else Markup()
 
 

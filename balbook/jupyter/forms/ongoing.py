@@ -20,7 +20,7 @@ from balbook.jupyter.forms.form import Form
 from balbook.jupyter.forms.rescue import abandoned, rescue
 from balbook.jupyter.forms.trouble import trouble_of
 from balbook.jupyter.forms.view import LiveView
-from balbook.record.journal import Journal
+from balbook.record.journal import opening_of
 from balbook.record.keeping import records_folder
 from balbook.show.markup import markup
 
@@ -43,14 +43,11 @@ class OngoingNotice:
 
 
 def _line(run_dir: Path, inventory: Inventory, *, has_ended: bool = False) -> w.VBox:
-    opened = Journal(run_dir / "journal.jsonl").last("run_opened") or {}
-    who, run_id = opened.get("who", {}), str(opened.get("run_id", run_dir.name))
-    application = (opened.get("parameters") or {}).get("application", "")
-    about = f"{opened.get('runbook', '')} {application}".strip()
-    told = markup(
-        "({}, by {}) has ended after its kernel had died." if has_ended else "is applying <b>{}</b> now, by {}.",
-        about, who.get("user", "?"),
-    )  # fmt: skip
+    opened = opening_of(run_dir)
+    run_id = opened.run_id if opened else run_dir.name
+    about = f"{opened.runbook} {opened.parameters.get('application', '')}".strip() if opened else ""
+    user = opened.who.get("user", "?") if opened else "?"
+    told = markup("({}, by {}) has ended after its kernel had died." if has_ended else "is applying <b>{}</b> now, by {}.", about, user)
     shown = markup("<div class='bb-ongoing' role='status'>Run <code>{}</code> {}</div>", run_id, told)
     button = w.Button(description=f"Watch run {run_id}", layout=w.Layout(width="240px"))
     button.add_class("bb-watch")
