@@ -42,7 +42,7 @@ FENCES = {
     "markupsafe": ("show/markup",),
     "psutil": ("local/processes",),
     "argcomplete": ("cli/__init__",),
-    "pydantic": ("inventory", "local/typed_json"),
+    "pydantic": ("inventory", "local/typed_json", "record/lines"),
     "nbformat": ("notebook/notebook_file",),
 }
 EVENT_NAMES = ("record/events", "record/statement", "record/executed", "jupyter/forms/live", "engine/downtime")

@@ -55,8 +55,8 @@ def static_page(live: Live, now_s: float) -> Html:
     measured = live.history.measured
     sent = measured.sent if measured and measured.sent is not None else 0
     if measured and measured.sent is not None:
-        told = "<p>Requests sent from outside meanwhile: {}, failed {}, closed by reload {}.</p>"
-        parts.append(markup(told, sent, measured.failed, measured.closed_by_reload))
+        asked = "<p>Requests sent from outside meanwhile: {}, failed {}, closed by reload {}.</p>"
+        parts.append(markup(asked, sent, measured.failed, measured.closed_by_reload))
     html = _box(live, sent, parts)
     return Html(html, f"{live.doing} {live.done} of {len(live.steps)} steps are over. {instances_now(live.instances)}".strip())
 
