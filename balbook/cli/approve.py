@@ -41,5 +41,5 @@ def approve(args: argparse.Namespace) -> int:
         reason=args.reason,
         environ=dict(os.environ),
     )
-    print(f"approved: plan {approval.plan_digest}\n{path}\nNow somebody else applies it: balbook apply --plan {run_id_of(run_dir)}")
+    print(f"approved: plan {approval.said.plan_digest}\n{path}\nNow somebody else applies it: balbook apply --plan {run_id_of(run_dir)}")
     return 0

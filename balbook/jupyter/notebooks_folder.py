@@ -13,7 +13,6 @@ one is the user's and stays.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from balbook.jupyter import index as overview
 from balbook.local.atomic_files import write_text
 from balbook.local.digests import sha256_of
 from balbook.local.resources import resource
+from balbook.notebook.notebook_file import read_notebook, text_of_notebook, trust
 from balbook.notebook.runbook import Runbook, find_runbooks, read_runbook
 from balbook.show.table import Table
 
@@ -61,7 +61,7 @@ def prepare(folder: Path) -> list[str]:
 
 def write_index(folder: Path, inventory: Inventory | None) -> None:
     """The index notebook with its tables filled in, so that it tells something before a cell is run; takes a few seconds at most."""
-    notebook = json.loads(resource("templates", "jupyter", INDEX).read_text(encoding="utf-8"))
+    notebook = read_notebook(resource("templates", "jupyter", INDEX))
     tables: dict[str, Callable[[], Table]] = {
         "deployed": lambda: overview.deployed(inventory),
         "runs": lambda: overview.recent_runs(inventory, folder=folder, copies=RUNS),
@@ -70,8 +70,8 @@ def write_index(folder: Path, inventory: Inventory | None) -> None:
     for cell in notebook["cells"]:
         if cell["id"] in tables:
             cell["outputs"] = [_output(tables[cell["id"]]())]
-    write_text(folder / INDEX, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
-    _trust(notebook)
+    write_text(folder / INDEX, text_of_notebook(notebook))
+    trust(notebook)
 
 
 def _copy_runbooks(folder: Path) -> list[str]:
@@ -130,12 +130,3 @@ def _write_settings(private: Path) -> None:
 def _output(table: Table) -> dict[str, Any]:
     data = {"text/html": table._repr_html_(), "text/plain": str(table)}
     return {"output_type": "display_data", "data": data, "metadata": {}}
-
-
-def _trust(notebook: dict[str, Any]) -> None:
-    """Says to Jupyter that this notebook is this user's own, so that its tables are shown as they are."""
-    from nbformat import from_dict
-    from nbformat.sign import NotebookNotary
-
-    logging.getLogger("traitlets").setLevel(logging.ERROR)  # a database of signatures that cannot be written is only a loss of style
-    NotebookNotary().sign(from_dict(notebook))  # type: ignore[no-untyped-call]

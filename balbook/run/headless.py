@@ -7,10 +7,8 @@ hand, reach a safe state) and not the end of the kernel in the middle of it.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +21,7 @@ from balbook.errors import BadInput
 from balbook.inventory import Inventory
 from balbook.local.atomic_files import write_bytes, write_text
 from balbook.local.signals import answered
+from balbook.notebook.notebook_file import quick_import, read_notebook, text_of_notebook
 from balbook.notebook.parameters import check_parameters
 from balbook.notebook.runbook import Runbook, cell_digest, read_runbook, runbook_path
 from balbook.procedures import check_values, with_defaults
@@ -141,7 +140,7 @@ def _execute(
 
 
 def _papermill(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path, cell_timeout_s: int) -> Returned:
-    with _without_grammar():
+    with quick_import():
         import papermill
         from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
@@ -154,6 +153,7 @@ def _papermill(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path, c
             str(draft),
             parameters=dict(parameters),
             kernel_name="python3",
+            language="python",
             kernel_manager_class=LocalKernel,
             progress_bar=False,
             execution_timeout=cell_timeout_s,
@@ -177,7 +177,7 @@ def keep_notebook(runbook: Runbook, run_dir: Path) -> None:
     """Puts the notebook, as far as it was executed, into its place in the record; nothing where it is there."""
     final, draft = run_dir / f"{runbook.name}.ipynb", _draft(runbook, run_dir)
     if draft.exists():
-        write_text(final, _corrected(draft.read_bytes()))
+        write_text(final, _corrected(draft))
         draft.unlink()
     elif not final.exists():
         write_bytes(final, runbook.path.read_bytes())
@@ -197,23 +197,9 @@ def _draft(runbook: Runbook, run_dir: Path) -> Path:
     return run_dir / f".{runbook.name}.running.ipynb"
 
 
-@contextlib.contextmanager
-def _without_grammar() -> Iterator[None]:
-    """Spares an import the grammar of international addresses, a second of it: a check that no notebook's schema asks for."""
-    name = "rfc3987_syntax"
-    if name in sys.modules:
-        yield
-        return
-    sys.modules[name] = None  # type: ignore[assignment]  # the documented way to say that there is no such module
-    try:
-        yield
-    finally:
-        del sys.modules[name]
-
-
-def _corrected(notebook: bytes) -> str:
+def _corrected(notebook: Path) -> str:
     """Without papermill's `completed` at cells that never ran, and at the one that ran when the kernel died or time was up."""
-    data = json.loads(notebook)
+    data = read_notebook(notebook)
     cells = [cell for cell in data["cells"] if cell["cell_type"] == "code"]
     about = [cell["metadata"].get("papermill", {}) for cell in cells]
     is_cut_short = not any(a.get("status") == "failed" for a in about)
@@ -223,7 +209,7 @@ def _corrected(notebook: bytes) -> str:
             told["status"] = "not run"
         elif number == ran[-1] and number < len(cells) - 1 and is_cut_short:
             told["status"] = "interrupted"
-    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+    return text_of_notebook(data)
 
 
 def _outcome(runbook: Runbook, run_dir: Path, journal: Journal, stated: Stated, seconds: float) -> Outcome:
