@@ -24,13 +24,12 @@ def resume(args: argparse.Namespace) -> int:
     from balbook.run.without_notebook import resume as go_on
 
     inventory = common.inventory_of(args)
-    common.hide_secrets(inventory)
     run_dir = find_run(inventory, args.run_id)
     opened = Journal(run_dir / "journal.jsonl").last("run_opened") or {}
     if opened.get("pipeline"):
         done = run_pipeline(pipeline_of(run_dir), inventory, opened["parameters"], resumed=run_dir, say=common.say)
         return common.report(args, done, done.outcomes, is_drift_failure=False)
-    stated = go_on(run_dir, common.say)
+    stated = go_on(run_dir, common.say, inventory)
     if args.json:
         common.print_json({"run_id": args.run_id, "verdict": stated.verdict, "why": stated.why})
     else:

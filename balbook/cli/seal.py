@@ -67,7 +67,6 @@ def _seal_key(args: argparse.Namespace, inventory: Inventory) -> int:
     from balbook.record.verdict import EXIT_STATUS
     from balbook.run.keyed import seal_rest
 
-    common.hide_secrets(inventory)
     outcomes = seal_rest(args.key, inventory, common.say)
     found = {o.runbook: (o.verdict, o.run_id, o.record) for o in outcomes} | _seal_notebooks(inventory, args.notebooks)
     expected: Sequence[str] = [name for name in args.runbooks.split(",") if name]

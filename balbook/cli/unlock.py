@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 from balbook.cli import common
 from balbook.record.journal import Journal
@@ -26,7 +25,6 @@ def unlock(args: argparse.Namespace) -> int:
     from balbook.record.journal import utc_now
     from balbook.record.keeping import seal_run
     from balbook.run.folder import make_run_dir, new_run_id, opening
-    from balbook.secrets.scrubbing import known_secrets
 
     inventory = common.inventory_of(args)
     common.require_words(inventory, reason=args.reason)
@@ -39,7 +37,7 @@ def unlock(args: argparse.Namespace) -> int:
             return 0
         run_id = new_run_id()
         run_dir = make_run_dir(inventory, "unlock", run_id, utc_now())
-        journal = Journal(run_dir / "journal.jsonl", clean=known_secrets(inventory, os.environ).data)
+        journal = Journal(run_dir / "journal.jsonl", clean=inventory.secrets.everything().data)
         parameters = {"application": args.application, "reason": args.reason, "mode": "apply"}
         journal.append("run_opened", run_id=run_id, **opening(inventory, "unlock", "", parameters))
         journal.append("lease_broken", **vars(held))

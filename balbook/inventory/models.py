@@ -8,12 +8,14 @@ relative to the inventory file (`Inventory.resolve`).
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr, StrictBool, StrictInt, model_validator
 
-from balbook.inventory.changing import Hooks, HttpCheck, Model, Notify, Probe, ProbeRequest, Registry, Rollout, Verification
+from balbook.inventory.changing import Central, Hooks, HttpCheck, Model, Notify, Probe, ProbeRequest, Registry, Rollout, Verification
+from balbook.inventory.secret_references import secret_references
 from balbook.inventory.words import (
     AbsolutePath,
     Address,
@@ -26,10 +28,10 @@ from balbook.inventory.words import (
     SecretReference,
     UrlPath,
     VariableName,
-    WebAddress,
 )
+from balbook.secrets.vault import Vault
 
-__all__ = ["Hooks", "HttpCheck", "Model", "Notify", "Probe", "ProbeRequest", "Registry", "Rollout", "Verification"]
+__all__ = ["Central", "Hooks", "HttpCheck", "Model", "Notify", "Probe", "ProbeRequest", "Registry", "Rollout", "Verification"]
 VERSION = 1
 
 
@@ -231,15 +233,6 @@ class Balancer(Model):
     """A TLS listener beside the plain one."""
 
 
-class Central(Model):
-    """Ballerina Central."""
-
-    token: SecretReference | None = None
-    """Reference to the access token: `env:NAME` or `file:PATH`; never the token."""
-    url: WebAddress | None = None
-    """Registry other than Ballerina's own."""
-
-
 class Anchor(Model):
     """Where the ledger's head goes after every seal: out of the reach of whoever can edit the ledger."""
 
@@ -315,6 +308,11 @@ class Inventory(Model):
     def path(self) -> Path:
         """The file that this was read from, absolute."""
         return self._path
+
+    @cached_property
+    def secrets(self) -> Vault:
+        """The values of its references and of those in its templates; read when they are needed, once for this inventory."""
+        return Vault(secret_references(self), self._path.parent)
 
     @property
     def is_production(self) -> bool:

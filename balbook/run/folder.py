@@ -15,17 +15,8 @@ from typing import Any
 
 from balbook.errors import BadInput, Failed
 from balbook.inventory import Inventory, digest_of
-from balbook.inventory.secret_references import secret_references
-from balbook.notebook import runbook
-from balbook.record.keeping import signing_key
+from balbook.record.keeping import bare_environment, signing_key
 from balbook.record.signatures import fingerprint
-from balbook.secrets.references import without_secrets
-
-RUN_DIR = "BALBOOK_RUN_DIR"
-NOTEBOOK = runbook.NOTEBOOK
-EXPECTED_DIGEST = "BALBOOK_PLAN_DIGEST"
-APPROVED_RUN = "BALBOOK_APPROVED_RUN"
-KEY = "BALBOOK_KEY"
 
 
 def new_run_id() -> str:
@@ -61,21 +52,19 @@ def find_run(inventory: Inventory, run_id: str) -> Path:
     return found[0]
 
 
-def opening(
-    inventory: Inventory, runbook: str, runbook_sha256: str, parameters: Mapping[str, Any], environ: Mapping[str, str] = os.environ
-) -> dict[str, Any]:
+def opening(inventory: Inventory, runbook: str, runbook_sha256: str, parameters: Mapping[str, Any], *, key: str = "") -> dict[str, Any]:
     """Who, what, why, with which versions: the fields of the first event."""
     from balbook import __version__
 
-    who = {"user": environ.get("SUDO_USER") or getpass.getuser(), "host": socket.gethostname()}
-    key = signing_key(inventory)
+    who = {"user": os.environ.get("SUDO_USER") or getpass.getuser(), "host": socket.gethostname()}
+    signer = signing_key(inventory)
     return {
         "journal": 1,
         "runbook": runbook,
         "name": runbook,
         "runbook_sha256": runbook_sha256,
         "mode": parameters.get("mode", "plan"),
-        "who": {**who, "ssh_key": fingerprint(key)} if key else who,
+        "who": {**who, "ssh_key": fingerprint(signer)} if signer else who,
         "reason": parameters.get("reason", ""),
         "ticket": parameters.get("ticket", ""),
         "parameters": dict(parameters),
@@ -83,8 +72,8 @@ def opening(
         "inventory": {"path": str(inventory.path), "sha256": digest_of(inventory), "environment": inventory.environment},
         "versions": {"balbook": __version__, "python": platform.python_version()},
         "lab": inventory.lab,
-        "git": _git(inventory.path.parent, without_secrets(environ, secret_references(inventory))),
-        **({"key": environ[KEY]} if environ.get(KEY) else {}),
+        "git": _git(inventory.path.parent, bare_environment(inventory)),
+        **({"key": key} if key else {}),
     }
 
 

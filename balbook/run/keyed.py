@@ -188,7 +188,7 @@ def _ended(runbook: Runbook, inventory: Inventory, run_dir: Path, say: Say) -> O
     if not (run_dir / STATEMENT).exists():
         if direct.is_cut_off(run_dir):
             say(f"{run_dir.name} was cut off; it goes on")
-            direct.resume(run_dir, say)
+            direct.resume(run_dir, say, inventory)
         elif journal.events():
             _give_up(journal, run_dir)
             seal_run(inventory, run_dir, say)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import threading
 import time
@@ -39,8 +38,6 @@ from balbook.record.keeping import seal_run
 from balbook.record.statement import file_sha256
 from balbook.run.folder import make_run_dir, new_run_id, opening, run_id_of
 from balbook.run.headless import Outcome, checked_parameters, execute
-from balbook.run.run import require_no_secrets
-from balbook.secrets.scrubbing import known_secrets
 
 VERSION = 1
 FOLDER = "pipelines"
@@ -139,12 +136,10 @@ def run_pipeline(
     parameters = {**parameters, **{k: v for k, v in defaults.items() if parameters.get(k) in (None, "", [])}}
     _require_declared(pipeline, parameters)
     started = time.monotonic()
-    scrubber = known_secrets(inventory, os.environ)
-    require_no_secrets(parameters, scrubber)
     for entry in pipeline.entries:
-        checked_parameters(read_runbook(runbook_path(entry.runbook)), inventory, _for(entry, parameters), scrubber)
+        checked_parameters(read_runbook(runbook_path(entry.runbook)), inventory, _for(entry, parameters))
     record = make_run_dir(inventory, pipeline.name, new_run_id(), utc_now())
-    journal = Journal(record / "journal.jsonl", clean=scrubber.data)
+    journal = Journal(record / "journal.jsonl", clean=inventory.secrets.scrubber.data)
     about = {"path": str(pipeline.path), "sha256": pipeline.sha256}
     journal.append("run_opened", run_id=run_id_of(record), pipeline=about, **opening(inventory, pipeline.name, "", parameters))
     done = _standing(Journal(resumed / "journal.jsonl")) if resumed else {}

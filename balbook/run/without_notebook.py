@@ -26,7 +26,6 @@ from balbook.run.folder import make_run_dir, new_run_id, opening, run_id_of
 from balbook.run.programs import note_versions
 from balbook.run.run import require_plan_without_secret, write_plan
 from balbook.secrets.references import Scrubber
-from balbook.secrets.scrubbing import known_secrets
 
 Say = Callable[[str], None]
 
@@ -44,7 +43,7 @@ def apply_directly(inventory: Inventory, plan: Plan, parameters: Mapping[str, An
             f"{plan.application} needs {needed} approvals; {plan.runbook} goes without them, but not without a reason",
             advice="Give --reason TEXT; the record shows it.",
         )
-    scrubber = known_secrets(inventory, os.environ)
+    scrubber = inventory.secrets.everything()
     require_plan_without_secret(plan, scrubber)
     run_id = new_run_id()
     run_dir = make_run_dir(inventory, plan.runbook, run_id, utc_now())
@@ -53,15 +52,16 @@ def apply_directly(inventory: Inventory, plan: Plan, parameters: Mapping[str, An
     _show(run_dir, journal, plan, scrubber)
     if needed:
         journal.append("not_approved", needed=needed, reason=parameters["reason"], digest=plan.digest)
-    stated = _to_its_end(run_dir, journal, say)
+    stated = _to_its_end(inventory, run_dir, journal, say)
     seal_run(inventory, run_dir, say)
     return stated, run_dir
 
 
-def resume(run_dir: Path, say: Say) -> Stated:
+def resume(run_dir: Path, say: Say, read: Inventory | None = None) -> Stated:
     """Goes on with a run whose process died: the same plan, less the steps that the journal has as finished.
 
-    Of a plan that says what is left to do `on_resume` only that, and the run is inconclusive.
+    Of a plan that says what is left to do `on_resume` only that, and the run is inconclusive. `read`: an inventory that was read
+    already, with its secrets; it serves where it is the run's.
     """
     journal = Journal(run_dir / "journal.jsonl")
     run_id = run_id_of(run_dir)
@@ -77,9 +77,10 @@ def resume(run_dir: Path, say: Say) -> Stated:
     if (run_dir / STATEMENT).exists():
         raise BadInput(f"run {run_id} is sealed", advice="Nothing can be added to it; make a new plan.")
     journal.append("resumed", by=os.getpid())
-    inventory = read_inventory(Path((journal.last("run_opened") or {})["inventory"]["path"]))
-    _leave_out(run_dir, journal, known_secrets(inventory, os.environ))
-    stated = _to_its_end(run_dir, journal, say)
+    path = Path((journal.last("run_opened") or {})["inventory"]["path"])
+    inventory = read if read and read.path == path else read_inventory(path)
+    _leave_out(run_dir, journal, inventory.secrets.everything())
+    stated = _to_its_end(inventory, run_dir, journal, say)
     seal_run(inventory, run_dir, say)
     return stated
 
@@ -113,16 +114,16 @@ def _plan_of(run_dir: Path) -> Plan:
     return plan_from(json.loads((run_dir / "plan.json").read_text(encoding="utf-8")))
 
 
-def _to_its_end(run_dir: Path, journal: Journal, say: Say) -> Stated:
+def _to_its_end(inventory: Inventory, run_dir: Path, journal: Journal, say: Say) -> Stated:
     position = journal.path.stat().st_size
-    running = process.start(run_dir)
+    running = process.start(run_dir, inventory.secrets)
     process.follow(running, journal, position, lambda event: say(line) if (line := progress.line_of(event)) else None)
-    stated = _state(run_dir, journal, position)
+    stated = _state(inventory, run_dir, journal, position)
     journal.append("run_closed", verdict=stated.verdict, why=stated.why)
     return stated
 
 
-def _state(run_dir: Path, journal: Journal, position: int) -> Stated:
+def _state(inventory: Inventory, run_dir: Path, journal: Journal, position: int) -> Stated:
     events, _ = journal.follow(position)
     finished = next((e for e in reversed(events) if e["event"] == "apply_finished"), None)
     if finished is None:
@@ -130,7 +131,7 @@ def _state(run_dir: Path, journal: Journal, position: int) -> Stated:
     status = int(finished.get("exit_status", EXIT_STATUS[str(finished["verdict"])]))
     if finished["verdict"] != "succeeded":
         return Stated(str(finished["verdict"]), str(finished["why"]), status)
-    if wrong := _not_so(run_dir, journal):
+    if wrong := _not_so(inventory, run_dir, journal):
         return Stated("failed", "not so: " + "; ".join(wrong), 1)
     plan = _plan_of(run_dir)
     if "on_resume" in plan.settings and journal.last("resumed"):
@@ -138,14 +139,13 @@ def _state(run_dir: Path, journal: Journal, position: int) -> Stated:
     return Stated("succeeded", "", 0)
 
 
-def _not_so(run_dir: Path, journal: Journal) -> Sequence[str]:
+def _not_so(inventory: Inventory, run_dir: Path, journal: Journal) -> Sequence[str]:
     """What the procedure's own checks find wrong now; plans without a procedure have their steps' checks alone."""
     plan = _plan_of(run_dir)
     opened = journal.last("run_opened") or {}
     notebook = Path(str(opened["notebook"])) if opened.get("notebook") else None
     if plan.runbook not in procedures.NAMES and (notebook is None or notebook.stem != plan.runbook):
         return []
-    inventory = read_inventory(Path(opened["inventory"]["path"]))
     site = Site(inventory, transports.connect(inventory), opened["parameters"])
     try:
         checks = procedures.procedure(plan.runbook, notebook).verify(site, plan)

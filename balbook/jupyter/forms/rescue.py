@@ -23,7 +23,6 @@ from balbook.record.journal import Event, Journal
 from balbook.record.keeping import is_lost
 from balbook.record.verdict import Returned, cells_that_ran
 from balbook.run.cells import sha256_of
-from balbook.secrets.scrubbing import known_secrets
 
 MOST_RECORDS = 20
 """Records that are looked at for one that nobody closed, newest first."""
@@ -41,12 +40,12 @@ def abandoned(records: Path) -> list[Path]:
     return [folder for folder in newest if is_abandoned(folder)]
 
 
-def rescue(follower: Follower, inventory: Inventory, environ: dict[str, str]) -> list[Html]:
+def rescue(follower: Follower, inventory: Inventory) -> list[Html]:
     """States the verdict, writes the notebook, seals; what there is to say. Nothing where it is not abandoned."""
     run_dir = follower.run_dir
     if not is_abandoned(run_dir) or is_lost(run_dir):
         return []
-    journal = Journal(run_dir / "journal.jsonl", clean=known_secrets(inventory, environ).data)
+    journal = Journal(run_dir / "journal.jsonl", clean=inventory.secrets.scrubber.data)
     events = journal.events()
     opened = events[0]
     executed = read_runbook(Path(opened["notebook"]))
