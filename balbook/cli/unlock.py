@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from balbook.cli import common
-from balbook.record.journal import Journal
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -22,9 +21,12 @@ def unlock(args: argparse.Namespace) -> int:
     from balbook import transport
     from balbook.engine import lease as lock
     from balbook.procedures.parts.site import lease_place
+    from balbook.record.events import LeaseBroken
     from balbook.record.journal import utc_now
     from balbook.record.keeping import seal_run
-    from balbook.run.folder import make_run_dir, new_run_id, opening
+    from balbook.record.verdict import stated
+    from balbook.run.closing import close
+    from balbook.run.folder import make_run_dir, new_run_id, open_journal
 
     inventory = common.inventory_of(args)
     common.require_words(inventory, reason=args.reason)
@@ -35,14 +37,13 @@ def unlock(args: argparse.Namespace) -> int:
         if held is None:
             print(f"{args.application}: nobody holds the lock")
             return 0
-        run_id = new_run_id()
-        run_dir = make_run_dir(inventory, "unlock", run_id, utc_now())
-        journal = Journal(run_dir / "journal.jsonl", clean=inventory.secrets.everything().data)
+        inventory.secrets.everything()  # who holds the lock is what a host says
+        run_dir = make_run_dir(inventory, "unlock", new_run_id(), utc_now())
         parameters = {"application": args.application, "reason": args.reason, "mode": "apply"}
-        journal.append("run_opened", run_id=run_id, **opening(inventory, "unlock", "", parameters))
-        journal.append("lease_broken", **vars(held))
+        journal = open_journal(run_dir, inventory, "unlock", parameters)
+        journal.append(LeaseBroken(**vars(held)))
         lock.take_away(transports, place)
-        journal.append("run_closed", verdict="succeeded", why="")
+        close(journal, stated("succeeded"))
     finally:
         transports.close()
     seal_run(inventory, run_dir, common.say)

@@ -20,6 +20,7 @@ from balbook.probe.config import ProbeConfig, streams_from
 from balbook.probe.judge import Findings, acknowledged_posts, judge_posts, latency_of, needed
 from balbook.probe.phases import phase_at, phase_spans, read_marks
 from balbook.probe.samples import read_samples
+from balbook.record import events as ev
 from balbook.record.journal import Journal
 from balbook.transport import Transport, fan_out
 
@@ -44,14 +45,14 @@ class Measurement:
         probe, is_gate = ProbeProcess(_config(run_dir, settings, run_id)), bool(settings.get("is_gate", True))
         try:
             probe.start(START_WITHIN_S if is_gate else QUICK_START_WITHIN_S)
-            journal.append("probe_started", rate=settings["rate"], target=f"{settings['host']}:{settings['port']}")
+            journal.append(ev.ProbeStarted(rate=int(settings["rate"]), target=f"{settings['host']}:{settings['port']}"))
             time.sleep(_long_enough_s(settings, "baseline_s"))
             probe.phase("during")
         except Failed as exc:
             probe.close()
             if is_gate:
                 raise
-            journal.append("probe_failed", why=exc.message)
+            journal.append(ev.ProbeFailed(why=exc.message))
             yield nothing_measured()
             return
         with contextlib.closing(probe):
@@ -89,7 +90,7 @@ class Measurement:
         time.sleep(_long_enough_s(self._settings, "after_s"))
         findings = self._probe.stop()
         posts, p99 = self._posts(transport), p99_of(findings, max_p99_ratio)
-        self._journal.append("measured", **findings.data(), **posts, **({"p99": p99.said} if p99.said else {}))
+        self._journal.append(ev.measured({**findings.data(), **posts, **({"p99": p99.said} if p99.said else {})}))
         if applied.verdict != "succeeded" or not self._settings.get("is_gate", True):
             return
         if why := self._cost(findings, posts):

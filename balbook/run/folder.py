@@ -1,4 +1,4 @@
-"""The folder of a run, `records/<utc>-<name>-<run id>/`, and what is said at its opening."""
+"""The folder of a run, `records/<utc>-<name>-<run id>/`, and the opening of its journal."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from typing import Any
 
 from balbook.errors import BadInput, Failed
 from balbook.inventory import Inventory, digest_of
+from balbook.record.events import RunOpened
+from balbook.record.journal import JOURNAL, Journal
 from balbook.record.keeping import bare_environment, signing_key
 from balbook.record.signatures import fingerprint
 
@@ -52,29 +54,45 @@ def find_run(inventory: Inventory, run_id: str) -> Path:
     return found[0]
 
 
-def opening(inventory: Inventory, runbook: str, runbook_sha256: str, parameters: Mapping[str, Any], *, key: str = "") -> dict[str, Any]:
-    """Who, what, why, with which versions: the fields of the first event."""
+def open_journal(
+    run_dir: Path,
+    inventory: Inventory,
+    runbook: str,
+    parameters: Mapping[str, Any],
+    *,
+    runbook_sha256: str = "",
+    **executed: Any,
+) -> Journal:
+    """The journal of a run that begins now, with its first event: who, what, why, with which versions. The one place that opens runs.
+
+    `executed`: what is run, beside its name: `procedure`, `notebook`, `cells` and `key` of a notebook, or `pipeline`.
+    """
     from balbook import __version__
 
     who = {"user": os.environ.get("SUDO_USER") or getpass.getuser(), "host": socket.gethostname()}
-    signer = signing_key(inventory)
-    return {
-        "journal": 1,
-        "runbook": runbook,
-        "name": runbook,
-        "runbook_sha256": runbook_sha256,
-        "mode": parameters.get("mode", "plan"),
-        "who": {**who, "ssh_key": fingerprint(signer)} if signer else who,
-        "reason": parameters.get("reason", ""),
-        "ticket": parameters.get("ticket", ""),
-        "parameters": dict(parameters),
-        "environment": inventory.environment,
-        "inventory": {"path": str(inventory.path), "sha256": digest_of(inventory), "environment": inventory.environment},
-        "versions": {"balbook": __version__, "python": platform.python_version()},
-        "lab": inventory.lab,
-        "git": _git(inventory.path.parent, bare_environment(inventory)),
-        **({"key": key} if key else {}),
-    }
+    key = signing_key(inventory)
+    journal = Journal(run_dir / JOURNAL, clean=inventory.secrets.scrubber.data)
+    journal.append(
+        RunOpened(
+            run_id=run_id_of(run_dir),
+            journal=RunOpened.KNOWN,
+            runbook=runbook,
+            name=runbook,
+            runbook_sha256=runbook_sha256,
+            mode=str(parameters.get("mode", "plan")),
+            who={**who, "ssh_key": fingerprint(key)} if key else who,
+            reason=str(parameters.get("reason", "")),
+            ticket=str(parameters.get("ticket", "")),
+            parameters=dict(parameters),
+            environment=inventory.environment,
+            inventory={"path": str(inventory.path), "sha256": digest_of(inventory), "environment": inventory.environment},
+            versions={"balbook": __version__, "python": platform.python_version()},
+            lab=inventory.lab,
+            git=_git(inventory.path.parent, bare_environment(inventory)),
+            **executed,
+        )
+    )
+    return journal
 
 
 def _git(folder: Path, environ: Mapping[str, str]) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from balbook.inventory import Inventory, load_inventory
 from balbook.local.lab_place import running_inventory
 from balbook.notebook.parameters import check_parameters
 from balbook.notebook.runbook import Runbook, read_runbook, runbook_path
-from balbook.record.journal import Journal, utc_now
+from balbook.record.journal import utc_now
 from balbook.run.cells import CellWatch, running_shell, sha256_of
 from balbook.run.display import show
-from balbook.run.folder import make_run_dir, new_run_id, opening, run_id_of
+from balbook.run.folder import make_run_dir, new_run_id, open_journal
 from balbook.run.outputs import guard
 from balbook.run.request import Handed, RunRequest, handed
 from balbook.run.run import Run, require_no_secrets
@@ -102,10 +102,17 @@ def begin(request: Request, executed: Runbook, run_dir: Path, kind: type[Kind], 
     if asked is None:
         asked = RunRequest.of(executed, request.name, request.inventory, request.parameters, key=os.environ.get(KEY, ""))
         asked.keep(run_dir)
-    journal = Journal(run_dir / "journal.jsonl", clean=request.inventory.secrets.scrubber.data)
-    told = {"procedure": request.name, "notebook": str(executed.path.resolve()), "cells": list(cells_of(executed))}
-    about = opening(request.inventory, executed.name, executed.sha256, request.parameters, key=asked.key)
-    journal.append("run_opened", run_id=run_id_of(run_dir), **about, **told)
+    journal = open_journal(
+        run_dir,
+        request.inventory,
+        executed.name,
+        request.parameters,
+        runbook_sha256=executed.sha256,
+        procedure=request.name,
+        notebook=str(executed.path.resolve()),
+        cells=tuple(cells_of(executed)),
+        key=asked.key,
+    )
     return kind(request.inventory, run_dir, journal, asked)
 
 

@@ -20,6 +20,7 @@ from balbook.plan.model import plan_from
 from balbook.procedures.parts import maintenance
 from balbook.record.journal import Journal
 from balbook.testing import FakeFleet
+from tests.journals import last, made
 from tests.small_fleet import carry_out, change_inventory, edit_inventory, fleet_with, write_inventory
 
 VENDORS = ("pandas", "matplotlib", "papermill", "paramiko", "pydantic", "yaml", "IPython", "nbformat", "jinja2")
@@ -250,7 +251,7 @@ def process_of_its_own(fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch) -> Non
         plan = plan_from(json.loads((run_dir / "plan.json").read_text()))
         journal = Journal(run_dir / "journal.jsonl")
         applied = carry_out(fleet, plan, journal)
-        journal.append("apply_finished", verdict=applied.verdict, changes=applied.changes, why=applied.why)
+        journal.append(made("apply_finished", verdict=applied.verdict, changes=applied.changes, why=applied.why))
         return SimpleNamespace(poll=lambda: 0)
 
     monkeypatch.setattr(process, "start", start)
@@ -266,7 +267,7 @@ def test_an_emergency_act_goes_without_approval_but_not_without_a_reason(
     assert list(fleet.inventory.path.parent.glob("records/*-drain-*")) == []
     assert run(*words, "--reason", "its disk is broken") == 0
     record = next(fleet.inventory.path.parent.glob("records/*-drain-*"))
-    said = Journal(record / "journal.jsonl").last("not_approved")
+    said = last(record / "journal.jsonl", "not_approved")
     assert said is not None
     assert (said["needed"], said["reason"]) == (1, "its disk is broken")
     capsys.readouterr()

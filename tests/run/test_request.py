@@ -52,9 +52,10 @@ def test_a_kernel_takes_what_was_asked_for_and_checks_none_of_it_again(
     for module, name in ((opening, "check_parameters"), (opening, "require_no_secrets"), (procedures, "check_values")):
         monkeypatch.setattr(module, name, again)
     run = opened(fleet)
-    event = run.journal.events()[0]
-    assert (run.dir, event["key"], event["reason"]) == (run_dir, "job-7", "new prices")
-    assert event["parameters"] == run.parameters == json.loads((run_dir / FILE).read_text())["parameters"]
+    event = run.journal.history().opened
+    assert event
+    assert (run.dir, event.key, event.reason) == (run_dir, "job-7", "new prices")
+    assert event.parameters == run.parameters == json.loads((run_dir / FILE).read_text())["parameters"]
     assert run.parameters["serial"] == 2
 
 

@@ -13,6 +13,7 @@ from balbook.engine import process
 from balbook.plan.model import Plan, Run, Step, plan_from
 from balbook.record.journal import Journal
 from balbook.run import without_notebook as direct
+from tests.journals import last, made
 from tests.small_fleet import write_inventory
 
 
@@ -25,10 +26,10 @@ def cut_off(folder: Path, settings: dict[str, Any]) -> Path:
     run_dir.mkdir(parents=True)
     (run_dir / "plan.json").write_text(json.dumps(plan.data()))
     journal = Journal(run_dir / "journal.jsonl")
-    journal.append("run_opened", run_id="12345678", inventory={"path": str(inventory.path)}, parameters={}, runbook=plan.runbook)
-    journal.append("planned", digest=plan.digest, changes=3, steps=3, unmet=0)
-    journal.append("apply_started", digest=plan.digest, pid=1, steps=3)
-    journal.append("step_finished", step="inject", outcome="changed")
+    journal.append(made("run_opened", run_id="12345678", inventory={"path": str(inventory.path)}, parameters={}, runbook=plan.runbook))
+    journal.append(made("planned", digest=plan.digest, changes=3, steps=3, unmet=0))
+    journal.append(made("apply_started", digest=plan.digest, pid=1, steps=3))
+    journal.append(made("step_finished", step="inject", outcome="changed"))
     return run_dir
 
 
@@ -40,8 +41,8 @@ def applied(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
     def start(run_dir: Path, secrets: object) -> None:
         plans.append(plan_from(json.loads((run_dir / "plan.json").read_text())))
         journal = Journal(run_dir / "journal.jsonl")
-        assert plans[-1].digest == (journal.last("planned") or {})["digest"]
-        journal.append("apply_finished", verdict="succeeded", why="", changes=1, units={}, exit_status=0)
+        assert plans[-1].digest == (last(journal, "planned") or {})["digest"]
+        journal.append(made("apply_finished", verdict="succeeded", why="", changes=1, units={}, exit_status=0))
 
     monkeypatch.setattr(process, "start", start)
     monkeypatch.setattr(process, "follow", lambda *_: None)
@@ -62,4 +63,4 @@ def test_of_a_plan_that_says_what_is_left_only_that_is_done_and_it_proves_nothin
     assert [step.id for step in applied[0].steps] == ["repair"]
     assert "probe" not in applied[0].settings
     assert (stated.verdict, stated.exit_status) == ("inconclusive", 3)
-    assert (Journal(run_dir / "journal.jsonl").last("run_closed") or {})["verdict"] == "inconclusive"
+    assert (last(run_dir / "journal.jsonl", "run_closed") or {})["verdict"] == "inconclusive"

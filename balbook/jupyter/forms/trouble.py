@@ -10,7 +10,7 @@ from pathlib import Path
 from balbook.errors import BadInput, BalbookError, HostError
 from balbook.jupyter.forms.live import Live
 from balbook.jupyter.forms.panels import Trouble
-from balbook.record.journal import Journal
+from balbook.record.journal import history_of
 
 STOPPED = "What happened"
 """The heading where nothing failed: somebody asked for the end."""
@@ -33,13 +33,11 @@ def trouble_of(error: BaseException, *, runbook: str = "", run_id: str = "", run
 
 def standing(run_dir: Path) -> tuple[list[str], list[str]]:
     """What an apply has left: the state of each instance, and the commands that show it and take it back; empty before one."""
-    journal = Journal(run_dir / "journal.jsonl")
-    applied, opened = journal.last("apply_finished"), journal.last("run_opened") or {}
-    if applied is None:
+    history = history_of(run_dir)
+    if history.applied is None:
         return [], []
-    application = str((opened.get("parameters") or {}).get("application", ""))
-    units = applied.get("units") or {}
-    state = [f"The plan was applied: {applied['verdict']}.", *_units(units), "Nobody is working on the hosts now."]
+    application, units = str(history.parameters.get("application", "")), history.applied.units
+    state = [f"The plan was applied: {history.applied.verdict}.", *_units(units), "Nobody is working on the hosts now."]
     commands = [f"balbook status {application}".rstrip()]
     return state, [*commands, f"balbook rollback {application}"] if application and units else commands
 
