@@ -38,7 +38,15 @@ FENCES = {
     "pandas": ("report",),
     "matplotlib": ("report",),
     "ipywidgets": ("jupyter/forms",),
+    "httpx": ("local/http",),
+    "markupsafe": ("show/markup",),
+    "psutil": ("local/processes",),
+    "argcomplete": ("cli/__init__",),
+    "pydantic": ("inventory", "local/typed_json", "record/lines"),
+    "nbformat": ("notebook/notebook_file",),
 }
+EVENT_NAMES = ("record/events", "record/statement", "record/executed", "jupyter/forms/live", "engine/downtime")
+"""Where the name of an event is told to a person, or `event` is a move's."""
 LONGEST = 330
 CATALOGUES = ("record/events",)
 """These only list things; what stands in one place is found there."""
@@ -135,3 +143,24 @@ def test_a_room_says_what_happens_in_it_and_what_does_not(room: str) -> None:
 
 def test_nothing_stands_beside_the_rooms() -> None:
     assert {m for m in MODULES if "/" not in m} == {"__init__", "__main__", "errors"}
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if not m.startswith(("record/lines", "record/journal", "record/chain", "lab/"))])
+def test_nobody_else_reads_the_keys_of_an_event_or_matches_its_name(module: str) -> None:
+    found = []
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        is_key = isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and node.slice.value == "event"
+        is_got = isinstance(node, ast.Call) and any(isinstance(arg, ast.Constant) and arg.value == "event" for arg in node.args)
+        is_named = isinstance(node, ast.Attribute) and node.attr == "event" and module not in EVENT_NAMES
+        found += [f"balbook/{module}.py:{node.lineno}"] if is_key or is_got or is_named else []
+    assert found == []
+
+
+def test_a_run_is_opened_and_closed_in_one_place_each() -> None:
+    made = {
+        (module, node.func.id)
+        for module, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("RunOpened", "RunClosed")
+    }
+    assert made == {("run/folder", "RunOpened"), ("run/closing", "RunClosed")}

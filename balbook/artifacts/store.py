@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,28 +20,39 @@ from typing import Any
 from balbook.artifacts.sources import MINE, reaching
 from balbook.errors import BadInput, Refused, StoreError, nearest
 from balbook.local.names import require_word
+from balbook.local.typed_json import read_json
 from balbook.record.journal import timestamp
 
 FILE_OF_KIND = {"jar": "app.jar", "native": "app"}
 
 
-@dataclass(frozen=True)
-class Artifact:
-    """An executable in the store. `packages` maps each Ballerina package in it to its version."""
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What `artifact.json` says of an executable. `packages` maps each Ballerina package in it to its version."""
 
     application: str
     version: str
     kind: str
     sha256: str
     bytes: int
-    path: Path
     published_at: str
     packages: Mapping[str, str] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.kind not in FILE_OF_KIND:
+            raise ValueError(f"there is no kind of artifact {self.kind!r}")
+
     @property
     def file_name(self) -> str:
         return FILE_OF_KIND[self.kind]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact(About):
+    """An executable in the store."""
+
+    path: Path
 
 
 class Store:
@@ -70,17 +81,11 @@ class Store:
             is_there = (place / "artifact.json").exists()
         if is_there:
             return self._published(place, sha256), False
-        about = {
-            "application": application,
-            "version": version,
-            "kind": kind,
-            "sha256": sha256,
-            "bytes": file.stat().st_size,
-            "packages": dict(packages or {}),
-            "published_at": timestamp(at),
-            "details": dict(details or {}),
-        }
-        if not self._place(place, file, FILE_OF_KIND[kind], about):
+        about = About(
+            application=application, version=version, kind=kind, sha256=sha256, bytes=file.stat().st_size,
+            published_at=timestamp(at), packages=dict(packages or {}), details=dict(details or {}),
+        )  # fmt: skip
+        if not self._place(place, file, about):
             return self._published(place, sha256), False
         return self._read(place), True
 
@@ -130,12 +135,8 @@ class Store:
             return [place for place in found if not place.name.startswith(".") and (place / "artifact.json").exists()]
 
     def _read(self, place: Path) -> Artifact:
-        try:
-            about = json.loads((place / "artifact.json").read_text(encoding="utf-8"))
-            path = place / FILE_OF_KIND[about["kind"]]
-            return Artifact(path=path, **about)
-        except (OSError, ValueError, KeyError, TypeError) as exc:
-            raise StoreError(f"{place}/artifact.json cannot be read: {exc}", advice="Mend or remove that folder.") from exc
+        about = read_json(place / "artifact.json", About, lambda why: StoreError(why, advice="Mend or remove that folder."))
+        return Artifact(path=place / about.file_name, **vars(about))
 
     def _published(self, place: Path, sha256: str) -> Artifact:
         """What is published there; Refused where its content is not this."""
@@ -147,16 +148,16 @@ class Store:
             )
         return there
 
-    def _place(self, place: Path, file: Path, name: str, about: Mapping[str, Any]) -> bool:
+    def _place(self, place: Path, file: Path, about: About) -> bool:
         """Writes a draft beside `place` and moves it there; False where another publisher has won meanwhile."""
         draft: Path | None = None
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             draft = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
-            shutil.copyfile(file, draft / name)
-            if sha256_of(draft / name) != about["sha256"]:
+            shutil.copyfile(file, draft / about.file_name)
+            if sha256_of(draft / about.file_name) != about.sha256:
                 raise StoreError(f"{file}: changed while it was copied", advice="Publish it again once nothing writes to it.")
-            (draft / "artifact.json").write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+            (draft / "artifact.json").write_text(json.dumps(asdict(about), indent=2, sort_keys=True) + "\n", encoding="utf-8")
             draft.chmod(0o755)
             os.rename(draft, place)  # noqa: PTH104 - fails where another publisher has won, which Path.replace would not
             return True

@@ -40,5 +40,5 @@ def approve(args: argparse.Namespace) -> int:
         reason=args.reason,
         environ=dict(os.environ),
     )
-    print(f"approved: plan {approval.plan_digest}\n{path}\nNow somebody else applies it: balbook apply --plan {args.run_id}")
+    print(f"approved: plan {approval.said.plan_digest}\n{path}\nNow somebody else applies it: balbook apply --plan {args.run_id}")
     return 0

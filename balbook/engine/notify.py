@@ -9,13 +9,13 @@ import json
 import os
 import re
 import subprocess
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from balbook.errors import Failed
 from balbook.inventory.models import Inventory
+from balbook.local.http import ask
 from balbook.record.events import Notified
 from balbook.record.journal import Journal
 from balbook.secrets.secret_ref import SecretRef
@@ -68,12 +68,11 @@ def write_metrics(path: Path, application: str, runbook: str, *, verdict: str, s
 def _post(url: str, line: str, token: str) -> str:
     """Why it could not be delivered; empty where it was."""
     headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
-    request = urllib.request.Request(url, data=line.encode(), headers=headers, method="POST")
     try:
-        with urllib.request.urlopen(request, timeout=DEADLINE_S):
-            return ""
-    except (OSError, ValueError, urllib.error.URLError) as exc:
-        return f"{type(exc).__name__}: {exc}"
+        with ask("POST", url, within_s=DEADLINE_S, failed=Failed, content=line.encode(), headers=headers) as answer:
+            return "" if answer.status < 300 else f"it answered {answer.status} {answer.reason}"
+    except Failed as exc:
+        return exc.message
 
 
 def _run(command: list[str], line: str, folder: Path, clean: Callable[[str], str]) -> str:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from balbook.errors import BadInput, Failed, Refused
 from balbook.inventory import Inventory
 from balbook.jupyter import index as overview
 from balbook.local.resources import resource
+from balbook.notebook.notebook_file import read_notebook, text_of_notebook, trust
 from balbook.notebook.runbook import Runbook, find_runbooks, read_runbook
 from balbook.show.table import Table
 
@@ -60,7 +60,7 @@ def prepare(folder: Path) -> list[str]:
 
 def write_index(folder: Path, inventory: Inventory | None) -> None:
     """The index notebook with its tables filled in, so that it tells something before a cell is run; takes a few seconds at most."""
-    notebook = json.loads(resource("templates", "jupyter", INDEX).read_text(encoding="utf-8"))
+    notebook = read_notebook(resource("templates", "jupyter", INDEX))
     tables: dict[str, Callable[[], Table]] = {
         "deployed": lambda: overview.deployed(inventory),
         "runs": lambda: overview.recent_runs(inventory, folder=folder, copies=RUNS),
@@ -69,8 +69,8 @@ def write_index(folder: Path, inventory: Inventory | None) -> None:
     for cell in notebook["cells"]:
         if cell["id"] in tables:
             cell["outputs"] = [_output(tables[cell["id"]]())]
-    _write(folder / INDEX, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
-    _trust(notebook)
+    _write(folder / INDEX, text_of_notebook(notebook))
+    trust(notebook)
 
 
 def _copy_runbooks(folder: Path) -> list[str]:
@@ -129,15 +129,6 @@ def _write_settings(private: Path) -> None:
 def _output(table: Table) -> dict[str, Any]:
     data = {"text/html": table._repr_html_(), "text/plain": str(table)}
     return {"output_type": "display_data", "data": data, "metadata": {}}
-
-
-def _trust(notebook: dict[str, Any]) -> None:
-    """Says to Jupyter that this notebook is this user's own, so that its tables are shown as they are."""
-    from nbformat import from_dict
-    from nbformat.sign import NotebookNotary
-
-    logging.getLogger("traitlets").setLevel(logging.ERROR)  # a database of signatures that cannot be written is only a loss of style
-    NotebookNotary().sign(from_dict(notebook))  # type: ignore[no-untyped-call]
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,6 +1,6 @@
 """A runbook as it stands in its file, and the rules of its anatomy.
 
-Reads the notebook's JSON and executes nothing. `check_runbook` says what a runbook lacks; the rules are few so that
+Executes nothing. `check_runbook` says what a runbook lacks; the rules are few so that
 every runbook reads the same, and an engineer at night knows where to look.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any
 
 from balbook.errors import BadInput, ParameterError, nearest
 from balbook.local.resources import resource
+from balbook.notebook.notebook_file import parse_notebook, read_bytes
 from balbook.notebook.parameters import Parameter, declared_parameters
 
 ROLES = ("title", "parameters", "setup", "preflight", "plan", "apply", "verify", "evidence", "conclude", "rollback")
@@ -127,21 +127,12 @@ def is_own_name(name: str) -> bool:
 
 def read_runbook(path: Path) -> Runbook:
     """The runbook in this file. Raises BadInput where it is not a notebook."""
-    try:
-        content = path.read_bytes()
-        notebook = json.loads(content)
-    except OSError as exc:
-        raise BadInput(f"{path} cannot be read: {exc.strerror}", advice="Name a runbook, or a path to an existing .ipynb.") from exc
-    except (ValueError, RecursionError) as exc:
-        raise BadInput(f"{path} is not a notebook: {exc}", advice="Restore it from version control.") from exc
-    cells = notebook.get("cells") if isinstance(notebook, dict) else None
-    if not isinstance(cells, list) or notebook.get("nbformat") != 4 or not all(isinstance(cell, dict) for cell in cells):
-        raise BadInput(f"{path} is not a notebook of format 4", advice="Open it in JupyterLab and save it.")
+    content = read_bytes(path)
     return Runbook(
         path=path,
         name=path.stem,
         sha256=hashlib.sha256(content).hexdigest(),
-        cells=tuple(_cell(index, cell) for index, cell in enumerate(cells)),
+        cells=tuple(_cell(index, cell) for index, cell in enumerate(parse_notebook(path, content)["cells"])),
     )
 
 
@@ -158,13 +149,13 @@ def check_runbook(runbook: Runbook) -> list[str]:
 
 
 def _cell(index: int, data: Mapping[str, Any]) -> Cell:
-    source, metadata = data.get("source", ""), data.get("metadata", {})
+    source = data.get("source", "")
     return Cell(
         index=index,
         id=str(data.get("id", "")),
         type=str(data.get("cell_type", "")),
-        source="".join(source) if isinstance(source, list) else str(source),
-        tags=tuple(metadata.get("tags", ())) if isinstance(metadata, dict) else (),
+        source="".join(source),
+        tags=tuple(data.get("metadata", {}).get("tags", ())),
         has_outputs=bool(data.get("outputs")) or data.get("execution_count") is not None,
     )
 

@@ -106,7 +106,10 @@ def _from_file(site: Site) -> Artifact | None:
     version, kind, file = str(site.parameters["release"]), site.application.artifact, _executable(site, given)
     if version == "latest":
         raise BadInput("parameter release: 'latest' is no version for a file", advice="Give the version that it is to have.")
-    return Artifact(site.application_name, version, kind, sha256_of(file), file.stat().st_size, file, "")
+    return Artifact(
+        application=site.application_name, version=version, kind=kind, sha256=sha256_of(file), bytes=file.stat().st_size,
+        published_at="", path=file,
+    )  # fmt: skip
 
 
 def _executable(site: Site, given: str) -> Path:

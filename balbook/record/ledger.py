@@ -72,7 +72,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry as it stands in the ledger."""
+    """An entry as it stands in the ledger; a mapping, since who verifies it names every field that is wrong."""
 
     number: int
     data: Mapping[str, Any]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from balbook.errors import BadInput, RecordError, Refused, SignatureError
+from balbook.notebook.notebook_file import read_notebook
 from balbook.record import signatures as signing
 from balbook.record.anchors import Anchor
 from balbook.record.journal import JOURNAL, START, digest, opening_of, utc_now
@@ -132,11 +133,7 @@ def adopt(notebook: Path, records: Path) -> Path:
 
 def run_of_notebook(notebook: Path, records: Path) -> Path:
     """The folder of the run that an executed notebook names in an output; BadInput where there is none."""
-    try:
-        cells = json.loads(notebook.read_bytes())["cells"]
-        outputs = json.dumps([cell.get("outputs", []) for cell in cells if cell["cell_type"] == "code"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise BadInput(f"{notebook} cannot be read as a notebook", advice="Name the executed .ipynb file.") from exc
+    outputs = json.dumps([cell.get("outputs", []) for cell in read_notebook(notebook)["cells"]])
     runs = (folder for folder in sorted(records.glob("*-*")) if (folder / JOURNAL).is_file())
     named = [run for run in runs if (run_id := run_id_of(run)) and re.search(rf"(?<![\w-]){re.escape(run_id)}(?!\w)", outputs)]
     if not named:

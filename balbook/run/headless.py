@@ -7,10 +7,8 @@ hand, reach a safe state) and not the end of the kernel in the middle of it.
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +19,7 @@ from typing import Any
 from balbook.engine import process
 from balbook.errors import BadInput
 from balbook.inventory import Inventory
+from balbook.notebook.notebook_file import quick_import, read_notebook, text_of_notebook
 from balbook.notebook.runbook import Runbook, find_runbooks, read_runbook, runbook_path
 from balbook.record import progress, verdict
 from balbook.record.journal import Journal, utc_now
@@ -154,7 +153,7 @@ def _execute(
 
 
 def _papermill(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path, secrets_fd: int, cell_timeout_s: int) -> Returned:
-    with _without_grammar():
+    with quick_import():
         import papermill
         from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
@@ -167,6 +166,7 @@ def _papermill(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path, s
             str(draft),
             parameters=dict(parameters),
             kernel_name="python3",
+            language="python",
             kernel_manager_class=given(handing(run_dir, secrets_fd), secrets_fd),
             progress_bar=False,
             execution_timeout=cell_timeout_s,
@@ -210,23 +210,9 @@ def _draft(runbook: Runbook, run_dir: Path) -> Path:
     return run_dir / f".{runbook.name}.running.ipynb"
 
 
-@contextlib.contextmanager
-def _without_grammar() -> Iterator[None]:
-    """Spares an import the grammar of international addresses, a second of it: a check that no notebook's schema asks for."""
-    name = "rfc3987_syntax"
-    if name in sys.modules:
-        yield
-        return
-    sys.modules[name] = None  # type: ignore[assignment]  # the documented way to say that there is no such module
-    try:
-        yield
-    finally:
-        del sys.modules[name]
-
-
 def _correct(notebook: Path) -> None:
     """Takes papermill's `completed` from cells that never ran, and from the one that ran when the kernel died or time was up."""
-    data = json.loads(notebook.read_text(encoding="utf-8"))
+    data = read_notebook(notebook)
     cells = [cell for cell in data["cells"] if cell["cell_type"] == "code"]
     about = [cell["metadata"].get("papermill", {}) for cell in cells]
     is_cut_short = not any(a.get("status") == "failed" for a in about)
@@ -236,7 +222,7 @@ def _correct(notebook: Path) -> None:
             told["status"] = "not run"
         elif number == ran[-1] and number < len(cells) - 1 and is_cut_short:
             told["status"] = "interrupted"
-    notebook.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    notebook.write_text(text_of_notebook(data), encoding="utf-8")
 
 
 def _outcome(runbook: Runbook, run_dir: Path, journal: Journal, stated: Stated, seconds: float) -> Outcome:

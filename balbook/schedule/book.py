@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ def add(schedule: Schedule, where: Places) -> None:
         )
     command = command_of(schedule.name, where)
     texts = systemd.units(schedule, command, is_system=where.is_system) if schedule.backend == "systemd" else {}
-    _write_private(path, json.dumps(schedule.data(), indent=1, sort_keys=True) + "\n")
+    _write_private(path, json.dumps(asdict(schedule), indent=1, sort_keys=True) + "\n")
     try:
         if schedule.backend == "systemd":
             systemd.enable(schedule, texts, where)

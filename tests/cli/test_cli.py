@@ -23,7 +23,7 @@ from balbook.testing import FakeFleet
 from tests.journals import last, made
 from tests.small_fleet import carry_out, change_inventory, edit_inventory, fleet_with, write_inventory
 
-VENDORS = ("pandas", "matplotlib", "papermill", "paramiko", "pydantic", "yaml", "IPython", "nbformat", "jinja2")
+VENDORS = ("pandas", "matplotlib", "papermill", "paramiko", "pydantic", "yaml", "IPython", "nbformat", "jinja2", "httpx", "argcomplete")
 HOSTILE = ["; rm -rf /", "$(id)", "`id`", "a b", "a\nb", "../../etc", "/etc/passwd", "-rf", "a\0b", "\udcff", "ä", "x" * 200]
 
 

@@ -256,7 +256,11 @@ def test_a_notebook_finds_its_run_by_the_id_in_its_outputs(records: Path, tmp_pa
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("no json", "cannot be read"), ("[]", "cannot be read"), (json.dumps(notebook(outputs="hello")), "is not the notebook of a run")],
+    [
+        ("no json", "is not a notebook"),
+        ("[]", "is not a notebook"),
+        (json.dumps(notebook(outputs="hello")), "is not the notebook of a run"),
+    ],
 )
 def test_an_unreadable_or_foreign_notebook_is_bad_input(records: Path, tmp_path: Path, text: str, told: str) -> None:
     run_folder(records)

@@ -7,12 +7,12 @@ its static twin.
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from balbook.jupyter.forms.screen import WIDGET
 from balbook.jupyter.forms.watch import Ran
+from balbook.notebook.notebook_file import read_notebook, text_of_notebook
 from balbook.notebook.runbook import Runbook
 from balbook.run.cells import sha256_of
 
@@ -55,7 +55,7 @@ class Recorder:
 
 def notebook_of(executed: Runbook, ran: Sequence[Ran], recorder: Recorder, parameters: Mapping[str, Any]) -> str:
     """The notebook as JSON. A cell that the runbook does not have stands where it ran."""
-    data = json.loads(executed.path.read_text(encoding="utf-8"))
+    data = read_notebook(executed.path)
     latest = {r.sha256: r for r in ran}
     filled = next((r for r in reversed(ran) if r.role == "parameters"), None)
     known = {sha256_of(cell.source) for cell in executed.cells}
@@ -71,7 +71,7 @@ def notebook_of(executed: Runbook, ran: Sequence[Ran], recorder: Recorder, param
             cells.append(_injected(parameters))
         if here:
             cells += [_strange(r, recorder) for r in _behind(here, ran, known)]
-    return json.dumps({**data, "cells": cells}, indent=1, ensure_ascii=False) + "\n"
+    return text_of_notebook({**data, "cells": cells})
 
 
 def _cell(written: Mapping[str, Any], ran: Ran | None, recorder: Recorder) -> dict[str, Any]:

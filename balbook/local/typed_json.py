@@ -1,0 +1,39 @@
+"""JSON that balbook has written and reads again: a value of the type that was written, or an error that names file and field.
+
+`pydantic` comes with the first call, so that who only looks where such files are does not wait for it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from balbook.errors import BalbookError, Refused
+
+T = TypeVar("T")
+
+
+def read_json(path: Path, wanted: type[T], failed: Callable[[str], BalbookError], *, version: int | None = None) -> T:
+    """What the file says; raises `failed(why)` where it cannot be read, Refused where its `version` is a newer one."""
+    try:
+        return parse_json(path.read_bytes(), wanted, str(path), failed, version=version)
+    except OSError as exc:
+        raise failed(f"{path} cannot be read: {exc.strerror}") from exc
+
+
+def parse_json(text: bytes | str, wanted: type[T], where: str, failed: Callable[[str], BalbookError], *, version: int | None = None) -> T:
+    """What a text says that was read `where`. Every field must be known, of its type, and there unless it has a default."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        if version is not None and (found := json.loads(text)["version"]) > version:
+            raise Refused(f"{where} has version {found}; this balbook knows {version}", advice="Install a newer balbook.")
+        return TypeAdapter(wanted).validate_json(text, strict=True, extra="forbid")
+    except ValidationError as exc:
+        fault = exc.errors()[0]
+        field = ".".join(map(str, fault["loc"]))
+        raise failed(f"{where} cannot be read: {field}{': ' if field else ''}{fault['msg']}") from exc
+    except (ValueError, KeyError, TypeError, RecursionError) as exc:
+        raise failed(f"{where} cannot be read: {exc}") from exc
