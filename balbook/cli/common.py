@@ -6,15 +6,14 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from balbook.errors import BadInput, ExitStatus, nearest
 from balbook.inventory import Inventory, find_inventory, read_inventory
 from balbook.local.lab_place import running_inventory
-from balbook.secrets.references import FORMS
-from balbook.secrets.scrubbing import QUIET, ScrubbedStream, known_secrets
+from balbook.secrets.scrubbing import ScrubbedStream
 
 if TYPE_CHECKING:
     from balbook.run.headless import Outcome
@@ -62,15 +61,10 @@ def inventory_of(args: argparse.Namespace, parameter: str = "") -> Inventory:
     )
     say(f"inventory: {path} ({source})")
     inventory = read_inventory(path)
-    hide_secrets(inventory, QUIET)
-    return inventory
-
-
-def hide_secrets(inventory: Inventory, kinds: Collection[str] = tuple(FORMS)) -> None:
-    """From now on this program prints no secret of the inventory; of those kinds of references that can be read here."""
-    scrubber = known_secrets(inventory, os.environ, kinds)
-    if scrubber.values:
+    if inventory.secrets.references:  # from now on this program prints none that it has read
+        scrubber = inventory.secrets.scrubber
         sys.stdout, sys.stderr = ScrubbedStream(sys.stdout, scrubber), ScrubbedStream(sys.stderr, scrubber)
+    return inventory
 
 
 def say(line: str) -> None:
@@ -106,7 +100,6 @@ def run(
 ) -> int:
     inventory = inventory_of(args, parameter=str(parameters.get("inventory", "")))
     parameters.pop("inventory", None)
-    hide_secrets(inventory)
     pipeline = _pipeline(name)
     if key:
         if pipeline:
@@ -210,11 +203,10 @@ def require_words(inventory: Inventory, **words: str) -> None:
     from balbook.notebook.parameters import Parameter, check_parameters
     from balbook.procedures import check_names
     from balbook.run.run import require_no_secrets
-    from balbook.secrets.scrubbing import known_secrets
 
     check_parameters([Parameter(name, "str", "") for name in words], words)
     check_names(inventory, words)
-    require_no_secrets(words, known_secrets(inventory, os.environ))
+    require_no_secrets(words, inventory.secrets.everything())
 
 
 def add_maintenance(parser: argparse.ArgumentParser) -> None:

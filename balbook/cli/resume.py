@@ -24,13 +24,12 @@ def resume(args: argparse.Namespace) -> int:
     from balbook.run.without_notebook import resume as go_on
 
     inventory = common.inventory_of(args)
-    common.hide_secrets(inventory)
     run_dir = common.run_of(inventory, args.run_id)
     opened = opening_of(run_dir)
     if opened and opened.pipeline:
         done = run_pipeline(pipeline_of(run_dir), inventory, opened.parameters, resumed=run_dir, say=common.say)
         return common.report(args, done, done.outcomes, is_drift_failure=False)
-    stated = go_on(run_dir, common.say)
+    stated = go_on(run_dir, common.say, inventory)
     if args.json:
         common.print_json({"run_id": run_id_of(run_dir), "verdict": stated.verdict, "why": stated.why})
     else:

@@ -66,7 +66,6 @@ def _seal_key(args: argparse.Namespace, inventory: Inventory) -> int:
     """Whatever they came to; the exit status is the worst of them."""
     from balbook.run.keyed import seal_rest
 
-    common.hide_secrets(inventory)
     outcomes = seal_rest(args.key, inventory, common.say)
     found = {o.runbook: (o.verdict, o.run_id, o.record) for o in outcomes} | _seal_notebooks(inventory, args.notebooks)
     expected: Sequence[str] = [name for name in args.runbooks.split(",") if name]

@@ -21,6 +21,8 @@ from balbook.local import locks
 from balbook.local.processes import identity
 from balbook.record.events import Event, StopAsked
 from balbook.record.journal import Journal
+from balbook.secrets.references import without_secrets
+from balbook.secrets.vault import Vault
 
 PID_FILE = "run.pid"
 LOG_FILE = "engine.log"
@@ -32,14 +34,16 @@ TAKEN = 75
 """Exit status of a process that found another one at work on its run."""
 
 
-def start(run_dir: Path) -> subprocess.Popen[bytes]:
-    """Starts the process that applies `run_dir/plan.json`."""
-    with (run_dir / LOG_FILE).open("ab") as log:
+def start(run_dir: Path, secrets: Vault) -> subprocess.Popen[bytes]:
+    """Starts the process that applies `run_dir/plan.json`. It has its secrets of us alone, none in its environment."""
+    with (run_dir / LOG_FILE).open("ab") as log, secrets.handed_over() as fd:
         return subprocess.Popen(
-            [sys.executable, "-m", "balbook.engine.worker", str(run_dir)],
+            [sys.executable, "-m", "balbook.engine.worker", str(run_dir), str(fd)],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
+            env=without_secrets(os.environ, secrets.references),
+            pass_fds=(fd,),
             start_new_session=True,
         )
 

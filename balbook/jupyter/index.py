@@ -23,7 +23,6 @@ from balbook.procedures.parts.look import Seen, look_within
 from balbook.record.journal import history_of, utc_now
 from balbook.record.listing import list_records
 from balbook.record.statement import run_id_of
-from balbook.secrets.scrubbing import known_secrets
 from balbook.show.table import Link, Table
 from balbook.transport import Transport
 
@@ -47,7 +46,7 @@ def deployed(inventory: Inventory | None = None, *, within_s: float = WITHIN_S, 
     rows = [row for name in found.applications for row in _instance_rows(found, name, seen[name])]
     lab = ", a lab for rehearsing" if found.lab else ""
     notes = [f"Environment {found.environment}{lab}; inventory {found.path}", *_locks(seen), *_unanswered(seen)]
-    note = known_secrets(found, os.environ).text("\n".join(notes))
+    note = found.secrets.scrubber.text("\n".join(notes))
     return Table(DEPLOYED, rows, title=f"What is deployed where, as of {_time(utc_now())} UTC", note=note)
 
 

@@ -7,7 +7,6 @@ every runbook reads the same, and an engineer at night knows where to look.
 from __future__ import annotations
 
 import ast
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,10 +22,9 @@ from balbook.notebook.notebook_file import parse_notebook, read_bytes
 from balbook.notebook.parameters import Parameter, declared_parameters
 
 ROLES = ("title", "parameters", "setup", "preflight", "plan", "apply", "verify", "evidence", "conclude", "rollback")
-NOTEBOOK = "BALBOOK_NOTEBOOK"
-"""The variable by which an executor says which file it executes."""
 MARKDOWN_ROLES = ("title", "rollback")
 REPEATABLE = ("preflight", "verify", "evidence")
+OPENING = ("balbook.open_run", "open_run")
 REQUIRED = ("inventory", "mode", "reason", "ticket")
 TOLD = ("purpose", "when", "blast radius", "duration", "precondition", "undo")
 MOST_LINES = 14
@@ -84,6 +82,13 @@ class Runbook:
         return declared_parameters(cell.source)
 
     @property
+    def procedure(self) -> str:
+        """The runbook that its setup cell opens, whose procedure it follows; else, where that says no plain name, its own."""
+        sources = [cell.source for cell in self.cells if cell.role == "setup"]
+        named = [a.value for source in sources for call in _calls_in(source, *OPENING) for a in call.args if isinstance(a, ast.Constant)]
+        return str(named[0]) if named else self.name
+
+    @property
     def title(self) -> str:
         """The heading of the title cell, else the name."""
         heading = re.search(r"^#\s+(.+)$", self.cells[0].source, re.MULTILINE) if self.cells else None
@@ -95,11 +100,10 @@ def find_runbooks(folder: Path | None = None) -> dict[str, Path]:
     return {path.stem: path for path in sorted((folder or resource("runbooks")).glob("*.ipynb"))}
 
 
-def runbook_path(name: str, folder: Path | None = None, environ: Mapping[str, str] = os.environ) -> Path:
+def runbook_path(name: str, folder: Path | None = None) -> Path:
     """The file of the runbook with this name; a path to an `.ipynb` is taken as it is.
 
-    A name that is none of balbook's (or of `folder`'s) is a user's own runbook: the file that is being executed, else
-    `NAME.ipynb` in the current folder.
+    A name that is none of balbook's (or of `folder`'s) is a user's own runbook, `NAME.ipynb` in the current folder.
     """
     if name.endswith(".ipynb"):
         if not (path := Path(name).expanduser()).is_file():
@@ -108,9 +112,7 @@ def runbook_path(name: str, folder: Path | None = None, environ: Mapping[str, st
     known = find_runbooks(folder)
     if name in known:
         return known[name]
-    executed, here = Path(environ.get(NOTEBOOK, "")), Path.cwd() / f"{name}.ipynb"
-    if executed.name == here.name:
-        return executed
+    here = Path.cwd() / f"{name}.ipynb"
     if is_own_name(name) and here.is_file():
         return here
     near = nearest(name, known)
@@ -247,14 +249,16 @@ def _calls(runbook: Runbook) -> Iterator[str]:
     """The run is opened in the setup cell and concluded in the last code cell."""
     code = [cell for cell in runbook.cells if cell.type == "code"]
     setup = next((cell for cell in code if cell.role == "setup"), None)
-    if setup and not {"balbook.open_run", "open_run"} & _called(setup.source):
+    if setup and not _calls_in(setup.source, *OPENING):
         yield f"{setup.label} does not call balbook.open_run"
-    if code and (code[-1].role != "conclude" or "run.conclude" not in _called(code[-1].source)):
+    if code and (code[-1].role != "conclude" or not _calls_in(code[-1].source, "run.conclude")):
         yield f"{code[-1].label} is the last code cell; it must be `conclude` and call run.conclude()"
 
 
-def _called(source: str) -> set[str]:
+def _calls_in(source: str, *names: str) -> list[ast.Call]:
+    """Where a cell calls one of these."""
     try:
-        return {ast.unparse(node.func) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)}
+        calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
     except (SyntaxError, ValueError):
-        return set()
+        return []
+    return [call for call in calls if ast.unparse(call.func) in names]

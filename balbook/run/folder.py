@@ -8,28 +8,19 @@ import platform
 import secrets
 import socket
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from balbook.errors import Failed
 from balbook.inventory import Inventory, digest_of
-from balbook.inventory.secret_references import secret_references
 from balbook.local.atomic_files import sync
-from balbook.notebook import runbook
 from balbook.record.events import RunOpened
-from balbook.record.journal import JOURNAL, Fields, Journal
-from balbook.record.keeping import signing_key
+from balbook.record.journal import JOURNAL, Journal
+from balbook.record.keeping import bare_environment, signing_key
 from balbook.record.signatures import fingerprint
 from balbook.record.statement import run_id_of
-from balbook.secrets.references import without_secrets
-
-RUN_DIR = "BALBOOK_RUN_DIR"
-NOTEBOOK = runbook.NOTEBOOK
-EXPECTED_DIGEST = "BALBOOK_PLAN_DIGEST"
-APPROVED_RUN = "BALBOOK_APPROVED_RUN"
-KEY = "BALBOOK_KEY"
 
 
 def new_run_id() -> str:
@@ -58,20 +49,18 @@ def open_journal(
     runbook: str,
     parameters: Mapping[str, Any],
     *,
-    clean: Callable[[Fields], Fields],
     runbook_sha256: str = "",
-    environ: Mapping[str, str] = os.environ,
     **executed: Any,
 ) -> Journal:
     """The journal of a run that begins now, with its first event: who, what, why, with which versions. The one place that opens runs.
 
-    `executed`: what is run, beside its name: `procedure`, `notebook` and `cells` of a notebook, or `pipeline`.
+    `executed`: what is run, beside its name: `procedure`, `notebook`, `cells` and `key` of a notebook, or `pipeline`.
     """
     from balbook import __version__
 
-    who = {"user": environ.get("SUDO_USER") or getpass.getuser(), "host": socket.gethostname()}
+    who = {"user": os.environ.get("SUDO_USER") or getpass.getuser(), "host": socket.gethostname()}
     key = signing_key(inventory)
-    journal = Journal(run_dir / JOURNAL, clean=clean)
+    journal = Journal(run_dir / JOURNAL, clean=inventory.secrets.scrubber.data)
     journal.append(
         RunOpened(
             run_id=run_id_of(run_dir),
@@ -88,8 +77,7 @@ def open_journal(
             inventory={"path": str(inventory.path), "sha256": digest_of(inventory), "environment": inventory.environment},
             versions={"balbook": __version__, "python": platform.python_version()},
             lab=inventory.lab,
-            git=_git(inventory.path.parent, without_secrets(environ, secret_references(inventory))),
-            key=environ.get(KEY, ""),
+            git=_git(inventory.path.parent, bare_environment(inventory)),
             **executed,
         )
     )

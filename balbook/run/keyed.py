@@ -184,7 +184,7 @@ def _ended(runbook: Runbook, inventory: Inventory, run_dir: Path, say: Say) -> O
     if not (run_dir / STATEMENT).exists():
         if history.is_cut_off:
             say(f"{run_dir.name} was cut off; it goes on")
-            direct.resume(run_dir, say)
+            direct.resume(run_dir, say, inventory)
         else:
             _give_up(history, run_dir)
             seal_run(inventory, run_dir, say)

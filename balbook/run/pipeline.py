@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import threading
 import time
@@ -45,8 +44,7 @@ from balbook.record.verdict import Stated, stated
 from balbook.run.closing import close
 from balbook.run.folder import make_run_dir, new_run_id, open_journal
 from balbook.run.headless import Outcome, checked_parameters, execute
-from balbook.run.run import raised, require_no_secrets
-from balbook.secrets.scrubbing import known_secrets
+from balbook.run.run import raised
 
 VERSION = 1
 FOLDER = "pipelines"
@@ -142,13 +140,11 @@ def run_pipeline(
     parameters = {**parameters, **{k: v for k, v in defaults.items() if parameters.get(k) in (None, "", [])}}
     _require_declared(pipeline, parameters)
     started = time.monotonic()
-    scrubber = known_secrets(inventory, os.environ)
-    require_no_secrets(parameters, scrubber)
     for entry in pipeline.entries:
-        checked_parameters(read_runbook(runbook_path(entry.runbook)), inventory, _for(entry, parameters), scrubber)
+        checked_parameters(read_runbook(runbook_path(entry.runbook)), inventory, _for(entry, parameters))
     record = make_run_dir(inventory, pipeline.name, new_run_id(), utc_now())
     about = {"path": str(pipeline.path), "sha256": pipeline.sha256}
-    journal = open_journal(record, inventory, pipeline.name, parameters, clean=scrubber.data, pipeline=about)
+    journal = open_journal(record, inventory, pipeline.name, parameters, pipeline=about)
     done = _standing(history_of(resumed)) if resumed else {}
     if resumed:
         journal.append(Resumed(run=run_id_of(resumed), succeeded=tuple(done.values())))

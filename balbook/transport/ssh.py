@@ -10,12 +10,11 @@ from __future__ import annotations
 import contextlib
 import getpass
 import logging
-import os
 import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,9 +26,8 @@ from balbook.errors import BadInput, CommandFailed, DeadlineExceeded, HostUnreac
 from balbook.inventory.models import Host, Inventory
 from balbook.local.atomic_files import replacing
 from balbook.plan.model import Upload
-from balbook.secrets import references as secrets
 from balbook.secrets.secret_ref import SecretRef
-from balbook.transport import Progress, Reveal, reveal_text, streams
+from balbook.transport import Progress, reveal_text, streams
 from balbook.transport.login import CONNECT_S, Endpoint, log_in, split_address, ssh_config, unreachable, way_to
 from balbook.transport.shell import NoShell, Shell
 from balbook.transport.silence import SILENT_S, watch
@@ -45,9 +43,8 @@ logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 class SshTransport:
     """Runs commands on an inventory's hosts over SSH. Thread-safe; connections are opened when first needed."""
 
-    def __init__(self, inventory: Inventory, reveal: Reveal | None = None) -> None:
-        self._inventory = inventory
-        self._reveal = reveal or _no_secrets
+    def __init__(self, inventory: Inventory, on_contact: Callable[[], object] = lambda: None) -> None:
+        self._inventory, self._on_contact = inventory, on_contact
         self._clients: dict[str, paramiko.SSHClient] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
@@ -104,7 +101,7 @@ class SshTransport:
             try:
                 if command.stdin or password:
                     channel.settimeout(command.deadline_s)
-                    channel.sendall(password + reveal_text(command.stdin, self._reveal))
+                    channel.sendall(password + reveal_text(command.stdin, self._inventory.secrets.reveal))
                 channel.shutdown_write()
             except LOST:
                 # The command may have ended without reading its input; its status and output say why.
@@ -199,9 +196,7 @@ class SshTransport:
         reference = self._host(host).become_password
         if not reference or not command.is_privileged or not self._host(host).become:
             return b""
-        if self._reveal is _no_secrets:
-            return (secrets.resolve(reference, os.environ, base=self._inventory.path.parent) + "\n").encode()
-        return reveal_text((SecretRef(reference), "\n"), self._reveal)
+        return reveal_text((SecretRef(reference), "\n"), self._inventory.secrets.reveal)
 
     def _host(self, name: str) -> Host:
         try:
@@ -292,6 +287,7 @@ class SshTransport:
 
     def _open(self, host: str, through: str = "") -> paramiko.SSHClient:
         endpoint = self._endpoint(host, through)
+        self._on_contact()
         client = log_in(endpoint, lambda: self._socket(endpoint))
         if endpoint.jump and (connection := client.get_transport()):
             watch(connection)
@@ -319,7 +315,3 @@ class SshTransport:
             return transport.open_channel("direct-tcpip", (endpoint.hostname, endpoint.port), ("127.0.0.1", 0), timeout=CONNECT_S)
         except LOST as exc:
             raise HostUnreachable(endpoint.name, f"{endpoint.jump} cannot reach {endpoint.hostname}:{endpoint.port}: {exc}") from exc
-
-
-def _no_secrets(reference: object) -> str:
-    raise BadInput(f"a secret ({reference}) is needed, but this transport has none", advice="This is a defect; please report it.")

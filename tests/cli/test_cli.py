@@ -36,7 +36,7 @@ def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(transport, "connect", connect)
     monkeypatch.chdir(tmp_path)
-    for variable in ("BALBOOK_INVENTORY", "BALBOOK_RUN_DIR"):
+    for variable in ("BALBOOK_INVENTORY", "BALBOOK_REQUEST"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("BALBOOK_LAB_HOME", str(tmp_path / "no-lab"))
     return write_inventory(tmp_path / "ops").path
@@ -247,7 +247,7 @@ def test_an_instance_that_is_not_healthy_is_not_readmitted(fleet: FakeFleet, cap
 def process_of_its_own(fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run's process is a call in this one."""
 
-    def start(run_dir: Path) -> Any:
+    def start(run_dir: Path, secrets: object) -> Any:
         plan = plan_from(json.loads((run_dir / "plan.json").read_text()))
         journal = Journal(run_dir / "journal.jsonl")
         applied = carry_out(fleet, plan, journal)

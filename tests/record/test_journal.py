@@ -154,7 +154,7 @@ def test_what_is_written_is_cleaned_first_and_its_head_cannot_be_forged(tmp_path
 
 def test_a_count_that_has_the_digits_of_a_secret_stays_a_count(tmp_path: Path) -> None:
     scrubber = Scrubber()
-    scrubber.resolve("env:PIN", {"PIN": "12345678"})
+    scrubber.remember("env:PIN", "12345678")
     journal = Journal(tmp_path / "j", clean=scrubber.data)
     journal.append(made("progress", step="upload 12345678", bytes=12345678, total=99999999))
     (event,) = journal.events()

@@ -173,11 +173,11 @@ class Form:
         return problems
 
     def _preview(self) -> Request | None:
-        """What would be asked for, without reading secrets again."""
+        """What would be asked for."""
         assert self.world.inventory
         values = {name: fields.value_of(field.parameter, field.control.value) for name, field in self.fields.items()}
         filled = with_defaults(self.world.inventory, self.name, values)
-        return Request(self.name, self.runbook, self.world.inventory, filled, self.world.scrubber)
+        return Request(self.name, self.runbook, self.world.inventory, filled)
 
     def _say(self, state: str, request: Request | None) -> None:
         self.note(state)

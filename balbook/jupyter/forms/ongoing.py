@@ -6,7 +6,6 @@ nobody left to close it is closed and sealed once somebody has looked.
 
 from __future__ import annotations
 
-import os
 import threading
 from pathlib import Path
 
@@ -74,7 +73,7 @@ def _to_its_end(view: LiveView, follower: Follower, inventory: Inventory) -> Non
     """In a thread: the view, then the record of a run that nobody else closes."""
     view.watch(follower, follower.has_ended)
     try:
-        for html in rescue(follower, inventory, dict(os.environ)):
+        for html in rescue(follower, inventory):
             view.add(html)
     except BalbookError as exc:
         view.add(panels.error(trouble_of(exc)))

@@ -24,7 +24,6 @@ from balbook.record.journal import JOURNAL, Journal, history_of
 from balbook.record.verdict import Returned
 from balbook.run.closing import close_executed
 from balbook.run.opening import cells_of
-from balbook.secrets.scrubbing import known_secrets
 
 MOST_RECORDS = 20
 """Records that are looked at for one that nobody closed, newest first."""
@@ -43,14 +42,14 @@ def abandoned(records: Path) -> list[Path]:
     return [folder for folder in newest if is_abandoned(folder)]
 
 
-def rescue(follower: Follower, inventory: Inventory, environ: dict[str, str]) -> list[Html]:
+def rescue(follower: Follower, inventory: Inventory) -> list[Html]:
     """States the verdict, writes the notebook, seals; what there is to say. Nothing where it is not abandoned."""
     run_dir = follower.run_dir
     history = history_of(run_dir)
     opened = history.opened
     if opened is None or not is_abandoned(run_dir) or history.is_lost:
         return []
-    journal = Journal(run_dir / JOURNAL, clean=known_secrets(inventory, environ).data)
+    journal = Journal(run_dir / JOURNAL, clean=inventory.secrets.scrubber.data)
     executed = read_runbook(Path(opened.notebook))
     stated = close_executed(journal, cells_of(executed), Returned("kernel_death", "the notebook's kernel died"))
     verdict = panels.verdict(stated.verdict, stated.why, opened.runbook, opened.run_id)

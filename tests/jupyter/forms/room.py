@@ -107,7 +107,7 @@ class Engine:
         self.may_go.set()
         self.is_lost = False
 
-    def start(self, run_dir: Path) -> Any:
+    def start(self, run_dir: Path, secrets: object) -> Any:
         journal = Journal(run_dir / "journal.jsonl")
         plan = plan_from(json.loads((run_dir / "plan.json").read_text()))
         if self.is_lost:
