@@ -28,10 +28,12 @@ def apply(args: argparse.Namespace) -> int:
         return common.run(args, args.name, common.parameters(args) | {"mode": "apply"}, key=args.key)
     if args.key:
         raise BadInput("--key and --plan do not go together", advice="A plan that was shown is applied once anyway.")
+    from balbook.plan.reading import read_plan, require_current
     from balbook.run.folder import find_run
 
-    inventory = common.inventory_of(args)
-    opened, planned = _events(Journal(find_run(inventory, args.plan) / "journal.jsonl"), args.plan)
+    run_dir = find_run(common.inventory_of(args), args.plan)
+    opened, planned = _events(Journal(run_dir / "journal.jsonl"), args.plan)
+    require_current(read_plan(run_dir))
     if args.name and args.name not in (opened["runbook"], opened.get("notebook")):
         raise BadInput(f"run {args.plan} is of the runbook {opened['runbook']}, not {args.name}", advice="Leave the name out.")
     args.inventory = Path(opened["inventory"]["path"])

@@ -68,12 +68,10 @@ def render_balancer(inventory: Inventory, application_name: str, states: Mapping
 
 def render_main(inventory: Inventory, balancer_name: str, *, is_root: bool) -> str:
     """The main file of an NGINX of balbook's own; `is_root`: it is started as root, so its workers need a user."""
-    # A lab's folders may lie below a private one of root's, which no other account can enter.
-    user = ("root" if inventory.lab else "www-data") if is_root else ""
     return render(
         "balancer/nginx.conf.j2",
         name=balancer_name,
-        user=user,
+        user=inventory.balancers[balancer_name].worker_user if is_root else "",
         place=place(inventory, balancer_name),
         shutdown_timeout=_duration(longest_s(inventory, balancer_name) + 5),
     )

@@ -10,24 +10,22 @@ from balbook.record.journal import Event, Journal
 
 
 def note_downtime(plan: Plan, journal: Journal) -> None:
-    """Journals it as `measured` for the plan's `settings["downtime"]` (instances); nothing where none of them was stopped."""
-    instances = plan.settings.get("downtime", ())
-    if found := downtimes(journal.events(), instances):
+    """Journals it as `measured` for the instances of which the plan wants it; nothing where none of them was stopped."""
+    if found := downtimes(journal.events(), plan):
         journal.append("measured", downtime_s=found, longest_downtime_s=max(found.values()))
 
 
-def downtimes(events: Sequence[Event], instances: Sequence[str]) -> dict[str, float]:
+def downtimes(events: Sequence[Event], plan: Plan) -> dict[str, float]:
     """Seconds by instance, from right before it was asked to stop until one was seen healthy, the new one or the old one again.
 
     Seen from this machine, with the way to the host and what lies between two looks in it: an upper bound. An instance that did
     not come back is left out.
     """
+    steps = {step.id: (step.verb, name) for step in plan.steps for name in step.instances if name in plan.settings.downtime}
     stopped: dict[str, datetime] = {}
     found: dict[str, float] = {}
     for event in events:
-        verb, _, name = str(event.get("step", "")).partition(" ")
-        if name not in instances:
-            continue
+        verb, name = steps.get(str(event.get("step", "")), ("", ""))
         if event["event"] == "step_started" and verb == "stop":
             stopped[name] = datetime.fromisoformat(str(event["at"]))
             found.pop(name, None)

@@ -7,32 +7,33 @@ SIGTERM, SIGINT, and the end of its standard input (its controller is gone) are 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from balbook import transport as transports
 from balbook.engine import lease as lock
 from balbook.engine.budget import Budget
 from balbook.engine.downtime import note_downtime
 from balbook.engine.ending import ON_REQUEST, Applied, StopRequest, defect
-from balbook.engine.lease import LeasePlace, held
+from balbook.engine.lease import held
 from balbook.engine.loop import Loop
-from balbook.engine.measure import Measurement, nothing_measured
+from balbook.engine.measure import Measurement, Unmeasured
 from balbook.engine.order import units_before
 from balbook.engine.process import TAKEN, find, is_stop_requested, take, write_pid
 from balbook.engine.reporter import Reporter
 from balbook.errors import BalbookError, Refused
 from balbook.inventory import Inventory, read_inventory
 from balbook.inventory.secret_references import secret_references
-from balbook.plan.model import Plan, plan_from, secrets_of
+from balbook.plan.model import Plan, secrets_of
+from balbook.plan.reading import read_plan, require_current
+from balbook.plan.settings import LeasePlace
 from balbook.record.journal import Event, Journal
 from balbook.secrets.references import Scrubber, without_secrets
 from balbook.secrets.scrubbing import ScrubbedStream, known_secrets
@@ -81,7 +82,7 @@ def main(argv: list[str]) -> int:
 def _apply(run_dir: Path, journal: Journal, stop: StopRequest, scrubber: Scrubber, reporter: Reporter, applied: Applied) -> None:
     """Applies the plan; what came of it stands in `applied`, also where this raises."""
     opened = journal.last("run_opened") or {}
-    plan = plan_from(json.loads((run_dir / "plan.json").read_text(encoding="utf-8")))
+    plan = read_plan(run_dir)
     _require_shown(plan, journal)
     applied.units |= units_before(plan)
     inventory = read_inventory(Path(opened["inventory"]["path"]))
@@ -94,10 +95,10 @@ def _apply(run_dir: Path, journal: Journal, stop: StopRequest, scrubber: Scrubbe
         journal.append("apply_started", digest=plan.digest, pid=os.getpid(), steps=len(plan.steps))
         reporter.begin(inventory, plan, reveal)
         with leased(transport, plan, opened, journal, stop, run_dir) as lost, _measured(run_dir, plan, journal, opened) as measurement:
-            rollout = plan.settings.get("rollout", {})
+            rollout = plan.settings.rollout
 
             def measure() -> None:
-                measurement.finish(applied, transport, rollout.get("max_p99_ratio"))
+                measurement.finish(applied, transport, rollout.max_p99_ratio)
 
             Loop(
                 plan,
@@ -119,6 +120,8 @@ def _apply(run_dir: Path, journal: Journal, stop: StopRequest, scrubber: Scrubbe
 
 def _require_shown(plan: Plan, journal: Journal) -> None:
     """The file is what was shown and agreed on: its digest stands in the journal."""
+    if journal.last("apply_started") is None:
+        require_current(plan)
     shown = str((journal.last("planned") or {}).get("digest", ""))
     if plan.digest != shown:
         raise Refused(
@@ -132,8 +135,8 @@ def leased(
     transport: Transport, plan: Plan, opened: Event, journal: Journal, stop: StopRequest, run_dir: Path
 ) -> Iterator[Callable[[], str]]:
     """Holds the application's lease, where the plan is about one and has something to do; yields what says whether it is lost."""
-    lease: Mapping[str, str] | None = plan.settings.get("lease")
-    if not lease or not plan.pending:
+    place = plan.settings.lease
+    if not place or not plan.pending:
         yield lambda: ""
         return
     who = opened.get("who", {})
@@ -143,7 +146,6 @@ def leased(
         "since": str(opened.get("at", "")),
         "reason": str(opened.get("reason", "")),
     }
-    place = LeasePlace(plan.application, lease["host"], lease["directory"])
     _release_dead(transport, place, opened, journal, run_dir)
     with held(transport, place, holder["run_id"], holder, on_lost=lambda why: _ask(stop, journal, why)) as mine:
         if taken_from := mine.taken_from:
@@ -164,15 +166,15 @@ def _release_dead(transport: Transport, place: LeasePlace, opened: Event, journa
 
 
 @contextlib.contextmanager
-def _measured(run_dir: Path, plan: Plan, journal: Journal, opened: Event) -> Iterator[Measurement]:
+def _measured(run_dir: Path, plan: Plan, journal: Journal, opened: Event) -> Iterator[Unmeasured]:
     """Requests go on meanwhile, where something serves already and something is to be changed."""
-    settings: Mapping[str, Any] | None = plan.settings.get("probe")
+    settings = plan.settings.probe
     if not settings or not plan.pending:
-        yield nothing_measured()
+        yield Unmeasured()
         return
     name = str(opened.get("run_id", "run"))
     if times := sum(event["event"] == "resumed" for event in journal.events()):
-        settings = {**settings, "must_reach": []}  # what was deployed before the crash may have served then
+        settings = replace(settings, must_reach=())  # what was deployed before the crash may have served then
         name += f"r{times}"  # the process that died sent requests with these ids before
     with Measurement.begun(run_dir, settings, name, journal) as measurement:
         yield measurement

@@ -23,7 +23,8 @@ from typing import Any
 from balbook.errors import BadInput, Refused, SignatureError
 from balbook.inventory import Inventory
 from balbook.local.names import require_word
-from balbook.plan.model import Plan, canonical, plan_from
+from balbook.plan.model import Plan, canonical
+from balbook.plan.reading import read_plan, require_current
 from balbook.record import signatures as signing
 from balbook.record.journal import timestamp
 from balbook.record.ledger import open_ledger
@@ -53,9 +54,9 @@ def approve(
 ) -> tuple[Approval, Path]:
     """Sign the digest of the plan in a run's folder; the approval, and the file that it was written to.
 
-    BadInput where the run has no plan; SignatureError where the key cannot sign.
+    BadInput where the run has no plan, or one of an earlier version; SignatureError where the key cannot sign.
     """
-    plan = read_plan(run_dir)
+    plan = require_current(read_plan(run_dir))
     run_id = require_word(run_id_of(run_dir), "run id")
     said = {"approver": user, "at": timestamp(at), "reason": reason, "run_id": run_id, "version": VERSION}
     data = said | {"plan_digest": plan.digest, "runbook": plan.runbook, "application": plan.application}
@@ -153,11 +154,3 @@ def keep_approvals(run_dir: Path, approvals: Sequence[Approval]) -> None:
     for number, approval in enumerate(approvals, 1):
         (folder / f"{number}.json").write_bytes(approval.text)
         (folder / f"{number}.json.sig").write_bytes(approval.signature)
-
-
-def read_plan(run_dir: Path) -> Plan:
-    """The plan that a run's folder keeps; BadInput where there is none to read."""
-    try:
-        return plan_from(json.loads((run_dir / "plan.json").read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise BadInput(f"{run_dir} has no plan that can be read", advice="Run balbook plan, and name that run's id.") from exc

@@ -11,7 +11,7 @@ from typing import Any
 
 from balbook.errors import BadInput
 from balbook.notebook.runbook import Cell, read_runbook
-from balbook.plan.model import plan_from
+from balbook.plan.reading import FILE, read_plan
 from balbook.record.journal import Event
 from balbook.record.verdict import cells_that_ran, is_injected
 
@@ -148,13 +148,13 @@ def _source(cells: Sequence[Cell], opened: Event, runbooks: Path | None, name: s
 
 def _plan(folder: Path, events: Sequence[Event]) -> Iterator[str]:
     """The plan that was kept is the one that was shown, applied and concluded."""
-    path = folder / "plan.json"
+    path = folder / FILE
     shown = [e for e in events if e["event"] in ("planned", "apply_started") and e.get("digest")]
     if not path.is_file():
         return
     try:
-        kept = plan_from(json.loads(path.read_bytes())).digest
-    except (ValueError, KeyError, TypeError, BadInput):
+        kept = read_plan(folder).digest
+    except BadInput:
         yield "plan.json: is not a plan"
         return
     if shown and kept not in {e["digest"] for e in shown}:

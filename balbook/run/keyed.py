@@ -31,6 +31,7 @@ from balbook.engine import process
 from balbook.errors import BadInput, Failed, Refused
 from balbook.inventory import Inventory
 from balbook.notebook.runbook import Runbook, read_runbook, runbook_path
+from balbook.plan.reading import read_plan
 from balbook.record.journal import Journal
 from balbook.record.keeping import close, records_folder, seal_run
 from balbook.record.statement import STATEMENT
@@ -216,5 +217,4 @@ def _is_final(run_dir: Path, journal: Journal) -> bool:
     since = len(names) - names[::-1].index("apply_started") if "apply_started" in names else len(names)
     if "step_started" not in names or "stop_requested" in names[since:]:
         return False
-    settings = json.loads((run_dir / "plan.json").read_text(encoding="utf-8")).get("settings", {})
-    return bool(settings.get("lease"))
+    return read_plan(run_dir).settings.lease is not None

@@ -64,8 +64,8 @@ class Live:
         """Before anything has happened."""
         application = inventory.applications.get(plan.application)
         names = [i.name for i in application.instances] if application and any(s.unit for s in plan.steps) else []
-        leaving = {name for s in plan.steps if s.id.partition(" ")[0] in ("drain", "stop") for name in s.unit.split("+")}
-        planned = {name for s in plan.steps for name in s.unit.split("+") if name}
+        leaving = {name for s in plan.steps if s.verb in ("drain", "stop") for name in s.instances}
+        planned = {name for s in plan.steps for name in s.unit}
         names += sorted(planned - set(names))
         begun = {name: SERVING if name in leaving or name not in planned else NOT_RUNNING for name in names}
         return cls(plan, {step.id: StepView(step) for step in plan.steps}, {name: [Span(0.0, state)] for name, state in begun.items()})
@@ -165,11 +165,10 @@ class Live:
         match event["event"]:
             case "step_started":
                 view.state, view.started_s = RUNNING, at_s
-                subject, _, state = view.step.phase.partition(" ")
-                self._enter(subject.split("+"), state, at_s)
+                self._enter(view.step.instances, view.step.phase, at_s)
             case "undo_started":
                 view.state, view.started_s = TAKING_BACK, at_s
-                self._enter(view.step.unit.split("+"), TAKING_BACK, at_s)
+                self._enter(view.step.unit, TAKING_BACK, at_s)
             case "progress":
                 view.progress = f"{event['bytes'] / 1e6:.1f} of {event['total'] / 1e6:.1f} MB"
             case "step_finished":

@@ -6,7 +6,7 @@ from html import escape
 
 from balbook.jupyter.forms.durations import Expected
 from balbook.jupyter.forms.panels import Html, inline, table
-from balbook.plan.model import Plan, Step
+from balbook.plan.model import Plan, Precondition, Step
 from balbook.plan.tables import diffs_by_text, subject
 
 MOST_ROWS = 400
@@ -27,7 +27,7 @@ def plan_page(plan: Plan, expected: Expected, environment: str) -> Html:
 
 
 def _preconditions(plan: Plan) -> str:
-    rows = [[inline(p["what"]), _state_of(p["state"]), inline(p.get("found", ""))] for p in plan.preconditions]
+    rows = [[inline(p.what), _state_of(p), inline(p.found)] for p in plan.preconditions]
     if not rows:
         return ""
     unmet = len(plan.unmet)
@@ -36,8 +36,8 @@ def _preconditions(plan: Plan) -> str:
     return f"<details{' open' if unmet else ''}><summary>{title}</summary>{shown}</details>"
 
 
-def _state_of(state: str) -> str:
-    return inline(state) if state in ("met", "left out") else f"<b>✘ {inline(state)}</b>"
+def _state_of(precondition: Precondition) -> str:
+    return f"<b>✘ {inline(precondition.said)}</b>" if precondition.state == "unmet" else precondition.said
 
 
 def _steps(plan: Plan) -> str:

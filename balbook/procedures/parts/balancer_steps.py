@@ -23,7 +23,8 @@ def distribution_balancers(site: Site, name: str, found: System) -> Iterator[Ste
         if balancer.kind not in found.tools:
             package = system_commands.has_os_packages([balancer.kind])
             yield Step(
-                id=f"packages {name} {balancer.kind}",
+                verb="packages",
+                about=f"{name} {balancer.kind}",
                 host=name,
                 title=f"OS packages: {balancer.kind}",
                 group="packages",
@@ -38,7 +39,8 @@ def distribution_balancers(site: Site, name: str, found: System) -> Iterator[Ste
             actions = (*actions, Run(haproxy.apply_configuration(place, text, generation_port=balancer.generation_port)))
             diff = _diff(site, name, place.main, text)
         yield Step(
-            id=f"balancer {balancer_name}",
+            verb="balancer",
+            about=balancer_name,
             host=name,
             title=f"{balancer.kind} of the distribution's runs, now and after a boot",
             group="balancers",
@@ -61,7 +63,8 @@ def own_balancer(site: Site, host: str, balancer_name: str, found: System) -> St
         text = balancing.render_main(site.inventory, balancer_name, is_root=found.is_root)
         is_running, start, other = nginx.is_running(place, text), nginx.start(place, text), haproxy.stop(place)
     return Step(
-        id=f"balancer {balancer_name}",
+        verb="balancer",
+        about=balancer_name,
         host=host,
         title=f"{'a HAProxy' if is_haproxy else 'an NGINX'} of balbook's own for {balancer_name}",
         group="balancers",

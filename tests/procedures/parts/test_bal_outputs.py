@@ -30,18 +30,12 @@ def test_a_hundred_tests_in_two_modules_are_all_counted(tmp_path: Path, failing:
     said = "Running Tests\n" + module("rooms", 60, failing) + module("rooms.beds", 40)
     assert len(said.splitlines()) > TAIL_LINES
     journal = Journal(tmp_path / "j")
-    step = Step(id="test acme/rooms", host="build1", title="bal test", actions=(Run(Command(("bal", "test"))),))
-    Loop(Plan("pack_push", "", (step,)), FakeTransport({"bal": Result(status, said)}), journal, StopRequest()).apply()
-    table = bal_outputs(journal.events())[0]
+    step = Step("test", "build1", "bal test", (Run(Command(("bal", "test"))),), about="acme/rooms", reads="bal")
+    plan = Plan("pack_push", "", (step,))
+    Loop(plan, FakeTransport({"bal": Result(status, said)}), journal, StopRequest()).apply()
+    table = bal_outputs(plan, journal.events())[0]
     assert isinstance(table, Table)
     assert table.rows == [("acme/rooms", 100, failing, 0, outcome)]
-
-
-def test_a_journal_without_counts_is_read_by_the_end_of_the_output() -> None:
-    event = {"event": "step_finished", "step": "test hotel", "host": "build1", "title": "t", "outcome": "changed", "seconds": 1.0}
-    table, _ = bal_outputs([{**event, "tail": module("hotel", 3)}])
-    assert isinstance(table, Table)
-    assert table.rows == [("hotel", 3, 0, 0, "passed")]
 
 
 def test_the_build_of_a_single_package_shows_its_tests_too(tmp_path: Path) -> None:
