@@ -14,7 +14,7 @@ PICTURES := hot_deploy-light hot_deploy-dark index-light index-dark live-light l
 SLOW := integration or load or vm or browser or airflow or crash
 export PYTHON
 
-.PHONY: demo jupyter test check lint types unit integration pictures load crash bench clean
+.PHONY: demo jupyter docs test check lint types unit integration pictures load crash bench nightly clean
 .NOTPARALLEL:
 
 demo: $(INSTALLED)  ## an application is replaced on a fleet of its own while requests flow; LAB=vm: on Debian VMs
@@ -34,7 +34,8 @@ lint: $(INSTALLED_FOR_TESTS)
 	$(BIN)/balbook check
 
 types: $(INSTALLED_FOR_TESTS)
-	$(BIN)/mypy --strict balbook
+	$(BIN)/mypy --strict balbook tests/typing templates/runbook
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 unit: $(INSTALLED_FOR_TESTS)
 	$(PYTEST) -n auto --dist worksteal -m "not ($(SLOW))"
@@ -43,7 +44,7 @@ integration: $(INSTALLED_FOR_TESTS)  ## tests with real servers, and the runbook
 	@$(BIN)/python -m balbook.lab.needs --balancers --browser $(VMS) --install
 	$(PYTEST) --durations=15 -n $(SIDE_BY_SIDE) --dist loadgroup --no-loadscope-reorder -m "(integration or vm or browser or airflow) and not (load or crash)"
 
-pictures: $(INSTALLED_FOR_TESTS)  ## the README's pictures, as the tests in Chromium see them; commit them by hand
+pictures: $(INSTALLED_FOR_TESTS)  ## the pictures of the README and of docs, as the tests in Chromium see them; commit them by hand
 	$(PYTEST) -m browser
 	cp $(PICTURES:%=.cache/screenshots/%.png) .github/readme/
 
@@ -55,6 +56,11 @@ crash: $(INSTALLED_FOR_TESTS)  ## what takes too long for `test`: runs killed af
 
 bench: $(INSTALLED_FOR_TESTS)  ## each prints its table and says which row it missed
 	@status=0; for bench in tests/bench/[a-z]*.py; do echo "== $$bench"; $(BIN)/python $$bench || status=1; done; exit $$status
+
+nightly: crash bench  ## what is too long for `test`, and the benchmarks
+
+docs: $(INSTALLED_FOR_TESTS)  ## the documentation as a site, in .cache/site
+	$(BIN)/python -m mkdocs build --strict
 
 clean:  ## everything that was made here, but the records
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

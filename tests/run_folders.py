@@ -18,6 +18,7 @@ from balbook.record.journal import START, Journal, digest
 from balbook.record.ledger import Ledger, open_ledger
 from balbook.record.seal import Record, seal
 from balbook.record.signatures import Trust
+from tests.journals import writer
 
 BEGIN = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 SHA = "ab" * 32
@@ -82,7 +83,7 @@ def run_folder(
     subject = {"release": release, "artifact_sha256": artifact_sha256, "configuration": {"sha256": "cd" * 32}}
     plan = Plan("hot_deploy", "hotel", (step,), subject=subject)
     parameters = {"application": "hotel", "mode": "apply"}
-    write = Journal(folder / "journal.jsonl", now=now).append
+    write = writer(Journal(folder / "journal.jsonl", now=now))
     write(
         "run_opened",
         **{
@@ -113,7 +114,16 @@ def run_folder(
             if not verdict:
                 break
             outcome = "changed" if verdict == "succeeded" else "failed"
-            write("step_finished", step="reload", outcome=outcome, seconds=seconds, status=0, tail="done")
+            write(
+                "step_finished",
+                step="reload",
+                host="lb1",
+                title="Reload the balancer",
+                outcome=outcome,
+                seconds=seconds,
+                status=0,
+                tail="done",
+            )
             write("apply_finished", verdict=verdict, changes=1, why="")
         if role == "evidence":
             write("measured", p99_ms=p99_ms, failed=0)
@@ -121,7 +131,7 @@ def run_folder(
             write("concluded", verdict=verdict, why="", digest=plan.digest)
         write("cell_finished", role=role, number=number, status="ok")
     if verdict:
-        write("executor_returned", status="completed")
+        write("executor_returned", status="ok")
         write("run_closed", verdict=verdict, why="" if verdict == "succeeded" else "the step reload failed")
     (folder / "plan.json").write_text(json.dumps(plan.data(), indent=1))
     (folder / "hot_deploy.ipynb").write_text(json.dumps(notebook(outputs=f"run {run_id}\n"), indent=1))

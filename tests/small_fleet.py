@@ -20,6 +20,7 @@ from balbook.procedures import procedure
 from balbook.procedures.parts.site import Site
 from balbook.record.journal import Journal
 from balbook.testing import FakeFleet
+from tests.journals import lines, made
 
 BEGIN = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 
@@ -65,7 +66,7 @@ def make_plan(fleet: FakeFleet, runbook: str = "hot_deploy", **parameters: Any) 
 def carry_out(fleet: FakeFleet, plan: Plan, journal: Journal, stop: StopRequest | None = None) -> Applied:
     """Applies the plan as the run's process does: read back from its JSON, announced in the journal."""
     read_back = plan_from(json.loads(json.dumps(plan.data())))
-    journal.append("apply_started", digest=read_back.digest, pid=1, steps=len(plan.steps))
+    journal.append(made("apply_started", digest=read_back.digest, pid=1, steps=len(plan.steps)))
     return Loop(read_back, fleet, journal, stop or StopRequest()).apply()
 
 
@@ -108,4 +109,4 @@ def edit_inventory(fleet: FakeFleet, **sections: Any) -> None:
 
 def outcomes(journal: Journal) -> Mapping[str, str]:
     """The last outcome of each step, by its id."""
-    return {e["step"]: e["outcome"] for e in journal.events() if e["event"] == "step_finished"}
+    return {e["step"]: e["outcome"] for e in lines(journal) if e["event"] == "step_finished"}

@@ -8,7 +8,9 @@ from typing import Any
 
 from balbook.cli import common
 from balbook.errors import BadInput, ParameterError
-from balbook.record.journal import Journal
+from balbook.record.events import Planned, RunOpened
+from balbook.record.history import History
+from balbook.record.journal import history_of
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -32,34 +34,33 @@ def apply(args: argparse.Namespace) -> int:
     from balbook.run.folder import find_run
 
     run_dir = find_run(common.inventory_of(args), args.plan)
-    opened, planned = _events(Journal(run_dir / "journal.jsonl"), args.plan)
+    opened, planned = _shown(history_of(run_dir), args.plan)
     require_current(read_plan(run_dir))
-    if args.name and args.name not in (opened["runbook"], opened.get("notebook")):
-        raise BadInput(f"run {args.plan} is of the runbook {opened['runbook']}, not {args.name}", advice="Leave the name out.")
-    args.inventory = Path(opened["inventory"]["path"])
-    agreed = {k: v for k, v in opened["parameters"].items() if k != "inventory"}
+    if args.name and args.name not in (opened.runbook, opened.notebook):
+        raise BadInput(f"run {args.plan} is of the runbook {opened.runbook}, not {args.name}", advice="Leave the name out.")
+    args.inventory = Path(opened.inventory["path"])
+    agreed = {k: v for k, v in opened.parameters.items() if k != "inventory"}
     if args.parameter or args.parameters_file:
         _refuse_other_parameters(args, opened, agreed)
-    return common.run(args, _notebook(opened), agreed | {"mode": "apply"}, expected_digest=str(planned["digest"]), shown_in=args.plan)
+    return common.run(args, _notebook(opened), agreed | {"mode": "apply"}, expected_digest=planned.digest, shown_in=args.plan)
 
 
-def _notebook(opened: dict[str, Any]) -> str:
+def _notebook(opened: RunOpened) -> str:
     """What was executed: one of ours by its name, another by its file."""
     from balbook.notebook.runbook import find_runbooks
 
-    ours = find_runbooks().get(opened["runbook"])
-    is_ours = ours is not None and str(ours.resolve()) == str(opened.get("notebook", ours.resolve()))
-    return str(opened["runbook"] if is_ours else opened["notebook"])
+    ours = find_runbooks().get(opened.runbook)
+    is_ours = ours is not None and str(ours.resolve()) == (opened.notebook or str(ours.resolve()))
+    return opened.runbook if is_ours else opened.notebook
 
 
-def _events(journal: Journal, run_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    opened, planned = journal.last("run_opened"), journal.last("planned")
-    if opened is None or planned is None:
+def _shown(history: History, run_id: str) -> tuple[RunOpened, Planned]:
+    if history.opened is None or history.planned is None:
         raise BadInput(f"run {run_id} never showed a plan", advice="Make one: balbook plan NAME.")
-    return opened, planned
+    return history.opened, history.planned
 
 
-def _refuse_other_parameters(args: argparse.Namespace, opened: dict[str, Any], agreed: dict[str, Any]) -> None:
+def _refuse_other_parameters(args: argparse.Namespace, opened: RunOpened, agreed: dict[str, Any]) -> None:
     from balbook.notebook.parameters import parse_assignments
     from balbook.notebook.runbook import read_runbook, runbook_path
 

@@ -163,9 +163,10 @@ def _pipeline(name: str) -> Pipeline | None:
 
 def _unmet(outcome: Outcome) -> int:
     """How many preconditions of its plan are not met."""
-    from balbook.record.journal import Journal
+    from balbook.record.journal import history_of
 
-    return int((Journal(outcome.record / "journal.jsonl").last("planned") or {}).get("unmet", 0))
+    planned = history_of(outcome.record).planned
+    return planned.unmet if planned else 0
 
 
 def _print(outcome: Outcome) -> None:

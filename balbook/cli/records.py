@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -89,15 +90,17 @@ def _action(actions: Any, name: str, what: str, example: str) -> argparse.Argume
 
 def _row(records: Path, listed: dict[str, Any]) -> dict[str, Any]:
     """A run of the list; one that is not sealed has the verdict that its journal states."""
-    from balbook.record.listing import UNSEALED
-    from balbook.record.statement import JOURNAL, verdict_of, whole_events
+    from balbook.record.journal import history_of
+    from balbook.record.listing import UNREADABLE, UNSEALED
 
     folder = records / listed["record"]
-    events = list(whole_events(folder / JOURNAL))
-    is_sealed = listed["verdict"] != UNSEALED
-    if not is_sealed:
-        listed["verdict"] = RUNNING if _is_running(folder) else verdict_of(events)[0]
-    mode = str(events[0].get("mode", "")) if events else ""
+    is_sealed = listed["verdict"] not in (UNSEALED, UNREADABLE)
+    mode = ""
+    with suppress(BadInput):  # the list says already that it cannot be read
+        history = history_of(folder)
+        mode = history.opened.mode if history.opened else ""
+        if listed["verdict"] == UNSEALED:
+            listed["verdict"] = RUNNING if _is_running(folder) else history.verdict[0]
     return {**listed, "mode": mode, "sealed": ("signed" if listed["is_signed"] else "unsigned") if is_sealed else "no"}
 
 

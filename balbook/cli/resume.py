@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from balbook.cli import common
-from balbook.record.journal import Journal
+from balbook.record.journal import opening_of
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -26,9 +26,9 @@ def resume(args: argparse.Namespace) -> int:
     inventory = common.inventory_of(args)
     common.hide_secrets(inventory)
     run_dir = find_run(inventory, args.run_id)
-    opened = Journal(run_dir / "journal.jsonl").last("run_opened") or {}
-    if opened.get("pipeline"):
-        done = run_pipeline(pipeline_of(run_dir), inventory, opened["parameters"], resumed=run_dir, say=common.say)
+    opened = opening_of(run_dir)
+    if opened and opened.pipeline:
+        done = run_pipeline(pipeline_of(run_dir), inventory, opened.parameters, resumed=run_dir, say=common.say)
         return common.report(args, done, done.outcomes, is_drift_failure=False)
     stated = go_on(run_dir, common.say)
     if args.json:

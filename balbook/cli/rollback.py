@@ -9,7 +9,7 @@ from pathlib import Path
 from balbook.cli import common
 from balbook.inventory import Inventory
 from balbook.plan.model import Plan
-from balbook.record.journal import Journal
+from balbook.record.journal import history_of
 from balbook.record.verdict import Stated
 from balbook.run.folder import run_id_of
 
@@ -63,8 +63,7 @@ def _plan(inventory: Inventory, parameters: dict[str, str]) -> Plan:
 
 
 def _data(plan: Plan, stated: Stated, record: Path, seconds: float) -> dict[str, object]:
-    journal = Journal(record / "journal.jsonl")
-    applied, measured = journal.last("apply_finished") or {}, journal.last("measured") or {}
+    history = history_of(record)
     about = {
         "runbook": "rollback",
         "verdict": stated.verdict,
@@ -72,8 +71,8 @@ def _data(plan: Plan, stated: Stated, record: Path, seconds: float) -> dict[str,
         "seconds": round(seconds, 1),
         "notebook": "",
         "release": plan.subject.get("release", ""),
-        "changes": int(applied.get("changes", 0)),
-        "measurements": {k: v for k, v in measured.items() if k not in ("seq", "at", "event", "prev")},
+        "changes": history.applied.changes if history.applied else 0,
+        "measurements": history.measured.payload() if history.measured else {},
     }
     run_id = run_id_of(record)
     head = {"run_id": run_id, "name": "rollback", "verdict": stated.verdict, "seconds": about["seconds"], "record": str(record)}

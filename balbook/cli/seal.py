@@ -47,12 +47,13 @@ def _seal_one(inventory: Inventory, what: str) -> Record:
     from balbook.record.listing import find_record
     from balbook.record.seal import adopt
     from balbook.record.seal import seal as seal_record
+    from balbook.run.closing import close_left
 
     records = sealing.records_folder(inventory)
     run_dir = adopt(Path(what), records) if what.endswith(".ipynb") else find_record(records, what)
     if pid := find(run_dir):
         raise BadInput(f"{run_dir} is not over: its process {pid} is running", advice="Seal it when that has ended.")
-    sealing.close(run_dir)
+    close_left(run_dir)
     return seal_record(
         run_dir,
         sealing.ledger_of(inventory),

@@ -6,7 +6,7 @@ import argparse
 
 from balbook.cli import common
 from balbook.errors import BadInput
-from balbook.record.journal import Journal
+from balbook.record.journal import opening_of
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -23,8 +23,8 @@ def stop(args: argparse.Namespace) -> int:
     from balbook.run.folder import find_run
 
     run_dir = find_run(common.inventory_of(args), args.run_id)
-    opened = Journal(run_dir / "journal.jsonl").last("run_opened") or {}
-    if opened.get("pipeline") and find(run_dir) is None:
+    opened = opening_of(run_dir)
+    if opened and opened.pipeline and find(run_dir) is None:
         raise BadInput(f"{run_dir.name}: no process of this pipeline is running here", advice=f"Look: balbook records show {args.run_id}")
     is_applying = ask_to_stop(run_dir, "balbook stop")
     then = "it finishes the step in hand and reaches a safe state" if is_applying else "it has applied nothing and will not"

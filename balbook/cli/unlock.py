@@ -6,7 +6,6 @@ import argparse
 import os
 
 from balbook.cli import common
-from balbook.record.journal import Journal
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -23,9 +22,12 @@ def unlock(args: argparse.Namespace) -> int:
     from balbook import transport
     from balbook.engine import lease as lock
     from balbook.procedures.parts.site import lease_place
+    from balbook.record.events import LeaseBroken
     from balbook.record.journal import utc_now
     from balbook.record.keeping import seal_run
-    from balbook.run.folder import make_run_dir, new_run_id, opening
+    from balbook.record.verdict import stated
+    from balbook.run.closing import close
+    from balbook.run.folder import make_run_dir, new_run_id, open_journal
     from balbook.secrets.scrubbing import known_secrets
 
     inventory = common.inventory_of(args)
@@ -37,14 +39,12 @@ def unlock(args: argparse.Namespace) -> int:
         if held is None:
             print(f"{args.application}: nobody holds the lock")
             return 0
-        run_id = new_run_id()
-        run_dir = make_run_dir(inventory, "unlock", run_id, utc_now())
-        journal = Journal(run_dir / "journal.jsonl", clean=known_secrets(inventory, os.environ).data)
+        run_dir = make_run_dir(inventory, "unlock", new_run_id(), utc_now())
         parameters = {"application": args.application, "reason": args.reason, "mode": "apply"}
-        journal.append("run_opened", run_id=run_id, **opening(inventory, "unlock", "", parameters))
-        journal.append("lease_broken", **vars(held))
+        journal = open_journal(run_dir, inventory, "unlock", parameters, clean=known_secrets(inventory, os.environ).data)
+        journal.append(LeaseBroken(**vars(held)))
         lock.take_away(transports, place)
-        journal.append("run_closed", verdict="succeeded", why="")
+        close(journal, stated("succeeded"))
     finally:
         transports.close()
     seal_run(inventory, run_dir, common.say)

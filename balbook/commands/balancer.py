@@ -1,8 +1,9 @@
 """A balancer's configuration from the inventory; pure.
 
-`render_balancer` gives the file of one application (NGINX) or of the whole balancer (HAProxy), `render_main` the main file
-of an NGINX that is balbook's own. Each carries a generation: a hash of the rest of the file, served on loopback, so that
-what is in force can be told from what merely lies on the disk.
+`render_balancer` gives the file that carries an application: one for each (NGINX), or one for the whole balancer (HAProxy);
+`render_main` the main file of a balancer that is balbook's own. Every template gets the same values and has its program's words
+for them. Each file carries a generation: a hash of the rest of it, served on loopback, so that what is in force can be told
+from what merely lies on the disk.
 """
 
 from __future__ import annotations
@@ -10,18 +11,17 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from balbook.errors import BadInput, InventoryError, nearest
+from balbook.inventory.consistency import refusals
 from balbook.inventory.models import Application, Balancer, Inventory, Route
 from balbook.local.rendering import render
 
 State = Literal["up", "down"]
 MARKER = "# balbook: "
 NO_GENERATION = "0" * 16
-NGINX_METHODS = {"least_conn": "least_conn", "round_robin": "", "ip_hash": "ip_hash"}
-HAPROXY_METHODS = {"least_conn": "leastconn", "round_robin": "roundrobin", "ip_hash": "source"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,33 @@ class Place:
     logs: str
     temporary: str
     socket: str
+
+
+PACKAGED = {
+    "nginx": Place(
+        is_own=False,
+        prefix="/etc/nginx",
+        main="/etc/nginx/nginx.conf",
+        directory="/etc/nginx/conf.d",
+        pid_file="/run/nginx.pid",
+        error_log="/var/log/nginx/error.log",
+        logs="/var/log/nginx",
+        temporary="",
+        socket="",
+    ),
+    "haproxy": Place(
+        is_own=False,
+        prefix="/etc/haproxy",
+        main="/etc/haproxy/haproxy.cfg",
+        directory="/etc/haproxy",
+        pid_file="/run/haproxy.pid",
+        error_log="",
+        logs="",
+        temporary="",
+        socket="/run/haproxy/admin.sock",
+    ),
+}
+"""Where each program is as a distribution ships it."""
 
 
 @dataclass(frozen=True)
@@ -56,18 +83,16 @@ class Server:
 
 def render_balancer(inventory: Inventory, application_name: str, states: Mapping[str, State]) -> str:
     """The configuration file that carries `application_name`; instances that `states` does not name are up."""
-    application, balancer_name = _balanced(inventory, application_name)
-    balancer = inventory.balancers[balancer_name]
-    if balancer.kind == "haproxy":
-        return _with_generation("balancer/haproxy.cfg.j2", _haproxy_values(inventory, balancer_name, application_name, states))
-    template = "nginx_app" if balancer.kind == "nginx" else "nginx_plus_app"
-    values = _nginx_values(inventory, application_name, application, balancer, states)
-    values["access_log"] = f"{place(inventory, balancer_name).logs}/balbook-{application_name}.log"
-    return _with_generation(f"balancer/{template}.conf.j2", values)
+    balancer_name = _balanced(inventory, application_name)
+    template = f"balancer/{inventory.balancers[balancer_name].traits.template}"
+    values = _values(inventory, balancer_name, application_name, states)
+    return render(template, **values, generation=_hash(render(template, **values, generation=NO_GENERATION)))
 
 
 def render_main(inventory: Inventory, balancer_name: str, *, is_root: bool) -> str:
-    """The main file of an NGINX of balbook's own; `is_root`: it is started as root, so its workers need a user."""
+    """The main file of a balancer of balbook's own; `is_root`: it is started as root, so its workers need a user."""
+    if _balancer(inventory, balancer_name).traits.is_one_file:
+        return render_balancer(inventory, next(iter(applications_of(inventory, balancer_name))), {})
     return render(
         "balancer/nginx.conf.j2",
         name=balancer_name,
@@ -80,26 +105,23 @@ def render_main(inventory: Inventory, balancer_name: str, *, is_root: bool) -> s
 def place(inventory: Inventory, balancer_name: str) -> Place:
     """Where the balancer's files are on its host."""
     balancer = _balancer(inventory, balancer_name)
+    packaged, is_one_file = PACKAGED[balancer.traits.program], balancer.traits.is_one_file
+    file = packaged.main.rpartition("/")[2]
     if balancer.configuration == "own":
         base = balancer.directory or f"{inventory.hosts[balancer.host].root}/balancers/{balancer_name}"
-        main = "haproxy.cfg" if balancer.kind == "haproxy" else "nginx.conf"
         return Place(
             is_own=True,
             prefix=base,
-            main=f"{base}/{main}",
-            directory=base if balancer.kind == "haproxy" else f"{base}/conf.d",
+            main=f"{base}/{file}",
+            directory=base if is_one_file else f"{base}/conf.d",
             pid_file=f"{base}/balancer.pid",
             error_log=f"{base}/logs/error.log",
             logs=f"{base}/logs",
             temporary=f"{base}/temporary",
             socket=_socket(f"{base}/admin.sock"),
         )
-    if balancer.kind == "haproxy":
-        directory = balancer.directory or "/etc/haproxy"
-        run = "/run/haproxy"
-        return Place(False, "/etc/haproxy", f"{directory}/haproxy.cfg", directory, f"{run}.pid", "", "", "", f"{run}/admin.sock")
-    directory, logs = balancer.directory or "/etc/nginx/conf.d", "/var/log/nginx"
-    return Place(False, "/etc/nginx", "/etc/nginx/nginx.conf", directory, "/run/nginx.pid", f"{logs}/error.log", logs, "", "")
+    directory = balancer.directory or packaged.directory
+    return replace(packaged, directory=directory, main=f"{directory}/{file}" if is_one_file else packaged.main)
 
 
 def _socket(path: str) -> str:
@@ -109,10 +131,10 @@ def _socket(path: str) -> str:
 
 def configuration_path(inventory: Inventory, application_name: str) -> str:
     """The path, on the balancer's host, of the file that `render_balancer` renders."""
-    _, balancer_name = _balanced(inventory, application_name)
+    balancer_name = _balanced(inventory, application_name)
     where = place(inventory, balancer_name)
-    is_haproxy = inventory.balancers[balancer_name].kind == "haproxy"
-    return where.main if is_haproxy else f"{where.directory}/balbook-{application_name}.conf"
+    is_one_file = inventory.balancers[balancer_name].traits.is_one_file
+    return where.main if is_one_file else f"{where.directory}/balbook-{application_name}.conf"
 
 
 def generation_of(text: str) -> str:
@@ -161,15 +183,16 @@ def servers_of(inventory: Inventory, application_name: str, states: Mapping[str,
     ]
 
 
-def _balanced(inventory: Inventory, application_name: str) -> tuple[Application, str]:
+def _balanced(inventory: Inventory, application_name: str) -> str:
+    """The name of the application's balancer, which can keep its strategy."""
     if application_name not in inventory.applications:
         raise BadInput(f"the inventory has no application {application_name!r}", advice=nearest(application_name, inventory.applications))
     application = inventory.applications[application_name]
     if application.balancer is None:
         raise InventoryError(f"application {application_name} has no balancer", advice="Name one: applications.NAME.balancer.")
-    balancer = _balancer(inventory, application.balancer)
-    _check_combination(application_name, application, balancer)
-    return application, application.balancer
+    for reason, advice in refusals(application, _balancer(inventory, application.balancer)):  # a parameter may have changed the strategy
+        raise InventoryError(f"application {application_name}: {reason}", advice=advice)
+    return application.balancer
 
 
 def _balancer(inventory: Inventory, balancer_name: str) -> Balancer:
@@ -178,80 +201,43 @@ def _balancer(inventory: Inventory, balancer_name: str) -> Balancer:
     return inventory.balancers[balancer_name]
 
 
-def _check_combination(name: str, application: Application, balancer: Balancer) -> None:
-    if application.strategy == "active_active_checked" and balancer.kind == "nginx":
-        raise InventoryError(
-            f"application {name}: strategy active_active_checked needs active checks, which the open-source NGINX does not have",
-            advice="Use kind: haproxy or nginx_plus for its balancer, or strategy: active_active.",
-        )
-    if application.strategy == "active_passive" and balancer.method == "ip_hash" and balancer.kind != "haproxy":
-        raise InventoryError(
-            f"application {name}: NGINX has no backup servers with method ip_hash, which strategy active_passive needs",
-            advice="Use method: least_conn or round_robin for its balancer.",
-        )
-    if application.strategy == "active_passive" and balancer.kind != "haproxy" and len(application.instances) > 2:
-        raise InventoryError(
-            f"application {name}: NGINX spreads requests over all its backups instead of taking the first that is available",
-            advice="Use kind: haproxy for its balancer, or two instances.",
-        )
-    tls = balancer.tls
-    if balancer.kind == "haproxy" and tls and tls.key not in (tls.certificate, f"{tls.certificate}.key"):
-        raise InventoryError(
-            f"balancer of application {name}: HAProxy does not read the key {tls.key}",
-            advice=f"It reads the key from the certificate's own file or from {tls.certificate}.key; name one of these as tls.key.",
-        )
-
-
-def _nginx_values(
-    inventory: Inventory, name: str, application: Application, balancer: Balancer, states: Mapping[str, State]
-) -> dict[str, Any]:
-    servers = servers_of(inventory, name, states)
-    return {
-        "application": name,
-        "id": identifier(name),
-        "host_name": host_name(name),
-        "method": NGINX_METHODS[balancer.method],
-        "servers": servers,
-        "tries": len(servers),
-        "max_fails": balancer.max_fails,
-        "fail_timeout_s": balancer.fail_timeout_s,
-        "listens": _listens(inventory, balancer),
-        "tls": balancer.tls,
-        "routes": [
-            {"path": path, "timeout": _duration(route.timeout_s), "passing_on": _duration(route.timeout_s * 1.5)}
-            for path, route in _locations(application)
-        ],
-        "health": application.health,
-        "is_checked": application.strategy == "active_active_checked",
-        "generation_port": balancer.generation_port,
+def _values(inventory: Inventory, balancer_name: str, changed: str, states: Mapping[str, State]) -> dict[str, Any]:
+    """What a template may use; `application` is the one whose instances `states` names."""
+    balancer, longest = inventory.balancers[balancer_name], longest_s(inventory, balancer_name)
+    address = balancer.address or inventory.hosts[balancer.host].address
+    applications = {
+        name: {
+            "name": name,
+            "id": identifier(name),
+            "host_name": host_name(name),
+            "health": app.health,
+            "is_checked": app.strategy == "active_active_checked",
+            "routes": _timed(_routes(app)),
+            "locations": _timed(_locations(app)),
+            "servers": servers_of(inventory, name, states if name == changed else {}),
+        }
+        for name, app in applications_of(inventory, balancer_name).items()
     }
-
-
-def _haproxy_values(inventory: Inventory, balancer_name: str, changed: str, states: Mapping[str, State]) -> dict[str, Any]:
-    balancer, where = inventory.balancers[balancer_name], place(inventory, balancer_name)
-    longest = longest_s(inventory, balancer_name)
     return {
         "name": balancer_name,
-        "place": where,
-        "state_file": f"{where.directory}/balbook-{balancer_name}.state",
-        "frontend": f"{identifier(balancer_name)}_clients",
-        "listens": _listens(inventory, balancer),
-        "method": HAPROXY_METHODS[balancer.method],
-        "generation_port": balancer.generation_port,
+        "id": identifier(balancer_name),
+        "place": place(inventory, balancer_name),
+        "balancer": balancer,
+        # What is reached over loopback, as a lab is, is not shown to the network.
+        "listens_at": "127.0.0.1" if address == "localhost" or address.startswith("127.") else "",
         "client_timeout": _duration(max(60, longest)),
         "shutdown_timeout": _duration(longest + 5),
-        "applications": [
-            {
-                "id": identifier(name),
-                "host_name": host_name(name),
-                "health": app.health,
-                # The last rule that fits counts, so the longest path comes last.
-                "routes": [{"path": path, "timeout": _duration(route.timeout_s)} for path, route in sorted(_routes(app).items())],
-                "servers": servers_of(inventory, name, states if name == changed else {}),
-            }
-            for name, app in applications_of(inventory, balancer_name).items()
-        ],
+        "applications": list(applications.values()),
+        "application": applications[changed],
     }
+
+
+def _timed(routes: Mapping[str, Route]) -> list[dict[str, str]]:
+    """By path, so that the longest of those that fit comes last."""
+    return [
+        {"path": path, "timeout": _duration(route.timeout_s), "passing_on": _duration(route.timeout_s * 1.5)}
+        for path, route in sorted(routes.items())
+    ]
 
 
 def identifier(application_name: str) -> str:
@@ -264,7 +250,7 @@ def _routes(application: Application) -> dict[str, Route]:
     return {"/": Route(), **application.routes}
 
 
-def _locations(application: Application) -> list[tuple[str, Route]]:
+def _locations(application: Application) -> dict[str, Route]:
     # NGINX answers `/a` with a redirect of its own where there is only a location `/a/`: say what happens to `/a`.
     routes = _routes(application)
     exact = {
@@ -272,25 +258,7 @@ def _locations(application: Application) -> list[tuple[str, Route]]:
         for path in routes
         if path.endswith("/") and path != "/" and path[:-1] not in routes
     }
-    return sorted({**routes, **exact}.items())
-
-
-def _listens(inventory: Inventory, balancer: Balancer) -> list[str]:
-    # What is reached over loopback, as a lab is, is not shown to the network.
-    address = balancer.address or inventory.hosts[balancer.host].address
-    is_loopback = address == "localhost" or address.startswith("127.")
-    if balancer.kind == "haproxy":
-        host = "127.0.0.1:" if is_loopback else ":"
-        tls = [f"{host}{balancer.tls.listen} ssl crt {balancer.tls.certificate}"] if balancer.tls else []
-    else:
-        host = "127.0.0.1:" if is_loopback else ""
-        tls = [f"{host}{balancer.tls.listen} ssl"] if balancer.tls else []
-    return [f"{host}{balancer.listen}", *tls]
-
-
-def _with_generation(template: str, values: Mapping[str, Any]) -> str:
-    blank = render(template, **values, generation=NO_GENERATION)
-    return render(template, **values, generation=_hash(blank))
+    return {**routes, **exact}
 
 
 def _hash(text: str) -> str:

@@ -11,16 +11,16 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from balbook.commands.command import Result
 from balbook.engine.actions import holding, is_done, perform
 from balbook.engine.ending import Applied, StopRequest, defect
-from balbook.engine.order import PROVE, batches, earlier, units_before, units_in_order
+from balbook.engine.order import PROVE, batches, units_before, units_in_order
 from balbook.errors import BalbookError, Failed, StepFailed
 from balbook.facts.readers import OUTPUTS
 from balbook.plan.model import Plan, Step
 from balbook.probe.phases import IN_SERVICE, LEAVING, mark_name
+from balbook.record import events as ev
 from balbook.record.journal import Journal
 from balbook.transport import Reveal, Transport, fan_out
 
@@ -60,7 +60,7 @@ class Loop:
         self._plan, self._transport, self._journal, self._stop = plan, transport, journal, stop
         self._on_phase, self._is_spent, self._is_lost, self._monotonic, self._reveal = on_phase, is_spent, is_lost, monotonic, reveal
         self._on_changed = on_changed
-        self._finished, self._interrupted = earlier(journal, plan.digest)
+        self._finished, self._interrupted = journal.history().earlier(plan.digest)
         self._begun: list[Step] = []
         self._unit: list[Step] = []
         self._completed: list[list[Step]] = []
@@ -141,7 +141,7 @@ class Loop:
                 return
             self._hold_floor(step)
             self._on_phase(mark_name(step.instances, step.phase))
-            self._journal.append("step_started", step=step.id, host=step.host, title=step.title)
+            self._journal.append(ev.StepStarted(step=step.id, host=step.host, title=step.title))
             self._begun.append(step)
             result = self._act(step)
         except BalbookError as exc:
@@ -185,22 +185,23 @@ class Loop:
         def report(path: str, sent: int, total: int) -> None:
             if self._monotonic() - last[0] > 0.5:
                 last[0] = self._monotonic()
-                self._journal.append("progress", step=step.id, host=step.host, bytes=sent, total=total)
+                self._journal.append(ev.UploadProgress(step=step.id, host=step.host, bytes=sent, total=total))
 
         return report
 
     def _finish(self, step: Step, outcome: str, started: float, *, status: int | None = 0, tail: str = "", whole: str = "") -> None:
         self._result.outcomes[step.id] = outcome
         self._journal.append(
-            "step_finished",
-            step=step.id,
-            host=step.host,
-            title=step.title,
-            outcome=outcome,
-            seconds=round(self._monotonic() - started, 3),
-            status=status,
-            tail=_last_lines(tail),
-            **OUTPUTS[step.reads](whole).results,
+            ev.StepFinished(
+                step=step.id,
+                host=step.host,
+                title=step.title,
+                outcome=outcome,
+                seconds=round(self._monotonic() - started, 3),
+                status=status,
+                tail=_last_lines(tail),
+                tests=OUTPUTS[step.reads](whole).tests,
+            )
         )
 
     def _give_up(self, why: str) -> None:
@@ -211,7 +212,7 @@ class Loop:
         if self._plan.settings.rollout.on_failure == "rollback" and not self._stop.is_asked:
             taken += [unit for unit in reversed(self._completed) if unit and self._result.units[unit[0].unit_name] == "changed"]
         elif self._completed:
-            self._note("paused", why=why, done=[unit[0].unit_name for unit in self._completed if unit])
+            self._note(ev.Paused(why=why, done=tuple(unit[0].unit_name for unit in self._completed if unit)))
         for unit in taken:
             name = unit[0].unit_name
             if lost := self._is_lost():
@@ -264,7 +265,7 @@ class Loop:
 
     def _undo_step(self, step: Step) -> bool:
         """Takes one step back; False where it could not be undone."""
-        self._note("undo_started", step=step.id, host=step.host)
+        self._note(ev.UndoStarted(step=step.id, host=step.host))
         started = self._monotonic()
         outcome, tail = "undone", ""
         try:
@@ -276,10 +277,10 @@ class Loop:
             self._finish(step, outcome, started, tail=tail)
         return outcome == "undone"
 
-    def _note(self, event: str, **about: Any) -> None:
+    def _note(self, event: ev.Event) -> None:
         """Journals what is done to take something back; where the journal cannot be written, that goes on."""
         with contextlib.suppress(Failed):
-            self._journal.append(event, **about)
+            self._journal.append(event)
 
 
 def _said_by(exc: BalbookError) -> str:

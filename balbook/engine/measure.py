@@ -20,6 +20,7 @@ from balbook.probe.config import ProbeConfig, streams_from
 from balbook.probe.judge import Findings, acknowledged_posts, judge_posts, latency_of, needed
 from balbook.probe.phases import phase_at, phase_spans, read_marks
 from balbook.probe.samples import read_samples
+from balbook.record import events as ev
 from balbook.record.journal import Journal
 from balbook.transport import Transport, fan_out
 
@@ -61,14 +62,14 @@ class Measurement(Unmeasured):
         probe = ProbeProcess(_config(run_dir, settings, run_id))
         try:
             probe.start(START_WITHIN_S if settings.is_gate else QUICK_START_WITHIN_S)
-            journal.append("probe_started", rate=settings.rate, target=f"{settings.host}:{settings.port}")
+            journal.append(ev.ProbeStarted(rate=settings.rate, target=f"{settings.host}:{settings.port}"))
             time.sleep(_long_enough_s(settings, settings.baseline_s))
             probe.phase("during")
         except Failed as exc:
             probe.close()
             if settings.is_gate:
                 raise
-            journal.append("probe_failed", why=exc.message)
+            journal.append(ev.ProbeFailed(why=exc.message))
             yield Unmeasured()
             return
         with contextlib.closing(probe):
@@ -98,7 +99,7 @@ class Measurement(Unmeasured):
         time.sleep(_long_enough_s(self._settings, self._settings.after_s))
         findings = self._probe.stop()
         posts, p99 = self._posts(transport), p99_of(findings, max_p99_ratio)
-        self._journal.append("measured", **findings.data(), **posts, **({"p99": p99.said} if p99.said else {}))
+        self._journal.append(ev.measured({**findings.data(), **posts, **({"p99": p99.said} if p99.said else {})}))
         if applied.verdict != "succeeded" or not self._settings.is_gate:
             return
         if why := self._cost(findings, posts):

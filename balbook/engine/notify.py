@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from balbook.inventory.models import Inventory
-from balbook.record.journal import Event, Journal
+from balbook.record.events import Notified
+from balbook.record.journal import Journal
 from balbook.secrets.secret_ref import SecretRef
 from balbook.transport import Reveal
 
@@ -64,11 +65,6 @@ def write_metrics(path: Path, application: str, runbook: str, *, verdict: str, s
     beside.replace(path)
 
 
-def failed_requests(measured: Event | None) -> int:
-    """The failed requests of a measurement; -1 where nothing was measured."""
-    return int(measured.get("failed", -1)) if measured else -1
-
-
 def _post(url: str, line: str, token: str) -> str:
     """Why it could not be delivered; empty where it was."""
     headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
@@ -89,7 +85,7 @@ def _run(command: list[str], line: str, folder: Path, clean: Callable[[str], str
 
 
 def _noted(journal: Journal, what: str, channel: str, problem: str) -> None:
-    journal.append("notified", what=what, channel=channel, **({"problem": problem} if problem else {}))
+    journal.append(Notified(what=what, channel=channel, problem=problem))
 
 
 def _lines(path: Path) -> list[str]:

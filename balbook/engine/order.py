@@ -1,4 +1,4 @@
-"""In which order the steps of a plan are done, to which instances, and what an earlier process of the run has done of them."""
+"""In which order the steps of a plan are done, to which instances."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from balbook.plan.model import Plan, Step
-from balbook.record.journal import Journal
 
 PROVE = "prove"
 """The group of the steps that mark a release as proven; what is behind them tidies up."""
@@ -31,19 +30,3 @@ def units_before(plan: Plan) -> dict[str, str]:
     probe = plan.settings.probe
     known = [*(probe.instances.values() if probe else ()), *plan.settings.downtime]
     return units | {name: "already" for name in known if name not in waiting}
-
-
-def earlier(journal: Journal, digest: str) -> tuple[dict[str, str], set[str]]:
-    """Steps of this very plan by an earlier process: finished ones whose effect stands, and those it died in."""
-    outcomes: dict[str, str] = {}
-    is_this_plan = False
-    for event in journal.events():
-        match event["event"]:
-            case "apply_started":
-                is_this_plan = event.get("digest") == digest
-            case "step_started" | "undo_started" if is_this_plan:
-                outcomes[event["step"]] = "interrupted"
-            case "step_finished" if is_this_plan:
-                outcomes[event["step"]] = event["outcome"]
-    finished = {step: outcome for step, outcome in outcomes.items() if outcome in ("changed", "already")}
-    return finished, {step for step, outcome in outcomes.items() if outcome == "interrupted"}

@@ -19,7 +19,8 @@ from pathlib import Path
 
 from balbook.errors import BadInput, Refused
 from balbook.local.processes import identity
-from balbook.record.journal import Event, Journal
+from balbook.record.events import Event, StopAsked
+from balbook.record.journal import Journal
 
 PID_FILE = "run.pid"
 LOG_FILE = "engine.log"
@@ -129,13 +130,14 @@ def ask_to_stop(run_dir: Path, by: str = "") -> bool:
     BadInput where the run has ended or lost its process: nothing is there to be stopped.
     """
     journal = Journal(run_dir / "journal.jsonl")
-    if journal.last("apply_started", "concluded", "run_closed") is None:
+    history = journal.history()
+    if not (history.has_applied or history.concluded or history.closed):
         # Before the look for the process: one that starts meanwhile looks for the file after it has said who it is.
         (run_dir / STOP_FILE).touch()
     pid = find(run_dir)
     if pid is not None:
         if by:
-            journal.append("stop_asked", by=by)  # before the signal, which cannot say it
+            journal.append(StopAsked(by=by))  # before the signal, which cannot say it
         os.kill(pid, signal.SIGTERM)
     elif not is_stop_requested(run_dir):
         raise BadInput(f"{run_dir.name}: no process of this run is running", advice="Nothing to stop. Look: balbook records show.")

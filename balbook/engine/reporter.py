@@ -10,7 +10,9 @@ from balbook.engine import notify as notice
 from balbook.engine.ending import Applied
 from balbook.inventory import Inventory
 from balbook.plan.model import Plan
-from balbook.record.journal import Event, Journal
+from balbook.record import events as ev
+from balbook.record.history import History
+from balbook.record.journal import Journal
 from balbook.transport import Reveal
 
 EXIT_STATUS = {"succeeded": 0, "inconclusive": 3}
@@ -19,9 +21,9 @@ EXIT_STATUS = {"succeeded": 0, "inconclusive": 3}
 class Reporter:
     """Says that a run began and what came of it. Until `begin` it knows of no inventory and only writes the journal."""
 
-    def __init__(self, journal: Journal, opened: Event) -> None:
+    def __init__(self, journal: Journal, opened: ev.RunOpened | None) -> None:
         self._journal, self._opened = journal, opened
-        self._began, self._position = time.monotonic(), len(journal.events())
+        self._began, self._position = time.monotonic(), journal.path.stat().st_size
         self._inventory: Inventory | None = None
         self._plan: Plan | None = None
         self._reveal: Reveal | None = None
@@ -34,29 +36,30 @@ class Reporter:
     def end(self, applied: Applied, exit_status: int | None = None) -> None:
         """Writes `apply_finished`; then others are told, also where it cannot be written."""
         status = EXIT_STATUS.get(applied.verdict, 1) if exit_status is None else exit_status
-        about = {"verdict": applied.verdict, "changes": applied.changes, "why": applied.why, "units": applied.units}
+        about: dict[str, Any] = {"verdict": applied.verdict, "changes": applied.changes, "why": applied.why, "units": applied.units}
         try:
-            self._journal.append("apply_finished", exit_status=status, **about)
+            self._journal.append(ev.ApplyFinished(exit_status=status, **about))
         finally:
             self._tell_end(applied, about)
 
     def _tell_end(self, applied: Applied, about: Mapping[str, Any]) -> None:
-        if paused := next((e for e in self._journal.events()[self._position :] if e["event"] == "paused"), None):
-            self._tell("paused", {"why": paused["why"], "done": paused["done"]})
+        history = History.of(self._journal.follow(self._position)[0])
+        if paused := history.paused:
+            self._tell("paused", {"why": paused.why, "done": list(paused.done)})
         self._tell("verdict", {**about, "seconds": round(time.monotonic() - self._began, 3)})
-        self._write_metrics(applied)
+        self._write_metrics(applied, history.measured)
 
     def _tell(self, what: str, about: Mapping[str, Any]) -> None:
         if self._inventory is None or self._plan is None or self._reveal is None:
             return
-        run = {"run_id": self._opened.get("run_id", ""), "who": self._opened.get("who", {}), "reason": self._opened.get("reason", "")}
+        opened = self._opened
+        run = {"run_id": opened.run_id, "who": opened.who, "reason": opened.reason} if opened else {}
         subject = {"runbook": self._plan.runbook, "application": self._plan.application, "subject": dict(self._plan.subject)}
         notice.tell(self._inventory, self._journal, what, {**run, **subject, **about}, self._reveal)
 
-    def _write_metrics(self, applied: Applied) -> None:
+    def _write_metrics(self, applied: Applied, measured: ev.Measured | None) -> None:
         if self._inventory is None or self._plan is None or not self._inventory.metrics_textfile:
             return
-        measured = next((e for e in reversed(self._journal.events()[self._position :]) if e["event"] == "measured"), None)
         path = self._inventory.resolve(self._inventory.metrics_textfile)
         try:
             notice.write_metrics(
@@ -65,8 +68,8 @@ class Reporter:
                 self._plan.runbook,
                 verdict=applied.verdict,
                 seconds=time.monotonic() - self._began,
-                failed=notice.failed_requests(measured),
+                failed=-1 if measured is None or measured.failed is None else measured.failed,
                 at_s=time.time(),
             )
         except OSError as exc:
-            self._journal.append("notified", what="metrics", channel=str(path), problem=f"{type(exc).__name__}: {exc}")
+            self._journal.append(ev.Notified(what="metrics", channel=str(path), problem=f"{type(exc).__name__}: {exc}"))

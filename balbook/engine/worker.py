@@ -34,7 +34,8 @@ from balbook.inventory.secret_references import secret_references
 from balbook.plan.model import Plan, secrets_of
 from balbook.plan.reading import read_plan, require_current
 from balbook.plan.settings import LeasePlace
-from balbook.record.journal import Event, Journal
+from balbook.record import events as ev
+from balbook.record.journal import Journal, opening_of
 from balbook.secrets.references import Scrubber, without_secrets
 from balbook.secrets.scrubbing import ScrubbedStream, known_secrets
 from balbook.secrets.secret_ref import SecretRef
@@ -47,7 +48,7 @@ def main(argv: list[str]) -> int:
     scrubber = Scrubber()
     sys.stdout, sys.stderr = ScrubbedStream(sys.stdout, scrubber), ScrubbedStream(sys.stderr, scrubber)
     journal = Journal(run_dir / "journal.jsonl", clean=scrubber.data)
-    if journal.is_closed:
+    if journal.history().is_closed:
         return Refused.exit_status  # it is sealed: not even a refusal is added to it
     try:
         take(run_dir)
@@ -59,7 +60,7 @@ def main(argv: list[str]) -> int:
     write_pid(run_dir)
     if is_stop_requested(run_dir):
         _ask(stop, journal, "asked before the first step")
-    reporter = Reporter(journal, journal.last("run_opened") or {})
+    reporter = Reporter(journal, journal.history().opened)
     applied, exit_status, status = Applied(), None, 0
     try:
         _apply(run_dir, journal, stop, scrubber, reporter, applied)
@@ -81,18 +82,18 @@ def main(argv: list[str]) -> int:
 
 def _apply(run_dir: Path, journal: Journal, stop: StopRequest, scrubber: Scrubber, reporter: Reporter, applied: Applied) -> None:
     """Applies the plan; what came of it stands in `applied`, also where this raises."""
-    opened = journal.last("run_opened") or {}
+    opened = _opened(journal)
     plan = read_plan(run_dir)
     _require_shown(plan, journal)
     applied.units |= units_before(plan)
-    inventory = read_inventory(Path(opened["inventory"]["path"]))
+    inventory = read_inventory(Path(opened.inventory["path"]))
     scrubber.learn(known_secrets(inventory, os.environ))  # a host may show what this plan does not need
     reveal = _reveal(scrubber, inventory)
     for secret in secrets_of(plan):
         reveal(secret)  # one that cannot be read is bad input, as long as nothing was touched
     transport = transports.connect(inventory, reveal)
     try:
-        journal.append("apply_started", digest=plan.digest, pid=os.getpid(), steps=len(plan.steps))
+        journal.append(ev.ApplyStarted(digest=plan.digest, pid=os.getpid(), steps=len(plan.steps)))
         reporter.begin(inventory, plan, reveal)
         with leased(transport, plan, opened, journal, stop, run_dir) as lost, _measured(run_dir, plan, journal, opened) as measurement:
             rollout = plan.settings.rollout
@@ -118,11 +119,19 @@ def _apply(run_dir: Path, journal: Journal, stop: StopRequest, scrubber: Scrubbe
         transport.close()
 
 
+def _opened(journal: Journal) -> ev.RunOpened:
+    """How the run began; Refused where nothing says."""
+    if opened := journal.history().opened:
+        return opened
+    raise Refused(f"{journal.path} does not say which run this is", advice="Nothing was touched. Make a new plan.")
+
+
 def _require_shown(plan: Plan, journal: Journal) -> None:
     """The file is what was shown and agreed on: its digest stands in the journal."""
-    if journal.last("apply_started") is None:
+    history = journal.history()
+    if not history.has_applied:
         require_current(plan)
-    shown = str((journal.last("planned") or {}).get("digest", ""))
+    shown = history.planned.digest if history.planned else ""
     if plan.digest != shown:
         raise Refused(
             f"changed_plan: plan.json is not the plan that was shown: its digest is {plan.digest[:12]}…, the journal has {shown[:12]}…",
@@ -132,48 +141,43 @@ def _require_shown(plan: Plan, journal: Journal) -> None:
 
 @contextlib.contextmanager
 def leased(
-    transport: Transport, plan: Plan, opened: Event, journal: Journal, stop: StopRequest, run_dir: Path
+    transport: Transport, plan: Plan, opened: ev.RunOpened, journal: Journal, stop: StopRequest, run_dir: Path
 ) -> Iterator[Callable[[], str]]:
     """Holds the application's lease, where the plan is about one and has something to do; yields what says whether it is lost."""
     place = plan.settings.lease
     if not place or not plan.pending:
         yield lambda: ""
         return
-    who = opened.get("who", {})
-    holder = {
-        "run_id": str(opened.get("run_id", "")),
-        "who": f"{who.get('user', '?')}@{who.get('host', '?')}",
-        "since": str(opened.get("at", "")),
-        "reason": str(opened.get("reason", "")),
-    }
+    who = f"{opened.who.get('user', '?')}@{opened.who.get('host', '?')}"
+    holder = {"run_id": opened.run_id, "who": who, "since": opened.at, "reason": opened.reason}
     _release_dead(transport, place, opened, journal, run_dir)
     with held(transport, place, holder["run_id"], holder, on_lost=lambda why: _ask(stop, journal, why)) as mine:
         if taken_from := mine.taken_from:
-            journal.append("lease_taken_over", **vars(taken_from), why=f"a lock that nobody renews for {lock.STALE_S} s is stale")
+            journal.append(ev.LeaseTakenOver(**vars(taken_from), why=f"a lock that nobody renews for {lock.STALE_S} s is stale"))
         yield mine.lost
 
 
-def _release_dead(transport: Transport, place: LeasePlace, opened: Event, journal: Journal, run_dir: Path) -> None:
+def _release_dead(transport: Transport, place: LeasePlace, opened: ev.RunOpened, journal: Journal, run_dir: Path) -> None:
     """A lease whose holder was a run of this machine, with its record beside ours, need not grow stale: its process is dead."""
     holder = lock.show(transport, place)
-    if holder is None or holder.run_id == opened.get("run_id"):
+    if holder is None or holder.run_id == opened.run_id:
         return
     other = next((p for p in run_dir.parent.glob(f"*-{holder.run_id}") if p.is_dir()), None)
-    began = (Journal(other / "journal.jsonl").last("run_opened") or {}) if other else {}
-    is_of_this_machine = began.get("who", {}).get("host") == opened.get("who", {}).get("host")
+    began = opening_of(other) if other else None
+    is_of_this_machine = began is not None and began.who.get("host") == opened.who.get("host")
     if other and is_of_this_machine and find(other) is None and lock.release(transport, place, holder.run_id):
-        journal.append("lease_taken_over", **vars(holder), why="its process, on this machine, is dead")
+        journal.append(ev.LeaseTakenOver(**vars(holder), why="its process, on this machine, is dead"))
 
 
 @contextlib.contextmanager
-def _measured(run_dir: Path, plan: Plan, journal: Journal, opened: Event) -> Iterator[Unmeasured]:
+def _measured(run_dir: Path, plan: Plan, journal: Journal, opened: ev.RunOpened) -> Iterator[Unmeasured]:
     """Requests go on meanwhile, where something serves already and something is to be changed."""
     settings = plan.settings.probe
     if not settings or not plan.pending:
         yield Unmeasured()
         return
-    name = str(opened.get("run_id", "run"))
-    if times := sum(event["event"] == "resumed" for event in journal.events()):
+    name = opened.run_id
+    if times := len(journal.history().resumes):
         settings = replace(settings, must_reach=())  # what was deployed before the crash may have served then
         name += f"r{times}"  # the process that died sent requests with these ids before
     with Measurement.begun(run_dir, settings, name, journal) as measurement:
@@ -195,22 +199,22 @@ def _listen(stop: StopRequest, journal: Journal) -> None:
 
 def asked(journal: Journal, number: signal.Signals) -> str:
     """Why it is to stop: what somebody did, where the journal says so since it began to apply; else the signal."""
-    said = journal.last("stop_asked", "apply_started", "resumed")
-    return f"{ON_REQUEST} ({said['by']})" if said and said["event"] == "stop_asked" else f"asked by {number.name}"
+    said = journal.history().stop_asked
+    return f"{ON_REQUEST} ({said.by})" if said else f"asked by {number.name}"
 
 
 def _watch_controller(stop: StopRequest, journal: Journal) -> None:
     while os.read(0, 4096):
         pass
     try:
-        journal.append("controller_gone")
+        journal.append(ev.ControllerGone())
     finally:
         _ask(stop, journal, "the controller is gone")
 
 
 def _ask(stop: StopRequest, journal: Journal, why: str) -> None:
     if stop.ask(why):
-        journal.append("stop_requested", by=why)
+        journal.append(ev.StopRequested(by=why))
 
 
 def _reveal(scrubber: Scrubber, inventory: Inventory) -> transports.Reveal:

@@ -5,9 +5,9 @@ Nothing here runs a command, and nobody else parses what a host prints.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from balbook.commands.command import Command
 
@@ -24,7 +24,7 @@ class Fact(Generic[Value]):
 
 @dataclass(frozen=True)
 class Said:
-    """What a step's commands have said: `results` for the journal, and `advice` on what to do next, where they failed."""
+    """What a step's commands have said: how many `tests` were passing, failing, skipped; `advice` on what to do next, where they failed."""
 
-    results: Mapping[str, Any] = field(default_factory=dict)
+    tests: dict[str, int] | None = None
     advice: str = ""

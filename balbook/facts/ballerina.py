@@ -154,7 +154,7 @@ def said(output: str) -> Said:
     """What `bal` printed: the counts of its tests, and what to do next where it failed; nothing where its own words must do."""
     counts = asdict(parse_tests(output))
     advice = next((advice for words, advice in ADVICE if words in output), "")
-    return Said({"tests": counts} if any(counts.values()) else {}, advice)
+    return Said(counts if any(counts.values()) else None, advice)
 
 
 def built(dependencies: str, build_time: str) -> tuple[dict[str, str], dict[str, Any]]:

@@ -11,11 +11,11 @@ from difflib import get_close_matches
 from typing import Any
 
 from balbook.errors import nearest
+from balbook.inventory.balancers import KINDS
 from balbook.inventory.document import Document, Place, Problem
 from balbook.inventory.models import Application, Balancer, Host, Inventory
 from balbook.inventory.words import REGISTRY_SCHEMES
 
-NGINX = ("nginx", "nginx_plus")
 RESERVED = ("balancers", "ballerina", "bin", "locks", "packages", "projects", "published", "sources")
 """Directories of balbook's own below a host's root, beside those of applications."""
 
@@ -75,6 +75,9 @@ def _balancers(inventory: Inventory, known: set[str]) -> Iterator[Problem]:
     for name, balancer in inventory.balancers.items():
         place: Place = ("balancers", name, "host")
         yield from _host(inventory.hosts, known, place, balancer.host, "balancer")
+        if (tls := balancer.tls) and not balancer.traits.has_key_anywhere and tls.key not in (tls.certificate, f"{tls.certificate}.key"):
+            allowed = f"{balancer.kind} reads the key from the certificate's own file or from {tls.certificate}.key; name one of these"
+            yield Problem(("balancers", name, "tls", "key"), f"found {tls.key!r}; {allowed}")
 
 
 def _instances(inventory: Inventory, known: set[str]) -> Iterator[Problem]:
@@ -109,11 +112,11 @@ def _listeners(inventory: Inventory) -> Iterator[tuple[str, int, Place]]:
         if balancer.tls:
             yield balancer.host, balancer.tls.listen, ("balancers", name, "tls", "listen")
         generation = (balancer.host, balancer.generation_port)
-        is_included = balancer.configuration == "include" and balancer.kind in NGINX
+        is_included = balancer.configuration == "include" and not balancer.traits.is_one_file
         if not is_included or generation not in shared:
             yield *generation, ("balancers", name, "generation_port")
         if is_included:
-            shared.add(generation)  # files of one NGINX, which tells them apart by name
+            shared.add(generation)  # files of one process, which tells them apart by name
     for name, application in inventory.applications.items():
         for index, instance in enumerate(application.instances):
             yield instance.host, instance.port, ("applications", name, "instances", index, "port")
@@ -170,19 +173,19 @@ def _strategy(inventory: Inventory, name: str, application: Application, known: 
     if balancer is not None and balancer not in known:
         yield Problem((*place, "balancer"), f"found {balancer!r}, which is no balancer of this inventory. {nearest(balancer, known)}")
     if balancer in inventory.balancers:
-        for reason in _refusals(application, inventory.balancers[balancer]):
-            yield Problem((*place, "strategy"), f"found {strategy!r}, which the balancer {balancer!r} cannot keep: {reason}")
+        for reason, advice in refusals(application, inventory.balancers[balancer]):
+            yield Problem((*place, "strategy"), f"found {strategy!r}, which the balancer {balancer!r} cannot keep: {reason}. {advice}")
 
 
-def _refusals(application: Application, balancer: Balancer) -> Iterator[str]:
-    """Why this kind of balancer cannot keep the strategy, and what to use instead."""
-    strategy = application.strategy
+def refusals(application: Application, balancer: Balancer) -> Iterator[tuple[str, str]]:
+    """Why this kind of balancer cannot keep the strategy, and what to do instead."""
+    strategy, traits = application.strategy, balancer.traits
     if strategy == "active_passive" and balancer.method == "ip_hash":
-        yield "`backup` cannot be combined with the method ip_hash; use least_conn or round_robin"
-    if strategy == "active_active_checked" and balancer.kind == "nginx":
-        yield "kind nginx has no active health checks (`health_check` is NGINX Plus's); use kind haproxy or nginx_plus"
-    if strategy == "active_passive" and balancer.kind in NGINX and len(application.instances) > 2:
-        yield (
-            f"kind {balancer.kind} spreads requests over all its backups instead of taking the first available;"
-            " use kind haproxy, or two instances"
-        )
+        yield "`backup` cannot be combined with the method ip_hash", "Use least_conn or round_robin."
+    if strategy == "active_active_checked" and not traits.has_active_checks:
+        able = " or ".join(sorted(kind for kind, other in KINDS.items() if other.has_active_checks))
+        yield f"kind {balancer.kind} has no active health checks", f"Use kind {able}, or strategy active_active."
+    if strategy == "active_passive" and not traits.has_ordered_backups and len(application.instances) > 2:
+        able = " or ".join(sorted(kind for kind, other in KINDS.items() if other.has_ordered_backups))
+        text = f"kind {balancer.kind} spreads requests over all its backups instead of taking the first that is available"
+        yield text, f"Use kind {able}, or two instances."

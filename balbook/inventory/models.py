@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr, StrictBool, StrictInt, model_validator
 
+from balbook.inventory.balancers import Balancer
 from balbook.inventory.changing import Hooks, HttpCheck, Model, Notify, Probe, ProbeRequest, Registry, Rollout, Verification
 from balbook.inventory.words import (
     AbsolutePath,
@@ -29,7 +30,7 @@ from balbook.inventory.words import (
     WebAddress,
 )
 
-__all__ = ["Hooks", "HttpCheck", "Model", "Notify", "Probe", "ProbeRequest", "Registry", "Rollout", "Verification"]
+__all__ = ["Balancer", "Hooks", "HttpCheck", "Model", "Notify", "Probe", "ProbeRequest", "Registry", "Rollout", "Verification"]
 VERSION = 1
 
 
@@ -191,46 +192,6 @@ class Application(Model):
     def is_restarted(self) -> bool:
         """Whether it is not there while it changes: it has one instance, and no balancer."""
         return self.balancer is None and len(self.instances) == 1
-
-
-class Tls(Model):
-    """A TLS listener; the files are on the balancer's host."""
-
-    certificate: AbsolutePath
-    """Certificate chain, PEM."""
-    key: AbsolutePath
-    """Private key, PEM."""
-    listen: Port = 443
-    """Port for HTTPS."""
-
-
-class Balancer(Model):
-    """What stands in front of the instances."""
-
-    host: Name
-    """A host of the inventory with the role `balancer`."""
-    kind: Literal["nginx", "nginx_plus", "haproxy"] = "nginx"
-    """The program."""
-    listen: Port = 80
-    """Port for clients."""
-    address: Address | None = None
-    """Where clients (and the probe) reach it; unset: the host's address."""
-    method: Literal["least_conn", "round_robin", "ip_hash"] = "least_conn"
-    """How an instance is chosen."""
-    configuration: Literal["include", "own"] = "include"
-    """`include`: one file beside the distribution's configuration; `own`: an instance of balbook's own."""
-    directory: AbsolutePath | None = None
-    """Where the file goes; unset: `/etc/nginx/conf.d`, `/etc/haproxy`; for `own` below the host's root."""
-    worker_user: Name = "www-data"
-    """Account of the workers of an NGINX of balbook's own that is started as root."""
-    generation_port: Port = 8099
-    """Port on 127.0.0.1 of the balancer's host that says which configuration is in force."""
-    max_fails: Annotated[int, Field(ge=1)] = 3
-    """Failures within `fail_timeout_s` after which an instance is left out."""
-    fail_timeout_s: Annotated[int, Field(ge=1)] = 10
-    """How long failures count, and how long an instance is left out."""
-    tls: Tls | None = None
-    """A TLS listener beside the plain one."""
 
 
 class Central(Model):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from balbook.artifacts.store import Store
 from balbook.engine import process
@@ -19,9 +20,9 @@ from balbook.local.lab_place import running_inventory
 from balbook.local.resources import resource
 from balbook.notebook.runbook import Runbook, find_runbooks, read_runbook
 from balbook.procedures.parts.glimpse import Glimpse, glimpse
-from balbook.record.journal import Event, utc_now
+from balbook.record.journal import history_of, utc_now
 from balbook.record.listing import list_records
-from balbook.record.statement import JOURNAL, verdict_of, whole_events
+from balbook.record.statement import run_id_of
 from balbook.secrets.scrubbing import known_secrets
 from balbook.show.table import Link, Table
 from balbook.transport import Transport
@@ -138,28 +139,22 @@ def _unanswered(seen: dict[str, Glimpse]) -> list[str]:
 
 
 def _run_row(folder: Path, copies: Path | None) -> tuple[object, ...]:
-    events = list(whole_events(folder / JOURNAL))
-    first: Event = events[0] if events else {}
-    name = str(first.get("runbook") or folder.name)
-    is_running = process.find(folder) is not None
-    verdict = "running" if is_running else "open" if _is_open(events) else verdict_of(events)[0]
-    mode, reason = str(first.get("mode", "-")), str(first.get("reason") or "-")
-    by, run_id = str((first.get("who") or {}).get("user", "-")), str(first.get("run_id", "-"))
-    copied = _copy(folder, name, run_id, copies) if copies and not is_running else ""
-    at = str(first.get("at", ""))[:19].replace("T", " ")
-    return at, name, mode, _about(events), verdict, reason, by, Link(run_id, copied) if copied else run_id
+    try:
+        history = history_of(folder)
+    except BadInput:
+        return "", folder.name, "-", "-", "unreadable", "-", "-", run_id_of(folder)
+    opened, is_running = history.opened, process.find(folder) is not None
+    if opened is None:
+        return "", folder.name, "-", "-", history.verdict[0], "-", "-", run_id_of(folder)
+    verdict = "running" if is_running else "open" if history.is_open else history.verdict[0]
+    copied = _copy(folder, opened.runbook, opened.run_id, copies) if copies and not is_running else ""
+    run = Link(opened.run_id, copied) if copied else opened.run_id
+    at, by = opened.at[:19].replace("T", " "), str(opened.who.get("user", "-"))
+    return at, opened.runbook, opened.mode, _about(opened.parameters), verdict, opened.reason or "-", by, run
 
 
-def _is_open(events: list[Event]) -> bool:
-    """Whether it goes on in a notebook, or was left there: nobody has closed it, and no process of it was lost."""
-    names = [event["event"] for event in events]
-    applied = [name for name in names if name in ("apply_started", "apply_finished")]
-    return bool(names) and "run_closed" not in names and applied[-1:] != ["apply_started"]
-
-
-def _about(events: list[Event]) -> str:
+def _about(parameters: Mapping[str, Any]) -> str:
     """Application and release, where the run was about one."""
-    parameters = events[0].get("parameters") or {} if events else {}
     return " ".join(str(parameters[key]) for key in ("application", "release") if parameters.get(key)) or "-"
 
 

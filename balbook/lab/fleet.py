@@ -178,7 +178,7 @@ def _single(source: str, instances: list[dict[str, Any]]) -> dict[str, Any]:
         "source": source,
         "instances": instances,
         "health": {"path": "/health", "expect": 200},
-        "verify": {"requests": [{"path": "/rooms", "contains": '"number":"101"'}]},
+        "verify": {"requests": [{"path": "/rooms", "contains": '"package":"acme/rooms","version":"{version}"'}]},
     }
 
 

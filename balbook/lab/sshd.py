@@ -37,7 +37,7 @@ exec /bin/sh
 class Server:
     """Where one host's server keeps its things. `lab` is the lab's folder, `client_key` the key that may log in.
 
-    `graalvm`: the `GRAALVM_HOME` of its sessions, where this machine has the C compiler that it needs.
+    `graalvm`: the `GRAALVM_HOME` of its sessions.
     """
 
     name: str
@@ -94,7 +94,7 @@ def configuration(server: Server, environ: Mapping[str, str]) -> str:
         "BALLERINA_HOME_DIR": f"{server.home}/.ballerina",  # a JVM does not look at HOME
         MARKER: str(server.lab),
     }
-    if server.graalvm and find_program("cc", environ):
+    if server.graalvm:
         environment["GRAALVM_HOME"] = str(server.graalvm)
     sftp = find_program("sftp-server", environ)
     lines = [

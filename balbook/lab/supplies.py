@@ -67,7 +67,7 @@ class Supplies:
 
     @property
     def graalvm(self) -> Path:
-        """`GRAALVM_HOME` of the lab's hosts; it is there where this machine has a C compiler."""
+        """`GRAALVM_HOME` of the lab's hosts, where they see this machine's files."""
         return self.lab / "graalvm"
 
     @property
@@ -97,7 +97,7 @@ def prepare(supplies: Supplies, environ: Mapping[str, str]) -> None:
     make_distribution(supplies.distribution, supplies.central_url, has_library=supplies.has_library)
     supplies.token.touch(mode=0o600)
     supplies.token.write_text(secrets.token_hex(16) + "\n")
-    if find_program("cc", environ) and not supplies.has_library:
+    if not supplies.has_library:
         make_graalvm(supplies.graalvm)
     for name in PACKAGES:
         shutil.copytree(resource("templates", "sample", name), supplies.repositories / name)
@@ -122,17 +122,14 @@ def make_distribution(path: Path, central_url: str, *, has_library: bool = False
     return path
 
 
-def raise_version(repositories: Path, package: str, version: str, answer: tuple[str, str], environ: Mapping[str, str]) -> None:
-    """A package's next version in its repository: `answer`, what its source says and what it says instead, is committed."""
+def raise_version(repositories: Path, package: str, version: str, environ: Mapping[str, str]) -> None:
+    """A package's next version, committed in its repository."""
     repository = repositories / package
-    for path, pattern, new in (
-        (repository / "Ballerina.toml", r'(?m)^version = ".*"$', f'version = "{version}"'),
-        (repository / f"{package}.bal", re.escape(answer[0]), answer[1]),
-    ):
-        text, changed = re.subn(pattern, new, path.read_text(encoding="utf-8"))
-        if not changed:
-            raise Failed(f"{path}: there is no {pattern}", advice="The sample package is not as it was made; bring the lab up anew.")
-        path.write_text(text, encoding="utf-8")
+    path = repository / "Ballerina.toml"
+    text, changed = re.subn(r'(?m)^version = ".*"$', f'version = "{version}"', path.read_text(encoding="utf-8"))
+    if not changed:
+        raise Failed(f"{path}: there is no version", advice="The sample package is not as it was made; bring the lab up anew.")
+    path.write_text(text, encoding="utf-8")
     if (git := find_program("git", environ)) and (repository / ".git").is_dir():
         _commit(git, repository, f"Version {version}")
 
@@ -143,8 +140,8 @@ def _library() -> dict[str, Path]:
     modules = [
         package / "__init__.py",
         package / "errors.py",
-        package / "commands" / "__init__.py",
-        package / "commands" / "command.py",
+        package / "local" / "__init__.py",
+        package / "local" / "names.py",
         package / "lab" / "__init__.py",
     ]
     modules += sorted((package / "lab" / "ballerina").rglob("*.*"))

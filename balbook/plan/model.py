@@ -15,8 +15,10 @@ from functools import cache
 from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, TypeAdapter
+from pydantic_core import PydanticSerializationError
 
 from balbook.commands.command import Command, Seconds
+from balbook.errors import BadInput
 from balbook.facts.readers import FilesReader, OutputReader
 from balbook.plan.settings import Settings
 from balbook.secrets.secret_ref import SecretRef
@@ -230,9 +232,12 @@ class Plan:
         return hashlib.sha256(canonical(self.data() | {"preconditions": states})).hexdigest()
 
     def data(self) -> dict[str, Any]:
-        """Plain data, what is as usual left out; the inverse of `reading.plan_from`."""
+        """Plain data, what is as usual left out; the inverse of `reading.plan_from`. BadInput where a field has another type."""
         always: dict[str, Any] = {"version": VERSION, "subject": {}, "settings": {}, "preconditions": []}
-        return {**always, **adapter().dump_python(self, mode="json", exclude_defaults=True)}
+        try:
+            return {**always, **adapter().dump_python(self, mode="json", exclude_defaults=True, warnings="error")}
+        except PydanticSerializationError as exc:
+            raise BadInput(f"the plan of {self.runbook} cannot be written: {exc}", advice="Give each field what its type says.") from exc
 
     def restricted_to(self, verbs: Collection[str]) -> Plan:
         """A plan of its steps with these verbs alone, with nothing measured beside it."""

@@ -28,6 +28,7 @@ from balbook.procedures.parts.preconditions import row
 from balbook.procedures.parts.project import Project, project, single, wanted_packages
 from balbook.procedures.parts.sharing import exchange_step, registry_of
 from balbook.procedures.parts.site import Site
+from balbook.record.events import Timed
 from balbook.record.journal import Journal
 from balbook.show.table import Shown, Table
 
@@ -94,7 +95,7 @@ def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Shown]:
     if artifact and "phases" in artifact.details:
         shown.append(_phase_table(artifact))
         _record(journal, artifact)
-    tests, *outputs = bal_outputs(plan, journal.events())
+    tests, *outputs = bal_outputs(plan, journal)
     return [*shown, *([tests] if site.application.source else []), *outputs]
 
 
@@ -117,10 +118,10 @@ def _phase_table(artifact: Artifact) -> Table:
 
 def _record(journal: Journal, artifact: Artifact) -> None:
     """The times of a build of this run, once; what was retrieved was built by another."""
-    applied = journal.last("apply_finished") or {}
-    if applied.get("changes") and "registry" not in artifact.details and not journal.last("timed"):
+    history = journal.history()
+    if history.applied and history.applied.changes and "registry" not in artifact.details and not history.timed:
         phases = {f"{phase.replace(' ', '_')}_s": seconds for phase, seconds in artifact.details["phases"].items()}
-        journal.append("timed", version=artifact.version, kind=artifact.kind, build_s=artifact.details["build_s"], **phases)
+        journal.append(Timed(version=artifact.version, kind=artifact.kind, build_s=artifact.details["build_s"], more=phases))
 
 
 def _consolidated(site: Site, found: Project) -> list[Precondition]:

@@ -61,7 +61,7 @@ def verify(site: Site, plan: Plan) -> Sequence[Check]:
 
 def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Shown]:
     """What `bal` said, the counts of the tests, and what is in the project."""
-    return [*bal_outputs(plan, Journal(run_dir / "journal.jsonl").events()), preflight(site)]
+    return [*bal_outputs(plan, Journal(run_dir / "journal.jsonl")), preflight(site)]
 
 
 def _preconditions(site: Site, found: Project, root: str) -> Iterator[Precondition]:

@@ -14,7 +14,7 @@ from balbook.procedures.parts.deployment import plan_to, versions_table
 from balbook.procedures.parts.deployment import preflight as preflight
 from balbook.procedures.parts.deployment import verify as verify
 from balbook.procedures.parts.site import Site
-from balbook.record.journal import Journal
+from balbook.record.journal import history_of
 from balbook.show.table import Shown, Table
 
 
@@ -25,8 +25,8 @@ def plan(site: Site) -> Plan:
 
 def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Shown]:
     """Which package versions run where now, and how long each instance was not there."""
-    measured = Journal(run_dir / "journal.jsonl").last("measured") or {}
-    rows = [(name, f"{seconds:.2f} s") for name, seconds in measured.get("downtime_s", {}).items()]
+    measured = history_of(run_dir).measured
+    rows = [(name, f"{seconds:.2f} s") for name, seconds in ((measured and measured.downtime_s) or {}).items()]
     note = "" if rows else "None was stopped." if not site.application.balancer else "A balancer sends requests elsewhere meanwhile."
     downtime = Table(("instance", "not there for"), rows, title="Downtime, from the request to stop until it was healthy", note=note)
     return [versions_table(site), downtime]

@@ -67,7 +67,7 @@ def verify(site: Site, plan: Plan) -> Sequence[Check]:
 
 def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Shown]:
     """What `bal` said, the counts of the tests, and the packages."""
-    return [*bal_outputs(plan, Journal(run_dir / "journal.jsonl").events()), preflight(site)]
+    return [*bal_outputs(plan, Journal(run_dir / "journal.jsonl")), preflight(site)]
 
 
 def _publishable(packed: Packed) -> Precondition:

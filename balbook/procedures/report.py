@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-from balbook.errors import ParameterError
+from balbook.errors import BadInput, ParameterError
 from balbook.plan.model import Plan
 from balbook.procedures import Check
 from balbook.procedures.parts.site import Site
-from balbook.record.statement import JOURNAL, verdict_of, whole_events
+from balbook.record.events import RunOpened
+from balbook.record.journal import JOURNAL, history_of
 from balbook.show.table import Table
 
 DAYS = {"d": 1, "w": 7}
@@ -39,7 +40,7 @@ def since_of(text: str, now: datetime) -> datetime | None:
 
 def preflight(site: Site) -> Table:
     """The records by runbook and verdict."""
-    counts = Counter((str(first.get("runbook", "?")), verdict) for first, verdict in _records(site))
+    counts = Counter((opened.runbook, verdict) for opened, verdict in _records(site))
     rows = [(runbook, verdict, count) for (runbook, verdict), count in sorted(counts.items())]
     return Table(("runbook", "verdict", "runs"), rows, title=str(_folder(site)), note="" if rows else "No run is recorded here.")
 
@@ -53,7 +54,7 @@ def plan(site: Site) -> Plan:
 
 def verify(site: Site, plan: Plan) -> Sequence[Check]:
     """Every record can be read."""
-    unreadable = [path.name for path in _folders(site) if next(whole_events(path / JOURNAL), None) is None]
+    unreadable = [path.name for path in _folders(site) if not _can_be_read(path)]
     return [Check("every record has a journal that can be read", not unreadable, ", ".join(unreadable) or "all of them")]
 
 
@@ -62,13 +63,20 @@ def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Table]:
     return []
 
 
-def _records(site: Site) -> list[tuple[Mapping[str, Any], str]]:
-    """The first event and the verdict of each."""
-    found: list[tuple[Mapping[str, Any], str]] = []
+def _can_be_read(path: Path) -> bool:
+    with suppress(BadInput):
+        return history_of(path).opened is not None
+    return False
+
+
+def _records(site: Site) -> list[tuple[RunOpened, str]]:
+    """How each began, and its verdict; what cannot be read is left out, and `verify` names it."""
+    found: list[tuple[RunOpened, str]] = []
     for path in _folders(site):
-        events = list(whole_events(path / JOURNAL))
-        if events:
-            found.append((events[0], verdict_of(events)[0]))
+        with suppress(BadInput):
+            history = history_of(path)
+            if history.opened:
+                found.append((history.opened, history.verdict[0]))
     return found
 
 

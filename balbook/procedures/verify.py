@@ -18,6 +18,7 @@ from balbook.procedures.parts import supervision
 from balbook.procedures.parts.deployment import planned, settled_checks, subject_of
 from balbook.procedures.parts.deployment import preflight as preflight
 from balbook.procedures.parts.site import Site
+from balbook.record.events import Measured
 from balbook.record.journal import Journal
 from balbook.show.table import Shown, Table
 from balbook.transport import fan_out
@@ -68,13 +69,14 @@ def _asked(site: Site, instance: Instance, version: str) -> Iterator[Check]:
 
 def _record(journal: Journal, plan: Plan, found: dict[str, Footprint]) -> None:
     """Into the record of a run that was applied."""
-    if journal.last("verified"):
+    if journal.history().verified:
         journal.append(
-            "measured",
-            version=plan.subject["version"],
-            kind=plan.subject["kind"],
-            rss_mb={name: there.rss_mb for name, there in found.items() if there.rss_mb is not None},
-            start_s={name: there.start_s for name, there in found.items() if there.start_s is not None},
+            Measured(
+                version=plan.subject["version"],
+                kind=plan.subject["kind"],
+                rss_mb={name: there.rss_mb for name, there in found.items() if there.rss_mb is not None},
+                start_s={name: there.start_s for name, there in found.items() if there.start_s is not None},
+            )
         )
 
 

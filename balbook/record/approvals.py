@@ -26,10 +26,10 @@ from balbook.local.names import require_word
 from balbook.plan.model import Plan, canonical
 from balbook.plan.reading import read_plan, require_current
 from balbook.record import signatures as signing
-from balbook.record.journal import timestamp
+from balbook.record.journal import JOURNAL, history_of, timestamp
 from balbook.record.ledger import open_ledger
 from balbook.record.signatures import Signer, Trust
-from balbook.record.statement import JOURNAL, run_id_of, whole_events
+from balbook.record.statement import run_id_of
 
 VERSION = 1
 FOLDER = "approvals"
@@ -130,9 +130,8 @@ def require_unused(run_dir: Path, shown: str) -> None:
     for path in sorted(run_dir.parent.glob(f"*/{JOURNAL}")):
         if path.parent == run_dir or b'"approved"' not in path.read_bytes():
             continue
-        events = list(whole_events(path))
-        is_of_it = any(e["event"] == "approved" and e.get("run") == shown for e in events)
-        if is_of_it and any(e["event"] == "apply_started" for e in events):
+        history = history_of(path.parent)
+        if shown in history.approvals_of and history.has_applied:
             raise Refused(
                 f"the approvals of run {shown} were used by run {run_id_of(path.parent)}: a plan that was approved is applied once",
                 advice="Make a new plan, and have that approved.",

@@ -5,15 +5,16 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from balbook.errors import BadInput
 from balbook.notebook.runbook import Cell, read_runbook
 from balbook.plan.reading import FILE, read_plan
-from balbook.record.journal import Event
-from balbook.record.verdict import cells_that_ran, is_injected
+from balbook.record.events import Event, RunOpened
+from balbook.record.history import History
+from balbook.record.verdict import is_injected
 
 INJECTED = "injected-parameters"
 """The tag of the cell that papermill adds."""
@@ -32,10 +33,10 @@ def execution_faults(folder: Path, events: Sequence[Event], runbooks: Path | Non
     faults: list[str] = []
     notes: list[str] = []
     for run in _runs(events):
-        name = str(run[0].get("runbook", ""))
+        opened, verdict = run.openings[0], run.closed.verdict if run.closed else ""
+        name, has_succeeded = opened.runbook, verdict == "succeeded"
         path = folder / f"{name}.ipynb"
-        has_succeeded = any(e["event"] == "run_closed" and e.get("verdict") == "succeeded" for e in run)
-        if not path.is_file() and run[0].get("runbook_sha256") == "":  # a pipeline's own, rollback, drain, readmit, unlock
+        if not path.is_file() and opened.runbook_sha256 == "":  # a pipeline's own, rollback, drain, readmit, unlock
             notes.append(f"{name}: was run without a notebook, no runbook was executed")
             continue
         if not path.is_file():
@@ -46,60 +47,55 @@ def execution_faults(folder: Path, events: Sequence[Event], runbooks: Path | Non
         except BadInput as exc:
             faults.append(exc.message)
             continue
-        faults += [f"{path.name}: {fault}" for fault in (*_ran(cells, run, has_succeeded), *_parameters(cells, run[0]))]
-        found, note = _source(cells, run[0], runbooks, name)
+        faults += [f"{path.name}: {fault}" for fault in (*_ran(cells, run, has_succeeded), *_parameters(cells, opened))]
+        found, note = _source(cells, opened, runbooks, name)
         # Where the verdict says that other cells ran than the runbook's, the record is true; nobody altered it.
-        is_whole = any(e["event"] == "run_closed" and e.get("verdict") in ("succeeded", "planned") for e in run)
-        (faults if is_whole else notes).extend(f"{path.name}: {fault}" for fault in found)
+        (faults if verdict in ("succeeded", "planned") else notes).extend(f"{path.name}: {fault}" for fault in found)
         notes += note
-    return [*faults, *_plan(folder, events)], notes
+    return [*faults, *_plan(folder, History.of(events))], notes
 
 
-def _runs(events: Sequence[Event]) -> list[list[Event]]:
-    """The events of each runbook; a pipeline's journal has several."""
-    runs: list[list[Event]] = []
+def _runs(events: Sequence[Event]) -> list[History]:
+    """The history of each run that the journal opens."""
+    runs: list[History] = []
     for event in events:
-        if event["event"] == "run_opened":
-            runs.append([])
+        if isinstance(event, RunOpened):
+            runs.append(History())
         if runs:
-            runs[-1].append(event)
+            runs[-1].take([event])
     return runs
 
 
-def _ran(cells: Sequence[Cell], run: Sequence[Event], has_succeeded: bool) -> Iterator[str]:
+def _ran(cells: Sequence[Cell], run: History, has_succeeded: bool) -> Iterator[str]:
     """The journal's cells in the notebook, in order; and the other way round where the run succeeded."""
     sources = [cell_digest(cell.source) for cell in cells]
     places: list[int] = []
-    for event in cells_that_ran(run):
+    for event in run.cells_that_ran:
         after = places[-1] + 1 if places else 0
-        here = [i for i, source in enumerate(sources) if source == event.get("source_sha256")]
+        here = [i for i, source in enumerate(sources) if source == event.source_sha256]
         if not here:
-            yield f"event {event['seq']}: the cell that ran as {event.get('role') or 'code'} is not in it; edited after it ran?"
+            yield f"event {event.seq}: the cell that ran as {event.role or 'code'} is not in it; edited after it ran?"
             continue
         places.append(next((i for i in here if i >= after), here[0]))
         if has_succeeded and places[-1] < after:
-            yield f"event {event['seq']}: {cells[places[-1]].label} ran again or out of order, yet the verdict is succeeded"
+            yield f"event {event.seq}: {cells[places[-1]].label} ran again or out of order, yet the verdict is succeeded"
     if has_succeeded:
         known = set(places)
         # A run that went on without its notebook, which was cut off, has verified itself; the cells behind stand there as they are.
-        is_resumed = any(event["event"] == "resumed" for event in run)
-        end = max(places, default=-1) + 1 if is_resumed else len(cells)
+        end = max(places, default=-1) + 1 if run.resumes else len(cells)
         for i in range(min(places, default=0), len(cells)):
             is_left = i >= end and not cells[i].has_outputs
-            if i not in known and cells[i].source.strip() and not _is_injected(cells[i], run[0]) and not is_left:
+            if i not in known and cells[i].source.strip() and not _is_injected(cells[i], run.openings[0]) and not is_left:
                 yield f"{cells[i].label} is not in the journal: added, or never run"
 
 
-def _is_injected(cell: Cell, opened: Event) -> bool:
+def _is_injected(cell: Cell, opened: RunOpened) -> bool:
     """A tag alone is easily written: the cell sets parameters and does nothing else."""
-    parameters = opened.get("parameters")
-    return INJECTED in cell.tags and is_injected(cell.source, parameters if isinstance(parameters, Mapping) else ())
+    return INJECTED in cell.tags and is_injected(cell.source, opened.parameters)
 
 
-def _parameters(cells: Sequence[Cell], opened: Event) -> Iterator[str]:
-    journaled = opened.get("parameters")
-    if not isinstance(journaled, Mapping):
-        return
+def _parameters(cells: Sequence[Cell], opened: RunOpened) -> Iterator[str]:
+    journaled = opened.parameters
     shown: dict[str, Any] = {}
     for cell in cells:
         if cell.role == "parameters" or INJECTED in cell.tags:
@@ -127,12 +123,12 @@ def _literals(source: str) -> dict[str, Any]:
     return values
 
 
-def _source(cells: Sequence[Cell], opened: Event, runbooks: Path | None, name: str) -> tuple[list[str], list[str]]:
+def _source(cells: Sequence[Cell], opened: RunOpened, runbooks: Path | None, name: str) -> tuple[list[str], list[str]]:
     path = runbooks / f"{name}.ipynb" if runbooks else None
     if path is None or not path.is_file():
         return [], [f"{name}: its runbook is not at hand, compared with the journal only"]
     runbook = read_runbook(path)
-    if runbook.sha256 != opened.get("runbook_sha256"):
+    if runbook.sha256 != opened.runbook_sha256:
         return [], [f"{name}: the runbook has changed since, compared with the journal only"]
     ours = [cell for cell in cells if not _is_injected(cell, opened)]
     theirs = [cell for cell in runbook.cells if cell.type == "code"]
@@ -146,10 +142,10 @@ def _source(cells: Sequence[Cell], opened: Event, runbooks: Path | None, name: s
     return faults, []
 
 
-def _plan(folder: Path, events: Sequence[Event]) -> Iterator[str]:
+def _plan(folder: Path, history: History) -> Iterator[str]:
     """The plan that was kept is the one that was shown, applied and concluded."""
     path = folder / FILE
-    shown = [e for e in events if e["event"] in ("planned", "apply_started") and e.get("digest")]
+    shown = [event for event in history.shown if event.digest]
     if not path.is_file():
         return
     try:
@@ -157,5 +153,5 @@ def _plan(folder: Path, events: Sequence[Event]) -> Iterator[str]:
     except BadInput:
         yield "plan.json: is not a plan"
         return
-    if shown and kept not in {e["digest"] for e in shown}:
-        yield f"plan.json: has not the digest of the plan in event {shown[-1]['seq']} ({shown[-1]['event']})"
+    if shown and kept not in {event.digest for event in shown}:
+        yield f"plan.json: has not the digest of the plan in event {shown[-1].seq} ({shown[-1].event})"

@@ -1,8 +1,8 @@
 """The run's append-only chain of events: one JSON line each, flushed to disk before the action it announces.
 
-Every event has `seq` (1, 2, …), `at` (UTC, ISO 8601 with milliseconds), `event` and `prev`: the sha256 of the line before,
+Every line has `seq` (1, 2, …), `at` (UTC, ISO 8601 with milliseconds), `event` and `prev`: the sha256 of the line before,
 without its line end (64 zeros for the first). Several processes append to one journal (the notebook's kernel, the run's
-own process, the runner), each under a lock on the file.
+own process, the runner), each under a lock on the file. `events` says what stands in a line, `history` what follows from all.
 """
 
 from __future__ import annotations
@@ -13,17 +13,21 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from balbook.errors import BadInput, Failed
 from balbook.plan.model import canonical
+from balbook.record.events import Event, RunOpened
+from balbook.record.history import History
+from balbook.record.lines import event_from
 
-VERSION = 1
+JOURNAL = "journal.jsonl"
 START = "0" * 64
 UNWRITABLE = "Is there space on this machine's disk, and may you write there? Nothing is done that the journal does not announce."
-Event = dict[str, Any]
+Fields = dict[str, Any]
 
 
 def utc_now() -> datetime:
@@ -42,7 +46,7 @@ class Journal:
         path: Path,
         *,
         now: Callable[[], datetime] = utc_now,
-        clean: Callable[[Event], Event] = lambda event: event,
+        clean: Callable[[Fields], Fields] = lambda fields: fields,
     ) -> None:
         self.path = path
         self._now = now
@@ -52,22 +56,22 @@ class Journal:
         """`text` as it would be written here. What is to be shortened is cleaned first: half a secret is not recognised."""
         return str(self._clean({"text": text})["text"])
 
-    def append(self, event: str, **fields: Any) -> Event:
-        """Write one event and flush it to disk; returns it as written. Raises Failed where it cannot be."""
+    def append(self, event: Event) -> Event:
+        """Write one event and flush it to disk; returns it with its place. Raises Failed where it cannot be."""
         try:
-            return self._append(event, fields)
+            return self._append(event)
         except OSError as exc:
             raise Failed(f"{self.path} cannot be written: {exc.strerror or exc}", advice=UNWRITABLE) from exc
 
-    def _append(self, event: str, fields: Mapping[str, Any]) -> Event:
+    def _append(self, event: Event) -> Event:
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             end, last = _last_line(fd)
             seq = json.loads(last)["seq"] + 1 if last else 1
-            head = {"seq": seq, "at": timestamp(self._now()), "event": event, "prev": digest(last) if last else START}
-            written = self._clean(_plain(fields)) | head
-            line = canonical(written) + b"\n"
+            at = timestamp(self._now())
+            head = {"seq": seq, "at": at, "event": event.event, "prev": digest(last) if last else START}
+            line = canonical(self._cleaned(event) | head) + b"\n"
             # A crash may have left the start of a line behind the last whole one; it is cut off before writing on.
             os.ftruncate(fd, end)
             if os.pwrite(fd, line, end) < len(line):
@@ -76,20 +80,20 @@ class Journal:
             os.fsync(fd)
         finally:
             os.close(fd)
-        return written
+        return replace(event, seq=seq, at=at)
+
+    def _cleaned(self, event: Event) -> Fields:
+        """Numbers stay: a count that happens to be a secret's digits is a count, and must be read as one again."""
+        plain: Fields = json.loads(json.dumps(event.payload(), default=str))
+        return {key: plain[key] if isinstance(plain.get(key), int | float) else value for key, value in self._clean(plain).items()}
 
     def events(self) -> list[Event]:
-        """All whole events, in order. The chain is not checked; `verify` does."""
-        return [json.loads(line) for line in _whole_lines(self.path)]
+        """All whole events, in order; BadInput naming the line that is none. The chain is not checked; `records verify` does."""
+        return list(read_events(self.path))
 
-    def last(self, *names: str) -> Event | None:
-        """The last event of one of these names."""
-        return next((e for e in reversed(self.events()) if e["event"] in names), None)
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether its run is closed, and was not resumed since: it may be sealed, and gets no more events."""
-        return (self.last("run_opened", "resumed", "run_closed") or {}).get("event") == "run_closed"
+    def history(self) -> History:
+        """All that has happened so far, folded; BadInput as `events`."""
+        return History.of(read_events(self.path))
 
     def follow(self, position: int = 0) -> tuple[list[Event], int]:
         """Events written since `position` (bytes), and the position for the next call."""
@@ -99,7 +103,27 @@ class Journal:
             file.seek(position)
             data = file.read()
         whole = data[: data.rfind(b"\n") + 1]
-        return [json.loads(line) for line in whole.splitlines()], position + len(whole)
+        first = 1 if position == 0 else None
+        return [_event(self.path, first and first + i, line) for i, line in enumerate(whole.splitlines())], position + len(whole)
+
+
+def read_events(path: Path) -> Iterator[Event]:
+    """The events of a journal; BadInput naming the line that is none. A last line that a crash cut off is passed over."""
+    if not path.is_file():
+        return
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+        yield _event(path, number, line)
+
+
+def opening_of(run_dir: Path) -> RunOpened | None:
+    """How the run of this folder began, read alone; None where nothing says. BadInput as `read_events`."""
+    first = next(read_events(run_dir / JOURNAL), None)
+    return first if isinstance(first, RunOpened) else None
+
+
+def history_of(run_dir: Path) -> History:
+    """The history of the run in this folder; BadInput naming the line of its journal that cannot be read."""
+    return Journal(run_dir / JOURNAL).history()
 
 
 def timestamp(at: datetime) -> str:
@@ -112,47 +136,13 @@ def digest(line: bytes) -> str:
     return hashlib.sha256(line).hexdigest()
 
 
-def verify(path: Path) -> list[Event]:
-    """The events of an unbroken chain; raises Failed naming the first event that does not fit."""
-    data = path.read_bytes()
-    if data and not data.endswith(b"\n"):
-        raise Failed(f"{path}: the last event is cut off", advice="The writer died while writing; the events before it stand.")
-    expected, events = START, []
-    for number, line in enumerate(data.splitlines(), 1):
-        event = _parsed(path, number, line)
-        if event.get("seq") != number:
-            raise Failed(f"{path}: event {number}: seq is {event.get('seq')!r}")
-        if event.get("prev") != expected:
-            raise Failed(f"{path}: event {number} ({event.get('event')}): does not follow from the event before")
-        if canonical(event) != line:
-            raise Failed(f"{path}: event {number} ({event.get('event')}): is not written as balbook writes")
-        expected = digest(line)
-        events.append(event)
-    if events and events[0].get("journal", VERSION) > VERSION:
-        raise BadInput(f"{path}: journal version {events[0]['journal']} is newer than this balbook", advice="Install a newer balbook.")
-    return events
-
-
-def _parsed(path: Path, number: int, line: bytes) -> Event:
+def _event(path: Path, number: int | None, line: bytes) -> Event:
     try:
-        event = json.loads(line)
-    except ValueError as exc:
-        raise Failed(f"{path}: event {number} is not JSON") from exc
-    if not isinstance(event, dict):
-        raise Failed(f"{path}: event {number} is not an object")
-    return event
-
-
-def _plain(fields: Mapping[str, Any]) -> Event:
-    plain: Event = json.loads(json.dumps(fields, default=str))
-    return plain
-
-
-def _whole_lines(path: Path) -> Iterator[bytes]:
-    if not path.exists():
-        return
-    data = path.read_bytes()
-    yield from data[: data.rfind(b"\n") + 1].splitlines()
+        data: Mapping[str, Any] = json.loads(line)
+    except (ValueError, RecursionError) as exc:
+        place = f"{path}:{number}" if number else str(path)
+        raise BadInput(f"{place}: this line is not JSON; it was cut off or edited", advice="Restore the file from a copy.") from exc
+    return event_from(data, f"{path}:{number or (data.get('seq', '?') if isinstance(data, dict) else '?')}")
 
 
 def _last_line(fd: int) -> tuple[int, bytes]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from balbook.errors import BadInput, RecordError
 from balbook.inventory import Inventory
 from balbook.inventory.secret_references import secret_references
-from balbook.record import anchors, verdict
-from balbook.record.journal import Journal
+from balbook.record import anchors
+from balbook.record.journal import history_of
 from balbook.record.ledger import Ledger, open_ledger
 from balbook.record.seal import Record, seal
 from balbook.record.signatures import Trust
@@ -64,27 +64,12 @@ def bare_environment(inventory: Inventory) -> dict[str, str]:
     return without_secrets(os.environ, secret_references(inventory))
 
 
-def close(run_dir: Path) -> None:
-    """States the verdict of a run that only an executor without a runner saw: JupyterLab, plain papermill.
-
-    Nothing where it is stated. That the executor returned is taken for granted: whoever seals says so.
-    """
-    journal = Journal(run_dir / "journal.jsonl")
-    events = journal.events()
-    if not events or any(e["event"] == "run_closed" for e in events):
-        return
-    stated = verdict.state(events, events[0].get("cells", ()), verdict.Returned("ok"))
-    if is_lost(run_dir):
-        stated = verdict.Stated("inconclusive", "lost_run: something was applied whose end nobody wrote down", 3)
-    journal.append("run_closed", verdict=stated.verdict, why=stated.why, by="seal")
-
-
 def seal_run(inventory: Inventory, run_dir: Path, say: Callable[[str], None], *, is_given_up: bool = False) -> Record | None:
     """Seals a run that is over. What does not work is said, with where the record was left; the run's verdict stands.
 
     A run whose process was lost is not over: it is sealed once it was resumed, or was given up (`balbook seal`).
     """
-    if is_lost(run_dir) and not is_given_up:
+    if not is_given_up and history_of(run_dir).is_lost:
         say(f"not sealed: the run's process was lost. Go on with it: balbook resume {run_dir.name.rpartition('-')[2]}")
         return None
     try:
@@ -101,9 +86,3 @@ def seal_run(inventory: Inventory, run_dir: Path, say: Callable[[str], None], *,
     for note in record.notes:
         say(f"record: {note}")
     return record
-
-
-def is_lost(run_dir: Path) -> bool:
-    """Whether something was applied whose end nobody wrote down."""
-    names = [e["event"] for e in Journal(run_dir / "journal.jsonl").events() if e["event"] in ("apply_started", "apply_finished")]
-    return names[-1:] == ["apply_started"]

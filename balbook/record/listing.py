@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from balbook.errors import BadInput, RecordError, nearest
-from balbook.record.journal import Event
+from balbook.record.events import Approved, NotApproved
+from balbook.record.history import History
+from balbook.record.journal import JOURNAL, opening_of, read_events
 from balbook.record.seal import Record, read_record
-from balbook.record.statement import JOURNAL, run_id_of, whole_events
+from balbook.record.statement import STATEMENT, run_id_of
 
-UNSEALED = "not sealed"
+UNSEALED, UNREADABLE = "not sealed", "unreadable"
 NOISE_SHARE, NOISE_S = 0.1, 0.5
 """Durations are called different when they differ by more than a tenth and by more than half a second."""
 
@@ -47,7 +50,7 @@ class Difference:
 
 def list_records(records: Path) -> list[Listed]:
     """All runs below this folder, oldest first, sealed or not; one that cannot be read is listed as `unreadable`."""
-    folders = sorted(p for p in records.glob("*") if p.is_dir() and ((p / JOURNAL).is_file() or (p / "statement.json").is_file()))
+    folders = sorted(p for p in records.glob("*") if p.is_dir() and ((p / JOURNAL).is_file() or (p / STATEMENT).is_file()))
     return [_listed(folder) for folder in folders]
 
 
@@ -71,13 +74,13 @@ def summary(record: Record, others: Iterable[Record] | None = None) -> dict[str,
     `others`: where to look for the same artifact; unset: all records beside this one.
     """
     predicate = {key: value for key, value in record.predicate.items() if key not in ("version", "journals")}
-    events = _events(record)
+    history = _history(record)
     return {
         **predicate,
         "is_signed": record.is_signed,
-        "seconds": _seconds(events),
-        "steps": _steps(events),
-        "approval": _approval(events),
+        "seconds": history.steps_seconds,
+        "steps": _steps(history),
+        "approval": _approval(history),
         "files": sorted(record.files),
         "same_artifact": same_artifact(record, others),
     }
@@ -103,11 +106,12 @@ def diff(a: Record, b: Record) -> list[Difference]:
     for what, key in (("runbook", "sha256"), ("plan", "digest"), ("subject", "subject")):
         group = "runbooks" if what == "runbook" else "plans"
         found += _differences(what, *({x["runbook"]: x[key] for x in r.predicate.get(group, ())} for r in (a, b)))
-    steps_a, steps_b = ({f"{s['step']} on {s['host']}": s for s in _steps(_events(r))} for r in (a, b))
+    histories = _history(a), _history(b)
+    steps_a, steps_b = ({f"{s['step']} on {s['host']}": s for s in _steps(history)} for history in histories)
     found += _differences("step", *({key: s["outcome"] for key, s in steps.items()} for steps in (steps_a, steps_b)))
     durations = [{key: s["seconds"] for key, s in steps.items() if s["seconds"] is not None} for steps in (steps_a, steps_b)]
     found += [d for d in _differences("seconds of", *durations) if not _is_noise(d)]
-    total = Difference("seconds", _seconds(_events(a)), _seconds(_events(b)))
+    total = Difference("seconds", *(history.steps_seconds for history in histories))
     found += [] if _is_noise(total) else [total]
     found += _differences("measurement", *(_comparable(r.predicate.get("measurements", {})) for r in (a, b)))
     return found
@@ -117,15 +121,14 @@ def diff(a: Record, b: Record) -> list[Difference]:
 
 
 def _listed(folder: Path) -> Listed:
-    first: Event = next(whole_events(folder / JOURNAL), {})
-    predicate: Mapping[str, Any] = {"at": first.get("at", ""), **first, "verdict": UNSEALED}
+    predicate: Mapping[str, Any] = {"run_id": run_id_of(folder), "verdict": UNREADABLE}
     is_signed = False
-    if (folder / "statement.json").exists():
-        try:
+    with suppress(RecordError, BadInput):
+        if (folder / STATEMENT).exists():
             record = read_record(folder)
             predicate, is_signed = record.predicate, record.is_signed
-        except (RecordError, BadInput):
-            predicate = {**predicate, "verdict": "unreadable"}
+        elif opened := opening_of(folder):
+            predicate = {"at": opened.at, **opened.payload(), "verdict": UNSEALED}
     plans = predicate.get("plans") or [{}]
     parameters = predicate.get("parameters") or {}
     return Listed(
@@ -154,36 +157,26 @@ def _environment(predicate: Mapping[str, Any]) -> str:
     return str((predicate.get("inventory") or {}).get("environment", ""))
 
 
-def _events(record: Record) -> list[Event]:
-    return [event for journal in record.predicate["journals"] for event in whole_events(record.folder / journal["name"])]
+def _history(record: Record) -> History:
+    return History.of(event for journal in record.predicate["journals"] for event in read_events(record.folder / journal["name"]))
 
 
-def _steps(events: Sequence[Event]) -> list[dict[str, Any]]:
-    """Each step with its last outcome; `started` where a crash left it so."""
-    steps: dict[str, dict[str, Any]] = {}
-    for event in events:
-        name = str(event.get("step", ""))
-        if event["event"] == "step_started":
-            start = {"step": name, "host": event.get("host", ""), "title": event.get("title", "")}
-            steps[name] = {**start, "outcome": "started", "seconds": None, "status": None}
-        elif event["event"] == "step_finished":
-            step = steps.setdefault(name, {"step": name, "host": event.get("host", ""), "title": event.get("title", "")})
-            step |= {key: event.get(key) for key in ("outcome", "seconds", "status")}
-    return list(steps.values())
+def _steps(history: History) -> list[dict[str, Any]]:
+    """Each step with its last outcome; `started` or `taking back` where a crash left it so."""
+    return [
+        {"step": s.id, "host": s.host, "title": s.title, "outcome": s.state, "seconds": s.seconds, "status": s.status}
+        for s in history.steps.values()
+    ]
 
 
-def _approval(events: Sequence[Event]) -> str:
+def _approval(history: History) -> str:
     """Who approved the plan, or why nobody was asked; empty where nobody had to be."""
-    found = next((e for e in reversed(events) if e["event"] in ("approved", "not_approved")), {})
-    if found.get("event") == "approved":
-        return f"by {', '.join(map(str, found.get('by', ())))} (plan of run {found.get('run', '?')})"
-    return f"not approved, an emergency act: {found.get('reason', '')}" if found else ""
-
-
-def _seconds(events: Sequence[Event]) -> float | None:
-    """Duration of all steps together."""
-    timed = [float(e["seconds"]) for e in events if e["event"] == "step_finished" and isinstance(e.get("seconds"), int | float)]
-    return round(sum(timed), 3) if timed else None
+    match history.approval:
+        case Approved(by=by, run=run):
+            return f"by {', '.join(by)} (plan of run {run})"
+        case NotApproved(reason=reason):
+            return f"not approved, an emergency act: {reason}"
+    return ""
 
 
 # Comparing -----------------------------------------------------------------------------------------------------------------

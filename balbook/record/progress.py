@@ -2,57 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-Event = Mapping[str, Any]
-"""An event of a journal; its type stands above this layer."""
+from balbook.record import events as ev
 
 MARKS = {"changed": "done", "already": "already so", "failed": "FAILED", "undone": "undone", "undo_failed": "UNDO FAILED"}
 WATCHED_CELLS = ("preflight", "plan", "verify", "evidence")
 """Cells of a runbook that may take seconds without any other event."""
 
 
-def line_of(event: Event) -> str:
+def line_of(event: ev.Event) -> str:
     """One line for an event that people watch; empty for the others."""
-    at = str(event.get("at", ""))[11:19]
-    match event["event"]:
-        case "cell_started" if event.get("role") in WATCHED_CELLS:
-            text = f"notebook: {event['role']}"
-        case "apply_started":
-            text = f"applying {event['steps']} steps, plan {event['digest'][:12]}"
-        case "probe_started":
-            text = f"probe: {event['rate']} requests/s to {event['target']}; measuring before anything changes"
-        case "progress":
-            text = f"{event['host']}: {event['bytes'] / 1e6:.1f} of {event['total'] / 1e6:.1f} MB"
-        case "step_started":
-            text = f"{event['host']}: {event['title']} …"
-        case "step_finished":
-            text = f"{event['host']}: {event['title']}: {MARKS.get(event['outcome'], event['outcome'])} ({event['seconds']:.1f} s)"
-            if event["outcome"] in ("failed", "undo_failed") and event.get("tail"):
-                text += "\n" + "\n".join(f"    {line}" for line in str(event["tail"]).splitlines())
-        case "undo_started":
-            text = f"{event['host']}: taking back {event['step']} …"
-        case "stop_requested":
-            text = f"stop requested ({event['by']}): finishing the step in hand, then a safe state"
-        case "controller_gone":
-            text = "the controller is gone"
-        case "lease_taken_over":
-            text = f"took the lock over from {event['who']} (run {event['run_id']}), silent for {event['age_s']} s" + (
-                f": {event['why']}" if event.get("why") else ""
-            )
-        case "probe_failed":
-            text = f"nothing is measured: {event['why']}"
-        case "paused":
-            text = f"the rollout stops here; done: {', '.join(event['done']) or 'nothing'}"
-        case "notified" if event.get("problem"):
-            text = f"{event['channel']} was not told of {event['what']}: {event['problem']}"
-        case "measured" if "downtime_s" in event:
-            text = "not there: " + ", ".join(f"{name} for {seconds:.2f} s" for name, seconds in event["downtime_s"].items())
-        case "measured" if "sent" in event:
-            text = f"probe: {event['sent']:,} requests, {event['failed']} failed, {event['closed_by_reload']} closed by reload"
-        case "apply_finished":
-            text = f"applied: {event['verdict']}, {event['changes']} steps changed something"
-        case _:
-            return ""
-    return f"{at} {text}"
+    text = _measuring(event) or _applying(event)
+    return f"{event.at[11:19]} {text}" if text else ""
+
+
+def _applying(event: ev.Event) -> str:
+    match event:
+        case ev.CellStarted(role=role) if role in WATCHED_CELLS:
+            return f"notebook: {role}"
+        case ev.ApplyStarted(steps=steps, digest=digest):
+            return f"applying {steps} steps, plan {digest[:12]}"
+        case ev.UploadProgress(host=host, bytes=sent, total=total):
+            return f"{host}: {sent / 1e6:.1f} of {total / 1e6:.1f} MB"
+        case ev.StepStarted(host=host, title=title):
+            return f"{host}: {title} …"
+        case ev.StepFinished():
+            return _finished(event)
+        case ev.UndoStarted(host=host, step=step):
+            return f"{host}: taking back {step} …"
+        case ev.StopRequested(by=by):
+            return f"stop requested ({by}): finishing the step in hand, then a safe state"
+        case ev.ControllerGone():
+            return "the controller is gone"
+        case ev.LeaseTakenOver(who=who, run_id=run_id, age_s=age_s, why=why):
+            return f"took the lock over from {who} (run {run_id}), silent for {age_s} s: {why}".removesuffix(": ")
+        case ev.Paused(done=done):
+            return f"the rollout stops here; done: {', '.join(done) or 'nothing'}"
+        case ev.Notified(channel=channel, what=what, problem=problem) if problem:
+            return f"{channel} was not told of {what}: {problem}"
+        case ev.ApplyFinished(verdict=verdict, changes=changes):
+            return f"applied: {verdict}, {changes} steps changed something"
+    return ""
+
+
+def _measuring(event: ev.Event) -> str:
+    match event:
+        case ev.ProbeStarted(rate=rate, target=target):
+            return f"probe: {rate} requests/s to {target}; measuring before anything changes"
+        case ev.ProbeFailed(why=why):
+            return f"nothing is measured: {why}"
+        case ev.Measured(downtime_s=away) if away is not None:
+            return "not there: " + ", ".join(f"{name} for {seconds:.2f} s" for name, seconds in away.items())
+        case ev.Measured(sent=sent) if sent is not None:
+            return f"probe: {sent:,} requests, {event.failed} failed, {event.closed_by_reload} closed by reload"
+    return ""
+
+
+def _finished(event: ev.StepFinished) -> str:
+    text = f"{event.host}: {event.title}: {MARKS.get(event.outcome, event.outcome)} ({event.seconds:.1f} s)"
+    if event.outcome in ("failed", "undo_failed") and event.tail:
+        text += "\n" + "\n".join(f"    {line}" for line in event.tail.splitlines())
+    return text

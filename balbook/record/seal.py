@@ -20,9 +20,9 @@ from typing import Any, TypeVar
 from balbook.errors import BadInput, RecordError, Refused, SignatureError
 from balbook.record import signatures as signing
 from balbook.record.anchors import Anchor
-from balbook.record.journal import START, digest, utc_now
+from balbook.record.journal import JOURNAL, START, digest, opening_of, utc_now
 from balbook.record.ledger import Entry, Head, Ledger, sync_folder
-from balbook.record.statement import JOURNAL, SIGNATURE, STATEMENT, VERSION, run_id_of, state, whole_events
+from balbook.record.statement import SIGNATURE, STATEMENT, VERSION, run_id_of, state
 
 _T = TypeVar("_T")
 
@@ -121,8 +121,8 @@ def adopt(notebook: Path, records: Path) -> Path:
     BadInput where it cannot be read, names no run, or the run is sealed already.
     """
     run = run_of_notebook(notebook, records)
-    first = next(whole_events(run / JOURNAL), {})
-    target = run / f"{first.get('runbook') or notebook.stem}.ipynb"
+    opened = opening_of(run)
+    target = run / f"{opened.runbook if opened else notebook.stem}.ipynb"
     if (run / STATEMENT).exists():
         raise Refused(f"{run} is already sealed", advice="A record is sealed once.")
     if target.resolve() != notebook.resolve():

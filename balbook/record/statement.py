@@ -23,19 +23,21 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from balbook.errors import RecordError
+from balbook.errors import BadInput, RecordError
 from balbook.plan.model import canonical
-from balbook.record.journal import START, Event, digest, timestamp
+from balbook.record.events import Event
+from balbook.record.history import History
+from balbook.record.journal import JOURNAL, START, digest, opening_of, read_events, timestamp
 
 VERSION = 1
-STATEMENT, SIGNATURE, JOURNAL = "statement.json", "statement.json.sig", "journal.jsonl"
+STATEMENT, SIGNATURE = "statement.json", "statement.json.sig"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://github.com/balbook/balbook/record/v1"
 _SEALERS = {"version", "record", "at", "signing_key", "ledger_head"}
@@ -77,10 +79,11 @@ def _names(predicate: Mapping[str, Any]) -> set[str]:
 
 def _predicate(run_dir: Path, names: list[str], at: datetime, signing_key: str) -> dict[str, Any]:
     journals = [_journal(run_dir, name) for name in names if name.rpartition("/")[2] == JOURNAL]
-    events = [event for journal in journals for event in whole_events(run_dir / journal["name"])]
-    opened = next((e for e in events if e["event"] == "run_opened"), {})
+    events = [event for journal in journals for event in read_events(run_dir / journal["name"])]
+    history = History.of(events)
+    opened = history.opened.payload() if history.opened else {}
     plans = [_plan(run_dir, name) for name in names if name.rpartition("/")[2] == "plan.json"]
-    verdict, why = verdict_of(events)
+    verdict, why = history.verdict
     return {
         "version": VERSION,
         "record": run_dir.name,
@@ -89,16 +92,14 @@ def _predicate(run_dir: Path, names: list[str], at: datetime, signing_key: str) 
         "verdict": verdict,
         "why": why,
         "at": timestamp(at),
-        "started_at": events[0]["at"] if events else "",
+        "started_at": history.first.at if history.first else "",
         **{key: opened[key] for key in _OPENED if key in opened},
-        "versions": _versions(opened, events),
-        "runbooks": [
-            {"runbook": e.get("runbook", ""), "sha256": e.get("runbook_sha256", "")} for e in events if e["event"] == "run_opened"
-        ],
+        "versions": opened.get("versions", {}) | ({"hosts": history.versions.hosts} if history.versions else {}),
+        "runbooks": [{"runbook": each.runbook, "sha256": each.runbook_sha256} for each in history.openings],
         "journals": journals,
         "plans": plans,
         "digests": {path: value for plan in plans for path, value in _digests(plan["subject"])},
-        "measurements": _measurements(run_dir, names, events),
+        "measurements": history.measurements() | _summaries(run_dir, names),
         "signing_key": signing_key,
         "notes": [*clock_notes(events, at), *(f"{j['name']}: the last event was cut off" for j in journals if j["cut_bytes"])],
     }
@@ -106,7 +107,10 @@ def _predicate(run_dir: Path, names: list[str], at: datetime, signing_key: str) 
 
 def run_id_of(run_dir: Path) -> str:
     """The run's id: the journal's, else the last part of the folder's name."""
-    return str(next(whole_events(run_dir / JOURNAL), {}).get("run_id") or run_dir.name.rpartition("-")[2])
+    with suppress(BadInput):
+        if opened := opening_of(run_dir):
+            return opened.run_id
+    return run_dir.name.rpartition("-")[2]
 
 
 def files_of(run_dir: Path) -> Iterator[str]:
@@ -130,22 +134,11 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def verdict_of(events: list[Event]) -> tuple[str, str]:
-    """The stated verdict and why; a journal that was not closed is `inconclusive`."""
-    closed = next((e for e in reversed(events) if e["event"] == "run_closed"), None)
-    concluded = next((e for e in reversed(events) if e["event"] == "concluded"), None)
-    if closed is None and concluded:
-        return "inconclusive", f"concluded as {concluded.get('verdict')}, but not closed: run balbook seal NOTEBOOK"
-    if closed is None:
-        return "inconclusive", "lost_run: the run was not closed, its process is gone"
-    return str(closed.get("verdict", "inconclusive")), str(closed.get("why", ""))
-
-
-def clock_notes(events: list[Event], at: datetime | None = None) -> list[str]:
+def clock_notes(events: Sequence[Event], at: datetime | None = None) -> list[str]:
     """Where the clock went backwards. Not a fault: the chain gives the order, not the time."""
-    steps = [(f"event {b['seq']} ({b['event']})", a["at"], b["at"]) for a, b in pairwise(events) if a["seq"] + 1 == b["seq"]]
+    steps = [(f"event {b.seq} ({b.event})", a.at, b.at) for a, b in pairwise(events) if a.seq + 1 == b.seq]
     if at and events:
-        steps.append(("the seal", events[-1]["at"], timestamp(at)))
+        steps.append(("the seal", events[-1].at, timestamp(at)))
     return [f"the clock went backwards before {what}: from {a} to {b}" for what, a, b in steps if b < a]
 
 
@@ -157,29 +150,12 @@ def _journal(run_dir: Path, name: str) -> dict[str, Any]:
     return {"name": name, "head": head, "events": len(lines), "cut_bytes": len(data) - len(whole)}
 
 
-def whole_events(path: Path) -> Iterator[Event]:
-    """The events of a journal that can be read; the chain is not checked."""
-    if not path.is_file():
-        return
-    for line in path.read_bytes().split(b"\n")[:-1]:
-        with suppress(ValueError):
-            event = json.loads(line)
-            if isinstance(event, dict) and {"seq", "at", "event"} <= set(event):
-                yield event
-
-
 def _plan(run_dir: Path, name: str) -> dict[str, Any]:
     try:
         data = json.loads((run_dir / name).read_bytes())
         return {"name": name, "digest": digest(canonical(data))} | {k: data[k] for k in ("runbook", "application", "subject")}
     except (ValueError, KeyError, TypeError):
         return {"name": name, "digest": "", "runbook": "", "application": "", "subject": {}}
-
-
-def _versions(opened: Event, events: list[Event]) -> dict[str, Any]:
-    """Of balbook and Python here, and of what the hosts run."""
-    found = next((e for e in reversed(events) if e["event"] == "versions"), {})
-    return {**opened.get("versions", {}), **({"hosts": found["hosts"]} if found else {})}
 
 
 def _digests(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
@@ -193,14 +169,12 @@ def _digests(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         yield path, value.removeprefix("sha256:")
 
 
-def _measurements(run_dir: Path, names: list[str], events: list[Event]) -> dict[str, Any]:
-    measured: dict[str, Any] = {}
-    for event in events:
-        if event["event"] == "measured":
-            measured |= {key: value for key, value in event.items() if key not in ("seq", "at", "event", "prev")}
+def _summaries(run_dir: Path, names: list[str]) -> dict[str, Any]:
+    """What probes kept beside the journal."""
+    found: dict[str, Any] = {}
     for name in names:
         folder, _, file = name.rpartition("/")
         if file == "summary.json":
             with suppress(ValueError):
-                measured[folder or "summary"] = json.loads((run_dir / name).read_bytes())
-    return measured
+                found[folder or "summary"] = json.loads((run_dir / name).read_bytes())
+    return found

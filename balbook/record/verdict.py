@@ -10,12 +10,11 @@ import ast
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from balbook.record.journal import Event
+from balbook.record.events import CellStarted, Concluded, ErrorRaised
+from balbook.record.history import History
 
 EXIT_STATUS = {"succeeded": 0, "planned": 0, "failed": 1, "inconclusive": 3}
 INJECTED_AFTER = "parameters"
-WAITING = "waiting"
-"""The status of a cell that could not be run yet; it did nothing."""
 
 
 @dataclass(frozen=True)
@@ -35,34 +34,31 @@ class Returned:
     message: str = ""
 
 
-def state(events: Sequence[Event], expected_cells: Sequence[str], returned: Returned) -> Stated:
+def state(history: History, expected_cells: Sequence[str], returned: Returned) -> Stated:
     """The verdict of a run. `expected_cells`: sha256 of the runbook's code cells, in order."""
-    if error := _last(events, "error"):
-        status = int(error["exit_status"])
-        return Stated("inconclusive" if status == 3 else "failed", _with_advice(error), status)
-    concluded = _last(events, "concluded")
-    if returned.status == "error" and concluded and concluded["verdict"] in ("failed", "inconclusive"):
-        return _stated(str(concluded["verdict"]), str(concluded["why"]))  # the conclusion says so by an error of its own
+    concluded = history.concluded
+    if error := history.error:
+        return Stated("inconclusive" if error.exit_status == 3 else "failed", _with_advice(error), error.exit_status)
+    if returned.status == "error" and concluded and concluded.verdict in ("failed", "inconclusive"):
+        return _stated(concluded)  # the conclusion says so by an error of its own
     if returned.status != "ok":
-        return _stated("failed", f"{returned.status}: {returned.message}".rstrip(": "))
-    if ended := next((e for e in events if e["event"] == "cell_finished" and e["status"] == "error"), None):
-        name = str(ended.get("error", "an error"))
+        return stated("failed", f"{returned.status}: {returned.message}".rstrip(": "))
+    if ended := history.failed_cell:
+        name = ended.error or "an error"
         word = "sys_exit" if name == "SystemExit" else "cell_error"
-        return _stated("failed", f"{word}: the cell run as number {ended['number']} ended with {name}, and yet the executor went on")
+        return stated("failed", f"{word}: the cell run as number {ended.number} ended with {name}, and yet the executor went on")
     if concluded is None:
-        return _stated("inconclusive", "the executor returned, but the run was never concluded")
-    if wrong := _wrong_cells(events, expected_cells):
-        return _stated("inconclusive", wrong)
-    planned = _last(events, "planned")
-    if planned and planned["digest"] != concluded["digest"]:
-        return _stated("inconclusive", "changed_plan: the conclusion is about another plan than the one that was shown")
-    return _stated(str(concluded["verdict"]), str(concluded["why"]))
+        return stated("inconclusive", "the executor returned, but the run was never concluded")
+    if wrong := _wrong_cells(history.cells_that_ran, expected_cells):
+        return stated("inconclusive", wrong)
+    if history.planned and history.planned.digest != concluded.digest:
+        return stated("inconclusive", "changed_plan: the conclusion is about another plan than the one that was shown")
+    return _stated(concluded)
 
 
-def cells_that_ran(events: Sequence[Event]) -> list[Event]:
-    """The `cell_started` of every cell but those that only said what has to be done first (`waiting`)."""
-    waited = {e["number"] for e in events if e["event"] == "cell_finished" and e.get("status") == WAITING}
-    return [e for e in events if e["event"] == "cell_started" and e.get("number") not in waited]
+def stated(verdict: str, why: str = "") -> Stated:
+    """A verdict with the exit status that goes with it."""
+    return Stated(verdict, why, EXIT_STATUS[verdict])
 
 
 def is_injected(source: str, parameters: Collection[str]) -> bool:
@@ -85,39 +81,33 @@ def _name_set(node: ast.stmt) -> str:
     return ""
 
 
-def _stated(verdict: str, why: str) -> Stated:
-    return Stated(verdict, why, EXIT_STATUS[verdict])
+def _stated(concluded: Concluded) -> Stated:
+    return stated(concluded.verdict, concluded.why)
 
 
-def _with_advice(error: Event) -> str:
-    return "\n  ".join(part for part in (str(error["message"]), str(error.get("advice", ""))) if part)
+def _with_advice(error: ErrorRaised) -> str:
+    return "\n  ".join(part for part in (error.message, error.advice) if part)
 
 
-def _last(events: Sequence[Event], name: str) -> Event | None:
-    return next((e for e in reversed(events) if e["event"] == name), None)
-
-
-def _wrong_cells(events: Sequence[Event], expected: Sequence[str]) -> str:
+def _wrong_cells(ran: Sequence[CellStarted], expected: Sequence[str]) -> str:
     """What differs between the cells that ran and the runbook's; empty where nothing does."""
-    ran = cells_that_ran(events)
     own = [e for i, e in enumerate(ran) if not _is_injected(ran, i)]
     found = [_stands_for(e, expected) for e in own]
     if found == list(expected):
         return ""
     if strange := next((e for e in own if _stands_for(e, expected) not in expected), None):
-        return f"edited_cell: the cell run as number {strange['number']} is not the runbook's"
+        return f"edited_cell: the cell run as number {strange.number} is not the runbook's"
     if missing := next((i for i, sha256 in enumerate(expected, 1) if sha256 not in found), None):
         return f"skipped_cell: code cell {missing} of the runbook never ran"
     return "out_of_order: cells ran twice or in another order than the runbook's"
 
 
-def _stands_for(cell: Event, expected: Sequence[str]) -> str:
+def _stands_for(cell: CellStarted, expected: Sequence[str]) -> str:
     """The cell's digest; a parameters cell that somebody filled in by hand stands for the runbook's, which is its first."""
-    sha256 = str(cell["source_sha256"])
-    is_filled_in = cell["role"] == INJECTED_AFTER and sha256 not in expected
-    return expected[0] if is_filled_in and expected else sha256
+    is_filled_in = cell.role == INJECTED_AFTER and cell.source_sha256 not in expected
+    return expected[0] if is_filled_in and expected else cell.source_sha256
 
 
-def _is_injected(ran: Sequence[Event], index: int) -> bool:
+def _is_injected(ran: Sequence[CellStarted], index: int) -> bool:
     """Papermill's own cell with the parameters comes right after the one that it overrides, and sets parameters alone."""
-    return bool(ran[index].get("is_injected")) and index > 0 and ran[index - 1]["role"] == INJECTED_AFTER
+    return ran[index].is_injected and index > 0 and ran[index - 1].role == INJECTED_AFTER

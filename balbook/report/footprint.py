@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 from balbook.artifacts.store import Store
-from balbook.record.statement import JOURNAL, whole_events
+from balbook.errors import BadInput
+from balbook.record.events import Measured
+from balbook.record.journal import history_of
 from balbook.report.builds import COLOURS, HATCHES, STAND_IN
 from balbook.report.latency import INK, save_figure
 from balbook.report.picture import Picture
@@ -47,18 +50,23 @@ def measured(application: str, store: Store, records: Path) -> Values:
     for artifact in store.artifacts(application):
         if "build_s" in artifact.details:
             values["build"][artifact.kind].append(float(artifact.details["build_s"]))
-    starts: set[tuple[str | None, str, float]] = set()
+    starts: set[tuple[str, str, float]] = set()
     for folder in sorted(records.glob("*-verify-*")) if records.is_dir() else ():
-        events = list(whole_events(folder / JOURNAL))
-        if not events or events[0].get("parameters", {}).get("application") != application:
-            continue
-        for event in events:
-            if event["event"] == "measured" and event.get("kind") in KINDS:
-                began = {(event.get("version"), name, float(v)) for name, v in event.get("start_s", {}).items()}
-                values["start"][event["kind"]] += [seconds for *_, seconds in sorted(began - starts)]
-                starts |= began  # the same start, seen by a later verification again
-                values["memory"][event["kind"]] += [float(v) for v in event.get("rss_mb", {}).values()]
+        for measured in _figures(folder, application):
+            began = {(measured.version, name, float(v)) for name, v in (measured.start_s or {}).items()}
+            values["start"][measured.kind] += [seconds for *_, seconds in sorted(began - starts)]
+            starts |= began  # the same start, seen by a later verification again
+            values["memory"][measured.kind] += [float(v) for v in (measured.rss_mb or {}).values()]
     return values
+
+
+def _figures(folder: Path, application: str) -> list[Measured]:
+    """What a run of `verify` on this application measured; nothing where its journal cannot be read."""
+    with suppress(BadInput):
+        history = history_of(folder)
+        if history.parameters.get("application") == application:
+            return [measured for measured in history.figures if measured.kind in KINDS]
+    return []
 
 
 def plot_footprint(application: str, values: Values, *, is_lab: bool) -> Figure:

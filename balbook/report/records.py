@@ -26,16 +26,18 @@ Pipelines are left out: their runbooks have records of their own.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from balbook.errors import BadInput
 from balbook.probe.outage import failover_of
-from balbook.record.journal import Event
-from balbook.record.statement import JOURNAL, run_id_of, verdict_of, whole_events
+from balbook.record.events import ApplyFinished, Event, RunOpened
+from balbook.record.history import History
+from balbook.record.journal import history_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +78,6 @@ COLUMNS = {
 STOPPED = ("stopped on request", "stopped: asked")
 """How the engine begins to say that somebody asked for the end; it says `stopped: ` with another reason where nobody did."""
 UNTOUCHED = ("taken back", "already", "not reached")
-NOT_PHASES = ("build_s",)
 
 
 def runs_frame(records: Path, *, since: datetime | None = None, include_lab: bool = False, include_plans: bool = False) -> pd.DataFrame:
@@ -106,46 +107,47 @@ def phases_frame(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rows(records: Path) -> Iterator[dict[str, Any]]:
+    """Of every record that can be read; `records verify` names the others."""
     for folder in sorted(records.glob("*")) if records.is_dir() else ():
-        events = list(whole_events(folder / JOURNAL))
-        if events and events[0]["event"] == "run_opened" and not events[0].get("pipeline"):
-            yield _row(folder, events)
+        with suppress(BadInput):
+            history = history_of(folder)
+            if history.opened and history.last and not history.opened.pipeline:
+                yield _row(folder, history, history.opened, history.last)
 
 
-def _row(folder: Path, events: Sequence[Event]) -> dict[str, Any]:
-    opened, plan = events[0], _plan(folder)
-    subject, timed, measured = plan.get("subject", {}), _last(events, "timed"), _last(events, "measured")
-    applied, at, ended_at = _last(events, "apply_finished"), str(opened["at"]), str(events[-1]["at"])
-    units = applied.get("units") or {}
-    verdict = verdict_of(list(events))[0]
-    latency = (measured.get("latency") or {}).get("all") or {}
+def _row(folder: Path, history: History, opened: RunOpened, last: Event) -> dict[str, Any]:
+    plan, timed, measured, applied = _plan(folder), history.timed, history.measured, history.applied
+    subject, units, verdict = plan.get("subject", {}), applied.units if applied else {}, history.verdict[0]
+    figures = measured.payload() if measured else {}
+    latency = (figures.get("latency") or {}).get("all") or {}
+    phases = timed.more if timed else {}
     return {
-        "run_id": run_id_of(folder),
+        "run_id": opened.run_id,
         "record": folder.name,
-        "at": at,
-        "ended_at": ended_at,
-        "seconds": (datetime.fromisoformat(ended_at) - datetime.fromisoformat(at)).total_seconds(),
-        "runbook": str(opened.get("runbook", "")),
-        "mode": str(opened.get("mode", "")),
+        "at": opened.at,
+        "ended_at": last.at,
+        "seconds": history.seconds,
+        "runbook": opened.runbook,
+        "mode": opened.mode,
         "verdict": verdict,
-        "environment": str(opened.get("environment", "")),
-        "application": str(plan.get("application") or opened.get("parameters", {}).get("application", "")),
-        "version": str(subject.get("version") or timed.get("version", "")),
-        "kind": str(timed.get("kind") or subject.get("kind", "")),
+        "environment": opened.environment,
+        "application": str(plan.get("application") or opened.parameters.get("application", "")),
+        "version": str(subject.get("version") or (timed.version if timed else "")),
+        "kind": timed.kind if timed else str(subject.get("kind", "")),
         **{key: str(subject.get(key, "")) for key in ("strategy", "balancer", "fault", "instance")},
-        "changes": int(applied.get("changes", 0)),
-        "has_applied": _has_applied(events, applied),
-        "is_stopped": str(applied.get("why", "")).startswith(STOPPED) and "NOT taken back" not in units.values(),
-        "undo_s": _undo_s(events, applied, units),
+        "changes": applied.changes if applied else 0,
+        "has_applied": history.has_applied and not (applied and applied.exit_status == 2),  # it went further than asking for the lock
+        "is_stopped": bool(applied and applied.why.startswith(STOPPED)) and "NOT taken back" not in units.values(),
+        "undo_s": _undo_s(history, applied, units),
         "stands": verdict == "succeeded" or (verdict == "inconclusive" and bool(units) and set(units.values()) <= {"changed", "already"}),
-        "is_lab": bool(opened.get("lab", False)),
-        "sent": measured.get("sent"),
-        "failed_requests": measured.get("failed"),
-        "p99_ms": latency.get("p99_ms", measured.get("p99_ms")),
-        "build_s": timed.get("build_s"),
-        "phases": {k[:-2].replace("_", " "): float(v) for k, v in timed.items() if k.endswith("_s") and k not in NOT_PHASES},
-        "start_s": _median(measured.get("start_s")),
-        "rss_mb": _median(measured.get("rss_mb")),
+        "is_lab": opened.lab,
+        "sent": figures.get("sent"),
+        "failed_requests": figures.get("failed"),
+        "p99_ms": latency.get("p99_ms", figures.get("p99_ms")),
+        "build_s": timed.build_s if timed else None,
+        "phases": {name[:-2].replace("_", " "): float(seconds) for name, seconds in phases.items() if name.endswith("_s")},
+        "start_s": _median(figures.get("start_s")),
+        "rss_mb": _median(figures.get("rss_mb")),
         **_failover(folder, subject),
     }
 
@@ -154,18 +156,13 @@ def _median(by_instance: Any) -> float | None:
     return float(median(by_instance.values())) if isinstance(by_instance, Mapping) and by_instance else None
 
 
-def _has_applied(events: Sequence[Event], applied: Event) -> bool:
-    """It went further than asking for the lock."""
-    has_begun = bool(_last(events, "apply_started"))
-    return has_begun and applied.get("exit_status") != 2
-
-
-def _undo_s(events: Sequence[Event], applied: Event, units: Mapping[str, str]) -> float | None:
+def _undo_s(history: History, applied: ApplyFinished | None, units: Mapping[str, str]) -> float | None:
     """From the step that failed (else the start of applying) to the end, where all units are as they were before."""
-    if applied.get("verdict") != "failed" or not units or not set(units.values()) <= set(UNTOUCHED):
+    if applied is None or applied.verdict != "failed" or not units or not set(units.values()) <= set(UNTOUCHED):
         return None
-    since = [e for e in events if e["event"] == "step_finished" and e.get("outcome") == "failed"] or [_last(events, "apply_started")]
-    return (datetime.fromisoformat(applied["at"]) - datetime.fromisoformat(since[0]["at"])).total_seconds()
+    failed = next((step for step in history.finished if step.outcome == "failed"), None)
+    since = failed or history.begun
+    return (applied.time - since.time).total_seconds() if since else None
 
 
 def _failover(folder: Path, subject: Mapping[str, Any]) -> dict[str, float | None]:
@@ -184,7 +181,3 @@ def _plan(folder: Path) -> dict[str, Any]:
         return plan if isinstance(plan, dict) and isinstance(plan.get("subject"), dict) else {}
     except (OSError, ValueError):
         return {}
-
-
-def _last(events: Sequence[Event], name: str) -> Event:
-    return next((event for event in reversed(events) if event["event"] == name), {})

@@ -8,8 +8,10 @@ from typing import Any
 
 from balbook.errors import BadInput, NotYet
 from balbook.notebook.parameters import declared_parameters
+from balbook.record.events import CellFinished, CellStarted
+from balbook.record.history import WAITING
 from balbook.record.journal import Journal
-from balbook.record.verdict import WAITING, is_injected
+from balbook.record.verdict import is_injected
 
 
 def sha256_of(source: str) -> str:
@@ -24,7 +26,7 @@ class CellWatch:
 
     def __init__(self, shell: Any, journal: Journal, roles: Mapping[str, str]) -> None:
         self._shell, self._journal, self._roles = shell, journal, roles
-        self._parameters = (journal.last("run_opened") or {}).get("parameters", ())
+        self._parameters = journal.history().parameters
 
     @classmethod
     def begin(cls, journal: Journal, roles: Mapping[str, str]) -> None:
@@ -37,7 +39,7 @@ class CellWatch:
         watch = cls(shell, journal, roles)
         for number, source in enumerate(shell.user_ns.get("In", []), 0):
             if source:
-                journal.append("cell_started", **watch._cell(source, number))
+                journal.append(CellStarted(**watch._cell(source, number)))
         shell.events.register("pre_run_cell", watch.before)
         shell.events.register("post_run_cell", watch.after)
         cls._current = watch
@@ -48,16 +50,16 @@ class CellWatch:
         self._shell.events.unregister("post_run_cell", self.after)
 
     def before(self, info: Any) -> None:
-        self._journal.append("cell_started", **self._cell(info.raw_cell, self._shell.execution_count))
+        self._journal.append(CellStarted(**self._cell(info.raw_cell, self._shell.execution_count)))
 
     def after(self, result: Any) -> None:
         cell = self._cell(result.info.raw_cell if result.info else "", result.execution_count or 0)
         error = result.error_before_exec or result.error_in_exec
-        self._journal.append("cell_finished", **ending(error), **cell)
+        self._journal.append(CellFinished(**ending(error), **cell))
 
     def _cell(self, source: str, number: int) -> dict[str, Any]:
         cell = {"role": role_of(source, self._roles), "number": number, "source_sha256": sha256_of(source)}
-        return {**cell, **({"is_injected": True} if cell["role"] == "unknown" and is_injected(source, self._parameters) else {})}
+        return {**cell, "is_injected": cell["role"] == "unknown" and is_injected(source, self._parameters)}
 
 
 def role_of(source: str, roles: Mapping[str, str]) -> str:
@@ -65,7 +67,7 @@ def role_of(source: str, roles: Mapping[str, str]) -> str:
     return roles.get(sha256_of(source)) or ("parameters" if _declares_only(source) else "unknown")
 
 
-def ending(error: BaseException | None) -> dict[str, str]:
+def ending(error: BaseException | None) -> dict[str, Any]:
     """How a cell ended, as the journal has it."""
     if isinstance(error, NotYet):
         return {"status": WAITING}

@@ -1,4 +1,4 @@
-"""The folder of a run, `records/<utc>-<name>-<run id>/`, and what is said at its opening."""
+"""The folder of a run, `records/<utc>-<name>-<run id>/`, and the opening of its journal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import platform
 import secrets
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from balbook.errors import BadInput, Failed
 from balbook.inventory import Inventory, digest_of
 from balbook.inventory.secret_references import secret_references
 from balbook.notebook import runbook
+from balbook.record.events import RunOpened
+from balbook.record.journal import JOURNAL, Fields, Journal
 from balbook.record.keeping import signing_key
 from balbook.record.signatures import fingerprint
 from balbook.secrets.references import without_secrets
@@ -61,31 +63,48 @@ def find_run(inventory: Inventory, run_id: str) -> Path:
     return found[0]
 
 
-def opening(
-    inventory: Inventory, runbook: str, runbook_sha256: str, parameters: Mapping[str, Any], environ: Mapping[str, str] = os.environ
-) -> dict[str, Any]:
-    """Who, what, why, with which versions: the fields of the first event."""
+def open_journal(
+    run_dir: Path,
+    inventory: Inventory,
+    runbook: str,
+    parameters: Mapping[str, Any],
+    *,
+    clean: Callable[[Fields], Fields],
+    runbook_sha256: str = "",
+    environ: Mapping[str, str] = os.environ,
+    **executed: Any,
+) -> Journal:
+    """The journal of a run that begins now, with its first event: who, what, why, with which versions. The one place that opens runs.
+
+    `executed`: what is run, beside its name: `procedure`, `notebook` and `cells` of a notebook, or `pipeline`.
+    """
     from balbook import __version__
 
     who = {"user": environ.get("SUDO_USER") or getpass.getuser(), "host": socket.gethostname()}
     key = signing_key(inventory)
-    return {
-        "journal": 1,
-        "runbook": runbook,
-        "name": runbook,
-        "runbook_sha256": runbook_sha256,
-        "mode": parameters.get("mode", "plan"),
-        "who": {**who, "ssh_key": fingerprint(key)} if key else who,
-        "reason": parameters.get("reason", ""),
-        "ticket": parameters.get("ticket", ""),
-        "parameters": dict(parameters),
-        "environment": inventory.environment,
-        "inventory": {"path": str(inventory.path), "sha256": digest_of(inventory), "environment": inventory.environment},
-        "versions": {"balbook": __version__, "python": platform.python_version()},
-        "lab": inventory.lab,
-        "git": _git(inventory.path.parent, without_secrets(environ, secret_references(inventory))),
-        **({"key": environ[KEY]} if environ.get(KEY) else {}),
-    }
+    journal = Journal(run_dir / JOURNAL, clean=clean)
+    journal.append(
+        RunOpened(
+            run_id=run_id_of(run_dir),
+            journal=RunOpened.KNOWN,
+            runbook=runbook,
+            name=runbook,
+            runbook_sha256=runbook_sha256,
+            mode=str(parameters.get("mode", "plan")),
+            who={**who, "ssh_key": fingerprint(key)} if key else who,
+            reason=str(parameters.get("reason", "")),
+            ticket=str(parameters.get("ticket", "")),
+            parameters=dict(parameters),
+            environment=inventory.environment,
+            inventory={"path": str(inventory.path), "sha256": digest_of(inventory), "environment": inventory.environment},
+            versions={"balbook": __version__, "python": platform.python_version()},
+            lab=inventory.lab,
+            git=_git(inventory.path.parent, without_secrets(environ, secret_references(inventory))),
+            key=environ.get(KEY, ""),
+            **executed,
+        )
+    )
+    return journal
 
 
 def _git(folder: Path, environ: Mapping[str, str]) -> dict[str, Any]:

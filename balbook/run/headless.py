@@ -15,8 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +28,9 @@ from balbook.procedures import check_values, with_defaults
 from balbook.record import progress, verdict
 from balbook.record.journal import Journal, utc_now
 from balbook.record.keeping import seal_run
-from balbook.record.statement import verdict_of
-from balbook.record.verdict import EXIT_STATUS, Returned, Stated
+from balbook.record.verdict import Returned, Stated
 from balbook.run.cells import sha256_of
+from balbook.run.closing import close_executed
 from balbook.run.folder import APPROVED_RUN, EXPECTED_DIGEST, KEY, NOTEBOOK, RUN_DIR, make_run_dir, new_run_id, run_id_of
 from balbook.run.run import require_no_secrets
 from balbook.secrets.references import Scrubber
@@ -96,9 +95,7 @@ def execute(
     about = {RUN_DIR: str(run_dir), NOTEBOOK: str(runbook.path.resolve()), EXPECTED_DIGEST: expected_digest, APPROVED_RUN: shown_in}
     with _environment({**about, KEY: key}):
         returned = _execute(runbook, checked, run_dir, journal, say, cell_timeout_s, on_stop)
-    journal.append("executor_returned", status=returned.status, message=returned.message)
-    stated = _state(runbook, journal, returned)
-    journal.append("run_closed", verdict=stated.verdict, why=stated.why)
+    stated = close_executed(journal, [sha256_of(cell.source) for cell in runbook.cells if cell.type == "code"], returned)
     seal_run(inventory, run_dir, say)
     return _outcome(runbook, run_dir, journal, stated, time.monotonic() - started)
 
@@ -137,7 +134,7 @@ def _execute(
             if is_over:
                 break
             time.sleep(0.05)
-    if process.is_stop_requested(run_dir) and journal.last("apply_started") is None:
+    if process.is_stop_requested(run_dir) and not journal.history().has_applied:
         return Returned("interrupted", "stopped on request before anything was applied; nothing was changed")
     return results[0] if results else Returned("error", "papermill ended without a result")
 
@@ -188,12 +185,11 @@ def keep_notebook(runbook: Runbook, run_dir: Path) -> None:
 def outcome_of(runbook: Runbook, run_dir: Path) -> Outcome:
     """What a run came to that has ended before."""
     journal = Journal(run_dir / "journal.jsonl")
-    events = journal.events()
-    stated, why = verdict_of(events)
-    told = next((e for e in reversed(events) if "exit_status" in e), {})
-    status = int(told["exit_status"]) if stated == "failed" and told.get("exit_status") else EXIT_STATUS[stated]
-    seconds = datetime.fromisoformat(events[-1]["at"]) - datetime.fromisoformat(events[0]["at"])
-    return _outcome(runbook, run_dir, journal, Stated(stated, why, status), seconds.total_seconds())
+    history = journal.history()
+    stated = verdict.stated(*history.verdict)
+    if stated.verdict == "failed" and history.exit_status:
+        stated = replace(stated, exit_status=history.exit_status)
+    return _outcome(runbook, run_dir, journal, stated, history.seconds)
 
 
 def _draft(runbook: Runbook, run_dir: Path) -> Path:
@@ -229,14 +225,10 @@ def _correct(notebook: Path) -> None:
     notebook.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _state(runbook: Runbook, journal: Journal, returned: Returned) -> Stated:
-    expected = [sha256_of(cell.source) for cell in runbook.cells if cell.type == "code"]
-    return verdict.state(journal.events(), expected, returned)
-
-
 def _outcome(runbook: Runbook, run_dir: Path, journal: Journal, stated: Stated, seconds: float) -> Outcome:
-    planned, applied, measured = journal.last("planned"), journal.last("apply_finished"), journal.last("measured", "timed")
-    changes = applied["changes"] if applied else planned["changes"] if planned and stated.verdict == "planned" else 0
+    history = journal.history()
+    planned = history.planned if stated.verdict == "planned" else None
+    changes = history.applied.changes if history.applied else planned.changes if planned else 0
     return Outcome(
         runbook=runbook.name,
         run_id=run_id_of(run_dir),
@@ -246,8 +238,8 @@ def _outcome(runbook: Runbook, run_dir: Path, journal: Journal, stated: Stated, 
         seconds=seconds,
         record=run_dir,
         notebook=run_dir / f"{runbook.name}.ipynb",
-        changes=int(changes),
-        measurements={k: v for k, v in (measured or {}).items() if k not in ("seq", "at", "event", "prev")},
+        changes=changes,
+        measurements=history.last_figures.payload() if history.last_figures else {},
     )
 
 

@@ -32,10 +32,13 @@ from balbook.errors import BadInput, Failed, Refused
 from balbook.inventory import Inventory
 from balbook.notebook.runbook import Runbook, read_runbook, runbook_path
 from balbook.plan.reading import read_plan
-from balbook.record.journal import Journal
-from balbook.record.keeping import close, records_folder, seal_run
+from balbook.record.history import History
+from balbook.record.journal import JOURNAL, Journal, history_of
+from balbook.record.keeping import records_folder, seal_run
 from balbook.record.statement import STATEMENT
+from balbook.record.verdict import stated
 from balbook.run import without_notebook as direct
+from balbook.run.closing import close, close_left
 from balbook.run.headless import Outcome, execute, keep_notebook, outcome_of
 from balbook.run.pipeline import built_version, is_latest_wanted
 
@@ -76,7 +79,7 @@ def seal_rest(key: str, inventory: Inventory, say: Say) -> list[Outcome]:
             runbook = read_runbook(runbook_path(kept.runbook))
             if not (run_dir / STATEMENT).exists():
                 keep_notebook(runbook, run_dir)
-                close(run_dir)
+                close_left(run_dir)
                 seal_run(inventory, run_dir, say, is_given_up=True)
             outcomes.append(outcome_of(runbook, run_dir))
     return outcomes
@@ -154,8 +157,8 @@ def _with_built(kept: _Kept, runbook: Runbook, parameters: Mapping[str, Any]) ->
     if not is_about_latest or not is_latest_wanted(parameters):
         return parameters
     build = _Kept(kept.path.with_name("build.json"), kept.key).run_of(None)
-    closed = (Journal(build / "journal.jsonl").last("run_closed") or {}) if build else {}
-    if build is None or closed.get("verdict") != "succeeded":
+    closed = history_of(build).closed if build else None
+    if build is None or closed is None or closed.verdict != "succeeded":
         return parameters
     return {**parameters, "release": built_version(build)}
 
@@ -184,37 +187,36 @@ def _wait_for(run_dir: Path, say: Say) -> None:
 
 def _ended(runbook: Runbook, inventory: Inventory, run_dir: Path, say: Say) -> Outcome | None:
     """What the earlier run came to, once it has gone on where it was cut off; None where a new run is to be made."""
-    journal = Journal(run_dir / "journal.jsonl")
     keep_notebook(runbook, run_dir)
+    history = history_of(run_dir)
+    if history.opened is None:
+        return None
     if not (run_dir / STATEMENT).exists():
-        if direct.is_cut_off(run_dir):
+        if history.is_cut_off:
             say(f"{run_dir.name} was cut off; it goes on")
             direct.resume(run_dir, say)
-        elif journal.events():
-            _give_up(journal, run_dir)
+        else:
+            _give_up(history, run_dir)
             seal_run(inventory, run_dir, say)
-    if not journal.events():
-        return None
     outcome = outcome_of(runbook, run_dir)
-    if outcome.exit_status and not _is_final(run_dir, journal):
+    if outcome.exit_status and not _is_final(run_dir):
         return None
     say(f"{runbook.name}: {outcome.verdict} in run {outcome.run_id}, which has this key")
     return outcome
 
 
-def _give_up(journal: Journal, run_dir: Path) -> None:
+def _give_up(history: History, run_dir: Path) -> None:
     """States the verdict of a run whose runner died before it applied anything, or after it was concluded."""
-    if journal.last("concluded") is None and journal.last("run_closed") is None:
+    if not history.concluded and not history.closed:
         with contextlib.suppress(BadInput):
             process.ask_to_stop(run_dir)  # should its kernel live on for a moment
-        journal.append("run_closed", verdict="failed", why="cut off before anything was applied")
-    close(run_dir)
+        close(Journal(run_dir / JOURNAL), stated("failed", "cut off before anything was applied"))
+    close_left(run_dir)
 
 
-def _is_final(run_dir: Path, journal: Journal) -> bool:
+def _is_final(run_dir: Path) -> bool:
     """Whether a deployment was tried and failed of itself: its plan is one that holds an application's lease."""
-    names = [event["event"] for event in journal.events()]
-    since = len(names) - names[::-1].index("apply_started") if "apply_started" in names else len(names)
-    if "step_started" not in names or "stop_requested" in names[since:]:
+    history = history_of(run_dir)
+    if not history.has_changed_hosts or history.stopping:
         return False
     return read_plan(run_dir).settings.lease is not None

@@ -14,10 +14,10 @@ from balbook.inventory import Inventory, load_inventory
 from balbook.local.lab_place import running_inventory
 from balbook.notebook.parameters import check_parameters
 from balbook.notebook.runbook import Runbook, read_runbook, runbook_path
-from balbook.record.journal import Journal, utc_now
+from balbook.record.journal import utc_now
 from balbook.run.cells import CellWatch, running_shell, sha256_of
 from balbook.run.display import show
-from balbook.run.folder import NOTEBOOK, RUN_DIR, make_run_dir, new_run_id, opening, run_id_of
+from balbook.run.folder import NOTEBOOK, RUN_DIR, make_run_dir, new_run_id, open_journal
 from balbook.run.outputs import guard
 from balbook.run.run import Run, require_no_secrets
 from balbook.secrets.references import Scrubber
@@ -77,10 +77,17 @@ def checked_request(name: str, parameters: Mapping[str, Any]) -> Request:
 
 def begin(request: Request, executed: Runbook, run_dir: Path, kind: type[Kind]) -> Kind:
     """A run of this kind in its folder, with the first event of its journal. `executed`: the notebook that is run."""
-    journal = Journal(run_dir / "journal.jsonl", clean=request.scrubber.data)
-    told = {"procedure": request.name, "notebook": str(executed.path.resolve()), "cells": list(cells_of(executed))}
-    about = opening(request.inventory, executed.name, executed.sha256, request.parameters)
-    journal.append("run_opened", run_id=run_id_of(run_dir), **about, **told)
+    journal = open_journal(
+        run_dir,
+        request.inventory,
+        executed.name,
+        request.parameters,
+        clean=request.scrubber.data,
+        runbook_sha256=executed.sha256,
+        procedure=request.name,
+        notebook=str(executed.path.resolve()),
+        cells=tuple(cells_of(executed)),
+    )
     return kind(request.name, request.inventory, request.parameters, run_dir, journal, request.scrubber)
 
 

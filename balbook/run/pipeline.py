@@ -34,12 +34,16 @@ from balbook.local.resources import resource
 from balbook.notebook.parameters import Parameter
 from balbook.notebook.runbook import find_runbooks, read_runbook, runbook_path
 from balbook.plan.reading import read_plan
-from balbook.record.journal import Journal, utc_now
+from balbook.record.events import Resumed, RunbookFinished, RunbookStarted
+from balbook.record.history import History
+from balbook.record.journal import Journal, history_of, utc_now
 from balbook.record.keeping import seal_run
 from balbook.record.statement import file_sha256
-from balbook.run.folder import make_run_dir, new_run_id, opening, run_id_of
+from balbook.record.verdict import Stated, stated
+from balbook.run.closing import close
+from balbook.run.folder import make_run_dir, new_run_id, open_journal, run_id_of
 from balbook.run.headless import Outcome, checked_parameters, execute
-from balbook.run.run import require_no_secrets
+from balbook.run.run import raised, require_no_secrets
 from balbook.secrets.scrubbing import known_secrets
 
 VERSION = 1
@@ -115,17 +119,14 @@ def read_pipeline(path: Path) -> Pipeline:
 
 def pipeline_of(run_dir: Path) -> Pipeline:
     """The pipeline of a run that is to be resumed, from the file that it was read from. BadInput where there is nothing to go on with."""
-    journal = Journal(run_dir / "journal.jsonl")
-    ended = journal.last("run_closed") or {}
-    if ended.get("verdict") in ("succeeded", "planned"):
-        raise BadInput(f"run {run_id_of(run_dir)} has ended: {ended['verdict']}", advice="There is nothing to go on with.")
+    history = history_of(run_dir)
+    if history.closed and history.closed.verdict in ("succeeded", "planned"):
+        raise BadInput(f"run {run_id_of(run_dir)} has ended: {history.closed.verdict}", advice="There is nothing to go on with.")
     if process.is_alive(run_dir):
         raise BadInput(f"run {run_id_of(run_dir)} is running", advice=f"Watch it: balbook records show {run_id_of(run_dir)}")
-    about = (journal.last("run_opened") or {}).get("pipeline")
-    if not isinstance(about, dict):
-        raise BadInput(f"run {run_id_of(run_dir)} does not say which file its pipeline was read from", advice=ANEW)
-    path = Path(about["path"])
-    if not path.is_file() or file_sha256(path) != about["sha256"]:
+    about = (history.opened.pipeline if history.opened else None) or {}
+    path = Path(str(about.get("path", "?")))
+    if not path.is_file() or file_sha256(path) != about.get("sha256"):
         what = "has been changed since" if path.is_file() else "is not there any more"
         raise Refused(f"{path}, the pipeline of run {run_id_of(run_dir)}, {what}", advice=f"Restore it, then resume. Or: {ANEW}")
     return read_pipeline(path)
@@ -144,21 +145,18 @@ def run_pipeline(
     for entry in pipeline.entries:
         checked_parameters(read_runbook(runbook_path(entry.runbook)), inventory, _for(entry, parameters), scrubber)
     record = make_run_dir(inventory, pipeline.name, new_run_id(), utc_now())
-    journal = Journal(record / "journal.jsonl", clean=scrubber.data)
     about = {"path": str(pipeline.path), "sha256": pipeline.sha256}
-    journal.append("run_opened", run_id=run_id_of(record), pipeline=about, **opening(inventory, pipeline.name, "", parameters))
-    done = _standing(Journal(resumed / "journal.jsonl")) if resumed else {}
+    journal = open_journal(record, inventory, pipeline.name, parameters, clean=scrubber.data, pipeline=about)
+    done = _standing(history_of(resumed)) if resumed else {}
     if resumed:
-        journal.append("resumed", run=run_id_of(resumed), succeeded=list(done.values()))
+        journal.append(Resumed(run=run_id_of(resumed), succeeded=tuple(done.values())))
     going = _Going(pipeline, inventory, parameters, record, journal, frozenset(done), say)
     with _heard(going):
         going.to_its_end()
-        verdict, why, status = going.stated()
-        journal.append("run_closed", verdict=verdict, why=why)
+        stated = close(journal, going.stated())
         seal_run(inventory, record, say)
-    return PipelineOutcome(
-        pipeline.name, run_id_of(record), verdict, why, status, time.monotonic() - started, record, tuple(going.outcomes)
-    )
+    seconds, told = time.monotonic() - started, (stated.verdict, stated.why, stated.exit_status)
+    return PipelineOutcome(pipeline.name, run_id_of(record), *told, seconds, record, tuple(going.outcomes))
 
 
 @dataclass
@@ -199,20 +197,20 @@ class _Going:
             with contextlib.suppress(BadInput):  # it is over
                 process.ask_to_stop(self.in_hand)
 
-    def stated(self) -> tuple[str, str, int]:
-        """The verdict, why, and the exit status: 2 says that nothing was touched, so it becomes 1 where a runbook has changed something."""
+    def stated(self) -> Stated:
+        """The verdict; an exit status of 2 says that nothing was touched, so it becomes 1 where a runbook has changed something."""
         mode = str(self.parameters.get("mode", "plan"))
         has_changed = mode == "apply" and any(o.changes for o in self.outcomes)
         if self.error:
-            return "failed", str(self.error), 1 if has_changed else self.error.exit_status
+            return Stated("failed", str(self.error), 1 if has_changed else self.error.exit_status)
         bad = next((o for o in self.outcomes if o.exit_status), None)
         if bad:
             status = 1 if bad.exit_status == 2 and has_changed else bad.exit_status
-            return ("inconclusive" if status == 3 else "failed"), f"{bad.runbook}: {bad.why}", status
+            return Stated("inconclusive" if status == 3 else "failed", f"{bad.runbook}: {bad.why}", status)
         if len(self.outcomes) + len(self.done) < len(self.pipeline.entries):
             after = f"after {self.outcomes[-1].runbook}" if self.outcomes else "before anything was run"
-            return "failed", f"stopped on request {after}", 1
-        return ("succeeded" if mode == "apply" else "planned"), "", 0
+            return stated("failed", f"stopped on request {after}")
+        return stated("succeeded" if mode == "apply" else "planned")
 
     def _is_over(self) -> bool:
         last = self.outcomes[-1] if self.outcomes else None
@@ -221,15 +219,15 @@ class _Going:
 
     def _run(self, number: int, entry: Entry) -> None:
         self.say(self._place(number))
-        self.journal.append("runbook_started", entry=number, runbook=entry.runbook)
-        given = _for(entry, {**self.parameters, **_built(self.journal, self.parameters)})
+        self.journal.append(RunbookStarted(entry=number, runbook=entry.runbook))
+        given = _for(entry, {**self.parameters, **_built(self.journal.history(), self.parameters)})
         try:
             outcome = execute(entry.runbook, self.inventory, given, on_begun=self._take_in_hand, on_stop=self.note_stop, say=self.say)
         except BalbookError as exc:  # it could not even begin; the pipeline's own record ends all the same
             self.error = exc
-            self.journal.append("error", kind=type(exc).__name__, message=exc.message, advice=exc.advice, exit_status=exc.exit_status)
+            self.journal.append(raised(exc))
             return
-        self.journal.append("runbook_finished", entry=number, run_id=outcome.run_id, record=str(outcome.record), **outcome.data())
+        self.journal.append(RunbookFinished(entry=number, run_id=outcome.run_id, record=str(outcome.record), **outcome.data()))
         self.say(f"{self._place(number)}: {outcome.verdict} in {outcome.seconds:.1f} s, {outcome.changes} changes")
         self.outcomes.append(outcome)
 
@@ -294,19 +292,18 @@ def _for(entry: Entry, parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {**{k: v for k, v in parameters.items() if k in declared}, **entry.parameters}
 
 
-def _built(journal: Journal, parameters: Mapping[str, Any]) -> dict[str, str]:
+def _built(history: History, parameters: Mapping[str, Any]) -> dict[str, str]:
     """The release that this pipeline's `build` came to; nothing where the caller names one, or nothing was to be applied."""
     if not is_latest_wanted(parameters):
         return {}
-    built = [about for _, about in sorted(_standing(journal).items()) if about["runbook"] == "build"]
+    built = [about for _, about in sorted(_standing(history).items()) if about["runbook"] == "build"]
     if not built:
         return {}
     return {"release": built_version(Path(built[-1]["record"]))}
 
 
-def _standing(journal: Journal) -> dict[int, dict[str, Any]]:
+def _standing(history: History) -> dict[int, Mapping[str, Any]]:
     """`entry`, `runbook` and `record` of what succeeded in that run, or in one that it resumed itself, by the entry's number."""
-    events = journal.events()
-    succeeded = [about for e in events if e["event"] == "resumed" for about in e["succeeded"]]
-    succeeded += [e for e in events if e["event"] == "runbook_finished" and e["verdict"] == "succeeded"]
-    return {about["entry"]: {key: about[key] for key in ("entry", "runbook", "record")} for about in succeeded}
+    before = [about for resumed in history.resumes for about in resumed.succeeded or ()]
+    done = [{"entry": r.entry, "runbook": r.runbook, "record": r.record} for r in history.runbooks if r.verdict == "succeeded"]
+    return {about["entry"]: about for about in (*before, *done)}

@@ -6,6 +6,7 @@ from balbook.commands.ballerina import bal_of
 from balbook.facts.versions import versions
 from balbook.plan.model import Plan
 from balbook.procedures.parts.site import Site
+from balbook.record.events import Versions
 from balbook.record.journal import Journal
 
 
@@ -17,4 +18,4 @@ def note_versions(site: Site, plan: Plan, journal: Journal) -> None:
     hosts = dict.fromkeys([*(step.host for step in plan.steps if step.host in inventory.hosts), *front])
     builders = {host: bal_of(inventory.hosts[host].root) for host in hosts if "build" in inventory.hosts[host].roles}
     found = site.ask_all(hosts, lambda host: versions(builders.get(host, "")))
-    journal.append("versions", hosts=found.succeeded)
+    journal.append(Versions(hosts=found.succeeded))

@@ -19,9 +19,11 @@ from balbook.plan.model import Plan
 from balbook.procedures import Check
 from balbook.procedures.parts.site import Site
 from balbook.record import approvals as approval
+from balbook.record import events as ev
 from balbook.record import keeping as sealing
 from balbook.record import progress
-from balbook.record.journal import Event, Journal, utc_now
+from balbook.record.events import Event
+from balbook.record.journal import Journal, utc_now
 from balbook.run.display import Verdict, show
 from balbook.run.folder import APPROVED_RUN, EXPECTED_DIGEST, run_id_of
 from balbook.run.programs import note_versions
@@ -68,7 +70,7 @@ class Run:
         with self._recorded():
             plan = self._procedure.plan(self._site)
             write_plan(self.dir, plan, self._scrubber)
-            self.journal.append("planned", digest=plan.digest, changes=len(plan.pending), steps=len(plan.steps), unmet=len(plan.unmet))
+            self.journal.append(planned(plan))
             self._plan = plan
             note_versions(self._site, plan, self.journal)
             self.show_plan(plan)
@@ -95,7 +97,7 @@ class Run:
 
         Refused where the facts have changed since. Refused where the run is closed: nothing is added to a journal that is sealed.
         """
-        if self.journal.is_closed:
+        if self.journal.history().is_closed:
             raise Refused(f"run {self.id} is closed; nothing was changed", advice="Open a new run: run the cells from `preflight`.")
         with self._recorded():
             self.require_may_apply(plan)
@@ -117,7 +119,7 @@ class Run:
             self._checks = self._procedure.verify(self._site, self._required_plan())
             note_versions(self._site, self._required_plan(), self.journal)  # it may have been about these
             rows = [(c.what, "yes" if c.is_so else "no", c.found) for c in self._checks]
-            self.journal.append("verified", checks=[{"what": c.what, "so": c.is_so, "found": c.found} for c in self._checks])
+            self.journal.append(verified(self._checks))
             show(Table(("check", "so", "found"), rows, title="Verified with fresh facts"))
 
     def evidence(self) -> None:
@@ -130,7 +132,7 @@ class Run:
         """States the verdict; raises Failed or Inconclusive where it is not good, so that every executor sees it."""
         verdict, why = self._verdict()
         digest = self._plan.digest if self._plan else ""
-        self.journal.append("concluded", verdict=verdict, why=why, digest=digest)
+        self.journal.append(ev.Concluded(verdict=verdict, why=why, digest=digest))
         self._site.transport.close()
         self.show_verdict(verdict, why)
         if verdict == "failed":
@@ -165,8 +167,8 @@ class Run:
 
     def measurements(self) -> dict[str, Any]:
         """What was measured last in this run; empty where nothing was."""
-        event = self.journal.last("measured")
-        return {k: v for k, v in event.items() if k not in ("seq", "at", "event", "prev")} if event else {}
+        measured = self.journal.history().measured
+        return measured.payload() if measured else {}
 
     def _required_plan(self) -> Plan:
         if self._plan is None:
@@ -176,7 +178,7 @@ class Run:
     def _require_applicable(self, plan: Plan) -> None:
         if self._plan is None or plan.digest != self._plan.digest:
             raise Refused("changed_plan: this is not the plan that was shown", advice="Run the plan cell again, look, and apply that.")
-        if self.journal.last("apply_started"):
+        if self.journal.history().has_applied:
             raise Refused("this run has applied its plan already", advice="Open a new run: run the notebook from its top.")
         if plan.unmet:
             rows = "\n".join(f"  {p}" for p in plan.unmet)
@@ -209,33 +211,31 @@ class Run:
         found = approval.read_approvals(self.dir.parent, shown)
         counting = approval.require_approvals(plan, found, needed, applier=applier, trust=trust)
         approval.keep_approvals(self.dir, [kept for kept, _ in counting])
-        self.journal.append("approved", run=shown, digest=plan.digest, by=[signer.principal for _, signer in counting])
+        self.journal.append(ev.Approved(run=shown, digest=plan.digest, by=tuple(signer.principal for _, signer in counting)))
 
-    def _follow(self, on_event: Callable[[Event], None]) -> Event | None:
-        """Starts the run's process and hands on its events; returns the last one, None where the process was lost."""
+    def _follow(self, on_event: Callable[[Event], None]) -> ev.ApplyFinished | None:
+        """Starts the run's process and hands on its events; returns how it ended, None where the process was lost."""
         position = self.journal.path.stat().st_size
         running = process.start(self.dir)
         process.follow(running, self.journal, position, on_event)
-        return self.journal.last("apply_finished")
+        return self.journal.history().applied
 
-    def _finished(self, event: Event | None) -> None:
-        if event is None:
-            self.journal.append("run_lost", why="the run's process ended without a word")
+    def _finished(self, applied: ev.ApplyFinished | None) -> None:
+        if applied is None:
+            self.journal.append(ev.RunLost(why="the run's process ended without a word"))
             raise Failed(
                 "lost_run: the run's process was lost before it could finish",
                 advice=f"See {self.dir / process.LOG_FILE}; look at the application (balbook status), then: balbook resume {self.id}",
             )
-        if event["verdict"] == "failed":
-            error: BalbookError = Refused(event["why"]) if event.get("exit_status") == 2 else Failed(event["why"])
-            raise error
+        if applied.verdict == "failed":
+            raise Refused(applied.why) if applied.exit_status == 2 else Failed(applied.why)
 
     def _evidence_tables(self) -> list[Table]:
-        steps = [e for e in self.journal.events() if e["event"] == "step_finished"]
-        rows = [(e["host"], e["title"], e["outcome"], f"{e['seconds']:.2f} s") for e in steps]
+        history = self.journal.history()
+        rows = [(step.host, step.title, step.outcome, f"{step.seconds:.2f} s") for step in history.finished]
         tables = [Table(("host", "step", "outcome", "time"), rows, title="Steps")] if rows else []
-        applied = self.journal.last("apply_finished")
-        if applied and applied.get("units"):
-            tables.append(Table(("instance", "outcome"), unit_rows(applied["units"]), title="What became of each instance"))
+        if history.applied and history.applied.units:
+            tables.append(Table(("instance", "outcome"), list(history.applied.instances.items()), title="What became of each instance"))
         if (measured := self.measurements()) and "sent" in measured:
             flat = [(key.replace("_", " "), value) for key, value in measured.items() if isinstance(value, int | float | str)]
             tables.append(Table(("measured", "value"), flat, title="Requests sent from outside meanwhile"))
@@ -246,11 +246,11 @@ class Run:
             unmet = self._plan.unmet if self._plan else ()
             told = "".join(f"\n{p}" for p in unmet)
             return "planned", f"{len(unmet)} preconditions are not met:{told}" if unmet else ""
-        applied = self.journal.last("apply_finished")
+        applied = self.journal.history().applied
         if applied is None:
             return "inconclusive", "the plan was never applied"
-        if applied["verdict"] != "succeeded":
-            return str(applied["verdict"]), str(applied["why"])
+        if applied.verdict != "succeeded":
+            return applied.verdict, applied.why
         if self._checks is None:
             return "inconclusive", "nothing was verified"
         wrong = [c.what for c in self._checks if not c.is_so]
@@ -260,12 +260,27 @@ class Run:
     def _recorded(self) -> Iterator[None]:
         """Errors are written to the journal before the notebook shows them; a run that was asked to stop goes no further."""
         try:
-            if process.is_stop_requested(self.dir) and not self.journal.last("apply_started"):
+            if process.is_stop_requested(self.dir) and not self.journal.history().has_applied:
                 raise Failed("stopped on request before anything was applied", advice="Nothing was changed. Open a new run.")
             yield
         except BalbookError as exc:
-            self.journal.append("error", kind=type(exc).__name__, message=exc.message, advice=exc.advice, exit_status=exc.exit_status)
+            self.journal.append(raised(exc))
             raise
+
+
+def planned(plan: Plan) -> ev.Planned:
+    """The event of a plan that was made."""
+    return ev.Planned(digest=plan.digest, changes=len(plan.pending), steps=len(plan.steps), unmet=len(plan.unmet))
+
+
+def verified(checks: Sequence[Check]) -> ev.Verified:
+    """The event of a procedure's checks."""
+    return ev.Verified(checks=tuple({"what": c.what, "so": c.is_so, "found": c.found} for c in checks))
+
+
+def raised(error: BalbookError) -> ev.ErrorRaised:
+    """The event of an error."""
+    return ev.ErrorRaised(kind=type(error).__name__, message=error.message, advice=error.advice, exit_status=error.exit_status)
 
 
 def require_no_secrets(parameters: Mapping[str, Any], scrubber: Scrubber) -> None:
@@ -296,11 +311,6 @@ def require_plan_without_secret(plan: Plan, scrubber: Scrubber) -> None:
     for name, value in whole.items():
         if scrubber.data(value) != value:
             raise Refused(f"the plan would show a secret in clear, in its {name}: {scrubber.text(str(value))[:400]}", advice=advice)
-
-
-def unit_rows(units: Mapping[str, str]) -> list[tuple[str, str]]:
-    """A row for each instance; a unit may be several, joined by `+`."""
-    return [(name, outcome) for unit, outcome in units.items() for name in unit.split("+")]
 
 
 def write_beside(path: Path, text: str) -> None:

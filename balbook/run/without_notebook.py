@@ -16,14 +16,17 @@ from balbook.plan.model import Plan
 from balbook.plan.reading import read_plan
 from balbook.procedures.parts.site import Site
 from balbook.record import approvals as approval
+from balbook.record import events as ev
 from balbook.record import progress
+from balbook.record.history import History
 from balbook.record.journal import Journal, utc_now
-from balbook.record.keeping import is_lost, seal_run
+from balbook.record.keeping import seal_run
 from balbook.record.statement import STATEMENT
-from balbook.record.verdict import EXIT_STATUS, Stated
-from balbook.run.folder import make_run_dir, new_run_id, opening, run_id_of
+from balbook.record.verdict import Stated, stated
+from balbook.run.closing import close
+from balbook.run.folder import make_run_dir, new_run_id, open_journal, run_id_of
 from balbook.run.programs import note_versions
-from balbook.run.run import require_plan_without_secret, write_plan
+from balbook.run.run import planned, require_plan_without_secret, verified, write_plan
 from balbook.secrets.references import Scrubber
 from balbook.secrets.scrubbing import known_secrets
 
@@ -45,16 +48,14 @@ def apply_directly(inventory: Inventory, plan: Plan, parameters: Mapping[str, An
         )
     scrubber = known_secrets(inventory, os.environ)
     require_plan_without_secret(plan, scrubber)
-    run_id = new_run_id()
-    run_dir = make_run_dir(inventory, plan.runbook, run_id, utc_now())
-    journal = Journal(run_dir / "journal.jsonl", clean=scrubber.data)
-    journal.append("run_opened", run_id=run_id, **opening(inventory, plan.runbook, "", {**parameters, "mode": "apply"}))
+    run_dir = make_run_dir(inventory, plan.runbook, new_run_id(), utc_now())
+    journal = open_journal(run_dir, inventory, plan.runbook, {**parameters, "mode": "apply"}, clean=scrubber.data)
     _show(run_dir, journal, plan, scrubber)
     if needed:
-        journal.append("not_approved", needed=needed, reason=parameters["reason"], digest=plan.digest)
-    stated = _to_its_end(run_dir, journal, say)
+        journal.append(ev.NotApproved(needed=needed, reason=str(parameters["reason"]), digest=plan.digest))
+    ended = _to_its_end(run_dir, journal, say)
     seal_run(inventory, run_dir, say)
-    return stated, run_dir
+    return ended, run_dir
 
 
 def resume(run_dir: Path, say: Say) -> Stated:
@@ -67,20 +68,20 @@ def resume(run_dir: Path, say: Say) -> Stated:
     if process.is_alive(run_dir):
         where = f"as process {pid}" if (pid := process.find(run_dir)) else "on another machine"
         raise BadInput(f"run {run_id} is running, {where}", advice=f"Watch it: balbook records show {run_id}")
-    started, finished = journal.last("apply_started"), journal.last("apply_finished")
-    if started is None:
+    history = journal.history()
+    if history.opened is None or not history.has_applied:
         raise BadInput(f"run {run_id} has applied nothing", advice=f"Apply its plan: balbook apply --plan {run_id}")
-    if finished and finished["seq"] > started["seq"] and not is_cut_off(run_dir):
-        raise BadInput(f"run {run_id} has ended: {finished['verdict']}", advice="There is nothing to go on with; make a new plan.")
+    if history.applied and not history.is_cut_off:
+        raise BadInput(f"run {run_id} has ended: {history.applied.verdict}", advice="There is nothing to go on with; make a new plan.")
     (run_dir / process.STOP_FILE).unlink(missing_ok=True)
     if (run_dir / STATEMENT).exists():
         raise BadInput(f"run {run_id} is sealed", advice="Nothing can be added to it; make a new plan.")
-    journal.append("resumed", by=os.getpid())
-    inventory = read_inventory(Path((journal.last("run_opened") or {})["inventory"]["path"]))
+    journal.append(ev.Resumed(by=os.getpid()))
+    inventory = read_inventory(Path(history.opened.inventory["path"]))
     _leave_out(run_dir, journal, known_secrets(inventory, os.environ))
-    stated = _to_its_end(run_dir, journal, say)
+    ended = _to_its_end(run_dir, journal, say)
     seal_run(inventory, run_dir, say)
-    return stated
+    return ended
 
 
 def _leave_out(run_dir: Path, journal: Journal, scrubber: Scrubber) -> None:
@@ -90,61 +91,45 @@ def _leave_out(run_dir: Path, journal: Journal, scrubber: Scrubber) -> None:
         _show(run_dir, journal, plan.restricted_to(left), scrubber)
 
 
-def is_cut_off(run_dir: Path) -> bool:
-    """Whether something was applied and then nobody was left to end it: the run's process died, or who followed it did.
-
-    In the latter case the process has reached a safe state, and what it says it came to is not what anybody decided.
-    """
-    if is_lost(run_dir):
-        return True
-    names = [event["event"] for event in Journal(run_dir / "journal.jsonl").events()]
-    begun = names[len(names) - names[::-1].index("apply_started") - 1 :] if "apply_started" in names else []
-    return "controller_gone" in begun and not {"concluded", "run_closed"} & set(begun)
-
-
 def _show(run_dir: Path, journal: Journal, plan: Plan, scrubber: Scrubber) -> None:
     write_plan(run_dir, plan, scrubber)
-    journal.append("planned", digest=plan.digest, changes=len(plan.pending), steps=len(plan.steps), unmet=0)
+    journal.append(planned(plan))
 
 
 def _to_its_end(run_dir: Path, journal: Journal, say: Say) -> Stated:
     position = journal.path.stat().st_size
     running = process.start(run_dir)
     process.follow(running, journal, position, lambda event: say(line) if (line := progress.line_of(event)) else None)
-    stated = _state(run_dir, journal, position)
-    journal.append("run_closed", verdict=stated.verdict, why=stated.why)
-    return stated
+    return close(journal, _state(run_dir, journal, position))
 
 
 def _state(run_dir: Path, journal: Journal, position: int) -> Stated:
-    events, _ = journal.follow(position)
-    finished = next((e for e in reversed(events) if e["event"] == "apply_finished"), None)
-    if finished is None:
-        return Stated("failed", f"the run's process was lost; see {run_dir / process.LOG_FILE}", 1)
-    status = int(finished.get("exit_status", EXIT_STATUS[str(finished["verdict"])]))
-    if finished["verdict"] != "succeeded":
-        return Stated(str(finished["verdict"]), str(finished["why"]), status)
-    if wrong := _not_so(run_dir, journal):
-        return Stated("failed", "not so: " + "; ".join(wrong), 1)
+    applied = History.of(journal.follow(position)[0]).applied
+    if applied is None:
+        return stated("failed", f"the run's process was lost; see {run_dir / process.LOG_FILE}")
+    if applied.verdict != "succeeded":
+        return Stated(applied.verdict, applied.why, applied.exit_status)
+    history = journal.history()
+    if wrong := _not_so(run_dir, history.opened, journal):
+        return stated("failed", "not so: " + "; ".join(wrong))
     plan = read_plan(run_dir)
-    if plan.settings.on_resume and journal.last("resumed"):
-        return Stated("inconclusive", f"it was cut off: what the {plan.runbook} left was put right, and nothing measured", 3)
-    return Stated("succeeded", "", 0)
+    if plan.settings.on_resume and history.resumes:
+        return stated("inconclusive", f"it was cut off: what the {plan.runbook} left was put right, and nothing measured")
+    return stated("succeeded")
 
 
-def _not_so(run_dir: Path, journal: Journal) -> Sequence[str]:
+def _not_so(run_dir: Path, opened: ev.RunOpened | None, journal: Journal) -> Sequence[str]:
     """What the procedure's own checks find wrong now; plans without a procedure have their steps' checks alone."""
     plan = read_plan(run_dir)
-    opened = journal.last("run_opened") or {}
-    notebook = Path(str(opened["notebook"])) if opened.get("notebook") else None
-    if plan.runbook not in procedures.NAMES and (notebook is None or notebook.stem != plan.runbook):
+    notebook = Path(opened.notebook) if opened and opened.notebook else None
+    if opened is None or (plan.runbook not in procedures.NAMES and (notebook is None or notebook.stem != plan.runbook)):
         return []
-    inventory = read_inventory(Path(opened["inventory"]["path"]))
-    site = Site(inventory, transports.connect(inventory), opened["parameters"])
+    inventory = read_inventory(Path(opened.inventory["path"]))
+    site = Site(inventory, transports.connect(inventory), opened.parameters)
     try:
         checks = procedures.procedure(plan.runbook, notebook).verify(site, plan)
         note_versions(site, plan, journal)
     finally:
         site.transport.close()
-    journal.append("verified", checks=[{"what": c.what, "so": c.is_so, "found": c.found} for c in checks])
+    journal.append(verified(checks))
     return [c.what for c in checks if not c.is_so]

@@ -10,7 +10,8 @@ from pathlib import Path
 from balbook.commands.command import Command, Result
 from balbook.errors import BalbookError
 from balbook.plan.model import Upload
-from balbook.record.journal import Event, Journal
+from balbook.record.events import Event
+from balbook.record.journal import Journal
 from balbook.transport import Progress
 
 Answer = Result | int | str | BalbookError | Callable[[str, Command], Result | int | str]
@@ -118,11 +119,11 @@ class DyingJournal(Journal):
         super().__init__(path)
         self._transport, self._left, self._one_at_a_time = transport, dies_after, threading.Lock()
 
-    def append(self, event: str, **fields: object) -> Event:
+    def append(self, event: Event) -> Event:
         with self._one_at_a_time:
             if self._transport.is_dead:
                 raise Died
-            written = super().append(event, **fields)
+            written = super().append(event)
             self._left -= 1
             if self._left == 0:
                 self._transport.is_dead = True

@@ -5,38 +5,36 @@ back; balbook applies them, once somebody has agreed to them.
 """
 
 import hashlib
+from collections.abc import Sequence
+from pathlib import Path
 
-from balbook.commands.command import Command
-from balbook.commands import files
-from balbook.facts.system import system
-from balbook.plan.model import Plan, Run, Step
-from balbook.procedures import Check
-from balbook.show.table import Table
+from balbook.authoring import Check, Command, Plan, Run, Shown, Site, Step, Table, files, system
 
 
-def preflight(site):
+def preflight(site: Site) -> Table:
     """Read-only facts, for the reader: a table."""
     found = site.ask_all(hosts_of(site), lambda host: system(site.host(host).root)).require()
     return Table(("host", "OS", "free disk"), [(host, about.os, f"{about.disk_mb:,} MB") for host, about in found.items()], title="Hosts")
 
 
-def plan(site):
+def plan(site: Site) -> Plan:
     """What would be done: a step for each host."""
     steps = tuple(step(site, host) for host in hosts_of(site))
     return Plan("my_runbook", "", steps, subject={"text": site.parameters["text"]})
 
 
-def verify(site, plan):
+def verify(site: Site, plan: Plan) -> Sequence[Check]:
     """Fresh facts, after the plan was applied: every step's own check, asked anew."""
-    return [Check(f"{step.host}: {step.title}", site.transport.execute(step.host, step.done).status == 0) for step in plan.steps]
+    looked = [(step, site.transport.execute(step.host, step.done)) for step in plan.steps if step.done]
+    return [Check(f"{step.host}: {step.title}", result.status == 0) for step, result in looked]
 
 
-def evidence(site, plan, run_dir):
+def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Shown]:
     """Tables to keep, beside the steps and their times."""
     return [preflight(site)]
 
 
-def step(site, host):
+def step(site: Site, host: str) -> Step:
     """The note on one host. `unit` groups the steps that are taken back together; those of one `group` run side by side."""
     path, text = f"{site.host(host).root}/notes/my_runbook", f"{site.parameters['text']}\n"
     done = files.is_there(path, hashlib.sha256(text.encode()).hexdigest(), is_privileged=True)
@@ -57,6 +55,6 @@ def step(site, host):
     )
 
 
-def hosts_of(site):
+def hosts_of(site: Site) -> list[str]:
     """The hosts that the parameters name, else all."""
     return list(site.parameters["hosts"]) or list(site.inventory.hosts)

@@ -28,10 +28,10 @@ from balbook.probe.client import ProbeProcess
 from balbook.probe.config import ProbeConfig, Stream
 from balbook.probe.judge import Findings, acknowledged_posts, judge_posts
 from balbook.probe.samples import CLOSED_BY_RELOAD, Sample, read_samples
-from balbook.record.journal import Event
 from tests.bench.failover import guide, httpchk
 from tests.integration.balancer_rig import Load, Rig
 from tests.integration.rollout_lab import RolloutLab, events, measured
+from tests.journals import Line
 
 ROWS = {
     "active_active": ("nginx", "active_active"),
@@ -64,7 +64,7 @@ class Row:
     twice: int
     deploy_s: float
     back_s: float
-    back: Event
+    back: Line
     """What the rollback's own probe measured."""
 
     def count(self, kept: bool, failed: bool = False) -> int:

@@ -21,6 +21,7 @@ from balbook.plan.reading import read_plan
 from balbook.procedures.parts import maintenance
 from balbook.record.journal import Journal
 from balbook.testing import FakeFleet
+from tests.journals import last, made
 from tests.plan.test_version_1 import DATA as VERSION_1
 from tests.run_folders import run_folder
 from tests.small_fleet import carry_out, change_inventory, edit_inventory, fleet_with, write_inventory
@@ -253,7 +254,7 @@ def process_of_its_own(fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch) -> Non
         plan = read_plan(run_dir)
         journal = Journal(run_dir / "journal.jsonl")
         applied = carry_out(fleet, plan, journal)
-        journal.append("apply_finished", verdict=applied.verdict, changes=applied.changes, why=applied.why)
+        journal.append(made("apply_finished", verdict=applied.verdict, changes=applied.changes, why=applied.why))
         return SimpleNamespace(poll=lambda: 0)
 
     monkeypatch.setattr(process, "start", start)
@@ -276,7 +277,7 @@ def test_an_emergency_act_goes_without_approval_but_not_without_a_reason(
     assert list(fleet.inventory.path.parent.glob("records/*-drain-*")) == []
     assert run(*words, "--reason", "its disk is broken") == 0
     record = next(fleet.inventory.path.parent.glob("records/*-drain-*"))
-    said = Journal(record / "journal.jsonl").last("not_approved")
+    said = last(record / "journal.jsonl", "not_approved")
     assert said is not None
     assert (said["needed"], said["reason"]) == (1, "its disk is broken")
     capsys.readouterr()

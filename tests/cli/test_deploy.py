@@ -14,6 +14,7 @@ from balbook.run import headless as runner
 from balbook.run import keyed as once
 from balbook.run import pipeline
 from balbook.run.headless import Outcome
+from tests.journals import made
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def planning(folder: Path, monkeypatch: pytest.MonkeyPatch, *, changes: int, unm
         calls.append({"parameters": parameters, **options})
         record = folder / f"20260101T000000Z-{name}-0000000{len(calls)}"
         record.mkdir()
-        Journal(record / "journal.jsonl").append("planned", changes=changes, unmet=unmet)
+        Journal(record / "journal.jsonl").append(made("planned", changes=changes, unmet=unmet))
         return Outcome(name, record.name[-8:], "planned", "", 0, 0.1, record, record / f"{name}.ipynb", changes=changes)
 
     monkeypatch.setattr(runner, "execute", execute)
@@ -117,7 +118,7 @@ def test_a_pipeline_that_is_another_one_now_is_not_resumed(
     assert "Restore it, then resume" in said
 
 
-def test_a_pipeline_that_has_succeeded_and_one_that_names_no_file_are_not_resumed(
+def test_a_pipeline_that_has_succeeded_and_one_whose_file_is_gone_are_not_resumed(
     inventory: Path, failed: tuple[str, list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["resume", failed[0], "--json"]) == 0
@@ -125,11 +126,11 @@ def test_a_pipeline_that_has_succeeded_and_one_that_names_no_file_are_not_resume
     assert main(["resume", second]) == 2
     old = inventory.parent / "records" / "20260101T000000Z-checks-0123abcd"
     old.mkdir()
-    Journal(old / "journal.jsonl").append("run_opened", run_id="0123abcd", pipeline=True, runbook="checks", parameters={})
+    Journal(old / "journal.jsonl").append(made("run_opened", run_id="0123abcd", pipeline={"path": "gone.yaml"}, runbook="checks"))
     assert main(["resume", "0123abcd"]) == 2
     said = capsys.readouterr().err
     assert f"run {second} has ended: succeeded" in said
-    assert "run 0123abcd does not say which file" in said
+    assert "gone.yaml, the pipeline of run 0123abcd, is not there any more" in said
 
 
 def test_sealing_a_keys_runs_fails_where_a_runbook_did_not_run(inventory: Path, capsys: pytest.CaptureFixture[str]) -> None:

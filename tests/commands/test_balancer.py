@@ -93,7 +93,7 @@ def test_an_unknown_application_is_named_with_the_nearest() -> None:
 
 def test_active_checks_on_open_source_nginx_are_refused_with_the_choices() -> None:
     wrong = inventory(applications={"hotel": {"strategy": "active_active_checked"}})
-    with pytest.raises(InventoryError, match=r"active checks[\s\S]*haproxy"):
+    with pytest.raises(InventoryError, match=r"active health checks[\s\S]*haproxy"):
         render_balancer(wrong, "hotel", {})
 
 
@@ -101,12 +101,6 @@ def test_backups_with_ip_hash_are_refused_on_nginx() -> None:
     wrong = inventory(balancers={"public": {"method": "ip_hash"}})
     with pytest.raises(InventoryError, match="ip_hash"):
         render_balancer(wrong, "Inn.1", {})
-
-
-def test_a_key_that_haproxy_would_not_read_is_refused() -> None:
-    tls = {"certificate": "/srv/a.crt", "key": "/srv/a.key"}
-    with pytest.raises(InventoryError, match=r"a\.crt\.key"):
-        render_balancer(inventory(balancers={"proxy": {"tls": tls}}), "checked", {})
 
 
 def test_an_application_without_a_balancer_is_refused() -> None:

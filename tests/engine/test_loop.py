@@ -6,7 +6,7 @@ import errno
 import shutil
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,10 @@ from balbook.engine.loop import Loop
 from balbook.errors import HostUnreachable
 from balbook.plan.model import Guard, Hold, Plan, Run, Step, Upload, Wait
 from balbook.plan.settings import RolloutSettings, Settings
-from balbook.record.journal import Event, Journal, verify
+from balbook.record.events import Event, StepStarted
+from balbook.record.journal import Journal
 from balbook.testing import Died, DyingJournal, FakeFleet, FakeTransport
+from tests.journals import lines, made, verified
 from tests.small_fleet import carry_out, fleet_with, make_plan, outcomes, publish
 
 
@@ -40,11 +42,10 @@ def step(name: str, *, host: str = "app1", done: bool = False, undo: bool = True
 
 
 def apply(transport: FakeTransport, steps: Sequence[Step], path: Path, stop: StopRequest | None = None, **options: Any) -> Applied:
-    plan = Plan(
-        "hot_deploy", "hotel", tuple(steps), settings=Settings(rollout=RolloutSettings(on_failure=options.pop("on_failure", "pause")))
-    )
+    settings = Settings(rollout=RolloutSettings(on_failure=options.pop("on_failure", "pause")))
+    plan = Plan("hot_deploy", "hotel", tuple(steps), settings=settings)
     journal = options.pop("journal", None) or Journal(path)
-    journal.append("apply_started", digest=plan.digest)
+    journal.append(made("apply_started", digest=plan.digest))
     return Loop(plan, transport, journal, stop or StopRequest(), **options).apply()
 
 
@@ -58,7 +59,7 @@ def test_a_step_is_checked_done_and_verified_and_each_is_announced_before(path: 
     applied = apply(transport, [step("one", done=True)], path)
     assert transport.names() == ["one?", "one", "one!"]
     assert (applied.verdict, applied.changes, applied.outcomes) == ("succeeded", 1, {"one": "changed"})
-    assert [e["event"] for e in verify(path)] == ["apply_started", "step_started", "step_finished"]
+    assert [e["event"] for e in verified(path)] == ["apply_started", "step_started", "step_finished"]
 
 
 def test_what_is_so_already_is_left_alone_and_counts_as_no_change(path: Path) -> None:
@@ -92,11 +93,11 @@ class FullDisk(Journal):
         super().__init__(path)
         self.step, self.is_full = step, False
 
-    def _append(self, event: str, fields: Mapping[str, Any]) -> Event:
-        self.is_full = self.is_full or (event == "step_started" and fields["step"] == self.step)
+    def _append(self, event: Event) -> Event:
+        self.is_full = self.is_full or (isinstance(event, StepStarted) and event.step == self.step)
         if self.is_full:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return super()._append(event, fields)
+        return super()._append(event)
 
 
 def test_a_unit_is_undone_where_its_journal_cannot_be_written_any_more(path: Path) -> None:
@@ -331,11 +332,11 @@ def test_an_upload_is_a_step_like_any_other(path: Path) -> None:
 
 
 def test_what_is_kept_of_a_long_output_are_whole_lines(path: Path) -> None:
-    lines = [f"{n} " + "x" * 150 for n in range(100)]
-    apply(FakeTransport({"one": "\n".join(lines)}), [step("one")], path)
-    kept = Journal(path).events()[-1]["tail"].splitlines()
+    said = [f"{n} " + "x" * 150 for n in range(100)]
+    apply(FakeTransport({"one": "\n".join(said)}), [step("one")], path)
+    kept = lines(path)[-1]["tail"].splitlines()
     assert kept
-    assert set(kept) <= set(lines)
+    assert set(kept) <= set(said)
 
 
 @pytest.mark.parametrize("is_good", [True, False])
@@ -416,7 +417,7 @@ def killed_and_resumed(fleet: FakeFleet, folder: Path, kill: str, number: int) -
     assert fleet.serving("hotel") == ["app1:9090", "app2:9090"]
     assert set(outcomes(Journal(path)).values()) <= {"changed", "already"}
     assert make_plan(fleet).pending == ()
-    verify(path)
+    verified(path)
     return True
 
 

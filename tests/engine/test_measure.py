@@ -23,6 +23,7 @@ from balbook.probe.phases import Mark
 from balbook.probe.samples import Sample, row
 from balbook.record.journal import Journal
 from balbook.testing import FakeTransport, arguments_of
+from tests.journals import lines
 
 POST = Stream("POST", "/orders", has_logged_id=True)
 MARKS = (Mark(0.0, "before"), Mark(100.0, "during"), Mark(200.0, "after"))
@@ -81,7 +82,7 @@ def finish(probe: Probe, transport: FakeTransport, ratio: float | None = None, *
     """The verdict of a rollout that else succeeded, why, and what was measured."""
     journal, applied = Journal(probe.out_dir.parent / "journal.jsonl"), Applied()
     Measurement(probe, settings(**changed), journal).finish(applied, transport, ratio)  # type: ignore[arg-type]
-    return applied.verdict, applied.why, journal.events()[-1]
+    return applied.verdict, applied.why, lines(journal)[-1]
 
 
 def test_what_cost_nothing_and_can_be_trusted_has_succeeded(tmp_path: Path) -> None:
@@ -148,7 +149,7 @@ def test_what_has_failed_already_stays_as_it_is_and_is_measured_all_the_same(tmp
     found = [*samples(), sample(5000, 150.0, kind="refused", status=0)]
     Measurement(Probe(tmp_path, found), settings(), journal).finish(applied, executing(found))  # type: ignore[arg-type]
     assert (applied.verdict, applied.why) == ("failed", "no luck")
-    assert journal.events()[-1]["failed"] == 1
+    assert lines(journal)[-1]["failed"] == 1
 
 
 def test_it_is_measured_once(tmp_path: Path) -> None:
@@ -156,7 +157,7 @@ def test_it_is_measured_once(tmp_path: Path) -> None:
     measurement = Measurement(Probe(tmp_path, found), settings(), journal)  # type: ignore[arg-type]
     for _ in range(2):
         measurement.finish(applied, executing(found))
-    assert len(journal.events()) == 1
+    assert len(lines(journal)) == 1
 
 
 def test_the_posts_that_were_acknowledged_before_the_run_was_resumed_are_judged_too(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from balbook.inventory import Inventory, read_inventory
 from balbook.record.journal import Journal
 from balbook.secrets.references import Scrubber
 from balbook.secrets.secret_ref import SecretRef
+from tests.journals import lines
 
 HEARD: list[tuple[str, Any]] = []
 
@@ -56,7 +57,7 @@ def reveal(reference: SecretRef) -> str:
 def tell(folder: Path, notify: str) -> list[dict[str, Any]]:
     journal = Journal(folder / "journal.jsonl")
     notice.tell(inventory(folder, notify), journal, "verdict", {"verdict": "failed", "run_id": "1"}, reveal)
-    return journal.events()
+    return lines(journal)
 
 
 def test_a_webhook_gets_one_object_and_the_token(tmp_path: Path, webhook: str) -> None:
@@ -136,6 +137,6 @@ def test_what_a_command_says_is_scrubbed_before_it_is_shortened(tmp_path: Path) 
     journal = Journal(tmp_path / "journal.jsonl", clean=scrubber.data)
     code = "import sys; sys.exit('Canary-Secret-1' + 195 * '.')"
     notice.tell(inventory(tmp_path, f'notify: {{command: [{sys.executable}, -c, "{code}"]}}'), journal, "verdict", {}, reveal)
-    problem = journal.events()[-1]["problem"]
+    problem = lines(journal)[-1]["problem"]
     assert "ret-1" not in problem
     assert len(problem) < 220

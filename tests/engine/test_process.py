@@ -17,12 +17,13 @@ from balbook.engine import process
 from balbook.engine.worker import asked
 from balbook.errors import BadInput, Refused
 from balbook.record.journal import Journal
+from tests.journals import last, lines, made
 
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
     journal = Journal(tmp_path / "journal.jsonl")
-    journal.append("apply_started", digest="d", pid=1, steps=1)
+    journal.append(made("apply_started", digest="d", pid=1, steps=1))
     return journal
 
 
@@ -48,12 +49,12 @@ def test_a_signal_to_a_run_that_was_resumed_is_not_the_stop_of_before(
     tmp_path: Path, journal: Journal, sent: list[tuple[int, int]]
 ) -> None:
     process.ask_to_stop(tmp_path, "Stop safely")
-    journal.append("resumed", by=8)
+    journal.append(made("resumed", by=8))
     assert asked(journal, signal.SIGINT) == "asked by SIGINT"
 
 
 def test_the_process_of_a_closed_run_ends_without_a_trace(tmp_path: Path, journal: Journal) -> None:
-    journal.append("run_closed", verdict="inconclusive", why="left")
+    journal.append(made("run_closed", verdict="inconclusive", why="left"))
     sealed = journal.path.read_bytes()
     done = subprocess.run([sys.executable, "-m", "balbook.engine.worker", str(tmp_path)], stdin=subprocess.DEVNULL, check=False, timeout=60)
     assert done.returncode == 2
@@ -64,7 +65,7 @@ def test_the_process_of_a_closed_run_ends_without_a_trace(tmp_path: Path, journa
 def test_a_run_that_has_ended_cannot_be_asked_and_nothing_is_written(tmp_path: Path, journal: Journal) -> None:
     with pytest.raises(BadInput, match="no process of this run is running"):
         process.ask_to_stop(tmp_path, "Stop safely")
-    assert journal.last("stop_asked") is None
+    assert last(journal, "stop_asked") is None
 
 
 HOLDS = """import sys
@@ -90,11 +91,11 @@ def test_of_two_that_resume_at_once_the_second_is_refused_and_the_first_is_seen_
     tmp_path: Path, journal: Journal, another: subprocess.Popen[str]
 ) -> None:
     assert process.is_alive(tmp_path)
-    before = len(journal.events())
+    before = len(lines(journal))
     second = process.start(tmp_path)
     with pytest.raises(Refused, match="another process is at work on this run"):
         process.follow(second, journal, 0, lambda event: None)
-    assert len(journal.events()) == before, "it wrote nothing into the other's journal"
+    assert len(lines(journal)) == before, "it wrote nothing into the other's journal"
     assert process.is_alive(tmp_path)
     another.kill()
     another.wait(20)

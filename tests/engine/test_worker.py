@@ -19,6 +19,7 @@ from balbook.plan.reading import read_plan
 from balbook.record.journal import Journal
 from balbook.testing import FakeFleet, arguments_of
 from balbook.transport import Transport
+from tests.journals import last, lines, made
 from tests.plan.test_version_1 import DATA as VERSION_1
 from tests.small_fleet import edit_inventory, fleet_with, make_plan, publish
 
@@ -46,13 +47,13 @@ def begun(fleet: FakeFleet, run_dir: Path, run_id: str) -> Path:
     (run_dir / "plan.json").write_text(json.dumps(plan.data()))
     journal = Journal(run_dir / "journal.jsonl")
     who = {"user": "ann", "host": "laptop"}
-    journal.append("run_opened", run_id=run_id, who=who, inventory={"path": str(fleet.inventory.path)}, reason="new prices")
-    journal.append("planned", digest=plan.digest, changes=len(plan.pending), steps=len(plan.steps), unmet=0)
+    journal.append(made("run_opened", run_id=run_id, who=who, inventory={"path": str(fleet.inventory.path)}, reason="new prices"))
+    journal.append(made("planned", digest=plan.digest, changes=len(plan.pending), steps=len(plan.steps), unmet=0))
     return run_dir
 
 
 def ended(run_dir: Path) -> dict[str, Any]:
-    return Journal(run_dir / "journal.jsonl").last("apply_finished") or {}
+    return last(run_dir / "journal.jsonl", "apply_finished") or {}
 
 
 def test_a_plan_is_applied_and_its_end_is_journaled(fleet: FakeFleet, run_dir: Path) -> None:
@@ -72,7 +73,7 @@ def test_what_is_measured_after_the_change_decides_before_the_release_is_marked_
     assert worker.main([str(run_dir)]) == 0
     assert ended(run_dir)["why"] == "3 requests failed, 0 may\nit serves, and was not marked as proven"
     assert set(ended(run_dir)["units"].values()) == {"changed"}
-    assert not [e for e in Journal(run_dir / "journal.jsonl").events() if str(e.get("step", "")).startswith(("prove", "prune"))]
+    assert not [e for e in lines(run_dir / "journal.jsonl") if str(e.get("step", "")).startswith(("prove", "prune"))]
 
 
 def test_a_defect_ends_in_a_stated_verdict_that_says_what_was_taken_back(fleet: FakeFleet, run_dir: Path) -> None:
@@ -121,7 +122,7 @@ def lease_answer(fleet: FakeFleet, command: Command, line: str) -> Any:
 
 
 def taken_over(run_dir: Path) -> dict[str, Any]:
-    return Journal(run_dir / "journal.jsonl").last("lease_taken_over") or {}
+    return last(run_dir / "journal.jsonl", "lease_taken_over") or {}
 
 
 def test_a_stale_lease_that_is_taken_over_is_journaled_with_its_holder_and_why(fleet: FakeFleet, run_dir: Path) -> None:
@@ -172,9 +173,9 @@ def test_a_plan_of_version_1_is_gone_on_with_and_never_begun(run_dir: Path, has_
     journal, plan = Journal(run_dir / "journal.jsonl"), {**VERSION_1, "application": "", "settings": {}, "preconditions": []}
     plan["steps"] = [{"id": "look app1", "host": "app1", "title": "look", "is_done": False, "actions": [{"run": {"argv": ["true"]}}]}]
     (run_dir / "plan.json").write_text(json.dumps(plan))
-    journal.append("planned", digest=read_plan(run_dir).digest, changes=1, steps=1, unmet=0)
+    journal.append(made("planned", digest=read_plan(run_dir).digest, changes=1, steps=1, unmet=0))
     if has_begun:
-        journal.append("apply_started", digest=read_plan(run_dir).digest, pid=1, steps=1)
+        journal.append(made("apply_started", digest=read_plan(run_dir).digest, pid=1, steps=1))
     assert worker.main([str(run_dir)]) == 0
     assert (ended(run_dir)["verdict"], ended(run_dir)["exit_status"]) == (verdict, 0 if has_begun else 2)
     assert has_begun or "Make a new plan: balbook plan hot_deploy" in ended(run_dir)["why"]

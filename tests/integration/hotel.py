@@ -27,9 +27,9 @@ from balbook.lab.loopback import Lab
 from balbook.plan.model import Plan
 from balbook.procedures.parts.look import Seen, look
 from balbook.procedures.parts.site import Site
-from balbook.record.journal import Event, Journal, verify
 from balbook.record.verdict import Stated
 from balbook.run.without_notebook import apply_directly
+from tests.journals import Line, lines, verified
 
 ROOT = Path(balbook.__file__).parents[1]
 GOOD = ("1.0.0", "2.0.0")
@@ -165,12 +165,12 @@ def until(is_so: Callable[[], Any], within_s: float = PATIENCE_S, what: str = "t
         time.sleep(0.03)
 
 
-def wait_for(record: Path, event: str, within_s: float = PATIENCE_S, **fields: Any) -> Event:
+def wait_for(record: Path, event: str, within_s: float = PATIENCE_S, **fields: Any) -> Line:
     """Waits for an event of the run with these fields."""
-    found: list[Event] = []
+    found: list[Line] = []
 
     def is_there() -> bool:
-        events = Journal(record / "journal.jsonl").events()
+        events = lines(record / "journal.jsonl")
         found.extend(e for e in events if e["event"] == event and all(e.get(k) == v for k, v in fields.items()))
         return bool(found)
 
@@ -178,12 +178,12 @@ def wait_for(record: Path, event: str, within_s: float = PATIENCE_S, **fields: A
     return found[0]
 
 
-def events(record: Path) -> list[Event]:
+def events(record: Path) -> list[Line]:
     """The events of an unbroken journal."""
-    return verify(record / "journal.jsonl")
+    return verified(record / "journal.jsonl")
 
 
-def last(record: Path, name: str) -> Event:
+def last(record: Path, name: str) -> Line:
     return next(e for e in reversed(events(record)) if e["event"] == name)
 
 

@@ -28,9 +28,9 @@ from balbook.lab.ballerina.jar import sample_jar
 from balbook.local.lab_place import VARIABLE
 from balbook.procedures import Check, procedure
 from balbook.procedures.parts.site import Site
-from balbook.record.journal import Event, Journal
 from balbook.record.verdict import Stated
 from balbook.run import without_notebook as direct
+from tests.journals import Line, lines
 
 ROOT = Path(balbook.__file__).parents[1]
 JAVA_OPTIONS = ["-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx64m"]
@@ -149,12 +149,12 @@ class RolloutLab:
         )
 
 
-def events(record: Path, name: str = "") -> list[Event]:
-    found = Journal(record / "journal.jsonl").events()
+def events(record: Path, name: str = "") -> list[Line]:
+    found = lines(record / "journal.jsonl")
     return [event for event in found if not name or event["event"] == name]
 
 
-def measured(record: Path) -> Event:
+def measured(record: Path) -> Line:
     return events(record, "measured")[-1]
 
 

@@ -169,17 +169,17 @@ def no_bal_is_running(rig: BallerinaLab, title: str = "ballerina.bal") -> None:
 
 
 def test_a_compile_error_is_shown_with_file_and_line(rig: BallerinaLab, central: Central) -> None:
-    broken = rig.write_package("broken", "function f() {\n    int i = 3\n}\n")
+    broken = rig.write_package("broken", "function f() {\n    int i = (3;\n}\n")
     done = push(rig, with_central(rig, central), broken)
     assert done.applied.verdict == "failed"
     assert re.search(r"ERROR \[broken\.bal:\(\d+:\d+,\d+:\d+\)\]", done.why), done.why
-    assert "missing semicolon token" in done.why
+    assert "missing close parenthesis token" in done.why
     assert "error: compilation contains errors" in done.written
     assert "Mend the lines" in done.why
 
 
 def test_a_failing_test_stops_the_package_and_lets_the_other_one_through(rig: BallerinaLab, central: Central) -> None:
-    failing = rig.write_package("failing", WHOLE, test=PASSING.replace("(1, 1)", "(1, 2)"))
+    failing = rig.write_package("failing", WHOLE, test=PASSING.replace("assertEquals(1, 1)", "assertFail()"))
     done = push(rig, with_central(rig, central), failing, rig.write_package("linen", WHOLE, test=PASSING))
     assert done.applied.verdict == "failed"
     assert "error: there are test failures" in done.why

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from balbook.engine import process
-from balbook.record.journal import Event
 from balbook.record.seal import read_record
 from tests.integration.desk import Desk, desk, outputs_of
 from tests.integration.hotel import Hotel, events, until, wait_for
+from tests.journals import Line
 
 pytestmark = pytest.mark.integration
 WATCHED_S = 20
@@ -55,7 +55,7 @@ def told(record: Path) -> list[str]:
     return sorted(re.sub(r"[0-9a-f]{64}|[0-9,]+ bytes, sha256 [0-9a-f]{12}|\d\.0\.0(-[0-9a-f]{12})?", "RELEASE", text) for text in texts)
 
 
-def _is_of_the_executor(event: Event) -> bool:
+def _is_of_the_executor(event: Line) -> bool:
     """Papermill's own cell, uploads that were slow enough to be told of, and the start of what was found to be done already."""
     return event["event"] in ("progress", "step_started") or event.get("role") == "unknown"
 

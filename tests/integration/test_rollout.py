@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from balbook.record.journal import Event
 from tests.bench.rollout import HEAD, ROWS, measure
 from tests.integration.rollout_lab import RolloutLab, events, measured
+from tests.journals import Line
 
 pytestmark = [pytest.mark.integration, pytest.mark.load]
 LEAST_FRESH = 10_000
@@ -46,7 +46,7 @@ def make() -> Iterator[Any]:
         lab.down()
 
 
-def assert_unnoticed(found: Event, kind: str) -> None:
+def assert_unnoticed(found: Line, kind: str) -> None:
     assert found["failed"] == 0, found["failed_by_kind"]
     assert found["duplicate_posts"] == found["missing_posts"] == 0
     assert found["acknowledged_posts"] > 100
@@ -121,7 +121,7 @@ def test_a_canary_serves_for_its_soak_and_new_instances_are_warmed_up(make: Any)
 
 def test_requests_that_the_canary_fails_end_the_rollout_and_it_is_taken_back(make: Any) -> None:
     lab = make(rollout={"canary": True, "soak_s": 8}, probe={"rate": 100, "requests": [GET]})
-    _publish_broken(lab)
+    lab.publish("4.0.0-broken", rooms_status=500)
     stated, record = lab.apply("hot_deploy", release="4.0.0-broken")
     assert stated.verdict == "failed"
     assert "requests failed, 0 may" in stated.why
@@ -137,16 +137,3 @@ def test_others_are_told_and_prometheus_gets_its_file(make: Any) -> None:
     assert [(t["what"], t.get("verdict", "")) for t in told[-2:]] == [("started", ""), ("verdict", "succeeded")]
     text = (lab.lab.folder / "balbook.prom").read_text()
     assert 'balbook_last_run_failed_requests{application="hotel",runbook="hot_deploy"} 0\n' in text
-
-
-def _publish_broken(lab: RolloutLab) -> None:
-    """A release that is healthy and fails what is asked of it."""
-    from datetime import UTC, datetime
-
-    from balbook.artifacts.store import Store
-    from balbook.lab.ballerina.jar import make_jar
-    from balbook.lab.ballerina.routes import Route
-
-    routes = (Route("GET", "/health", body='{"status":"UP"}'), Route("GET", "/rooms", status=500, body="broken"))
-    jar = make_jar(lab.folder / "broken.jar", application="hotel", version="4.0.0", packages={"acme/rooms": "4.0.0"}, routes=routes)
-    Store(lab.lab.folder / "artifacts").publish("hotel", "4.0.0-broken", "jar", jar, at=datetime.now(UTC))

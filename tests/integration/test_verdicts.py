@@ -14,11 +14,11 @@ from balbook.cli import main
 from balbook.inventory import Inventory, read_inventory
 from balbook.lab.loopback import Lab
 from balbook.notebook.runbook import find_runbooks
-from balbook.record.journal import Journal, verify
 from balbook.record.keeping import ledger_of, trust_of
 from balbook.record.verify import verify_records
 from balbook.run.folder import find_run
 from balbook.run.headless import Outcome, execute
+from tests.journals import last, lines, verified
 
 pytestmark = pytest.mark.integration
 NOTEBOOKS = Path(__file__).parents[1] / "data" / "notebooks"
@@ -36,7 +36,7 @@ def papermill(notebook: Path, out: Path) -> subprocess.CompletedProcess[str]:
 
 def sealed_well(inventory: Inventory, record: Path) -> bool:
     """Whether the record is sealed and signed, and nothing in it contradicts anything."""
-    verify(record / "journal.jsonl")
+    verified(record / "journal.jsonl")
     report = verify_records(record, ledger=ledger_of(inventory), trust=trust_of(inventory), runbooks=find_runbooks()["provision"].parent)
     bad = [(check.title, [f.text for f in check.findings]) for check in report.checks if check.state != "ok" and check.title != "anchor"]
     assert not bad
@@ -88,7 +88,7 @@ def test_edited_cell(lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "(inconclusive, signed)" in capsys.readouterr().out
     inventory = read_inventory(lab.inventory)
     record = newest(inventory)
-    closed = Journal(record / "journal.jsonl").last("run_closed")
+    closed = last(record / "journal.jsonl", "run_closed")
     assert closed
     assert closed["why"].startswith("edited_cell:")
     assert sealed_well(inventory, record)
@@ -98,7 +98,7 @@ def test_changed_plan(lab: Lab) -> None:
     outcome = run(lab, "changed_plan", mode="apply")
     assert (outcome.verdict, outcome.exit_status) == ("failed", 2)
     assert outcome.why.startswith("changed_plan:")
-    assert Journal(outcome.record / "journal.jsonl").last("apply_started") is None
+    assert last(outcome.record / "journal.jsonl", "apply_started") is None
     outcome = execute("provision", read_inventory(lab.inventory), {"mode": "apply"}, expected_digest="0" * 64)
     assert (outcome.verdict, outcome.exit_status) == ("failed", 2)
     assert outcome.why.startswith("changed_plan:")
@@ -124,7 +124,7 @@ def test_a_record_says_who_did_what_why_and_with_which_programs(lab: Lab, tmp_pa
     assert predicate["lab"] is True
     assert predicate["versions"]["hosts"]["lb1"]["nginx"].startswith("nginx/")
     assert predicate["versions"]["hosts"]["app1"]["java"]
-    opened = Journal(record / "journal.jsonl").last("run_opened")
+    opened = last(record / "journal.jsonl", "run_opened")
     assert opened
     for what in ("runbook_sha256", "parameters", "git", "inventory", "versions", "mode", "cells"):
         assert what in opened
@@ -140,5 +140,5 @@ def papermills_words(notebook: Path) -> list[str]:
 def newest(inventory: Inventory) -> Path:
     """The record that was begun last."""
     listed = sorted(p for p in inventory.resolve(inventory.records.path).glob("2*") if p.is_dir())
-    opened = [(Journal(p / "journal.jsonl").events()[0]["at"], p) for p in listed]
+    opened = [(lines(p / "journal.jsonl")[0]["at"], p) for p in listed]
     return find_run(inventory, max(opened)[1].name)

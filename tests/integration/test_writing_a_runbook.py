@@ -39,7 +39,7 @@ def test_a_newcomer_who_follows_the_page_has_a_runbook_of_their_own(tmp_path: Pa
         type_in(taking_down, work, environ)
     finally:
         loopback.down("default", environ=environ)
-    assert len(BLOCKS) >= 7
+    assert len(BLOCKS) >= 6
 
 
 def type_in(block: str, work: Path, environ: dict[str, str]) -> None:

@@ -328,7 +328,11 @@ THREE = [{"host": f"app{n}", "port": 9090} for n in (1, 2, 3)]
             [(f"{APP}.strategy", "active_passive"), (f"{APP}.instances", THREE), ("balancers.public.kind", "nginx_plus")],
             "kind nginx_plus spreads requests over all its backups",
         ),
-        ([(f"{APP}.strategy", "active_active_checked")], "use kind haproxy or nginx_plus"),
+        ([(f"{APP}.strategy", "active_active_checked")], "Use kind haproxy or nginx_plus"),
+        (
+            [("balancers.public.kind", "haproxy"), ("balancers.public.tls", {"certificate": "/srv/a.crt", "key": "/srv/a.key"})],
+            "balancers.public.tls.key: found '/srv/a.key'; haproxy reads the key from the certificate's own file or from /srv/a.crt.key",
+        ),
         ([(f"{APP}.strategy", "active_active_checked"), (f"{APP}.balancer", ...)], "without a balancer"),
         ([(f"{APP}.capacity_floor", 2)], "capacity_floor: found 2 of 2: no instance could ever be replaced; allowed: at most 1"),
         ([(f"{APP}.config", {"file": "hotel/Config.toml"})], "config.file: found 'hotel/Config.toml', but there is no file"),

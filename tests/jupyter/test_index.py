@@ -17,6 +17,7 @@ from balbook.local.resources import resource
 from balbook.record.journal import Journal
 from balbook.show.table import Link, Table
 from balbook.testing import FakeFleet
+from tests.journals import made
 from tests.run_folders import notebook, run_folder
 from tests.small_fleet import fleet_with, publish, write_inventory
 
@@ -114,7 +115,7 @@ def test_a_run_that_nobody_has_closed_yet_is_open_and_one_whose_process_died_is_
         folder.mkdir()
         journal = Journal(folder / "journal.jsonl")
         for name in ("run_opened", *names):
-            journal.append(name, run_id=run_id, runbook="hot_deploy")
+            journal.append(made(name, run_id=run_id, runbook="hot_deploy"))
     verdicts = {row[-1]: row[4] for row in rows_of(overview.recent_runs(inventory, last=9))}
     assert {run_id: verdicts[run_id] for run_id in ("cccc3333", "dddd4444", "eeee5555", "ffff6666")} == {
         "cccc3333": "succeeded",

@@ -18,6 +18,7 @@ from balbook.procedures import procedure
 from balbook.procedures.parts.site import Site
 from balbook.record.journal import Journal
 from balbook.testing import FakeTransport
+from tests.journals import last, made
 from tests.small_fleet import BEGIN
 
 BAL = "Ballerina 2201.13.1 (Swan Lake Update 13)\n"
@@ -83,9 +84,9 @@ def test_what_another_controller_built_and_published_from_the_same_input_is_retr
     assert plan_of(second).pending == ()
     publishing = plan_of(second, "publish_artifact")  # the same again is there already
     assert (publishing.unmet, publishing.pending) == ((), ())
-    Journal(tmp_path / "journal.jsonl").append("apply_finished", verdict="succeeded", changes=1)
+    Journal(tmp_path / "journal.jsonl").append(made("apply_finished", verdict="succeeded", changes=1))
     procedure("build").evidence(site_of(second), plan, tmp_path)
-    assert Journal(tmp_path / "journal.jsonl").last("timed") is None  # the other's build, not one of this run
+    assert last(tmp_path / "journal.jsonl", "timed") is None  # the other's build, not one of this run
 
 
 def test_what_was_published_from_another_input_or_cannot_be_asked_for_hinders_no_build(first: Inventory, tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from balbook.plan.model import Plan, Step
 from balbook.plan.settings import Settings
 from balbook.procedures import procedure
 from balbook.procedures.parts.site import Site
-from balbook.record.journal import Event, Journal
+from balbook.record.journal import Journal
 from balbook.testing import FakeFleet
+from tests.journals import Line, history, last, made
 from tests.small_fleet import carry_out, change_inventory, edit_inventory, fleet_with, make_plan, outcomes, publish
 
 
@@ -73,7 +74,7 @@ def test_a_sole_instance_without_a_balancer_is_restarted_with_its_downtime_measu
     plan, journal = make_plan(fleet, "deploy"), Journal(tmp_path / "j")
     assert carry_out(fleet, plan, journal).verdict == "succeeded"
     note_downtime(plan, journal)
-    measured = journal.last("measured") or {}
+    measured = last(journal, "measured") or {}
     assert list(measured["downtime_s"]) == ["app1:9090"]
     assert measured["longest_downtime_s"] == measured["downtime_s"]["app1:9090"] >= 0
     assert next(iter(fleet.running("hotel").values())).startswith("2.0.0")
@@ -97,10 +98,10 @@ def test_a_release_that_is_never_healthy_is_taken_back_without_a_balancer_too(tm
     assert fleet.running("hotel") == before
     assert outcomes(journal)["stop app1:9090"] == "undone"
     note_downtime(plan, journal)
-    assert list((journal.last("measured") or {})["downtime_s"]) == ["app1:9090"]
+    assert list((last(journal, "measured") or {})["downtime_s"]) == ["app1:9090"]
 
 
-def event(name: str, step: str, second: int, outcome: str = "") -> Event:
+def event(name: str, step: str, second: int, outcome: str = "") -> Line:
     return {"event": name, "step": step, "at": f"2026-03-01T10:00:{second:02d}.500Z", "outcome": outcome}
 
 
@@ -119,7 +120,7 @@ def test_downtime_is_from_the_request_to_stop_until_something_is_healthy_again()
     ]
     names = ("a:1", "b:1", "c:1", "d:1")
     steps = tuple(Step(verb, "app1", verb, (), unit=(name,)) for name in names for verb in ("stop", "start"))
-    assert downtimes(events, Plan("deploy", "hotel", steps, settings=Settings(downtime=names))) == {"a:1": 3.0, "b:1": 7.0}
+    assert downtimes(history(events), Plan("deploy", "hotel", steps, settings=Settings(downtime=names))) == {"a:1": 3.0, "b:1": 7.0}
 
 
 def test_verifying_asks_every_instance_and_changes_nothing(tmp_path: Path) -> None:
@@ -165,10 +166,10 @@ def test_what_instances_take_is_kept_in_the_record_of_an_applied_run(tmp_path: P
     (table,) = procedure("verify").evidence(site_of(fleet), plan, tmp_path)
     assert "50 MB" in str(table)
     assert "0.75 s" in str(table)
-    assert journal.last("measured") is None
-    journal.append("verified", checks=[])
+    assert last(journal, "measured") is None
+    journal.append(made("verified", checks=[]))
     procedure("verify").evidence(site_of(fleet), plan, tmp_path)
-    measured = journal.last("measured") or {}
+    measured = last(journal, "measured") or {}
     assert (measured["kind"], measured["version"]) == ("jar", "1.0.0")
     assert measured["rss_mb"] == dict.fromkeys(("app1:9090", "app2:9090"), 50.0)
     assert measured["start_s"] == dict.fromkeys(("app1:9090", "app2:9090"), 0.75)

@@ -16,6 +16,7 @@ from balbook.procedures import procedure
 from balbook.procedures.parts.site import Site
 from balbook.record.journal import Journal
 from balbook.testing import FakeFleet, name_of
+from tests.journals import lines
 from tests.small_fleet import carry_out, change_inventory, edit_inventory, fleet_with, make_plan, outcomes, publish
 
 BOTH = ["app1:9090", "app2:9090"]
@@ -28,7 +29,7 @@ def deploy(fleet: FakeFleet, folder: Path, version: str = "2.0.0", **parameters:
 
 
 def changed_in_order(journal: Journal) -> list[str]:
-    return [e["step"] for e in journal.events() if e["event"] == "step_finished" and e["outcome"] == "changed"]
+    return [e["step"] for e in lines(journal) if e["event"] == "step_finished" and e["outcome"] == "changed"]
 
 
 def versions(fleet: FakeFleet) -> dict[str, str]:

@@ -75,7 +75,7 @@ def test_a_folder_that_does_not_exist_is_bad_input_and_an_empty_one_shows_nothin
 
 
 def test_a_statement_with_another_verdict_than_the_journal_is_found(tmp_path: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("balbook.record.statement.verdict_of", lambda events: ("succeeded", ""))
+    monkeypatch.setattr("balbook.record.statement.History.verdict", ("succeeded", ""))
     folder = run_folder(tmp_path / "records", verdict="failed")
     seal(folder, open_ledger(tmp_path / "records" / "ledger"), sign_with=keys.key)
     monkeypatch.undo()

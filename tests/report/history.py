@@ -13,6 +13,7 @@ from typing import Any
 
 from balbook.probe.samples import Sample, row
 from balbook.record.journal import Journal
+from tests.journals import writer
 
 BEGIN = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -45,7 +46,7 @@ class History:
         folder = self.records / f"{at:%Y%m%dT%H%M%SZ}-{runbook}-{run_id}"
         folder.mkdir(parents=True)
         times = iter((at, *(at + timedelta(seconds=seconds) for _ in range(20))))
-        write = Journal(folder / "journal.jsonl", now=lambda: next(times)).append
+        write = writer(Journal(folder / "journal.jsonl", now=lambda: next(times)))
         about = {"environment": "staging", "lab": False, "parameters": {"application": "hotel"}, **opened}
         write("run_opened", journal=1, run_id=run_id, runbook=runbook, name=runbook, mode=mode, **about)
         (folder / "plan.json").write_text(json.dumps({"runbook": runbook, "application": "hotel", "subject": subject or {}, "steps": []}))

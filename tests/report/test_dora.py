@@ -9,6 +9,7 @@ import pytest
 from balbook.record.journal import Journal
 from balbook.report.dora import Dora, deployments_frame, dora
 from balbook.report.records import runs_frame
+from tests.journals import made
 from tests.report.history import BEGIN, DAY, History
 
 HOUR = timedelta(hours=1)
@@ -115,11 +116,11 @@ def test_taking_back_lasts_from_the_step_that_failed(tmp_path: Path) -> None:
     folder = History(tmp_path).run("hot_deploy", BEGIN, mode="apply", verdict="", has_begun=False)
     minutes = iter(range(100))
     journal = Journal(folder / "journal.jsonl", now=lambda: BEGIN + timedelta(minutes=next(minutes)))
-    journal.append("apply_started", digest="0" * 64)
-    journal.append("step_finished", step="start app1", outcome="changed")
-    journal.append("step_finished", step="check app1", outcome="failed")
-    journal.append("step_finished", step="stop app1", outcome="undone")
-    journal.append("apply_finished", verdict="failed", changes=0, exit_status=1, why="x", **BACK)
+    journal.append(made("apply_started", digest="0" * 64))
+    journal.append(made("step_finished", step="start app1", outcome="changed"))
+    journal.append(made("step_finished", step="check app1", outcome="failed"))
+    journal.append(made("step_finished", step="stop app1", outcome="undone"))
+    journal.append(made("apply_finished", verdict="failed", changes=0, exit_status=1, why="x", **BACK))
     (run,) = runs_frame(tmp_path).to_dict("records")
     assert run["undo_s"] == 120
 

@@ -26,6 +26,7 @@ from balbook.record.verdict import Stated
 from balbook.run import keyed as once
 from balbook.run.headless import Outcome
 from balbook.run.keyed import execute_once, seal_rest
+from tests.journals import last, lines, made
 from tests.run_folders import run_folder
 
 APPLY = {"application": "hotel", "mode": "apply"}
@@ -68,10 +69,10 @@ class Runner:
         )
         journal = Journal(run_dir / "journal.jsonl")
         opened = {"run_id": run_dir.name[-8:], "runbook": name, "parameters": dict(parameters), "mode": "apply", "key": key}
-        journal.append("run_opened", **opened)
+        journal.append(made("run_opened", **opened))
         for event, fields in self.runs.pop(0):
-            journal.append(event, **fields)
-        last = journal.events()[-1]
+            journal.append(made(event, **fields))
+        last = lines(journal)[-1]
         if last["event"] == "run_closed":
             seal_run(inventory, run_dir, lambda line: None)
         status = {"succeeded": 0}.get(last.get("verdict", ""), 1)
@@ -126,7 +127,7 @@ def test_a_build_that_made_nothing_gives_no_release(inventory: Inventory, play: 
 
 def released(outcome: Outcome) -> str:
     """The release that a run was given."""
-    opened = Journal(outcome.record / "journal.jsonl").last("run_opened") or {}
+    opened = last(outcome.record / "journal.jsonl", "run_opened") or {}
     return str(opened["parameters"]["release"])
 
 
@@ -201,7 +202,7 @@ def test_a_run_that_was_cut_off_goes_on(
 
     def resume(run_dir: Path, say: Any) -> Stated:
         resumed.append(run_dir)
-        Journal(run_dir / "journal.jsonl").append("run_closed", verdict="succeeded", why="")
+        Journal(run_dir / "journal.jsonl").append(made("run_closed", verdict="succeeded", why=""))
         return Stated("succeeded", "", 0)
 
     monkeypatch.setattr(once.direct, "resume", resume)
@@ -284,13 +285,13 @@ def test_the_last_call_seals_what_nobody_has_sealed(inventory: Inventory, play: 
 def test_the_cells_that_a_resumed_run_never_came_to_are_no_fault_unless_they_show_something(tmp_path: Path, has_output: bool) -> None:
     folder = run_folder(tmp_path, verdict="")
     journal = Journal(folder / "journal.jsonl")
-    digest = str((journal.last("planned") or {})["digest"])
-    journal.append("resumed", by=1)
-    journal.append("apply_started", digest=digest)
-    journal.append("step_finished", step="reload", outcome="changed", seconds=1, status=0, tail="")
-    journal.append("apply_finished", verdict="succeeded", changes=1, why="")
-    journal.append("verified", checks=[])
-    journal.append("run_closed", verdict="succeeded", why="")
+    digest = str((last(journal, "planned") or {})["digest"])
+    journal.append(made("resumed", by=1))
+    journal.append(made("apply_started", digest=digest))
+    journal.append(made("step_finished", step="reload", outcome="changed", seconds=1, status=0, tail=""))
+    journal.append(made("apply_finished", verdict="succeeded", changes=1, why=""))
+    journal.append(made("verified", checks=[]))
+    journal.append(made("run_closed", verdict="succeeded", why=""))
     path = folder / "hot_deploy.ipynb"
     data = json.loads(path.read_text())
     for cell in data["cells"][5:]:

@@ -18,11 +18,11 @@ from balbook.errors import BadInput, ParameterError
 from balbook.inventory import Inventory, read_inventory
 from balbook.local.resources import resource
 from balbook.plan.model import Plan
-from balbook.record.journal import Journal
 from balbook.run import pipeline as pipelines
 from balbook.run.folder import run_id_of
 from balbook.run.headless import Outcome
 from balbook.run.pipeline import Pipeline, find_pipelines, read_pipeline, run_pipeline
+from tests.journals import last, lines
 
 THREE = "version: 1\nname: three\nrunbooks: [{runbook: provision}, {runbook: build}, {runbook: hot_deploy, parameters: {serial: 2}}]\n"
 BUILT = "0.1.0+0a1b2c3d"
@@ -241,7 +241,7 @@ def test_a_runbook_that_cannot_even_begin_ends_the_pipelines_record_too(
     monkeypatch.setattr(pipelines, "execute", execute)
     done = run_pipeline(three, inventory, {"mode": mode})
     assert (done.verdict, done.why, done.exit_status) == ("failed", "the runbook is gone\n  Restore it.", status)
-    assert [e["verdict"] for e in Journal(done.record / "journal.jsonl").events() if e["event"] == "run_closed"] == ["failed"]
+    assert [e["verdict"] for e in lines(done.record / "journal.jsonl") if e["event"] == "run_closed"] == ["failed"]
     assert (done.record / "statement.json").exists()
 
 
@@ -314,7 +314,7 @@ def test_a_running_pipeline_is_found_shown_and_stopped_by_its_id(
     record = stopping(three, inventory, tmp_path, monkeypatch, stop)
     assert process.find(record) is None
     assert not process.is_alive(record)
-    assert (Journal(record / "journal.jsonl").last("stop_asked") or {})["by"] == "balbook stop"
+    assert (last(record / "journal.jsonl", "stop_asked") or {})["by"] == "balbook stop"
     assert main(["stop", run_id_of(record), *words]) == 2
     assert main(["records", "verify", str(record), *words]) in (0, 3)
 
@@ -366,5 +366,5 @@ def test_resumed_it_leaves_out_what_succeeded_also_in_the_run_before_the_last(
     third, calls = play(three, inventory, tmp_path, monkeypatch, resumed=second.record)
     assert [name for name, _ in calls] == ["hot_deploy"]
     assert third.verdict == "succeeded"
-    assert [e["verdict"] for e in Journal(third.record / "journal.jsonl").events() if e["event"] == "run_closed"] == ["succeeded"]
+    assert [e["verdict"] for e in lines(third.record / "journal.jsonl") if e["event"] == "run_closed"] == ["succeeded"]
     assert (first.record / "statement.json").exists()

@@ -15,10 +15,11 @@ from balbook.engine.loop import Loop, StopRequest
 from balbook.errors import BadInput, Failed, Inconclusive, ParameterError, Refused
 from balbook.plan.model import Plan
 from balbook.plan.reading import read_plan
-from balbook.record.journal import Journal, verify
+from balbook.record.journal import Journal
 from balbook.run import Run, open_run
 from balbook.run.folder import APPROVED_RUN, EXPECTED_DIGEST
 from balbook.testing import FakeFleet
+from tests.journals import last, lines, made, verified
 from tests.run_folders import allowed_line, make_key
 from tests.small_fleet import change_inventory, edit_inventory, fleet_with, publish
 
@@ -35,10 +36,10 @@ def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeFleet:
     def start(run_dir: Path) -> Any:
         plan = read_plan(run_dir)
         journal = Journal(run_dir / "journal.jsonl")
-        journal.append("apply_started", digest=plan.digest, pid=1, steps=len(plan.steps))
+        journal.append(made("apply_started", digest=plan.digest, pid=1, steps=len(plan.steps)))
         applied = Loop(plan, fleet, journal, StopRequest()).apply()
         status = 0 if applied.verdict == "succeeded" else 1
-        journal.append("apply_finished", verdict=applied.verdict, changes=applied.changes, why=applied.why, exit_status=status)
+        journal.append(made("apply_finished", verdict=applied.verdict, changes=applied.changes, why=applied.why, exit_status=status))
         return SimpleNamespace(poll=lambda: 0)
 
     monkeypatch.setattr(process, "start", start)
@@ -50,7 +51,7 @@ def opened(fleet: FakeFleet, mode: str = "apply", **parameters: Any) -> Run:
 
 
 def names(run: Run) -> list[str]:
-    return [e["event"] for e in verify(run.dir / "journal.jsonl")]
+    return [e["event"] for e in verified(run.dir / "journal.jsonl")]
 
 
 def test_a_run_in_plan_mode_shows_the_plan_and_changes_nothing(fleet: FakeFleet, capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,7 +74,7 @@ def test_a_run_in_plan_mode_shows_the_plan_and_changes_nothing(fleet: FakeFleet,
 def test_a_closed_run_applies_nothing_and_its_journal_gets_nothing_more(fleet: FakeFleet) -> None:
     run = opened(fleet)
     plan = run.plan()
-    run.journal.append("run_closed", verdict="inconclusive", why="left")
+    run.journal.append(made("run_closed", verdict="inconclusive", why="left"))
     before, sealed = repr(fleet.hosts), run.journal.path.read_bytes()
     with pytest.raises(Refused, match="is closed"):
         run.carry_out(plan, lambda event: None)
@@ -152,7 +153,7 @@ def test_an_approved_plan_is_applied_once(fleet: FakeFleet, tmp_path: Path, monk
     plan = first.plan()
     second.require_may_apply(second.plan())
     first.apply(plan)
-    approved = first.journal.last("approved")
+    approved = last(first.journal, "approved")
     assert approved is not None
     assert (approved["run"], approved["by"]) == (planned.id, ["bob@example.org"])
     with pytest.raises(Refused, match=f"were used by run {first.id}"):
@@ -166,7 +167,7 @@ def test_a_run_in_apply_mode_ends_succeeded_with_fresh_facts(fleet: FakeFleet, c
     run.verify()
     run.conclude()
     assert "SUCCEEDED" in capsys.readouterr().out
-    concluded = run.journal.last("concluded")
+    concluded = last(run.journal, "concluded")
     assert concluded is not None
     assert (concluded["verdict"], concluded["digest"]) == ("succeeded", plan.digest)
     assert set(fleet.running("hotel").values()) == {plan.subject["release"]}
@@ -174,7 +175,7 @@ def test_a_run_in_apply_mode_ends_succeeded_with_fresh_facts(fleet: FakeFleet, c
 
 
 def test_who_what_and_why_stand_in_the_first_event(fleet: FakeFleet) -> None:
-    event = opened(fleet, "plan", reason="new prices", ticket="OPS-7").journal.events()[0]
+    event = lines(opened(fleet, "plan", reason="new prices", ticket="OPS-7").journal)[0]
     assert (event["reason"], event["ticket"], event["runbook"], event["mode"]) == ("new prices", "OPS-7", "hot_deploy", "plan")
     assert event["parameters"]["application"] == "hotel"
     assert event["inventory"]["path"] == str(fleet.inventory.path)
@@ -209,7 +210,7 @@ def test_a_rollout_that_fails_raises_and_stands_in_the_journal(fleet: FakeFleet)
     fleet.sick.add(str(plan.subject["release"]))
     with pytest.raises(Failed, match="taken back"):
         run.apply(plan)
-    error = run.journal.last("error")
+    error = last(run.journal, "error")
     assert error is not None
     assert error["exit_status"] == 1
     with pytest.raises(Failed):

@@ -15,24 +15,23 @@ from balbook.plan.settings import Settings
 from balbook.record.journal import Journal
 from balbook.run import without_notebook as direct
 from tests.engine.test_measure import settings
+from tests.journals import last, made
 from tests.small_fleet import write_inventory
 
 
 def cut_off(folder: Path, *on_resume: str) -> Path:
     """A run whose process died after the first of its steps."""
     inventory = write_inventory(folder)
-    steps = tuple(
-        Step(verb=name, id=name, host="app1", title=name, actions=(Run(Command((name,))),)) for name in ("inject", "hold", "repair")
-    )
+    steps = tuple(Step(name, "app1", name, (Run(Command((name,))),), id=name) for name in ("inject", "hold", "repair"))
     plan = Plan("a_plan_without_a_runbook", "hotel", steps, settings=Settings(probe=settings(), on_resume=on_resume))
     run_dir = folder / "records" / "20260131T090000Z-failover_drill-12345678"
     run_dir.mkdir(parents=True)
     (run_dir / "plan.json").write_text(json.dumps(plan.data()))
     journal = Journal(run_dir / "journal.jsonl")
-    journal.append("run_opened", run_id="12345678", inventory={"path": str(inventory.path)}, parameters={}, runbook=plan.runbook)
-    journal.append("planned", digest=plan.digest, changes=3, steps=3, unmet=0)
-    journal.append("apply_started", digest=plan.digest, pid=1, steps=3)
-    journal.append("step_finished", step="inject", outcome="changed")
+    journal.append(made("run_opened", run_id="12345678", inventory={"path": str(inventory.path)}, parameters={}, runbook=plan.runbook))
+    journal.append(made("planned", digest=plan.digest, changes=3, steps=3, unmet=0))
+    journal.append(made("apply_started", digest=plan.digest, pid=1, steps=3))
+    journal.append(made("step_finished", step="inject", outcome="changed"))
     return run_dir
 
 
@@ -44,8 +43,8 @@ def applied(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
     def start(run_dir: Path) -> None:
         plans.append(read_plan(run_dir))
         journal = Journal(run_dir / "journal.jsonl")
-        assert plans[-1].digest == (journal.last("planned") or {})["digest"]
-        journal.append("apply_finished", verdict="succeeded", why="", changes=1, units={}, exit_status=0)
+        assert plans[-1].digest == (last(journal, "planned") or {})["digest"]
+        journal.append(made("apply_finished", verdict="succeeded", why="", changes=1, units={}, exit_status=0))
 
     monkeypatch.setattr(process, "start", start)
     monkeypatch.setattr(process, "follow", lambda *_: None)
@@ -66,4 +65,4 @@ def test_of_a_plan_that_says_what_is_left_only_that_is_done_and_it_proves_nothin
     assert [step.id for step in applied[0].steps] == ["repair"]
     assert applied[0].settings.probe is None
     assert (stated.verdict, stated.exit_status) == ("inconclusive", 3)
-    assert (Journal(run_dir / "journal.jsonl").last("run_closed") or {})["verdict"] == "inconclusive"
+    assert (last(run_dir / "journal.jsonl", "run_closed") or {})["verdict"] == "inconclusive"

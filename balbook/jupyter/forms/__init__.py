@@ -11,9 +11,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, cast
 
 from balbook.errors import Refused
+from balbook.run import Run
 from balbook.run.cells import running_shell
 from balbook.run.folder import RUN_DIR
 from balbook.run.opening import checked_request
@@ -23,7 +24,7 @@ FORMS = "BALBOOK_FORMS"
 """`off`: no form, also in JupyterLab; the notebook's cells do at once what they say, but for an apply in production."""
 
 
-def open_run(name: str, **parameters: Any) -> Any:
+def open_run(name: str, **parameters: Any) -> Run:
     """Opens a run of the runbook `name`; in JupyterLab it draws the form, and the run opens with the values given there.
 
     Connects to no host. Raises BadInput where something is wrong; nothing was touched then.
@@ -34,7 +35,7 @@ def open_run(name: str, **parameters: Any) -> Any:
         return open_headless(name, **parameters)
     from balbook.jupyter.forms.interactive import open_interactively
 
-    return open_interactively(name, parameters)
+    return cast(Run, open_interactively(name, parameters))  # it hands on what it does not do itself
 
 
 def has_person() -> bool:

@@ -46,7 +46,7 @@ class Applying:
 
     def wait_where_it_ends(self) -> None:
         """Waits the moment between the end of the run's process and what is said and written of it; nothing while it applies."""
-        is_ending = self._worker is not None and (not self._worker.is_alive() or self._run.journal.last("apply_finished") is not None)
+        is_ending = self._worker is not None and (not self._worker.is_alive() or self._run.journal.history().applied is not None)
         if is_ending:
             self._is_done.wait(END_WITHIN_S)
 

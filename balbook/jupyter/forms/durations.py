@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
+from balbook.errors import BadInput
 from balbook.plan.model import Plan
-from balbook.record.journal import Event
-from balbook.record.statement import JOURNAL, whole_events
+from balbook.record.journal import history_of
 
 MOST_RECORDS = 60
 """Records that are looked at, newest first; a notebook does not wait for years of them."""
@@ -33,7 +33,7 @@ class Expected:
 def expected(plan: Plan, records: Path) -> Expected:
     """From the runs of this runbook on this application that succeeded and changed something."""
     folders = sorted(records.glob(f"*-{plan.runbook}-*"), reverse=True)[:MOST_RECORDS]
-    found = [seconds for folder in folders for seconds in _seconds(list(whole_events(folder / JOURNAL)), plan)]
+    found = [seconds for folder in folders for seconds in _seconds(folder, plan)]
     return Expected(statistics.median(found), len(found)) if found else Expected()
 
 
@@ -43,11 +43,10 @@ def spoken(seconds: float) -> str:
     return f"{whole} s" if whole < 100 else f"{whole // 60} min {whole % 60} s"
 
 
-def _seconds(events: list[Event], plan: Plan) -> Iterator[float]:
-    opened = next((e for e in events if e["event"] == "run_opened"), {})
-    if (opened.get("parameters") or {}).get("application", plan.application) != plan.application:
-        return
-    began = next((e for e in events if e["event"] == "apply_started"), None)
-    ended = next((e for e in events if e["event"] == "apply_finished"), None)
-    if began and ended and ended.get("verdict") == "succeeded" and ended.get("changes"):
-        yield (datetime.fromisoformat(ended["at"]) - datetime.fromisoformat(began["at"])).total_seconds()
+def _seconds(folder: Path, plan: Plan) -> Iterator[float]:
+    with suppress(BadInput):
+        history = history_of(folder)
+        began, ended = history.first_begun, history.applied
+        is_like = history.parameters.get("application", plan.application) == plan.application
+        if is_like and began and ended and ended.verdict == "succeeded" and ended.changes:
+            yield (ended.time - began.time).total_seconds()

@@ -16,7 +16,8 @@ from balbook.jupyter.forms.live_page import live_page, static_page
 from balbook.jupyter.forms.panels import Html
 from balbook.jupyter.forms.sample_bins import Samples, newest_probe
 from balbook.plan.reading import FILE, read_plan
-from balbook.record.journal import Event, Journal
+from balbook.record.events import Event
+from balbook.record.journal import Journal
 
 TICK_S = 0.5
 LAST_LOOKS = 5

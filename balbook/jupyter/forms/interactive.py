@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from balbook.errors import BalbookError, Failed, Inconclusive, NotYet
-from balbook.jupyter.forms import closing, panels, turns
+from balbook.jupyter.forms import panels, sealed, turns
 from balbook.jupyter.forms.apply_panel import RETIRED
 from balbook.jupyter.forms.applying import Applying
 from balbook.jupyter.forms.form import Form
@@ -29,7 +29,8 @@ from balbook.notebook.runbook import read_runbook, runbook_path
 from balbook.plan.model import Plan
 from balbook.record.verdict import Returned
 from balbook.run.cells import running_shell
-from balbook.run.opening import begin, new_run_dir
+from balbook.run.closing import close_executed
+from balbook.run.opening import begin, cells_of, new_run_dir
 from balbook.run.outputs import guard
 from balbook.run.run import Run
 from balbook.secrets.references import Scrubber
@@ -121,7 +122,7 @@ class InteractiveRun:
         try:
             run.conclude()
         except (Failed, Inconclusive):
-            if not run.journal.last("concluded"):
+            if not run.journal.history().concluded:
                 raise
 
     def stop(self, by: str = "run.stop()") -> None:
@@ -210,9 +211,9 @@ class InteractiveRun:
         """After a cell: a conclusion closes the run, and so does an error in a cell of the runbook, or one in the journal."""
         if self._run is None or self._is_closed or self.is_applying or isinstance(error, NotYet):
             return
-        if error is not None and (ran.role in AFTER or self._run.journal.last("error")):
+        if error is not None and (ran.role in AFTER or self._run.journal.history().error):
             returned = Returned("error", f"{type(error).__name__}: {error}")
-        elif self._run.journal.last("concluded"):
+        elif self._run.journal.history().concluded:
             returned = Returned("ok")
         else:
             return
@@ -226,13 +227,13 @@ class InteractiveRun:
                 return
             self._is_closed = True
             self._watch.end()
-            if run.journal.is_closed:  # by `balbook seal`, say
+            if run.journal.history().is_closed:  # by `balbook seal`, say
                 self._form.thaw(f"Run {run.id} was closed elsewhere. For another one run the cells again from preflight.")
                 return
-            stated = closing.state(self._executed, run.journal, returned)
+            stated = close_executed(run.journal, cells_of(self._executed), returned)
             say(panels.verdict(stated.verdict, stated.why, run.name, run.id))
-            kept = closing.keep_notebook(self._executed, self._watch.ran, self._recorder, run.parameters, run.dir)
-            say(closing.seal(run.inventory, run.dir, kept, stated))
+            kept = sealed.keep_notebook(self._executed, self._watch.ran, self._recorder, run.parameters, run.dir)
+            say(sealed.seal(run.inventory, run.dir, kept, stated))
             self._watch.forget()
             self._form.thaw(f"Run {run.id} ended: {stated.verdict}. For another one run the cells again from preflight.")
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from balbook.engine.ending import ON_REQUEST
 from balbook.inventory import Inventory
 from balbook.plan.model import Plan, Step
-from balbook.record.journal import Event
+from balbook.record.events import ApplyFinished, ApplyStarted, ControllerGone, Event, LeaseTakenOver, Paused, ProbeFailed, StepFinished
+from balbook.record.history import History, Move
 
 PENDING, RUNNING, TAKING_BACK = "to do", "running", "taking back"
 SERVING, NOT_RUNNING = "serving", "not running"
@@ -27,7 +27,6 @@ class StepView:
     started_s: float | None = None
     seconds: float | None = None
     tail: str = ""
-    progress: str = ""
 
 
 @dataclass
@@ -46,18 +45,12 @@ class Live:
     plan: Plan
     steps: dict[str, StepView] = field(default_factory=dict)
     instances: dict[str, list[Span]] = field(default_factory=dict)
-    began: datetime | None = None
+    history: History = field(default_factory=History)
     ended_s: float | None = None
     verdict: str = ""
     why: str = ""
-    units: Mapping[str, str] = field(default_factory=dict)
-    stopped_by: str = ""
-    notes: list[str] = field(default_factory=list)
-    measured: Mapping[str, Any] = field(default_factory=dict)
-    is_measuring: bool = False
     failures: list[StepView] = field(default_factory=list)
     """The steps that did not work, in the order in which they failed; also those that were taken back since."""
-    events: int = 0
 
     @classmethod
     def of(cls, plan: Plan, inventory: Inventory) -> Live:
@@ -69,6 +62,31 @@ class Live:
         names += sorted(planned - set(names))
         begun = {name: SERVING if name in leaving or name not in planned else NOT_RUNNING for name in names}
         return cls(plan, {step.id: StepView(step) for step in plan.steps}, {name: [Span(0.0, state)] for name, state in begun.items()})
+
+    @property
+    def began(self) -> datetime | None:
+        """When the first process began to apply."""
+        return self.history.first_begun.time if self.history.first_begun else None
+
+    @property
+    def outcomes(self) -> Mapping[str, str]:
+        """What became of each unit, as the engine says; empty before it does."""
+        return self.history.applied.instances if self.history.applied and not self.history.is_applying else {}
+
+    @property
+    def stopped_by(self) -> str:
+        """Why it is to stop; empty: it is not."""
+        return self.history.stopping.by if self.history.stopping else ""
+
+    @property
+    def is_measuring(self) -> bool:
+        """Whether requests are sent from outside."""
+        return self.history.is_measuring
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences for who watches."""
+        return [_noted(event) for event in self.history.notes]
 
     @property
     def is_stopped_on_request(self) -> bool:
@@ -121,11 +139,17 @@ class Live:
     def take(self, events: Iterable[Event]) -> None:
         """Goes on by these events."""
         for event in events:
-            self.events += 1
-            if event["event"] == "apply_started" and self.began is None:
-                self.began = datetime.fromisoformat(event["at"])
-            at_s = (datetime.fromisoformat(event["at"]) - self.began).total_seconds() if self.began else 0.0
-            self._take(event, at_s)
+            history = self.history
+            seen = len(history.moves)
+            history.take([event])
+            at_s = (event.time - history.first_begun.time).total_seconds() if history.first_begun else 0.0
+            if history.is_resuming or isinstance(event, ApplyStarted):
+                self.verdict, self.why, self.ended_s = "", "", None
+            for move in history.moves[seen:]:
+                self._move(move, at_s)
+            if isinstance(event, ApplyFinished):
+                self.verdict, self.why, self.ended_s = event.verdict, event.why, at_s
+                self._settle(at_s)
 
     def lose(self, at_s: float) -> None:
         """Its process is gone, and has not said how it ended; or it never began."""
@@ -134,48 +158,28 @@ class Live:
             return
         self.verdict, self.ended_s, self.why = "lost", at_s, "the run's process ended without a word"
 
-    def _take(self, event: Event, at_s: float) -> None:
-        match event["event"]:
-            case "step_started" | "undo_started" | "step_finished" | "progress":
-                self._step(event, at_s)
-            case "apply_started" | "resumed":
-                self.verdict, self.why, self.ended_s, self.stopped_by = "", "", None, ""
-            case "probe_started":
-                self.is_measuring = True
-            case "probe_failed":
-                self.notes.append(f"Nothing is measured: {event['why']}")
-            case "lease_taken_over":
-                self.notes.append(f"The lock was taken over from {event['who']} (run {event['run_id']}).")
-            case "stop_requested":
-                self.stopped_by = str(event["by"])
-            case "controller_gone":
-                self.notes.append("The notebook's kernel that started it is gone; the run stops in a safe state.")
-            case "paused":
-                self.notes.append(f"The rollout stops here; done: {', '.join(event['done']) or 'nothing'}.")
-            case "measured":
-                self.measured, self.is_measuring = event, False
-            case "apply_finished":
-                self.verdict, self.why, self.units, self.ended_s = event["verdict"], event["why"], event.get("units", {}), at_s
-                self._settle(at_s)
-
-    def _step(self, event: Event, at_s: float) -> None:
-        view = self.steps.get(event["step"])
+    def _move(self, move: Move, at_s: float) -> None:
+        view = self.steps.get(move.step)
         if view is None:
             return
-        match event["event"]:
-            case "step_started":
-                view.state, view.started_s = RUNNING, at_s
-                self._enter(view.step.instances, view.step.phase, at_s)
-            case "undo_started":
-                view.state, view.started_s = TAKING_BACK, at_s
-                self._enter(view.step.unit, TAKING_BACK, at_s)
-            case "progress":
-                view.progress = f"{event['bytes'] / 1e6:.1f} of {event['total'] / 1e6:.1f} MB"
-            case "step_finished":
-                view.state, view.seconds, view.progress = event["outcome"], event["seconds"], ""
-                if event["outcome"] in ("failed", "undo_failed"):
-                    view.tail = str(event.get("tail", ""))
-                    self.failures.append(view)
+        view.state = RUNNING if move.state == "started" else move.state
+        if move.state == "started":
+            view.started_s = at_s
+            self._enter(view.step.instances, view.step.phase, at_s)
+        elif move.state == TAKING_BACK:
+            view.started_s = at_s
+            self._enter(view.step.unit, TAKING_BACK, at_s)
+        elif isinstance(move.event, StepFinished):
+            view.seconds = move.event.seconds
+            if move.state in ("failed", "undo_failed"):
+                view.tail = move.event.tail
+                self.failures.append(view)
+
+    def progress_of(self, view: StepView) -> str:
+        """How far its upload is; empty where it has none under way."""
+        step = self.history.steps.get(view.step.id)
+        sent, total = step.sent if step else (0, 0)
+        return f"{sent / 1e6:.1f} of {total / 1e6:.1f} MB" if total else ""
 
     def _enter(self, subjects: Sequence[str], state: str, at_s: float) -> None:
         for name in subjects:
@@ -188,5 +192,16 @@ class Live:
     def _settle(self, at_s: float) -> None:
         """What became of each instance, as the engine says."""
         ends = {"taken back": SERVING, "NOT taken back": "NOT taken back"}
-        for unit, outcome in self.units.items():
-            self._enter(unit.split("+"), ends.get(outcome, ""), at_s)
+        for name, outcome in self.outcomes.items():
+            self._enter((name,), ends.get(outcome, ""), at_s)
+
+
+def _noted(event: ProbeFailed | LeaseTakenOver | ControllerGone | Paused) -> str:
+    match event:
+        case ProbeFailed(why=why):
+            return f"Nothing is measured: {why}"
+        case LeaseTakenOver(who=who, run_id=run_id):
+            return f"The lock was taken over from {who} (run {run_id})."
+        case Paused(done=done):
+            return f"The rollout stops here; done: {', '.join(done) or 'nothing'}."
+    return "The notebook's kernel that started it is gone; the run stops in a safe state."

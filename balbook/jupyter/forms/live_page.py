@@ -42,24 +42,24 @@ def live_page(live: Live, samples: Samples | None, now_s: float, probe_offset_s:
         parts += [instance_chart(live.instances, end_s), _instances(live)]
     if samples and samples.sent:
         parts.append(latency_chart(samples, probe_offset_s, end_s))
-    parts.append(_table(_worth_showing(list(live.steps.values())), now_s))
-    attributes = f"data-samples='{seen}' data-events='{live.events}' data-state='{live.word}'"
+    parts.append(_table(live, _worth_showing(list(live.steps.values())), now_s))
+    attributes = f"data-samples='{seen}' data-events='{live.history.count}' data-state='{live.word}'"
     html = f"<div class='bb-box {BOX.get(live.word, 'bb-busy')} bb-live' {attributes}>{''.join(parts)}</div>"
     return Html(html, f"{live.doing} {live.done} of {len(live.steps)} steps are over.")
 
 
 def static_page(live: Live, now_s: float) -> Html:
     """The same without pictures: all steps with their times, what became of each instance, what was measured."""
-    parts = [_head(live, now_s), _notes(live), _table(list(live.steps.values()), now_s)]
+    parts = [_head(live, now_s), _notes(live), _table(live, list(live.steps.values()), now_s)]
     if live.instances:
         rows = [[escape(name), *_history(live, name)] for name in live.instances]
         parts.append(table(("instance", "states", "in the end"), rows, css="bb-instances-table", caption="Instances"))
-    if live.measured.get("sent") is not None:
-        m = live.measured
-        parts.append(
-            f"<p>Requests sent from outside meanwhile: {m['sent']}, failed {m['failed']}, closed by reload {m['closed_by_reload']}.</p>"
-        )
-    attributes = f"data-samples='{live.measured.get('sent', 0)}' data-events='{live.events}' data-state='{live.word}'"
+    measured = live.history.measured
+    sent = measured.sent if measured and measured.sent is not None else 0
+    if measured and measured.sent is not None:
+        told = f"{sent}, failed {measured.failed}, closed by reload {measured.closed_by_reload}"
+        parts.append(f"<p>Requests sent from outside meanwhile: {told}.</p>")
+    attributes = f"data-samples='{sent}' data-events='{live.history.count}' data-state='{live.word}'"
     html = f"<div class='bb-box {BOX.get(live.word, 'bb-busy')} bb-live' {attributes}>{''.join(parts)}</div>"
     return Html(html, f"{live.doing} {live.done} of {len(live.steps)} steps are over. {instances_now(live.instances)}".strip())
 
@@ -81,14 +81,14 @@ def _instances(live: Live) -> str:
     return f"<p class='bb-instances-now'>{escape(instances_now(live.instances))}</p>"
 
 
-def _table(steps: Sequence[StepView], now_s: float) -> str:
+def _table(live: Live, steps: Sequence[StepView], now_s: float) -> str:
     rows, host = [], ""
     for view in steps:
         where = f"<b>{escape(view.step.host)}</b>" if view.step.host != host else ""
         host = view.step.host
         mark = MARKS.get(view.state, view.state)
         state = f"<b>{escape(mark)}</b>" if view.state not in (PENDING, "changed", "already") else escape(mark)
-        rows.append([where, inline(view.step.title), state + (f" {escape(view.progress)}" if view.progress else ""), _time(view, now_s)])
+        rows.append([where, inline(view.step.title), f"{state} {live.progress_of(view)}".strip(), _time(view, now_s)])
     return table(("host", "step", "state", "time"), rows, css="bb-steps") if rows else ""
 
 
@@ -115,5 +115,5 @@ def _worth_showing(steps: Sequence[StepView]) -> list[StepView]:
 def _history(live: Live, name: str) -> list[str]:
     spans = live.instances[name]
     told = ", ".join(f"{s.state} from {s.start_s:.0f} s" if n else s.state for n, s in enumerate(spans))
-    outcome = next((o for unit, o in live.units.items() if name in unit.split("+")), spans[-1].state)
+    outcome = live.outcomes.get(name, spans[-1].state)
     return [escape(told), f"<b>{escape(outcome)}</b>" if outcome.startswith("NOT") else escape(outcome)]

@@ -21,7 +21,7 @@ from balbook.jupyter.forms.form import Form
 from balbook.jupyter.forms.rescue import abandoned, rescue
 from balbook.jupyter.forms.trouble import trouble_of
 from balbook.jupyter.forms.view import LiveView
-from balbook.record.journal import Journal
+from balbook.record.journal import opening_of
 from balbook.record.keeping import records_folder
 
 
@@ -43,11 +43,11 @@ class OngoingNotice:
 
 
 def _line(run_dir: Path, inventory: Inventory, told: str) -> w.VBox:
-    opened = Journal(run_dir / "journal.jsonl").last("run_opened") or {}
-    who, run_id = opened.get("who", {}), str(opened.get("run_id", run_dir.name))
-    application = (opened.get("parameters") or {}).get("application", "")
-    about = f"{opened.get('runbook', '')} {application}".strip()
-    told = f"Run <code>{escape(run_id)}</code> " + told.format(escape(about), escape(str(who.get("user", "?"))))
+    opened = opening_of(run_dir)
+    run_id = opened.run_id if opened else run_dir.name
+    about = f"{opened.runbook} {opened.parameters.get('application', '')}".strip() if opened else ""
+    user = str(opened.who.get("user", "?")) if opened else "?"
+    told = f"Run <code>{escape(run_id)}</code> " + told.format(escape(about), escape(user))
     button = w.Button(description=f"Watch run {run_id}", layout=w.Layout(width="240px"))
     button.add_class("bb-watch")
     place = w.VBox()

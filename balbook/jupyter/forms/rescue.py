@@ -5,13 +5,13 @@ The notebook is built from the journal alone: which cells ran, the plan, what wa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from balbook.engine import process
+from balbook.errors import BadInput
 from balbook.inventory import Inventory
-from balbook.jupyter.forms import closing, panels
+from balbook.jupyter.forms import panels, sealed
 from balbook.jupyter.forms.durations import Expected
 from balbook.jupyter.forms.follower import Follower
 from balbook.jupyter.forms.kept_notebook import Recorder
@@ -19,10 +19,12 @@ from balbook.jupyter.forms.panels import Html
 from balbook.jupyter.forms.plan_page import plan_page
 from balbook.jupyter.forms.watch import Ran
 from balbook.notebook.runbook import Runbook, read_runbook
-from balbook.record.journal import Event, Journal
-from balbook.record.keeping import is_lost
-from balbook.record.verdict import Returned, cells_that_ran
+from balbook.record.history import History
+from balbook.record.journal import JOURNAL, Journal, history_of
+from balbook.record.verdict import Returned
 from balbook.run.cells import sha256_of
+from balbook.run.closing import close_executed
+from balbook.run.opening import cells_of
 from balbook.secrets.scrubbing import known_secrets
 
 MOST_RECORDS = 20
@@ -31,8 +33,9 @@ MOST_RECORDS = 20
 
 def is_abandoned(run_dir: Path) -> bool:
     """Whether it has ended after its controller had died, and nobody has closed it."""
-    names = {event["event"] for event in Journal(run_dir / "journal.jsonl").events()}
-    return {"controller_gone", "apply_finished"} <= names and "run_closed" not in names and process.find(run_dir) is None
+    with suppress(BadInput):  # a journal that cannot be read is named where its record is asked for
+        return history_of(run_dir).is_abandoned and process.find(run_dir) is None
+    return False
 
 
 def abandoned(records: Path) -> list[Path]:
@@ -44,26 +47,26 @@ def abandoned(records: Path) -> list[Path]:
 def rescue(follower: Follower, inventory: Inventory, environ: dict[str, str]) -> list[Html]:
     """States the verdict, writes the notebook, seals; what there is to say. Nothing where it is not abandoned."""
     run_dir = follower.run_dir
-    if not is_abandoned(run_dir) or is_lost(run_dir):
+    history = history_of(run_dir)
+    opened = history.opened
+    if opened is None or not is_abandoned(run_dir) or history.is_lost:
         return []
-    journal = Journal(run_dir / "journal.jsonl", clean=known_secrets(inventory, environ).data)
-    events = journal.events()
-    opened = events[0]
-    executed = read_runbook(Path(opened["notebook"]))
-    stated = closing.state(executed, journal, Returned("kernel_death", "the notebook's kernel died"))
-    verdict = panels.verdict(stated.verdict, stated.why, str(opened["runbook"]), str(opened["run_id"]))
-    ran = _ran(executed, events)
+    journal = Journal(run_dir / JOURNAL, clean=known_secrets(inventory, environ).data)
+    executed = read_runbook(Path(opened.notebook))
+    stated = close_executed(journal, cells_of(executed), Returned("kernel_death", "the notebook's kernel died"))
+    verdict = panels.verdict(stated.verdict, stated.why, opened.runbook, opened.run_id)
+    ran = _ran(executed, history)
     shown = {"plan": [plan_page(follower.live.plan, Expected(), inventory.environment)], "apply": [follower.twin(), verdict]}
     recorder = Recorder()
     for role, pages in shown.items():
         for page in pages:
             recorder.hear("display_data", {"data": page.bundle(), "metadata": {}}, {"msg_id": role})
-    kept = closing.keep_notebook(executed, ran, recorder, opened["parameters"], run_dir)
-    return [verdict, closing.seal(inventory, run_dir, kept, stated)]
+    kept = sealed.keep_notebook(executed, ran, recorder, opened.parameters, run_dir)
+    return [verdict, sealed.seal(inventory, run_dir, kept, stated)]
 
 
-def _ran(executed: Runbook, events: Sequence[Event]) -> list[Ran]:
+def _ran(executed: Runbook, history: History) -> list[Ran]:
     """The cells that ran, as far as the runbook has their source."""
     sources = {sha256_of(cell.source): cell.source for cell in executed.cells if cell.type == "code"}
-    found: list[Any] = [(event, sources.get(str(event["source_sha256"]))) for event in cells_that_ran(events)]
-    return [Ran(int(e["number"]), source, str(e["role"]), message_id=str(e["role"])) for e, source in found if source is not None]
+    found = [(cell, sources.get(cell.source_sha256)) for cell in history.cells_that_ran]
+    return [Ran(cell.number, source, cell.role, message_id=cell.role) for cell, source in found if source is not None]

@@ -5,7 +5,7 @@ Cells that only said what has to be done first are kept out of the count: nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,9 @@ from balbook.errors import NotYet
 from balbook.jupyter.forms import panels
 from balbook.jupyter.forms.screen import show
 from balbook.notebook.runbook import Runbook
+from balbook.record.events import CellFinished, CellStarted
+from balbook.record.history import WAITING
 from balbook.record.journal import Journal
-from balbook.record.verdict import WAITING
 from balbook.run.cells import ending, role_of, sha256_of
 from balbook.run.opening import cells_of, roles_of
 
@@ -94,9 +95,9 @@ class Watch:
         last = {r.role: r for r in self.ran if r.role in BEFORE_OPENING}
         self.ran = [r for r in self.ran[:-1] if last.get(r.role) is r or r.role == "unknown"] + self.ran[-1:]
         for ran in self.ran:
-            journal.append("cell_started", **ran.data())
+            journal.append(CellStarted(**ran.data()))
             if ran.status and ran.role != "parameters":
-                journal.append("cell_finished", **self._ended(ran), **ran.data())
+                journal.append(CellFinished(**self._ended(ran), **ran.data()))
         self._journal, self.waited = journal, set()
         if self.ran:
             self._warn(self.ran.pop())
@@ -114,7 +115,7 @@ class Watch:
         source, number = info.raw_cell, self._shell.execution_count
         ran = Ran(number, source, role_of(source, self._roles), str(getattr(info, "cell_id", "") or ""), message_id(self._shell))
         if self._journal:
-            self._journal.append("cell_started", **ran.data())
+            self._journal.append(CellStarted(**ran.data()))
             self._warn(ran)
         else:
             self.ran.append(ran)
@@ -129,7 +130,7 @@ class Watch:
             ended = {"status": WAITING}  # the run has the form's values: the cell did nothing
         ran.status, ran.error = ended["status"], ended.get("error", "")
         if self._journal:
-            self._journal.append("cell_finished", **self._ended(ran), **ran.data())
+            self._journal.append(CellFinished(**self._ended(ran), **ran.data()))
         if ran.status == WAITING:
             self.ran.pop()
         self._note_waiting(ran)
@@ -149,7 +150,7 @@ class Watch:
         elif ran.sha256 not in [r.sha256 for r in self.ran]:
             self.waited.add(ran.role)
 
-    def _ended(self, ran: Ran) -> Mapping[str, str]:
+    def _ended(self, ran: Ran) -> dict[str, Any]:
         return {"status": ran.status, **({"error": ran.error} if ran.error else {})}
 
     def _out_of_order(self, ran: Ran) -> str:

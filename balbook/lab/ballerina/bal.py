@@ -1,8 +1,10 @@
 """The lab's `bal`: `python -m balbook.lab.ballerina.bal ARGUMENTS`, what a host's launcher runs.
 
-It keeps to the real command in arguments, files, outputs, streams, exit statuses and traps, as far as balbook uses
-it. Environment: `BALLERINA_HOME_DIR`, `BALLERINA_CENTRAL_ACCESS_TOKEN`, `GRAALVM_HOME`; `BALBOOK_LAB_CENTRAL` is the base
-URL of the lab's Central, `BALBOOK_LAB_UPDATE` a version that is announced before each output, as the real one does at times.
+It keeps to the real command in arguments, files, outputs, streams, exit statuses and traps, as far as balbook uses it. But it
+reads no more of a package than its signatures and runs none of it; each output says so, on standard error where the real
+command has nothing like it. Environment: `BALLERINA_HOME_DIR`, `BALLERINA_CENTRAL_ACCESS_TOKEN`, `GRAALVM_HOME`;
+`BALBOOK_LAB_CENTRAL` is the base URL of the lab's Central, `BALBOOK_LAB_UPDATE` a version that is announced before each output,
+as the real one does at times.
 """
 
 from __future__ import annotations
@@ -16,10 +18,8 @@ from pathlib import Path
 
 from balbook.lab.ballerina import consolidate, new, tasks, tools
 from balbook.lab.ballerina.home import Home, current_home
-from balbook.lab.ballerina.said import Refusal, err, out
+from balbook.lab.ballerina.said import RAN_NOTHING, STAND_IN, Refusal, err, out
 
-STAND_IN = "lab stand-in"
-"""In the last line of `bal version`: what tells the stand-in from the real command."""
 _BANNER = """ballerina: Oh no, something really went wrong. Bad. Sad.
 
 We appreciate it if you can report the code that broke Ballerina in
@@ -39,7 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         out(f"Use 'bal dist pull {version}' to download and use the distribution")
     home = current_home()
     try:
-        _command(words, home)(words[1:], home)
+        command = _command(words, home)
+        if command is not _version:  # which says it on standard output
+            err(RAN_NOTHING)
+        command(words[1:], home)
     except Refusal as refusal:
         err(refusal.text)
         return refusal.status
@@ -85,7 +88,7 @@ def _command(words: Sequence[str], home: Home) -> Subcommand:
         return _version
     if name in ("-h", "--help"):
         return _help
-    if name == "consolidate-packages" and home.has_tool(name):
+    if name == consolidate.TOOL and home.has_tool(name):
         return consolidate.run
     if name not in commands:
         raise Refusal(f"ballerina: unknown command '{name}'\nRun 'bal help' for usage.")
@@ -98,7 +101,7 @@ def _version(argv: Sequence[str], home: Home) -> None:
     out(f"Ballerina {version} (Swan Lake{f' Update {update}' if update != '0' else ''})")
     out("Language specification 2024R1")
     out("Update Tool 1.5.1")
-    out(f"{STAND_IN}: serves what the packages' sources define; not Ballerina")
+    out(RAN_NOTHING)
 
 
 def _help(argv: Sequence[str], home: Home) -> None:

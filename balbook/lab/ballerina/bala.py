@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from balbook.lab.ballerina.package import DISTRIBUTION, Sources
+from balbook.lab.ballerina.package import DISTRIBUTION, Sources, read_source
 from balbook.lab.ballerina.said import Refusal
 
 PLATFORM = "any"
@@ -28,7 +28,7 @@ def write_bala(destination: Path, sources: Sources, readme: str, built_at: datet
         for name, text in _files(sources, readme, built_at).items():
             entry = zipfile.ZipInfo(name, built_at.timetuple()[:6])
             entry.external_attr = 0o644 << 16
-            archive.writestr(entry, text)
+            archive.writestr(entry, text.encode(errors="surrogateescape"))
     beside.replace(destination)
     return destination
 
@@ -62,7 +62,7 @@ def read_unpacked(place: Path) -> Sources:
     """The sources of an archive that was unpacked."""
     about = json.loads((place / "package.json").read_text())
     graph = json.loads((place / "dependency-graph.json").read_text())
-    modules = {d.name: {f.name: f.read_text() for f in sorted(d.glob("*.bal"))} for d in sorted((place / "modules").iterdir())}
+    modules = {d.name: {f.name: read_source(f) for f in sorted(d.glob("*.bal"))} for d in sorted((place / "modules").iterdir())}
     dependencies = {f"{p['org']}/{p['name']}": p["version"] for p in graph["packages"] if not p.get("root")}
     return Sources(about["organization"], about["name"], about["version"], modules, dependencies)
 

@@ -20,8 +20,8 @@ from typing import Literal, Self
 
 from balbook.errors import BadInput
 from balbook.lab.ballerina.bala import identity
+from balbook.lab.ballerina.central_client import already_there
 from balbook.lab.ballerina.package import precedence
-from balbook.lab.ballerina.registry import already_there
 from balbook.lab.ballerina.said import Refusal
 from balbook.local.names import require_word
 

@@ -15,11 +15,12 @@ from balbook.lab.ballerina.options import read_options
 from balbook.lab.ballerina.package import Package, package_name
 from balbook.lab.ballerina.said import Refusal, command_error, out
 
+TOOL = "consolidate-packages"
 _SERVICE = re.compile(
     r"([a-zA-Z0-9_]+)/((?!\.)[a-zA-Z0-9_]+(?:\.[a-zA-Z0-9_]+)*)"
     r"(?::((?:0|[1-9]\d*)\.(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?))?"
 )
-_LIST = re.compile(r"^options\.services = \[(.*)\]$", re.MULTILINE)
+_LIST = re.compile(r"^options\.services = \[([^\]]*)\]", re.MULTILINE)
 _HELP = """NAME
        bal consolidate-packages - Consolidate Ballerina packages into one
 

@@ -8,12 +8,12 @@ import shutil
 import subprocess
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from balbook.errors import Failed
-from balbook.lab.ballerina.routes import Configurable, Program, Route, table
+from balbook.lab.ballerina.routes import Program, Route, table
 
 RUNTIME = Path(__file__).parent / "runtime"
 SHIPPED_CLASSES = RUNTIME / "classes"
@@ -23,38 +23,16 @@ JAVA_OPTIONS = ("-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "
 COMPILE_DEADLINE_S = 120
 
 
-def make_jar(
-    destination: Path,
-    *,
-    application: str,
-    version: str,
-    packages: Mapping[str, str],
-    routes: Sequence[Route],
-    configurables: Sequence[Configurable] = (),
-    prints: Sequence[str] = (),
-    exit_status: int | None = None,
-    java_home: Path | None = None,
-    built_at: datetime | None = None,
-) -> Path:
-    """An executable jar at `destination` that serves `routes`; moved into place when it is whole.
-
-    `packages` maps `org/name` to a version. `exit_status` makes a release that ends at its start. `built_at` (now, if
-    unset) goes into the jar: as with the real compiler, two builds of the same sources differ in bytes.
-    """
-    program = Program(application, version, packages, routes, configurables, prints, exit_status)
-    return write_jar(destination, program, java_home=java_home, built_at=built_at)
-
-
-def write_jar(destination: Path, program: Program, *, java_home: Path | None = None, built_at: datetime | None = None) -> Path:
-    """`make_jar` for a program that stands as data."""
-    classes = runtime_classes(java_home)
-    at = built_at or datetime.now(UTC)
+def write_jar(destination: Path, program: Program) -> Path:
+    """An executable jar at `destination`, moved into place when it is whole. It keeps the time of its making, so two differ in bytes."""
+    classes = runtime_classes()
+    at = datetime.now(UTC)
     destination.parent.mkdir(parents=True, exist_ok=True)
     beside = destination.with_name(f".{destination.name}.{os.getpid()}.part")
     try:
         with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as jar:
             _add(jar, "META-INF/MANIFEST.MF", _manifest(program, at).encode(), at)
-            _add(jar, "routes.tsv", table(program).encode(), at)
+            _add(jar, "routes.tsv", table(program).encode(errors="surrogateescape"), at)
             for file in sorted(classes.glob("*.class")):
                 _add(jar, file.name, file.read_bytes(), at)
         beside.replace(destination)
@@ -63,30 +41,21 @@ def write_jar(destination: Path, program: Program, *, java_home: Path | None = N
     return destination
 
 
-def sample_jar(destination: Path, version: str, *, health_status: int = 200, exit_status: int | None = None) -> Path:
-    """The hotel sample as a jar, without `bal`: `/health`, `/rooms`, `/bookings`, `/payments`, and `/slow` (5 s).
+def sample_jar(destination: Path, version: str, *, exit_status: int | None = None, **statuses: int) -> Path:
+    """The hotel sample as a jar, without `bal`: `/health`, `/rooms`, `/bookings`, `/payments`, and `/slow`, which takes 5 s.
 
-    `health_status` 503 makes a release that never becomes healthy, `exit_status` one that ends at its start.
+    `health_status=503` makes a release that never becomes healthy, `rooms_status=500` one that is healthy and serves nothing,
+    `exit_status` one that ends at its start.
     """
+    made = {"health": "rooms", "slow": "rooms", "rooms": "rooms", "payments": "payments", "bookings": "bookings"}
+    routes = [Route("POST" if path == "bookings" else "GET", f"/{path}", path, f"acme/{made[path]}", version) for path in made]
+    settings = {f"balbook.lab.status./{name.removesuffix('_status')}": str(status) for name, status in statuses.items()}
     packages = {f"acme/{name}": version for name in ("rooms", "bookings", "payments")}
-    routes = sample_routes(health_status)
-    return make_jar(destination, application="hotel", version=version, packages=packages, routes=routes, exit_status=exit_status)
+    settings["balbook.lab.delay_s./slow"] = "5"
+    return write_jar(destination, Program("hotel", version, packages, routes, (), settings, exit_status))
 
 
-def sample_routes(health_status: int = 200) -> tuple[Route, ...]:
-    """The routes of the hotel sample."""
-    status = "UP" if health_status == 200 else "DOWN"
-    rooms = '[{"number":"101","beds":2,"rate":80.00},{"number":"102","beds":1,"rate":60.00}]'
-    return (
-        Route("GET", "/health", status=health_status, body=f'{{"status":"{status}"}}'),
-        Route("GET", "/rooms", body=rooms),
-        Route("POST", "/bookings", status=201, body='{"id":"{{uuid}}","status":"CONFIRMED"}'),
-        Route("GET", "/payments", body='[{"booking":"b-1","amount":160.00,"currency":"EUR"}]'),
-        Route("GET", "/slow", body='{"waited_s":5}', delay_ms=5000),
-    )
-
-
-def runtime_classes(java_home: Path | None = None) -> Path:
+def runtime_classes() -> Path:
     """The directory of the compiled runtime, as it came along, or compiled once for each version of its sources."""
     if SHIPPED_CLASSES.is_dir():
         return SHIPPED_CLASSES
@@ -94,7 +63,7 @@ def runtime_classes(java_home: Path | None = None) -> Path:
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
     classes = _cache() / f"runtime-{digest}"
     if not classes.is_dir():
-        _compile(sources, classes, _javac(java_home))
+        _compile(sources, classes, _javac())
     return classes
 
 
@@ -115,9 +84,9 @@ def _compile(sources: Sequence[Path], classes: Path, javac: str) -> None:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def _javac(java_home: Path | None) -> str:
-    home = java_home or (Path(os.environ["JAVA_HOME"]) if os.environ.get("JAVA_HOME") else None)
-    found = str(home / "bin/javac") if home and (home / "bin/javac").exists() else shutil.which("javac")
+def _javac() -> str:
+    own = Path(os.environ.get("JAVA_HOME") or "/nowhere") / "bin" / "javac"
+    found = str(own) if own.exists() else shutil.which("javac")
     if not found:
         raise Failed("the lab found no javac", advice="Install a JDK (Debian: default-jdk-headless) or set JAVA_HOME.")
     return found

@@ -1,20 +1,21 @@
-"""The lab's `native-image`: makes a real binary, which needs no Java, from a jar of the lab's."""
+"""The lab's `native-image`: makes no native image, but one executable file that starts the jar within it."""
 
 from __future__ import annotations
 
 import shlex
 import shutil
-import subprocess
 import sys
-import tempfile
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from balbook.errors import Failed
+from balbook.lab.ballerina.jar import JAVA_OPTIONS
 
-SOURCES = Path(__file__).parent / "runtime" / "native"
-COMPILE_DEADLINE_S = 120
+# The JVM takes the shell's place, with its pid and its signals. A host without Java on its PATH takes the one of the build.
+_START = """#!/bin/sh
+# lab stand-in: no native image, but a jar below these lines, and what starts it
+java=$(command -v java) || java={java}
+exec "$java" {options} -jar "$0" "$@"
+"""
 
 
 def make_graalvm(directory: Path, *, python: str = sys.executable) -> Path:
@@ -31,23 +32,12 @@ def make_graalvm(directory: Path, *, python: str = sys.executable) -> Path:
 
 
 def make_binary(jar: Path, destination: Path) -> Path:
-    """An ELF that serves the routes of the jar; Failed where there is no C compiler."""
-    compiler = shutil.which("cc")
-    if not compiler:
-        raise Failed("the lab found no C compiler", advice="Install one (Debian: gcc and libc6-dev).")
-    with zipfile.ZipFile(jar) as archive:
-        table = archive.read("routes.tsv").decode()
-        manifest = archive.read("META-INF/MANIFEST.MF").decode()
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=destination.parent) as directory:
-        source, binary = Path(directory) / "table.c", Path(directory) / "binary"
-        source.write_text(_c_table(table) + _c_stamp(manifest))
-        argv = [compiler, "-O1", "-pthread", f"-I{SOURCES}", "-o", str(binary), str(source), str(SOURCES / "service.c")]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=COMPILE_DEADLINE_S, check=False)
-        if done.returncode:
-            raise Failed(f"cc could not compile the lab's native runtime:\n{done.stderr.strip()}", advice="Install gcc and libc6-dev.")
-        binary.replace(destination)
-    return destination
+    """The executable file of a jar; archives are read from their end, so Java takes it for the jar."""
+    beside = destination.with_name(f".{destination.name}.part")
+    start = _START.format(java=shlex.quote(shutil.which("java") or "java"), options=" ".join(JAVA_OPTIONS))
+    beside.write_bytes(start.encode() + jar.read_bytes())
+    beside.chmod(0o755)
+    return beside.replace(destination)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -59,30 +49,9 @@ def main(argv: Sequence[str]) -> int:
     jar = Path(words[words.index("-jar") + 1])
     given = dict(word[3:].split("=", 1) for word in words if word.startswith("-H:") and "=" in word)
     name = given.get("Name", jar.stem)
-    print(f"GraalVM Native Image: Generating '{name}' (lab stand-in)...", flush=True)
-    try:
-        make_binary(jar, Path(given.get("Path", ".")) / name)
-    except Failed as exc:
-        print(f"Error: {exc}", file=sys.stderr)
-        return 1
-    print(f"Finished generating '{name}'.", flush=True)
+    make_binary(jar, Path(given.get("Path", ".")) / name)
+    print(f"lab stand-in: no native image was made; {name} is a file that starts Java with the jar within it", flush=True)
     return 0
-
-
-def _c_table(table: str) -> str:
-    lines = "\n".join(_c_string(line) for line in table.splitlines(keepends=True))
-    return f"const char TABLE[] =\n{lines or _c_string('')};\n"
-
-
-def _c_stamp(manifest: str) -> str:
-    """The jar's manifest, so that two builds differ in bytes as the real command's do."""
-    return f"extern const char BUILT[];\nconst char BUILT[] = {_c_string(manifest)};\n"
-
-
-def _c_string(text: str) -> str:
-    """A C literal of the text's bytes; three octal digits, which a following digit cannot lengthen."""
-    safe = {ord(c) for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 _-/.:,;=+{}[]()"}
-    return '"' + "".join(chr(b) if b in safe else f"\\{b:03o}" for b in text.encode()) + '"'
 
 
 if __name__ == "__main__":

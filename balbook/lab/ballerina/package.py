@@ -46,26 +46,22 @@ class Package:
     def sources(self) -> Sources:
         """The files that are compiled, tests left out."""
         modules = {self.name: _bal_files(self.root)}
-        generated = self.root / "generated"
-        modules[self.name] |= {f"generated/{name}": text for name, text in _bal_files(generated).items()}
-        for directory in sorted(p for p in (self.root / "modules").glob("*") if p.is_dir()):
-            modules[f"{self.name}.{directory.name}"] = {
-                f"modules/{directory.name}/{name}": text for name, text in _bal_files(directory).items()
-            }
+        modules[self.name] |= _bal_files(self.root, "generated")
+        for name, place in self._other_modules():
+            modules[name] = modules.get(name, {}) | _bal_files(self.root, place)
         return Sources(self.org, self.name, self.version, modules)
 
     def tests(self) -> dict[str, dict[str, str]]:
         """The test files of each module."""
-        found = {self.name: {f"tests/{name}": text for name, text in _bal_files(self.root / "tests").items()}}
-        for directory in sorted(p for p in (self.root / "modules").glob("*") if p.is_dir()):
-            files = _bal_files(directory / "tests")
-            found[f"{self.name}.{directory.name}"] = {f"modules/{directory.name}/tests/{name}": text for name, text in files.items()}
+        found = {self.name: _bal_files(self.root, "tests")}
+        for name, place in self._other_modules():
+            found[name] = found.get(name, {}) | _bal_files(self.root, f"{place}/tests")
         return found
 
-    def test_settings(self) -> dict[str, str]:
-        """Values of configurable variables that `tests/Config.toml` gives, by full name."""
-        path = self.root / "tests/Config.toml"
-        return flattened(tomllib.loads(path.read_text())) if path.is_file() else {}
+    def _other_modules(self) -> list[tuple[str, str]]:
+        """Name and folder of each module but the default one."""
+        folders = [folder for where in ("modules", "generated") for folder in sorted((self.root / where).glob("*")) if folder.is_dir()]
+        return [(f"{self.name}.{folder.name}", str(folder.relative_to(self.root))) for folder in folders]
 
     @property
     def local_dependencies(self) -> dict[str, str]:
@@ -111,19 +107,15 @@ def precedence(version: str) -> tuple[object, ...]:
     return (int(major), int(minor), int(patch), *parts)
 
 
-def flattened(table: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """The values of nested tables as text, by dotted name."""
-    flat: dict[str, str] = {}
-    for key, value in table.items():
-        if isinstance(value, dict):
-            flat |= flattened(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = str(value).lower() if isinstance(value, bool) else str(value)
-    return flat
+def _bal_files(root: Path, place: str = ".") -> dict[str, str]:
+    """The sources of one folder, by path below `root`."""
+    files = sorted((root / place).glob("*.bal"))
+    return {str(file.relative_to(root)): read_source(file) for file in files if file.is_file()}
 
 
-def _bal_files(directory: Path) -> dict[str, str]:
-    return {path.name: path.read_text() for path in sorted(directory.glob("*.bal"))}
+def read_source(file: Path) -> str:
+    """The file's text; `encode(errors="surrogateescape")` gives its bytes, whatever they are."""
+    return file.read_bytes().decode(errors="surrogateescape")
 
 
 def _check_names(package: Package) -> None:

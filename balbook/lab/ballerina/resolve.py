@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import tempfile
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from balbook.lab.ballerina import registry
+from balbook.lab.ballerina import central_client
 from balbook.lab.ballerina.bala import read_unpacked, unpack
-from balbook.lab.ballerina.compiler import import_name, imports
 from balbook.lab.ballerina.home import Home
 from balbook.lab.ballerina.package import Package, Sources, precedence
+from balbook.lab.ballerina.reader import Import
 from balbook.lab.ballerina.said import Refusal, err, out, task_error
 from balbook.lab.ballerina.source import CompileError
-from balbook.lab.ballerina.syntax import Import, Module
 
 _HEADER = """# AUTO-GENERATED FILE. DO NOT MODIFY.
 
@@ -36,26 +35,45 @@ class Locking:
     is_offline: bool = False
 
 
-def resolve(package: Package, modules: dict[str, Module], home: Home, central: str, locking: Locking) -> list[Sources]:
+def resolve(package: Package, imported: Mapping[str, Import], home: Home, central: str, locking: Locking) -> list[Sources]:
     """The packages that are linked, in a fixed order; pulls what is not cached."""
     pins = read_pins(package.root / "Dependencies.toml")
     found: dict[str, Sources] = {}
-    waiting = [(imported, "") for imported in imports(modules)]
+    waiting = [(name, "", i.at) for name, i in imported.items()]
     local = package.local_dependencies
     while waiting:
-        wanted, at_least = waiting.pop(0)
-        name = import_name(wanted)
-        if locking.mode == "locked" and pins is not None and name not in pins:
+        module, at_least, at = waiting.pop(0)
+        names = _packages_of(module)
+        if locking.mode == "locked" and pins is not None and not any(name in pins for name in names):
             text = "cannot add new imports with --locking-mode=locked. Use one of [soft, medium, hard] to build with new imports"
             raise Refusal(f"ERROR [{package.name}] {text}")
-        sources = _sources(wanted, at_least or (pins or {}).get(name, ""), home, central, locking, local)
+        resolved = (_sources(name, at_least or (pins or {}).get(name, ""), home, central, locking, local) for name in names)
+        sources = next(filter(None, resolved), None)
+        if not sources:
+            if f"{package.org}/{package.name}" in names:  # a module of its own, which a build tool makes that the stand-in does not run
+                continue
+            raise CompileError(at, f"cannot resolve module '{module}'")
+        name = sources.full_name
         if name in found:
             _require_compatible(name, found[name].version, sources.version)
             if precedence(sources.version) <= precedence(found[name].version):
                 continue
         found[name] = sources
-        waiting += [(_import(wanted, full), version) for full, version in sources.dependencies.items()]
+        waiting += [(full, version, at) for full, version in sources.dependencies.items()]
     return [found[name] for name in sorted(found)]
+
+
+def direct(imported: Iterable[str], linked: Sequence[Sources]) -> dict[str, str]:
+    """Versions, by name, of the linked packages that are imported, not just needed by others."""
+    names = {name for module in imported for name in _packages_of(module)}
+    return {sources.full_name: sources.version for sources in linked if sources.full_name in names}
+
+
+def _packages_of(module: str) -> list[str]:
+    """The packages that can hold a module: `acme/inn.bar` is of `acme/inn.bar` or of `acme/inn`."""
+    org, _, name = module.partition("/")
+    parts = name.split(".")
+    return [f"{org}/{'.'.join(parts[:count])}" for count in range(len(parts), 0, -1)]
 
 
 def read_pins(path: Path) -> dict[str, str] | None:
@@ -85,48 +103,43 @@ def write_pins(package: Package, direct: Sequence[str], linked: Sequence[Sources
         beside.replace(path)
 
 
-def _sources(wanted: Import, floor: str, home: Home, central: str, locking: Locking, local: dict[str, str]) -> Sources:
-    name = import_name(wanted)
+def _sources(name: str, floor: str, home: Home, central: str, locking: Locking, local: Mapping[str, str]) -> Sources | None:
+    """The package's version to link; None where there is none."""
     if name in local:
-        place = home.local / wanted.org / wanted.name / local[name]
-        if not place.is_dir():
-            raise CompileError(wanted.at, f"cannot resolve module '{name}'")
-        return read_unpacked(next(place.iterdir()))
+        place = home.local / name / local[name]
+        return read_unpacked(next(place.iterdir())) if place.is_dir() else None
     allowed = _allowed(floor, locking.mode)
-    cached = [v for v in _cached(home, wanted) if allowed(v)]
-    offered = [] if locking.is_offline else [v for v in _offered(central, wanted, is_needed=not cached) if allowed(v)]
+    cached = [path.name for path in (home.cached / name).glob("*") if any(path.iterdir()) and allowed(path.name)]
+    offered = [] if locking.is_offline else [v for v in _offered(central, name, is_needed=not cached) if allowed(v)]
     versions = [*cached, *offered]
     if not versions:
-        raise CompileError(wanted.at, f"cannot resolve module '{name}'")
+        return None
     stable = [v for v in versions if "-" not in v]
     version = max(stable or versions, key=precedence)
     if version not in cached:
-        _pull(wanted, version, home, central)
-    return read_unpacked(next((home.cached / wanted.org / wanted.name / version).iterdir()))
+        _pull(name, version, home, central)
+    return read_unpacked(next((home.cached / name / version).iterdir()))
 
 
-def _cached(home: Home, wanted: Import) -> list[str]:
-    return [path.name for path in (home.cached / wanted.org / wanted.name).glob("*") if any(path.iterdir())]
-
-
-def _offered(central: str, wanted: Import, *, is_needed: bool) -> list[str]:
+def _offered(central: str, name: str, *, is_needed: bool) -> list[str]:
     """Central's versions; where the cache will do, a Central that cannot be reached is passed over."""
     try:
-        return registry.versions(central, wanted.org, wanted.name)
-    except registry.CentralError as exc:
+        return central_client.versions(central, *name.split("/"))
+    except central_client.CentralError as exc:
         if is_needed:
             raise task_error(f"unable to connect to central: {exc.message}") from exc
         return []
 
 
-def _pull(wanted: Import, version: str, home: Home, central: str) -> None:
+def _pull(name: str, version: str, home: Home, central: str) -> None:
+    org, package = name.split("/")
     with tempfile.TemporaryDirectory() as directory:
         try:
-            bala = registry.pull(central, wanted.org, wanted.name, version, Path(directory) / "pulled.bala")
-        except registry.CentralError as exc:
-            raise task_error(f"failed to pull {import_name(wanted)}:{version}: {exc.message}") from exc
+            bala = central_client.pull(central, org, package, version, Path(directory) / "pulled.bala")
+        except central_client.CentralError as exc:
+            raise task_error(f"failed to pull {name}:{version}: {exc.message}") from exc
         unpack(bala, home.cached)
-    out(f"\t{import_name(wanted)}:{version} pulled from central successfully")
+    out(f"\t{name}:{version} pulled from central successfully")
 
 
 def _allowed(floor: str, mode: str) -> Callable[[str], bool]:
@@ -146,11 +159,6 @@ def _require_compatible(name: str, first: str, second: str) -> None:
     parts = 2 if one[0] == 0 else 1
     if one[:parts] != other[:parts]:
         raise task_error(f"compilation failed: Two incompatible versions exist in the dependency graph: {name} versions: {first}, {second}")
-
-
-def _import(why: Import, full_name: str) -> Import:
-    org, name = full_name.split("/")
-    return Import(why.at, org, name, "_")
 
 
 def _table(org: str, name: str, version: str, dependencies: Sequence[str]) -> str:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import sys
 
+STAND_IN = "lab stand-in"
+"""What tells the stand-in from the real command, in the last line of `bal version` and elsewhere."""
+RAN_NOTHING = f"{STAND_IN}: reads the signatures in packages; compiles nothing, runs nothing; not Ballerina"
+
 
 class Refusal(Exception):
     """`bal` ends with this text on standard error, and this status."""

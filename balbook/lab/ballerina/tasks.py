@@ -7,25 +7,25 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from balbook.errors import Failed
-from balbook.lab.ballerina import consolidate, registry
+from balbook.lab.ballerina import central_client, consolidate
 from balbook.lab.ballerina.bala import bala_name, identity, unpack, write_bala
-from balbook.lab.ballerina.compiler import import_name, imports, parsed, program
 from balbook.lab.ballerina.home import Home, central_url
 from balbook.lab.ballerina.jar import JAVA_OPTIONS, write_jar
 from balbook.lab.ballerina.options import Options, at_most_one, read_options
 from balbook.lab.ballerina.package import Package, Sources, open_package
-from balbook.lab.ballerina.resolve import Locking, resolve, write_pins
-from balbook.lab.ballerina.routes import Program
+from balbook.lab.ballerina.reader import Test, read_module
+from balbook.lab.ballerina.resolve import Locking, direct, resolve, write_pins
+from balbook.lab.ballerina.routes import Program, imports, program, read_modules
 from balbook.lab.ballerina.said import Refusal, command_error, err, out, task_error
-from balbook.lab.ballerina.source import BeyondStandIn, CompileError
-from balbook.lab.ballerina.testing import Outcome, run_tests
-from balbook.lab.ballerina.tools import TOOLS, pull_tool
+from balbook.lab.ballerina.source import CompileError
+from balbook.lab.ballerina.tools import pull_tool
 
 _FLAGS = ("--offline", "--sticky", "--graalvm", "--dump-build-time", "--code-coverage", "--test-report", "--observability-included")
 _VALUED = ("--target-dir", "--locking-mode")
@@ -34,32 +34,25 @@ _POLL_S = 3
 
 @dataclass
 class Compiled:
-    """A compiled package: its sources with the versions it was linked with, the linked packages, what it does."""
+    """A package whose sources were read: with the versions that it was linked with, and what it serves."""
 
     package: Package
     sources: Sources
-    linked: list[Sources]
     program: Program
     target: Path
     durations_ms: dict[str, int] = field(default_factory=dict)
 
 
 def test(argv: Sequence[str], home: Home) -> None:
-    """Runs the package's tests; a failing one ends the command with status 1."""
+    """Counts the package's tests and runs none; one that fails for certain ends the command with status 1."""
     options = read_options(argv, flags=_FLAGS, valued=_VALUED)
     compiled = _compiled(at_most_one(options, "test"), options, home)
-    package = compiled.package
     out(f"\nRunning Tests{' with Coverage' if '--code-coverage' in options.flags else ''}")
-    try:
-        outcomes = run_tests(compiled.sources, package.tests(), compiled.linked, package.test_settings())
-    except CompileError as exc:
-        err(str(exc))
-        raise task_error("compilation contains errors") from exc
-    except BeyondStandIn as exc:
-        raise Refusal(str(exc)) from exc
-    for module, found in outcomes.items():
+    with _compile_errors():
+        tests = {module: read_module(files).tests for module, files in compiled.package.tests().items()}
+    for module, found in tests.items():
         _say_outcomes(module, found)
-    if any(outcome.problem for found in outcomes.values() for outcome in found):
+    if any(test.failure for found in tests.values() for test in found):
         raise task_error("there are test failures")
 
 
@@ -119,7 +112,7 @@ def push(argv: Sequence[str], home: Home) -> None:
         out(f"Successfully pushed {bala} to 'local' repository.")
         return
     size_kb = max(1, bala.stat().st_size // 1024)
-    registry.push(central_url(), bala, _waited_token(home))
+    central_client.push(central_url(), bala, _waited_token(home))
     out(f"{org}/{name}:{version} [project repo -> central]  100% [{'=' * 30}] {size_kb}/{size_kb} KB (0:00:00 / 0:00:00)")
     out(f"{org}/{name}:{version} pushed to central successfully")
 
@@ -137,70 +130,71 @@ def _compiled(where: str, options: Options, home: Home) -> Compiled:
     started = time.perf_counter()
     root = Path(where)
     package = open_package(root, _not_a_package(root))
-    if not any(package.sources().modules.values()):
+    if not any((*package.sources().modules.values(), *package.tests().values())):
         raise command_error("package is empty. Please add at least one .bal file.")
     _run_build_tools(package, home, is_offline="--offline" in options.flags)
     durations["projectLoadDuration"] = _ms_since(started)
     out("Compiling source")
     out(f"\t{package.org}/{package.name}:{package.version}")
+    with _compile_errors():
+        return _linked(package, options, home, durations)
+
+
+@contextmanager
+def _compile_errors() -> Iterator[None]:
     try:
-        compiled = _linked(package, options, home, durations)
+        yield
     except CompileError as exc:
         err(str(exc))
         raise task_error("compilation contains errors") from exc
-    except BeyondStandIn as exc:
-        raise Refusal(str(exc)) from exc
-    return compiled
 
 
 def _linked(package: Package, options: Options, home: Home, durations: dict[str, int]) -> Compiled:
     mode = "hard" if "--sticky" in options.flags else options.values.get("--locking-mode", "medium").lower()
     started = time.perf_counter()
     sources = package.sources()
-    modules = parsed(sources)
+    imported = imports(sources, read_modules(sources))
     locking = Locking(mode, "--offline" in options.flags)
-    linked = resolve(package, modules, home, central_url(), locking)
+    linked = resolve(package, imported, home, central_url(), locking)
     durations["packageResolutionDuration"] = _ms_since(started)
     compiling = time.perf_counter()
-    direct = {import_name(i) for i in imports(modules)}
     made = program(sources, linked)
-    sources = replace(sources, dependencies={s.full_name: s.version for s in linked if s.full_name in direct})
-    write_pins(package, sorted(direct), linked, home.distribution())
+    sources = replace(sources, dependencies=direct(imported, linked))
+    write_pins(package, sorted(sources.dependencies), linked, home.distribution())
     durations["packageCompilationDuration"] = _ms_since(compiling)
     target = Path(options.values["--target-dir"]) if "--target-dir" in options.values else package.root / "target"
-    return Compiled(package, sources, linked, made, target, durations)
+    return Compiled(package, sources, made, target, durations)
 
 
 def _run_build_tools(package: Package, home: Home, *, is_offline: bool) -> None:
     names = list(package.manifest.get("tool", {}))
     if not names:
         return
-    unknown = [name for name in names if name not in TOOLS]
-    if unknown:
-        err(f"ERROR [{unknown[0]}] Build tool '{unknown[0]}' not found")
-        raise task_error("package resolution contains errors")
     out("\nExecuting Build Tools\n")
-    if not home.has_tool("consolidate-packages"):
+    for name in names:
+        if name != consolidate.TOOL:
+            err(f"lab stand-in: the build tool {name} is not run; what it made earlier, in `generated`, is taken")
+    if consolidate.TOOL in names and not home.has_tool(consolidate.TOOL):
         if is_offline:
             text = "cannot be resolved. Please try again without '--offline' flag"
             raise Refusal(f"ERROR [consolidate-packages] Build tool 'consolidate-packages' {text}")
-        pull_tool("consolidate-packages", home)
+        pull_tool(consolidate.TOOL, home)
     for entry in consolidate.generate(package):
         out(f"\tconsolidate-packages({entry})\n")
 
 
-def _say_outcomes(module: str, outcomes: list[Outcome]) -> None:
+def _say_outcomes(module: str, tests: list[Test]) -> None:
     out(f"\n\t{module}")
-    if not outcomes:
+    if not tests:
         out("\t\tNo tests found")
         return
-    for outcome in outcomes:
-        if outcome.problem:
-            out(f"\n\t\t[fail] {outcome.name}:\n\n\t\t    {outcome.problem}\n")
+    for test in tests:
+        if test.failure:
+            out(f'\n\t\t[fail] {test.name}:\n\n\t\t    error {{ballerina/test:0}}TestError ("{test.failure}")\n')
         else:
-            out(f"\t\t[pass] {outcome.name}")
-    failing = sum(bool(outcome.problem) for outcome in outcomes)
-    out(f"\n\t\t{len(outcomes) - failing} passing\n\t\t{failing} failing\n\t\t0 skipped")
+            out(f"\t\t[pass] {test.name}")
+    failing = sum(bool(test.failure) for test in tests)
+    out(f"\n\t\t{len(tests) - failing} passing\n\t\t{failing} failing\n\t\t0 skipped")
 
 
 def _write_jar(compiled: Compiled) -> Path:

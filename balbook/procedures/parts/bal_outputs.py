@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from balbook.facts.ballerina import Tests
 from balbook.plan.model import Plan
-from balbook.record.journal import Event
+from balbook.record.journal import Journal
 from balbook.show.table import Folded, Shown, Table
 
 
-def bal_outputs(plan: Plan, events: Sequence[Event]) -> list[Shown]:
+def bal_outputs(plan: Plan, journal: Journal) -> list[Shown]:
     """The tests' table, then the output of each step that changed something or failed."""
-    steps = [e for e in events if e["event"] == "step_finished" and e["outcome"] != "already"]
-    told = [e for e in steps if e.get("tail")]
-    folded = [Folded(f"{e['host']}: {e['title']} ({e['outcome']}, {e['seconds']:.1f} s)", str(e["tail"]).strip()) for e in told]
+    steps = [step for step in journal.history().finished if step.outcome != "already"]
+    folded = [Folded(f"{s.host}: {s.title} ({s.outcome}, {s.seconds:.1f} s)", s.tail.strip()) for s in steps if s.tail]
     tested, rows = {step.id: step.about for step in plan.steps if step.verb == "test"}, []
-    for event in steps:
-        if name := tested.get(event["step"]):  # counts say how many, the outcome (by exit status) whether it went well
-            counts = Tests(**event.get("tests", {}))
-            outcome = "passed" if event["outcome"] == "changed" else str(event["outcome"])
-            rows.append((name, counts.passing, counts.failing, counts.skipped, outcome))
+    for step in steps:
+        if name := tested.get(step.step):  # counts say how many, the outcome (by exit status) whether it went well
+            counts = Tests(**step.tests or {})
+            rows.append((name, counts.passing, counts.failing, counts.skipped, "passed" if step.outcome == "changed" else step.outcome))
     return [Table(("tested", "passing", "failing", "skipped", "outcome"), rows, title="Tests of this run"), *folded]

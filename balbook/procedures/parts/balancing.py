@@ -17,6 +17,7 @@ from balbook.commands import haproxy, nginx
 from balbook.commands.balancer import Place, State
 from balbook.commands.command import Command
 from balbook.facts.balancer import configuration, parse_runtime, parse_servers, without_runtime
+from balbook.inventory.balancers import Kind
 from balbook.inventory.models import Balancer, Instance
 from balbook.plan.model import Action, Run
 from balbook.procedures.parts.release import diff_of
@@ -61,10 +62,20 @@ class Front(ABC):
     def in_service(self, text: str) -> dict[str, bool]:
         """Whether each instance is in service, by what `read` said; one that is not in it is not."""
 
-    @property
+    @staticmethod
     @abstractmethod
-    def program(self) -> str:
-        """The program's file name."""
+    def start(place: Place, content: str, generation_port: int) -> Command:
+        """Starts a balancer with this main file, or has the one that runs take it."""
+
+    @staticmethod
+    @abstractmethod
+    def is_running(place: Place, content: str) -> Command:
+        """Exit 0 where it runs with this main file."""
+
+    @staticmethod
+    @abstractmethod
+    def stop(place: Place) -> Command:
+        """Ends a balancer of balbook's own once its clients are served; one that does not run is no error."""
 
     def text(self, states: Mapping[str, State]) -> str:
         """The configuration that has these instances in or out of service."""
@@ -104,7 +115,11 @@ class Front(ABC):
 class NginxFront(Front):
     """NGINX, open source or Plus."""
 
-    program = "nginx"
+    is_running, stop = staticmethod(nginx.is_running), staticmethod(nginx.stop)
+
+    @staticmethod
+    def start(place: Place, text: str, generation_port: int) -> Command:
+        return nginx.start(place, text)
 
     def apply(self, states: Mapping[str, State]) -> tuple[Action, ...]:
         return (Run(self._configure(states)),)
@@ -144,7 +159,11 @@ class NginxFront(Front):
 class HaproxyFront(Front):
     """HAProxy."""
 
-    program = "haproxy"
+    is_running, stop = staticmethod(haproxy.is_running), staticmethod(haproxy.stop)
+
+    @staticmethod
+    def start(place: Place, text: str, generation_port: int) -> Command:
+        return haproxy.apply_configuration(place, text, generation_port=generation_port)
 
     def apply(self, states: Mapping[str, State]) -> tuple[Action, ...]:
         name, within_s = self.site.application_name, self.longest_s + 10
@@ -154,8 +173,7 @@ class HaproxyFront(Front):
         return haproxy.are_states(self.place, self.text(states), self.site.application_name, self._words(states))
 
     def finish(self) -> tuple[Action, ...]:
-        text = self.text({})
-        return (Run(haproxy.apply_configuration(self.place, text, generation_port=self.balancer.generation_port)), *self.apply({}))
+        return (Run(self.start(self.place, self.text({}), self.balancer.generation_port)), *self.apply({}))
 
     def is_final(self) -> Command:
         """Its generation is that of the last reload, and changes of instances are none: so both are looked at."""
@@ -176,6 +194,14 @@ class HaproxyFront(Front):
         return {s.name: s.word for s in balancing.servers_of(self.site.inventory, self.site.application_name, {})}
 
 
+FRONTS: dict[Kind, type[Front]] = {
+    "nginx": NginxFront,
+    "nginx_plus": NginxFront,
+    "haproxy": HaproxyFront,
+}
+"""How each kind is changed; beside it, what a new one needs is a row in `inventory/balancers.py` and a template."""
+
+
 def file_diff(path: str, there: str, text: str) -> str:
     """How a balancer's file would change, for the reader. `there` may have runtime states behind it, which are left out.
 
@@ -193,5 +219,4 @@ def front(site: Site) -> Front | None:
     balancer = site.inventory.balancers[application.balancer]
     place = balancing.place(site.inventory, application.balancer)
     path = balancing.configuration_path(site.inventory, site.application_name)
-    kind = HaproxyFront if balancer.kind == "haproxy" else NginxFront
-    return kind(site, application.balancer, balancer, place, path)
+    return FRONTS[balancer.kind](site, application.balancer, balancer, place, path)

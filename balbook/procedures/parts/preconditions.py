@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from balbook.commands import balancer as balancing
-from balbook.commands import haproxy, nginx, systemd
+from balbook.commands import nginx, systemd
 from balbook.facts.ballerina import java_needed
 from balbook.facts.certificates import certificate
 from balbook.facts.system import System
@@ -149,13 +149,11 @@ def _balancer(site: Site, seen: Seen) -> list[Precondition]:
         advice = "" if "nginx-plus" in version else "; open source has no active checks: use kind haproxy, or strategy active_active"
         rows.append(row(f"{front.host}: the balancer {front.name} is NGINX Plus", not advice, version + advice))
     what = f"{front.host}: the balancer {front.name} runs"
-    if front.program == "haproxy":
-        runs = site.transport.execute(front.host, haproxy.is_running(front.place, front.text({}))).status == 0
+    if front.place.is_own or front.balancer.traits.is_one_file:
+        main = balancing.render_main(site.inventory, front.name, is_root=found.is_root)
+        runs = site.transport.execute(front.host, front.is_running(front.place, main)).status == 0
         return [*rows, row(what, runs, met_by=PROVISION)]
-    if not front.place.is_own and found.has_systemd:
-        return [*rows, row(what, site.transport.execute(front.host, systemd.is_enabled(front.program)).status == 0, met_by=PROVISION)]
-    if not front.place.is_own:
-        return [*rows, row(what, front.program in found.tools)]
-    main = balancing.render_main(site.inventory, front.name, is_root=found.is_root)
-    runs = site.transport.execute(front.host, nginx.is_running(front.place, main)).status == 0
-    return [*rows, row(what, runs, met_by=PROVISION)]
+    program = front.balancer.traits.program
+    if found.has_systemd:
+        return [*rows, row(what, site.transport.execute(front.host, systemd.is_enabled(program)).status == 0, met_by=PROVISION)]
+    return [*rows, row(what, program in found.tools)]

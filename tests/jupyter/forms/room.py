@@ -15,6 +15,7 @@ from balbook.notebook.runbook import read_runbook, runbook_path
 from balbook.plan.reading import read_plan
 from balbook.record.journal import Journal
 from balbook.testing import FakeFleet
+from tests.journals import made
 
 PATIENCE_S = 20
 
@@ -109,7 +110,7 @@ class Engine:
         journal = Journal(run_dir / "journal.jsonl")
         plan = read_plan(run_dir)
         if self.is_lost:
-            journal.append("apply_started", digest=plan.digest, pid=1, steps=len(plan.steps))
+            journal.append(made("apply_started", digest=plan.digest, pid=1, steps=len(plan.steps)))
             return SimpleNamespace(poll=lambda: -9)
         worker = threading.Thread(target=self._apply, args=(plan, journal), daemon=True)
         worker.start()
@@ -117,14 +118,14 @@ class Engine:
 
     def ask_to_stop(self, run_dir: Path, by: str = "") -> bool:
         journal = Journal(run_dir / "journal.jsonl")
-        journal.append("stop_asked", by=by)
+        journal.append(made("stop_asked", by=by))
         if self.stop.ask(why := asked(journal, signal.SIGTERM)):
-            journal.append("stop_requested", by=why)
+            journal.append(made("stop_requested", by=why))
         return True
 
     def _apply(self, plan: Any, journal: Journal) -> None:
-        journal.append("apply_started", digest=plan.digest, pid=1, steps=len(plan.steps))
+        journal.append(made("apply_started", digest=plan.digest, pid=1, steps=len(plan.steps)))
         self.may_go.wait(PATIENCE_S)
         applied = Loop(plan, self.fleet, journal, self.stop).apply()
         about = {"verdict": applied.verdict, "changes": applied.changes, "why": applied.why, "units": applied.units}
-        journal.append("apply_finished", exit_status=0 if applied.verdict == "succeeded" else 1, **about)
+        journal.append(made("apply_finished", exit_status=0 if applied.verdict == "succeeded" else 1, **about))

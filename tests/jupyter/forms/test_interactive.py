@@ -22,11 +22,11 @@ from balbook.jupyter.forms.interactive import InteractiveRun
 from balbook.notebook.runbook import read_runbook, runbook_path
 from balbook.plan.model import Plan
 from balbook.procedures import Check, hot_deploy
-from balbook.record.journal import verify
-from balbook.record.keeping import close
 from balbook.record.seal import read_record
 from balbook.run import Run
+from balbook.run.closing import close_left
 from balbook.testing import FakeFleet
+from tests.journals import last, lines, made, verified
 from tests.jupyter.forms.room import PATIENCE_S, Engine, Room
 from tests.small_fleet import fleet_with, publish
 
@@ -94,7 +94,7 @@ def ended(room: Room) -> None:
 
 
 def names(run: InteractiveRun) -> list[str]:
-    return [e["event"] for e in verify(run.dir / "journal.jsonl")]
+    return [e["event"] for e in verified(run.dir / "journal.jsonl")]
 
 
 def test_a_whole_run_ends_succeeded_with_a_notebook_and_a_seal(room: Room, fleet: FakeFleet, shown: list[str]) -> None:
@@ -120,7 +120,7 @@ def test_running_all_cells_changes_nothing_and_waits_for_the_button(room: Room, 
     assert isinstance(error, NotYet)
     assert "Waiting for your Apply above." in shown[-1]
     assert repr(fleet.hosts) == before
-    assert room.run.journal.last("cell_finished")["status"] == "waiting"
+    assert last(room.run.journal, "cell_finished")["status"] == "waiting"
     assert room.run._applying.panel.state == WAITS
     applied(room)
     assert room.cells("verify", "evidence", "conclude") is None
@@ -136,7 +136,7 @@ def test_a_form_that_is_not_ready_opens_no_run(room: Room, fleet: FakeFleet, sho
     assert not list(fleet.inventory.path.parent.glob("records/2*"))
     choose(room, serial=1)
     assert room.cells("preflight") is None
-    assert [e["role"] for e in room.run.journal.events() if e["event"] == "cell_started"] == ["parameters", "setup", "preflight"]
+    assert [e["role"] for e in lines(room.run.journal) if e["event"] == "cell_started"] == ["parameters", "setup", "preflight"]
 
 
 @pytest.mark.parametrize("environment", ["production", "Production", "prod"])
@@ -155,7 +155,7 @@ def test_in_production_the_button_needs_the_applications_name(room: Room, fleet:
     panel.confirmation.value = "hotel"
     assert not panel.button.disabled
     applied(room)
-    assert room.run.journal.last("apply_finished")["verdict"] == "succeeded"
+    assert last(room.run.journal, "apply_finished")["verdict"] == "succeeded"
 
 
 def test_a_notebook_that_is_saved_meanwhile_says_that_the_run_applies(room: Room, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +221,7 @@ def test_a_stop_ends_in_a_stated_verdict_and_says_what_to_do(room: Room, engine:
     assert "<h4>What happened</h4><p>stopped on request (Stop safely)</p>" in page
     assert "What failed" not in page
     assert "SIGTERM" not in page
-    assert room.run.journal.last("run_closed")["why"].startswith("stopped on request (Stop safely)")
+    assert last(room.run.journal, "run_closed")["why"].startswith("stopped on request (Stop safely)")
     assert "balbook status hotel" in page
     assert "✘ failed" in page
 
@@ -236,7 +236,7 @@ def test_an_interrupt_stops_the_run_under_its_own_name(room: Room, engine: Engin
     room.kernel.saved_sigint_handler(2, None)
     engine.may_go.set()
     ended(room)
-    assert room.run.journal.last("apply_finished")["why"].startswith("stopped on request (Interrupt)")
+    assert last(room.run.journal, "apply_finished")["why"].startswith("stopped on request (Interrupt)")
 
 
 def test_a_setup_cell_that_only_finds_the_run_again_is_not_out_of_order(room: Room, engine: Engine, shown: list[str]) -> None:
@@ -263,7 +263,7 @@ def test_a_cell_right_behind_the_end_waits_until_it_is_written_down(room: Room, 
     monkeypatch.setattr(Run, "_finished", slow)
     room.cells("preflight", "plan", "apply")
     press(room)
-    room.wait(lambda: room.run.journal.last("apply_finished"), "the last event")
+    room.wait(lambda: last(room.run.journal, "apply_finished"), "the last event")
     assert room.run.is_applying
     later = threading.Timer(0.3, held.set)
     later.start()
@@ -441,7 +441,7 @@ def test_a_form_whose_run_cannot_be_opened_can_be_changed(room: Room, monkeypatc
 def test_a_run_that_was_sealed_elsewhere_applies_nothing_and_gets_no_event_by_the_click(room: Room, fleet: FakeFleet) -> None:
     room.cells("preflight", "plan", "apply")
     run, before = room.run._run, repr(fleet.hosts)
-    close(run.dir)
+    close_left(run.dir)
     sealed = run.journal.path.read_bytes()
     press(room)
     room.wait(lambda: room.run._applying.panel.state == OVER, "the refusal")
@@ -491,7 +491,7 @@ def test_the_button_of_a_plan_that_was_made_anew_applies_nothing(
     old.button.click()
     assert old.state == RETIRED
     assert "The plan was made anew" in old.view.page.value
-    assert (repr(fleet.hosts), room.run.journal.last("apply_started")) == (before, None)
+    assert (repr(fleet.hosts), last(room.run.journal, "apply_started")) == (before, None)
     error = room.cells("apply")
     assert (error is None) == (since == "nothing is otherwise")
     if error is None:
@@ -509,7 +509,7 @@ def test_facts_that_change_before_the_click_are_seen_and_nothing_is_started(room
     assert "Nothing was started. Run the cells again from <code>preflight</code>" in page
     assert "Nothing was applied" in page
     assert "lost" not in page
-    assert (repr(fleet.hosts), room.run.journal.last("apply_started")) == (before, None)
+    assert (repr(fleet.hosts), last(room.run.journal, "apply_started")) == (before, None)
     assert read_record(room.run.dir).predicate["why"].startswith("changed_plan")
 
 
@@ -671,7 +671,7 @@ def test_a_plan_that_needs_approvals_waits_for_them_and_has_not_failed(room: Roo
     room.cells("preflight", "plan")
     assert isinstance(room.cells("apply"), NotYet)
     assert f"balbook approve {room.run.id}" in shown[-1]
-    assert room.run.journal.last("error") is None
+    assert last(room.run.journal, "error") is None
     assert room.run._applying is None
 
 
@@ -680,7 +680,7 @@ def test_a_run_whose_kernel_died_is_closed_from_its_journal(room: Room, fleet: F
     applied(room)
     run = room.run
     run._is_closed = True  # the kernel is gone, and with it whoever would close the run
-    run.journal.append("controller_gone")
+    run.journal.append(made("controller_gone"))
     assert rescue.abandoned(run.dir.parent) == [run.dir]
     follower = Follower(run.dir, fleet.inventory)
     follower.follow(follower.has_ended, lambda page: None)

@@ -21,15 +21,17 @@ from balbook.jupyter.forms.style import CSS
 from balbook.jupyter.forms.view import LiveView
 from balbook.plan.model import Plan, Run, Step
 from balbook.probe.samples import FILE, Sample, row
+from balbook.record.events import Event
 from balbook.record.journal import Journal
 from balbook.testing import FakeFleet
+from tests.journals import made
 from tests.small_fleet import fleet_with, make_plan, publish
 
 BEGIN = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 
 
-def at(at_s: float, event: str, **fields: Any) -> dict[str, Any]:
-    return {"event": event, "at": (BEGIN + timedelta(seconds=at_s)).isoformat(), **fields}
+def at(at_s: float, event: str, **fields: Any) -> Event:
+    return made(event, at=(BEGIN + timedelta(seconds=at_s)).isoformat(), **fields)
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def step(live: Live, begins: str) -> str:
     return next(name for name in live.steps if name.startswith(begins))
 
 
-def finished(live: Live, seconds: float, name: str, outcome: str = "changed", tail: str = "") -> dict[str, Any]:
+def finished(live: Live, seconds: float, name: str, outcome: str = "changed", tail: str = "") -> Event:
     view = live.steps[name]
     return at(seconds, "step_finished", step=name, host=view.step.host, title=view.step.title, outcome=outcome, seconds=1.0, tail=tail)
 
@@ -97,7 +99,7 @@ def test_it_says_what_it_does_now_and_that_it_stops(live: Live) -> None:
 
 def test_the_end_is_said_once_and_not_beside_the_button_too(live: Live, fleet: FakeFleet, tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text(json.dumps(live.plan.data()))
-    Journal(tmp_path / "journal.jsonl").append("apply_started", digest="d", steps=9)
+    Journal(tmp_path / "journal.jsonl").append(made("apply_started", digest="d", steps=9))
     seen = LiveView()
     seen.watch(Follower(tmp_path, fleet.inventory), lambda: True)
     assert "Applied: lost" in seen.page.value
@@ -177,7 +179,7 @@ def test_a_follower_shows_a_run_by_its_folder_alone_and_says_when_it_was_lost(tm
     run_dir.mkdir()
     plan = make_plan(fleet)
     (run_dir / "plan.json").write_text(json.dumps(plan.data()))
-    Journal(run_dir / "journal.jsonl").append("apply_started", digest=plan.digest, steps=len(plan.steps))
+    Journal(run_dir / "journal.jsonl").append(made("apply_started", digest=plan.digest, steps=len(plan.steps)))
     follower, pages = Follower(run_dir, fleet.inventory), []
     follower.follow(follower.has_ended, lambda page: pages.append(page.html))
     assert follower.live.verdict == "lost"

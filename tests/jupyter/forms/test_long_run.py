@@ -31,6 +31,7 @@ from balbook.record.seal import read_record
 from balbook.report.picture import latency_plot
 from balbook.run import run as headless
 from balbook.testing import FakeFleet
+from tests.journals import made
 from tests.jupyter.forms.room import PATIENCE_S, Room
 from tests.small_fleet import fleet_with, publish
 
@@ -63,13 +64,13 @@ class LongEngine:
     def _apply(self, run_dir: Path) -> None:
         journal = Journal(run_dir / "journal.jsonl", now=self.clock)
         plan = read_plan(run_dir)
-        journal.append("apply_started", digest=plan.digest, pid=1, steps=len(plan.steps))
-        journal.append("probe_started", rate=SAMPLES / SECONDS, target="lb1")
+        journal.append(made("apply_started", digest=plan.digest, pid=1, steps=len(plan.steps)))
+        journal.append(made("probe_started", rate=SAMPLES / SECONDS, target="lb1"))
         applied = Loop(plan, self._fleet, journal, StopRequest()).apply()
         self._tell(run_dir, journal, plan)
-        journal.append("measured", sent=SAMPLES, failed=0, closed_by_reload=0)
+        journal.append(made("measured", sent=SAMPLES, failed=0, closed_by_reload=0))
         about = {"verdict": applied.verdict, "changes": applied.changes, "why": applied.why, "units": applied.units}
-        journal.append("apply_finished", exit_status=0, **about)
+        journal.append(made("apply_finished", exit_status=0, **about))
 
     def _tell(self, run_dir: Path, journal: Journal, plan: Plan) -> None:
         """Uploads and samples, a portion a frame or more."""
@@ -77,7 +78,7 @@ class LongEngine:
         for number, _ in enumerate(portions):
             seen = len(self._frames)
             while self.clock.events < EVENTS * (number + 1) // PORTIONS:
-                journal.append("progress", step=step.id, host=step.host, bytes=self.clock.events, total=EVENTS)
+                journal.append(made("progress", step=step.id, host=step.host, bytes=self.clock.events, total=EVENTS))
             for _ in range(PATIENCE_S * 100):
                 if len(self._frames) > seen:
                     break

@@ -13,6 +13,7 @@ from balbook.jupyter.forms.style import CSS
 from balbook.plan.model import Plan, Step
 from balbook.record.journal import Journal
 from balbook.testing import FakeFleet
+from tests.journals import made
 from tests.small_fleet import fleet_with, make_plan, publish
 
 BEGIN = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
@@ -72,9 +73,9 @@ def record(records: Path, number: int, seconds: float, *, runbook: str = "hot_de
     folder.mkdir(parents=True)
     times = iter([BEGIN, BEGIN, BEGIN + timedelta(seconds=seconds)])
     journal = Journal(folder / "journal.jsonl", now=lambda: next(times))
-    journal.append("run_opened", runbook=runbook, parameters={"application": application})
-    journal.append("apply_started", digest="d")
-    journal.append("apply_finished", **{"verdict": "succeeded", "changes": 4, **ended})
+    journal.append(made("run_opened", runbook=runbook, parameters={"application": application}))
+    journal.append(made("apply_started", digest="d"))
+    journal.append(made("apply_finished", **{"verdict": "succeeded", "changes": 4, **ended}))
 
 
 def test_the_expected_duration_is_the_median_of_runs_like_this_one(fleet: FakeFleet, tmp_path: Path) -> None:

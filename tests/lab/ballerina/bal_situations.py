@@ -14,6 +14,7 @@ import pytest
 from balbook.lab.ballerina import bal
 from balbook.lab.ballerina.central import Central
 from balbook.lab.ballerina.home import Home
+from balbook.lab.ballerina.said import RAN_NOTHING
 
 TOKEN = "open-sesame"
 INN = """import ballerina/http;
@@ -48,7 +49,7 @@ class Answered:
 
 @dataclass
 class Stage:
-    """A directory with a home for `bal` below it; `run` calls the stand-in in this process."""
+    """A directory with a home for `bal` below it; `run` calls the stand-in in this process, and leaves out that it says what it is."""
 
     root: Path
     monkeypatch: pytest.MonkeyPatch
@@ -89,7 +90,8 @@ class Stage:
         with chdir(self.root / where):
             status = bal.main(shlex.split(command)[1:])
         said = self.capfd.readouterr()
-        return Answered(status, said.out, said.err)
+        assert RAN_NOTHING in said.out + said.err or said.err.startswith("ballerina: unknown command")
+        return Answered(status, said.out, said.err.replace(f"{RAN_NOTHING}\n", "", 1))
 
 
 @contextmanager
@@ -121,7 +123,8 @@ def _no_tests(s: Stage) -> None:
 
 
 def _failing_test(s: Stage) -> None:
-    s.write("inn/tests/inn_test.bal", INN_TEST.replace("good evening", "good morning"))
+    failing = INN_TEST.replace('assertEquals(greeting(), "good evening")', 'assertFail("the door is shut")')
+    s.write("inn/tests/inn_test.bal", failing)
 
 
 def _packed(s: Stage) -> None:
@@ -161,11 +164,11 @@ SITUATIONS: dict[str, Callable[[Stage], object]] = {
     "tool": lambda s: s.run("bal tool pull consolidate-packages"),
     "old-distribution": lambda s: s.home.save_distribution("2201.11.0"),
     "hotel": _hotel,
-    "stray-semicolon": lambda s: s.write("inn/inn.bal", "// one\nfunction f() {\n;\n}\n"),
-    "missing-semicolon": lambda s: s.write("inn/inn.bal", "function f() returns int {\n    return 1\n}\n"),
+    "stray-brace": lambda s: s.write("inn/inn.bal", "// one {\nfunction f() {}\n}\n"),
+    "missing-quote": lambda s: s.write("inn/inn.bal", 'const string A = "good night;\n'),
     "missing-brace": lambda s: s.write("inn/inn.bal", "function f() {\n    return;\n\n"),
-    "unknown-import": lambda s: s.write("inn/inn.bal", "import ballerina/teapot;\n"),
-    "unknown-tool": lambda s: s.package("inn", more='\n[[tool.teleporter]]\nid = "t1"\n'),
+    "unknown-import": lambda s: s.write("inn/inn.bal", "import ballerina/teapot;\nimport acme/teapot;\n"),
+    "another-tool": lambda s: s.package("inn", more='\n[[tool.openapi]]\nid = "t1"\n'),
     "corrupt-pins": lambda s: s.write("inn/Dependencies.toml", "[[package\n"),
     "empty-graalvm": _empty_graalvm,
 }

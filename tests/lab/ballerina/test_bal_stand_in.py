@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,16 @@ def test_two_archives_of_the_same_sources_differ_in_bytes(bal_stage: Stage) -> N
         bal_stage.run("bal pack", "inn")
         archives.append((bal_stage.root / "inn/target/bala/acme-inn-any-0.1.0.bala").read_bytes())
     assert archives[0] != archives[1]
+
+
+def test_a_package_keeps_its_bytes_and_the_modules_that_a_tool_made(bal_stage: Stage) -> None:
+    bal_stage.package("inn", "import inn.made;\nimport acme/inn.never_made;\n")
+    (bal_stage.root / "inn/inn.bal").write_bytes(b"import inn.made;\r\n// \xe9\r\n")
+    bal_stage.write("inn/generated/made/made.bal", "// made\n")
+    bal_stage.run("bal pack", "inn")
+    with zipfile.ZipFile(bal_stage.root / "inn/target/bala/acme-inn-any-0.1.0.bala") as archive:
+        assert archive.read("modules/inn/inn.bal") == b"import inn.made;\r\n// \xe9\r\n"
+        assert archive.read("modules/inn.made/made.bal") == b"// made\n"
 
 
 def test_the_local_repository_overwrites_without_a_word(bal_stage: Stage) -> None:

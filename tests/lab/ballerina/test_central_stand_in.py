@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from bal_situations import TOKEN
 
-from balbook.lab.ballerina import registry
+from balbook.lab.ballerina import central_client as registry
 from balbook.lab.ballerina.bala import write_bala
 from balbook.lab.ballerina.central import Central
 from balbook.lab.ballerina.package import Sources

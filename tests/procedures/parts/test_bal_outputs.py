@@ -33,7 +33,7 @@ def test_a_hundred_tests_in_two_modules_are_all_counted(tmp_path: Path, failing:
     step = Step("test", "build1", "bal test", (Run(Command(("bal", "test"))),), about="acme/rooms", reads="bal")
     plan = Plan("pack_push", "", (step,))
     Loop(plan, FakeTransport({"bal": Result(status, said)}), journal, StopRequest()).apply()
-    table = bal_outputs(plan, journal.events())[0]
+    table = bal_outputs(plan, journal)[0]
     assert isinstance(table, Table)
     assert table.rows == [("acme/rooms", 100, failing, 0, outcome)]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
-from balbook.procedures.parts.balancing import file_diff, front
+from balbook.commands.balancer import PACKAGED
+from balbook.inventory.balancers import KINDS, Kind
+from balbook.procedures.parts.balancing import FRONTS, file_diff, front
 from balbook.procedures.parts.site import Site
 from balbook.testing import FakeFleet
 from tests.small_fleet import edit_inventory, write_inventory
@@ -42,3 +44,8 @@ def test_a_change_waits_for_whatever_may_be_in_hand_on_the_balancer(
     found = front(Site(fleet.inventory, fleet, {"application": "hotel"}))
     assert found is not None
     assert found.longest_s == longest_s
+
+
+def test_every_kind_of_balancer_is_described_and_can_be_placed_and_changed() -> None:
+    assert set(KINDS) == set(FRONTS) == set(get_args(Kind))
+    assert {traits.program for traits in KINDS.values()} == set(PACKAGED)

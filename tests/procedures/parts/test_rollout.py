@@ -14,6 +14,7 @@ from balbook.inventory import read_inventory
 from balbook.plan.model import Plan
 from balbook.record.journal import Journal
 from balbook.testing import FakeFleet
+from tests.journals import lines, made
 from tests.small_fleet import carry_out, fleet_with, make_plan, publish
 
 BOTH = ["app1:9090", "app2:9090"]
@@ -104,7 +105,7 @@ def test_the_strategy_of_the_parameters_stands_in_for_the_inventorys(tmp_path: P
 
 
 def test_active_checks_are_refused_on_an_open_source_nginx_with_advice(tmp_path: Path) -> None:
-    with pytest.raises(InventoryError, match="active checks") as refused:
+    with pytest.raises(InventoryError, match="active health checks") as refused:
         planned(tmp_path, parameters={"strategy": "active_active_checked"})
     assert "haproxy" in refused.value.advice
 
@@ -134,14 +135,14 @@ class Spent:
         self.journal, self.step = journal, step
 
     def __call__(self) -> str:
-        begun = any(e["event"] == "step_finished" and e["step"] == self.step for e in self.journal.events())
+        begun = any(e["event"] == "step_finished" and e["step"] == self.step for e in lines(self.journal))
         return "7 requests failed, 0 may" if begun else ""
 
 
 def spend(fleet: FakeFleet, folder: Path, step: str) -> tuple[Any, Journal]:
     journal = Journal(folder / "spent.jsonl")
     plan = make_plan(fleet)
-    journal.append("apply_started", digest=plan.digest)
+    journal.append(made("apply_started", digest=plan.digest))
     return Loop(plan, fleet, journal, StopRequest(), is_spent=Spent(journal, step)).apply(), journal
 
 
@@ -162,7 +163,7 @@ def test_a_spent_budget_takes_everything_back_or_stops_where_it_is(tmp_path: Pat
         "app1:9090": "taken back" if on_failure == "rollback" else "changed",
         "app2:9090": "taken back",
     }
-    assert bool([e for e in journal.events() if e["event"] == "paused"]) == (on_failure == "pause")
+    assert bool([e for e in lines(journal) if e["event"] == "paused"]) == (on_failure == "pause")
 
 
 def test_a_canary_that_costs_requests_while_it_soaks_is_taken_back(tmp_path: Path) -> None:
@@ -191,7 +192,7 @@ def test_an_instance_is_not_taken_back_where_it_is_the_last_that_serves(tmp_path
     fleet = fleet_with(tmp_path, "1.0.0", rollout={"on_failure": "rollback"})
     publish(fleet.inventory, "2.0.0")
     plan, journal = make_plan(fleet), Journal(tmp_path / "dies.jsonl")
-    journal.append("apply_started", digest=plan.digest)
+    journal.append(made("apply_started", digest=plan.digest))
     spent = Spent(journal, "admit app1:9090")
 
     def dies_and_is_noticed() -> str:

@@ -16,19 +16,19 @@ final class Listener {
     private static final int IDLE_MS = 60_000;
 
     private final ServerSocket socket;
-    private final String place;
+    private final int port;
     private final Table table;
     private final Set<Socket> connections = ConcurrentHashMap.newKeySet();
     private final ExecutorService threads = Executors.newCachedThreadPool();
     private volatile boolean isClosing;
 
-    private Listener(ServerSocket socket, String place, Table table) {
+    private Listener(ServerSocket socket, int port, Table table) {
         this.socket = socket;
-        this.place = place;
+        this.port = port;
         this.table = table;
     }
 
-    static Listener open(String host, int port, String place, Table table) throws IOException {
+    static Listener open(String host, int port, Table table) throws IOException {
         ServerSocket socket = new ServerSocket();
         try {
             socket.bind(new InetSocketAddress(host, port), BACKLOG);
@@ -36,11 +36,11 @@ final class Listener {
             socket.close();
             throw new IOException("failed to start server connector '" + host + ":" + port + "': " + e.getMessage(), e);
         }
-        return new Listener(socket, place, table);
+        return new Listener(socket, port, table);
     }
 
     void start() {
-        new Thread(this::accept, "listener-" + socket.getLocalPort()).start();
+        new Thread(this::accept, "listener-" + port).start();
     }
 
     /** Closes the listening socket: from here on new connections are refused. */
@@ -87,7 +87,7 @@ final class Listener {
             Request request = Request.read(in, out);
             while (request != null) {
                 // Head and body in one write: apart, Nagle's algorithm and delayed acknowledgements cost 40 ms.
-                out.write(table.answer(place, request).bytes(table, request.isKeptAlive));
+                out.write(table.answer(port, request).bytes(table, request.isKeptAlive));
                 out.flush();
                 request = request.isKeptAlive ? Request.read(in, out) : null;
             }

@@ -15,7 +15,6 @@ final class Request {
 
     final String method;
     final String path;
-    final Map<String, String> query = new TreeMap<>();
     final Map<String, String> headers = new TreeMap<>(String.CASE_INSENSITIVE_ORDER);
     final boolean isKeptAlive;
     final String body;
@@ -35,14 +34,7 @@ final class Request {
             throw new IOException("not a request: " + first);
         }
         method = words[0];
-        String[] target = words[1].split("\\?", 2);
-        path = target[0];
-        if (target.length == 2) {
-            for (String pair : target[1].split("&")) {
-                String[] parts = pair.split("=", 2);
-                query.put(decoded(parts[0]), parts.length == 2 ? decoded(parts[1]) : "");
-            }
-        }
+        path = words[1].split("\\?", 2)[0];
         for (String line = line(in); line != null && !line.isEmpty(); line = line(in)) {
             int colon = line.indexOf(':');
             if (colon > 0) {

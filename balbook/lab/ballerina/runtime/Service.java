@@ -2,11 +2,9 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
-import java.util.TreeSet;
 
 /**
- * The lab's stand-in for a Ballerina program: serves the routes of its table until SIGTERM or SIGINT.
+ * The lab's stand-in for a Ballerina program: answers on the routes of its table until SIGTERM or SIGINT.
  *
  * <p>A stop does what Ballerina's listener does: it closes the listening sockets, sleeps `gracefulStopTimeout` while
  * open connections are still served, then closes every connection. The JDK's own HTTP server is not used because its
@@ -24,14 +22,13 @@ public final class Service {
 
     private static void run(String[] args) throws IOException {
         Table table = Table.read();
-        say("lab stand-in for Ballerina: " + table.application + " " + table.version + " " + table.packages);
+        say("lab stand-in for Ballerina, runs nothing of: " + table.application + " " + table.version + " " + table.packages);
         if (table.exitStatus >= 0) {
             System.err.println("error: " + table.exitMessage);
             System.exit(table.exitStatus);
         }
         Settings settings = Settings.read(args, System.getenv(), Path.of("Config.toml"));
         table.bind(settings);
-        table.prints.forEach(line -> say(table.fill(line, null, Map.of())));
         List<Listener> listeners = open(table, settings);
         long graceMs = settings.milliseconds("ballerina.http.defaultListenerConfig.gracefulStopTimeout", 0);
         Runtime.getRuntime().addShutdownHook(new Thread(() -> stop(listeners, graceMs)));
@@ -41,9 +38,8 @@ public final class Service {
     private static List<Listener> open(Table table, Settings settings) throws IOException {
         String host = settings.text("ballerina.http.defaultListenerConfig.host", "0.0.0.0");
         List<Listener> listeners = new ArrayList<>();
-        for (String place : new TreeSet<>(table.ports())) {
-            int port = place.isEmpty() ? settings.port("ballerina.http.defaultListenerPort", 9090) : table.port(place);
-            listeners.add(Listener.open(host, port, place, table));
+        for (int port : table.ports()) {
+            listeners.add(Listener.open(host, port, table));
             say("listening on " + host + ":" + port);
         }
         return listeners;

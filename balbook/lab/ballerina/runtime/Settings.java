@@ -10,7 +10,7 @@ import java.util.TreeMap;
  * The values of configurable variables by dotted name.
  *
  * <p>From `-Cname=value`, and one of: the files of `BAL_CONFIG_FILES` (the first that has a name wins), the text of
- * `BAL_CONFIG_DATA`, `Config.toml`. The TOML read here is tables, dotted keys and one-line values.
+ * `BAL_CONFIG_DATA`, `Config.toml`. The TOML read here is tables, dotted keys and one-line values; of others their first line.
  */
 final class Settings {
     private final Map<String, String> values = new TreeMap<>();
@@ -27,27 +27,32 @@ final class Settings {
         String data = environment.getOrDefault("BAL_CONFIG_DATA", "");
         if (!files.isEmpty()) {
             for (String file : files.split(File.pathSeparator)) {
-                settings.add(existing(file), file);
+                settings.add(existing(file));
             }
         } else if (!data.isEmpty()) {
-            settings.add(data, "BAL_CONFIG_DATA");
+            settings.add(data);
         } else if (Files.exists(byDefault)) {
-            settings.add(Files.readString(byDefault), byDefault.toString());
+            settings.add(Files.readString(byDefault));
         }
         return settings;
     }
 
-    /** The value as text, or null where it is not set. */
-    String get(String name) {
-        return values.get(name);
+    /** The value of the first of these names, parted by `|`, that is set, also where it is a table; else null. */
+    String first(String names) {
+        for (String name : names.split("\\|")) {
+            if (values.containsKey(name) || values.keySet().stream().anyMatch(key -> key.startsWith(name + "."))) {
+                return values.getOrDefault(name, "");
+            }
+        }
+        return null;
     }
 
     String text(String name, String otherwise) {
         return values.getOrDefault(name, otherwise);
     }
 
-    int port(String name, int otherwise) {
-        String value = text(name, Integer.toString(otherwise));
+    int port(String names, String otherwise) {
+        String value = first(names) == null ? otherwise : first(names);
         try {
             int port = Integer.parseInt(value);
             if (port > 0 && port < 65_536) {
@@ -56,7 +61,7 @@ final class Settings {
         } catch (NumberFormatException e) {
             // Told below, as a number out of range is.
         }
-        throw new IllegalArgumentException("configurable variable '" + name + "' is expected to be a port, but found '" + value + "'");
+        throw new IllegalArgumentException("configurable variable '" + names.split("\\|")[0] + "' is expected to be a port, but found '" + value + "'");
     }
 
     /** Seconds, with a fraction or without, as milliseconds. */
@@ -81,20 +86,17 @@ final class Settings {
         return Files.readString(path);
     }
 
-    private void add(String toml, String source) {
+    private void add(String toml) {
         String table = "";
-        int number = 0;
         for (String raw : toml.split("\n")) {
-            number++;
             String line = withoutComment(raw).trim();
             int equals = line.indexOf('=');
             if (line.startsWith("[") && line.endsWith("]")) {
                 table = line.replaceAll("[\\[\\]\"' ]", "") + ".";
+                values.putIfAbsent(table, "");
             } else if (equals > 0) {
                 String name = table + line.substring(0, equals).replaceAll("[\"' ]", "");
                 values.putIfAbsent(name, value(line.substring(equals + 1).trim()));
-            } else if (!line.isEmpty()) {
-                throw new IllegalArgumentException("[" + source + ":(" + number + ":1," + number + ":1)] missing equal token");
             }
         }
     }
@@ -120,7 +122,8 @@ final class Settings {
 
     private static String value(String text) {
         if (text.length() > 1 && text.startsWith("\"") && text.endsWith("\"")) {
-            return text.substring(1, text.length() - 1).translateEscapes();
+            String inner = text.substring(1, text.length() - 1);
+            return inner.contains("\\u") || inner.contains("\\U") ? inner : inner.translateEscapes();
         }
         if (text.length() > 1 && text.startsWith("'") && text.endsWith("'")) {
             return text.substring(1, text.length() - 1);

@@ -1,49 +1,39 @@
 import java.io.IOException;
 import java.io.InputStream;
+import java.math.BigDecimal;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.TreeMap;
-import java.util.TreeSet;
-import java.util.UUID;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 /**
- * What this program serves, from the jar's `routes.tsv`: a record a line, fields parted by tabs; `\t`, `\n` and `\\`
- * are escapes.
+ * What this program serves, from the jar's `routes.tsv`: a record a line, fields parted by tabs; `\t`, `\n` and `\\` are escapes.
  *
- * <p>Text may hold `{{path.x}}`, `{{query.x}}`, `{{header.x}}`, `{{payload}}`, `{{payload.x}}` (the member as JSON),
- * `{{members}}` (the payload without its braces), `{{config.x}}`, `{{request.method}}`, `{{request.path}}` and `{{uuid}}`.
- * `{{plain:…}}` takes JSON's quotes off a member; `{{text:…}}` gives what stands between the quotes of a JSON string.
+ * <p>A route answers with what it is: nothing of the package is run. Two settings, of Config.toml or of the jar, change that for
+ * one path: `status` in the table `balbook.lab` makes it fail, `delay_s` slow.
  */
 final class Table {
-    private static final Pattern HOLE = Pattern.compile("\\{\\{(text:|plain:)?([A-Za-z]+)(?:\\.([^}]+))?}}");
-    private static final Pattern PARAMETER = Pattern.compile("\\{([^}]+)}");
+    private static final String STAND_IN = "balbook.lab.";
 
-    record Route(String port, String method, List<String> segments, int status, long delayMs, String contentType, Set<String> required,
-            String body, List<String> prints) {
-        long parameters() {
-            return segments.stream().filter(segment -> segment.startsWith("{")).count();
+    record Route(String place, String method, List<String> segments, String about) {
+        /** The fewer parameters, the earlier it is tried; one that takes the rest of a path comes last. */
+        long order() {
+            return segments.stream().filter(s -> s.equals("[]")).count() + (segments.contains("[...]") ? 1000 : 0);
         }
     }
 
-    record Configurable(String name, String otherwise, boolean isRequired) {
-    }
-
-    final List<String> prints = new ArrayList<>();
     final List<String> packages = new ArrayList<>();
     String application = "";
     String version = "";
     int exitStatus = -1;
     String exitMessage = "";
     private final List<Route> routes = new ArrayList<>();
-    private final List<Configurable> configurables = new ArrayList<>();
-    private final Map<String, String> config = new TreeMap<>();
+    private final List<String> required = new ArrayList<>();
+    private final Map<String, String> defaults = new TreeMap<>();
+    private final Map<String, Integer> ports = new TreeMap<>();
+    private Settings settings;
 
     static Table read() throws IOException {
         Table table = new Table();
@@ -51,66 +41,66 @@ final class Table {
             if (in == null) {
                 throw new IOException("this jar has no routes.tsv");
             }
-            String text = new String(in.readAllBytes(), StandardCharsets.UTF_8);
-            text.lines().filter(line -> !line.isEmpty()).forEach(table::add);
+            new String(in.readAllBytes(), StandardCharsets.UTF_8).lines().forEach(table::add);
         }
-        table.routes.sort(Comparator.comparingLong(Route::parameters));
+        table.routes.sort(Comparator.comparingLong(Route::order));
         return table;
     }
 
     private void add(String line) {
-        String[] raw = line.split("\t", -1);
         List<String> f = new ArrayList<>();
-        for (String field : raw) {
+        for (String field : line.split("\t", -1)) {
             f.add(field.translateEscapes());
         }
         switch (f.get(0)) {
             case "application" -> application = f.get(1);
             case "version" -> version = f.get(1);
-            case "package" -> packages.add(f.get(1) + ":" + f.get(2));
+            case "package" -> packages.add(f.get(1));
+            case "required" -> required.add(f.get(1));
+            case "setting" -> defaults.put(f.get(1), f.get(2));
             case "exit" -> {
                 exitStatus = Integer.parseInt(f.get(1));
                 exitMessage = f.get(2);
             }
-            case "print" -> prints.add(f.get(1));
-            case "config" -> configurables.add(new Configurable(f.get(1), f.get(3), f.get(2).equals("required")));
-            case "route" -> routes.add(new Route(f.get(1), f.get(2), segments(f.get(3)), Integer.parseInt(f.get(4)),
-                    Long.parseLong(f.get(5)), f.get(6), names(f.get(7)), f.get(8), f.subList(9, f.size())));
+            case "route" -> routes.add(new Route(f.get(1), f.get(2), segments(f.get(3)), f.get(4)));
             default -> throw new IllegalArgumentException("unknown record in routes.tsv: " + f.get(0));
         }
     }
 
-    /** Gives every configurable variable its value. */
-    void bind(Settings settings) {
-        for (Configurable c : configurables) {
-            String value = settings.get(c.name());
-            if (value == null && c.isRequired()) {
-                String name = c.name().substring(c.name().lastIndexOf('.') + 1);
+    /** Takes the configuration; fails where a configurable variable has no value. */
+    void bind(Settings given) {
+        settings = given;
+        for (String names : required) {
+            if (settings.first(names) == null) {
+                String name = names.substring(names.lastIndexOf('.') + 1).replaceFirst(".*\\|", "");
                 throw new IllegalArgumentException("value not provided for required configurable variable '" + name + "'");
             }
-            config.put(c.name(), value == null ? c.otherwise() : value);
         }
+        routes.forEach(route -> ports.computeIfAbsent(route.place(), this::port));
     }
 
-    /** The places that routes listen at: empty for the default listener, a number, or `config.NAME`. */
-    Set<String> ports() {
-        Set<String> ports = new TreeSet<>();
-        routes.forEach(route -> ports.add(route.port()));
-        return ports;
+    /** The ports that routes listen at. */
+    Iterable<Integer> ports() {
+        return ports.values().stream().distinct().sorted().toList();
     }
 
-    int port(String place) {
-        return Integer.parseInt(place.startsWith("config.") ? config.get(place.substring(7)) : place);
+    /** Of a place: empty for the default listener, a number, or `NAME|OTHER NAME=NUMBER`. */
+    private int port(String place) {
+        if (place.isEmpty()) {
+            return settings.port("ballerina.http.defaultListenerPort", "9090");
+        }
+        int equals = place.indexOf('=');
+        return equals < 0 ? Integer.parseInt(place) : settings.port(place.substring(0, equals), place.substring(equals + 1));
     }
 
-    Response answer(String port, Request request) throws InterruptedException {
+    Response answer(int port, Request request) throws InterruptedException {
         List<String> segments = segments(request.path);
         boolean isPathKnown = false;
         for (Route route : routes) {
-            if (route.port().equals(port) && matches(route.segments(), segments)) {
+            if (ports.get(route.place()) == port && matches(route.segments(), segments)) {
                 isPathKnown = true;
-                if (route.method().equals(request.method)) {
-                    return run(route, request, segments);
+                if (route.method().equals(request.method) || route.method().equals("DEFAULT")) {
+                    return answer(route, request);
                 }
             }
         }
@@ -120,74 +110,38 @@ final class Table {
         return Response.error(404, "no matching resource found for path : " + request.path + " , method : " + request.method, request);
     }
 
-    private Response run(Route route, Request request, List<String> segments) throws InterruptedException {
-        Map<String, String> values = new HashMap<>();
-        for (int i = 0; i < segments.size(); i++) {
-            Matcher parameter = PARAMETER.matcher(route.segments().get(i));
-            if (parameter.matches()) {
-                values.put("path." + parameter.group(1), Request.decoded(segments.get(i)));
-            }
+    private Response answer(Route route, Request request) throws InterruptedException {
+        String id = request.headers.getOrDefault("X-Request-Id", "").replaceAll("[\\x00-\\x1f]", "");
+        boolean isPost = request.method.equals("POST");
+        if (isPost) {
+            // Before the delay: what was begun counts as executed, also where the answer never arrives.
+            Service.say("executed POST " + request.path + " id=" + id);
         }
-        if (!route.required().isEmpty()) {
-            Set<String> missing = new TreeSet<>(route.required());
-            try {
-                missing.removeAll(Json.members(request.body).keySet());
-            } catch (IllegalArgumentException e) {
-                return Response.error(400, "data binding failed: " + e.getMessage(), request);
-            }
-            if (!missing.isEmpty()) {
-                String name = missing.iterator().next();
-                return Response.error(400, "data binding failed: required field '" + name + "' not present in JSON", request);
-            }
-        }
-        // Before the delay: what was begun counts as executed, also where the answer never arrives.
-        route.prints().forEach(line -> Service.say(fill(line, request, values)));
-        Thread.sleep(route.delayMs());
-        return new Response(route.status(), route.contentType(), fill(route.body(), request, values));
+        Thread.sleep(new BigDecimal(own("delay_s", request, "0")).movePointRight(3).longValue());
+        String body = "{" + route.about() + ",\"method\":" + Response.quoted(request.method) + ",\"path\":" + Response.quoted(request.path)
+                + ",\"request_id\":" + Response.quoted(id) + ",\"lab\":\"stand-in: nothing was run\"}";
+        return new Response(Integer.parseInt(own("status", request, isPost ? "201" : "200")), body);
     }
 
-    String fill(String template, Request request, Map<String, String> values) {
-        return HOLE.matcher(template).replaceAll(hole -> {
-            String value = value(hole.group(2), hole.group(3) == null ? "" : hole.group(3), request, values);
-            if (hole.group(1) == null) {
-                return Matcher.quoteReplacement(value);
-            }
-            String plain = hole.group(2).equals("payload") ? Json.plain(value) : value;
-            return Matcher.quoteReplacement(hole.group(1).equals("plain:") ? plain : Json.escaped(plain));
-        });
-    }
-
-    private String value(String kind, String name, Request request, Map<String, String> values) {
-        return switch (kind) {
-            case "path" -> values.getOrDefault("path." + name, "");
-            case "query" -> request.query.getOrDefault(name, "");
-            case "header" -> request.headers.getOrDefault(name, "").replaceAll("[\\x00-\\x1f]", "");
-            case "payload" -> name.isEmpty() ? request.body : Json.members(request.body).getOrDefault(name, "null");
-            case "members" -> request.body.strip().replaceFirst("^\\{", "").replaceFirst("}$", "");
-            case "config" -> config.getOrDefault(name, "");
-            case "request" -> name.equals("method") ? request.method : request.path;
-            case "uuid" -> UUID.randomUUID().toString();
-            default -> "";
-        };
+    private String own(String name, Request request, String otherwise) {
+        String key = STAND_IN + name + "." + request.path;
+        return settings.text(key, defaults.getOrDefault(key, otherwise));
     }
 
     private static List<String> segments(String path) {
         return List.of(path.replaceAll("^/+|/+$", "").split("/"));
     }
 
-    private static Set<String> names(String list) {
-        return list.isEmpty() ? Set.of() : new TreeSet<>(List.of(list.split(",")));
-    }
-
     private static boolean matches(List<String> route, List<String> path) {
-        if (route.size() != path.size()) {
-            return false;
-        }
         for (int i = 0; i < route.size(); i++) {
-            if (!route.get(i).startsWith("{") && !route.get(i).equals(path.get(i))) {
+            if (route.get(i).equals("[...]")) {
+                return true;
+            }
+            boolean isThere = i < path.size() && (route.get(i).equals("[]") || route.get(i).equals(Request.decoded(path.get(i))));
+            if (!isThere) {
                 return false;
             }
         }
-        return true;
+        return route.size() == path.size();
     }
 }
