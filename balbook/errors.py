@@ -19,19 +19,38 @@
     │       └── SignatureError   it cannot be signed, or its signature does not count
     └── Inconclusive             it ran, but what it shows cannot be trusted        exit 3
 
-`exit_status` follows the interface: 1 failed, 2 bad input, 3 inconclusive.
+`exit_status` follows the interface, which `ExitStatus` has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from enum import IntEnum
+
+
+class ExitStatus(IntEnum):
+    """How a command ends."""
+
+    SUCCEEDED = 0
+    """Or planned."""
+    FAILED = 1
+    BAD_INPUT = 2
+    """Nothing was touched."""
+    INCONCLUSIVE = 3
+    DRIFT = 4
+    """A plan that was to have no changes has some."""
+
+    @classmethod
+    def of(cls, verdict: str) -> ExitStatus:
+        """The status of a command whose run came to this verdict."""
+        return {"succeeded": cls.SUCCEEDED, "planned": cls.SUCCEEDED, "inconclusive": cls.INCONCLUSIVE}.get(verdict, cls.FAILED)
 
 
 class BalbookError(Exception):
     """Something a user can act on: a message, and `advice` on what to do next."""
 
-    exit_status = 1
+    exit_status = ExitStatus.FAILED
 
     def __init__(self, message: str, *, advice: str = "") -> None:
         super().__init__(message)
@@ -49,7 +68,7 @@ class BalbookError(Exception):
 class BadInput(BalbookError):
     """The request is wrong; nothing was touched."""
 
-    exit_status = 2
+    exit_status = ExitStatus.BAD_INPUT
 
 
 class InventoryError(BadInput):
@@ -131,7 +150,7 @@ class SignatureError(RecordError):
 class Inconclusive(BalbookError):
     """It ran, but what it shows cannot be trusted."""
 
-    exit_status = 3
+    exit_status = ExitStatus.INCONCLUSIVE
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -8,10 +8,11 @@ from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
 
+from balbook.local.digests import sha256_of
 from balbook.record.chain import journal_faults
 from balbook.record.events import KINDS, OWN, Event
 from balbook.record.history import History
-from balbook.record.journal import Journal, digest
+from balbook.record.journal import Journal
 
 Line = dict[str, Any]
 
@@ -31,7 +32,7 @@ def last(journal: Journal | Path, *kinds: str) -> Line | None:
 def verified(path: Path) -> list[Line]:
     """Every line of a journal whose chain is whole."""
     found = path.read_bytes().splitlines()
-    assert journal_faults(path.read_bytes(), head=digest(found[-1]), events=len(found)) == []
+    assert journal_faults(path.read_bytes(), head=sha256_of(found[-1]), events=len(found)) == []
     return lines(path)
 
 

@@ -1,8 +1,9 @@
-"""A raw HTTP repository as Nexus has it: PUT, GET and HEAD with credentials; what stands there is not replaced."""
+"""Servers of a test's own: S3, and a raw HTTP repository as Nexus has it, where what stands there is not replaced."""
 
 from __future__ import annotations
 
 import base64
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,14 +33,43 @@ class RawRepository(ThreadingHTTPServer):
 @contextmanager
 def raw_repository() -> Iterator[RawRepository]:
     server = RawRepository()
+    with served(server):
+        yield server
+
+
+@contextmanager
+def served(server: ThreadingHTTPServer) -> Iterator[str]:
+    """The server answers in a thread until the block ends; its address."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        yield server
+        yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()
         thread.join(5)
+
+
+@contextmanager
+def s3_bucket(name: str) -> Iterator[str]:
+    """A new bucket in an S3 server of the test's own, to which fsspec goes meanwhile."""
+    import fsspec
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    before = dict(os.environ)
+    os.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test-secret", "AWS_DEFAULT_REGION": "us-east-1"}
+    os.environ["AWS_ENDPOINT_URL"] = f"http://{host}:{port}"
+    # Instances are kept by their arguments, which do not name the server; the test module before this one had another.
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    fsspec.filesystem("s3").mkdir(name)
+    yield f"s3://{name}"
+    os.environ.clear()
+    os.environ |= before
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    server.stop()
 
 
 class _Handler(BaseHTTPRequestHandler):

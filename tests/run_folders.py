@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from balbook.commands.command import Command
-from balbook.plan.model import Plan, Run, Step, canonical
-from balbook.record.executed import cell_digest
-from balbook.record.journal import START, Journal, digest
+from balbook.local.digests import canonical, sha256_of
+from balbook.notebook.runbook import cell_digest
+from balbook.plan.model import Plan, Run, Step
+from balbook.record.journal import START, Journal
 from balbook.record.ledger import Ledger, open_ledger
 from balbook.record.seal import Record, seal
 from balbook.record.signatures import Trust
@@ -189,4 +190,4 @@ def rechain(ledger: Path, texts: list[bytes]) -> None:
     for number, text in enumerate(texts, 1):
         data = canonical({**json.loads(text), "number": number, "previous": previous}) + b"\n"
         (ledger / f"{number:08}.json").write_bytes(data)
-        previous = digest(data)
+        previous = sha256_of(data)

@@ -38,6 +38,12 @@ FENCES = {
     "pandas": ("report",),
     "matplotlib": ("report",),
     "ipywidgets": ("jupyter/forms",),
+    "httpx": ("local/http",),
+    "markupsafe": ("show/markup",),
+    "psutil": ("local/processes",),
+    "argcomplete": ("cli/__init__",),
+    "pydantic": ("inventory", "local/typed_json", "record/lines"),
+    "nbformat": ("notebook/notebook_file",),
 }
 EVENT_NAMES = ("record/events", "record/statement", "record/executed", "jupyter/forms/live", "engine/downtime")
 """Where the name of an event is told to a person, or `event` is a move's."""

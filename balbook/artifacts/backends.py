@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import importlib
-import os
 import shutil
-import tempfile
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
-from http.client import HTTPException
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
+from urllib.parse import quote, unquote, urlsplit
 
 from balbook.artifacts.registry import Files, Registry
 from balbook.errors import BadInput, BalbookError, StoreError, nearest
 from balbook.inventory.words import REGISTRY_SCHEMES
+from balbook.local.atomic_files import creating
+from balbook.local.http import Answer, ask
 
-DEADLINE_S = 60.0
+WITHIN_S = 3600.0
+"""For the largest artifact over the slowest line."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -34,19 +31,19 @@ def open_registry(location: str, *, credentials: str = "", base: Path | None = N
         return Registry(FolderFiles((base or Path()) / Path(location).expanduser()), location)
     if scheme not in REGISTRY_SCHEMES:
         raise BadInput(f"{location}: there is no registry with the scheme {scheme!r}", advice=nearest(scheme, REGISTRY_SCHEMES))
-    parts = urllib.parse.urlsplit(location)
+    parts = urlsplit(location)
     if parts.password:
         raise BadInput(f"{scheme}://{parts.hostname}: a password stands in the address", advice="Give a reference: env:NAME or file:PATH.")
     files: Files
     match scheme:
         case "file":
-            files = FolderFiles(Path(urllib.parse.unquote(rest)))
+            files = FolderFiles(Path(unquote(rest)))
         case "s3":
             files = ObjectFiles(location)
         case "sftp":
             from balbook.transport.sftp import SftpFiles
 
-            files = SftpFiles(parts.hostname or "", parts.port or 0, parts.username or "", urllib.parse.unquote(parts.path) or ".")
+            files = SftpFiles(parts.hostname or "", parts.port or 0, parts.username or "", unquote(parts.path) or ".")
         case _:
             if credentials and scheme == "http" and parts.hostname not in LOOPBACK:
                 raise BadInput(f"{location}: credentials would cross the network in clear", advice="Use https.")
@@ -75,24 +72,14 @@ class FolderFiles:
 
     def create(self, name: str, source: Path) -> bool:
         path = self._root / name
-        draft: Path | None = None
         with self._translated(name):
             path.parent.mkdir(parents=True, exist_ok=True)
-            fd, beside = tempfile.mkstemp(prefix=".", suffix=".new", dir=path.parent)
-            draft = Path(beside)
             try:
-                with os.fdopen(fd, "wb") as file, source.open("rb") as content:
+                with creating(path, mode=0o444) as file, source.open("rb") as content:
                     shutil.copyfileobj(content, file)
-                    file.flush()
-                    os.fchmod(file.fileno(), 0o444)
-                    os.fsync(file.fileno())
-                path.hardlink_to(draft)  # made whole or not at all, and never over an existing name
-                return True
             except FileExistsError:
                 return False
-            finally:
-                draft.unlink(missing_ok=True)
-        raise AssertionError("unreachable")
+        return True
 
     def children(self, name: str) -> list[str] | None:
         with self._translated(name):
@@ -160,27 +147,26 @@ class HttpFiles:
     """A raw repository (Nexus, Artifactory, WebDAV): GET, HEAD and PUT. It cannot be listed."""
 
     def __init__(self, url: str, credentials: str) -> None:
-        self._url = url.rstrip("/")
-        self._authorization = "Basic " + base64.b64encode(credentials.encode()).decode() if credentials else ""
+        self._url, self._credentials = url.rstrip("/"), credentials
 
     def read(self, name: str) -> bytes | None:
-        with self._asked("GET", name) as response:
-            return bytes(response.read()) if response else None
+        with self._asked("GET", name) as answer:
+            return b"".join(answer.content) if answer else None
 
     def fetch(self, name: str, target: Path) -> bool:
-        with self._asked("GET", name) as response:
-            if response is None:
+        with self._asked("GET", name) as answer:
+            if answer is None:
                 return False
             with target.open("wb") as file:
-                shutil.copyfileobj(response, file)
+                file.writelines(answer.content)
             return True
 
     def create(self, name: str, source: Path) -> bool:
         if self._is_there(name):
             return False
         try:
-            with source.open("rb") as content, self._asked("PUT", name, content, source.stat().st_size) as response:
-                return response is not None
+            with source.open("rb") as content, self._asked("PUT", name, content) as answer:
+                return answer is not None
         except _Rejected as exc:  # who came first in the meantime, or the repository's own rule against replacing
             if exc.status in (400, 403, 409, 412) and self._is_there(name):
                 return False
@@ -190,30 +176,24 @@ class HttpFiles:
         return None
 
     def _is_there(self, name: str) -> bool:
-        with self._asked("HEAD", name) as response:
-            return response is not None
+        with self._asked("HEAD", name) as answer:
+            return answer is not None
 
     @contextlib.contextmanager
-    def _asked(self, method: str, name: str, content: IO[bytes] | None = None, size: int = 0) -> Iterator[Any]:
-        """The response; None for 404. StoreError for anything else that is no success."""
-        address = f"{self._url}/{urllib.parse.quote(name)}"
-        request = urllib.request.Request(address, data=content, method=method)
-        if content is not None:
-            for header, value in (("Content-Length", str(size)), ("Content-Type", "application/octet-stream"), ("If-None-Match", "*")):
-                request.add_header(header, value)
-        if self._authorization:  # unredirected: another server never gets it
-            request.add_unredirected_header("Authorization", self._authorization)
-        try:
-            with urllib.request.urlopen(request, timeout=DEADLINE_S) as response:
-                yield response
-        except urllib.error.HTTPError as exc:
-            if exc.code == 404 and method != "PUT":
-                yield None
-                return
-            raise _Rejected(address, exc.code, exc.reason) from exc
-        except (OSError, HTTPException) as exc:
-            why = getattr(exc, "reason", exc)
-            raise StoreError(f"{address}: {why}", advice="Is the address right, and does the server run?") from exc
+    def _asked(self, method: str, name: str, content: IO[bytes] | None = None) -> Iterator[Answer | None]:
+        """The answer; None for 404. StoreError for anything else that is no success."""
+        address = f"{self._url}/{quote(name)}"
+        headers = {"Content-Type": "application/octet-stream", "If-None-Match": "*"} if content else {}
+
+        def failed(why: str) -> StoreError:
+            return StoreError(f"{address}: {why}", advice="Is the address right, and does the server run?")
+
+        with ask(
+            method, address, within_s=WITHIN_S, failed=failed, content=content, headers=headers, credentials=self._credentials
+        ) as answer:
+            if answer.status >= 300 and (answer.status != 404 or method == "PUT"):
+                raise _Rejected(address, answer.status, answer.reason)
+            yield answer if answer.status < 300 else None
 
 
 class _Rejected(StoreError):

@@ -20,14 +20,16 @@ import json
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from balbook.artifacts.store import FILE_OF_KIND, Artifact, Store, sha256_of
+from balbook.artifacts.store import FILE_OF_KIND, About, Artifact, Store, chosen
 from balbook.errors import BadInput, Refused, StoreError, nearest
+from balbook.local.digests import sha256_of_file
 from balbook.local.names import require_word
+from balbook.local.typed_json import parse_json
 from balbook.record.journal import timestamp
 
 ABOUT = "artifact.json"
@@ -54,23 +56,14 @@ class Files(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Published:
+@dataclass(frozen=True, kw_only=True)
+class Published(About):
     """What a registry says of one artifact."""
-
-    application: str
-    version: str
-    kind: str
-    sha256: str
-    bytes: int
-    published_at: str
-    packages: Mapping[str, str] = field(default_factory=dict)
-    details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """Where its content is."""
-        return f"{self.application}/{self.version}/{self.sha256}/{FILE_OF_KIND[self.kind]}"
+        return f"{self.application}/{self.version}/{self.sha256}/{self.file_name}"
 
 
 class Registry:
@@ -95,10 +88,10 @@ class Registry:
             raise BadInput(f"there is no kind of artifact {kind!r}", advice=nearest(kind, FILE_OF_KIND))
         if not file.is_file():
             raise BadInput(f"{file} is not a file", advice="Name what `bal build` made, such as target/bin/hotel.jar.")
-        sha256, size = sha256_of(file), file.stat().st_size
+        sha256, size = sha256_of_file(file), file.stat().st_size
         wanted = Published(
-            require_word(application, "application"), require_word(version, "version"), kind, sha256, size, timestamp(at),
-            dict(packages or {}), dict(details or {}),
+            application=require_word(application, "application"), version=require_word(version, "version"), kind=kind, sha256=sha256,
+            bytes=size, published_at=timestamp(at), packages=dict(packages or {}), details=dict(details or {}),
         )  # fmt: skip
         if there := self._about(application, version):
             same = self._same(there, sha256)
@@ -141,11 +134,8 @@ class Registry:
         known = self.artifacts(application)
         if not known:
             raise StoreError(f"{self.location}: no artifact of {application!r} is there", advice="Publish one first.")
-        if release == "latest":
-            return known[-1]
-        for artifact in known:
-            if len(release) >= 12 and artifact.sha256.startswith(release):
-                return artifact
+        if found := chosen(known, release):
+            return found
         raise BadInput(f"{self.location}: {application} has no release {release!r}", advice=nearest(release, [a.version for a in known]))
 
     def retrieve(self, application: str, release: str, into: Store) -> tuple[Artifact, bool]:
@@ -199,7 +189,7 @@ class Registry:
             self._require_content(wanted, draft)
 
     def _require_content(self, wanted: Published, draft: Path) -> None:
-        found = sha256_of(draft) if draft.exists() else "nothing"
+        found = sha256_of_file(draft) if draft.exists() else "nothing"
         if found != wanted.sha256:
             raise StoreError(
                 f"{self.location}/{wanted.name}: sha256 is {found}, but {wanted.sha256} was published",
@@ -210,21 +200,18 @@ class Registry:
         text = self._files.read(f"{application}/{version}/{ABOUT}")
         if text is None:
             return None
-        try:
-            about = Published(**json.loads(text))
-            require_word(about.sha256, "sha256")
-            is_its_own = (about.application, about.version) == (application, version) and about.kind in FILE_OF_KIND
-        except (ValueError, TypeError, BadInput) as exc:
-            raise self._unreadable(application, version) from exc
-        if not is_its_own:
-            raise self._unreadable(application, version)
+        where = f"{self.location}/{application}/{version}/{ABOUT}"
+
+        def failed(why: str) -> StoreError:
+            return StoreError(why, advice="Mend or remove that version.")
+
+        about = parse_json(text, Published, where, failed)
+        if (about.application, about.version) != (application, version) or not re.fullmatch(r"[0-9a-f]{64}", about.sha256):
+            raise failed(f"{where} cannot be read: it is about {about.application} {about.version}, sha256 {about.sha256}")
         return about
 
     def _vanished(self, published: Published) -> StoreError:
         return StoreError(f"{self.location}/{published.name}: the artifact has vanished", advice="Publish it under a new version.")
-
-    def _unreadable(self, application: str, version: str) -> StoreError:
-        return StoreError(f"{self.location}/{application}/{version}/{ABOUT} cannot be read", advice="Mend or remove that version.")
 
     def _require(self, application: str, version: str) -> Published:
         there = self._about(application, version)

@@ -7,19 +7,19 @@ kept by that name in a cache folder, since a plan refers to them.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import os
 import re
 import subprocess
 import tarfile
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from balbook.errors import BadInput, Failed, Refused, StoreError
+from balbook.local.atomic_files import new_folder, write_bytes
+from balbook.local.digests import sha256_of
 
 LEFT_OUT = ("target", "generated", ".git")
 GIT_S = 120
@@ -72,14 +72,12 @@ def unpack_new(archive: Path, directory: Path) -> None:
     """The regular files of a tar archive into a new directory; Refused where something stands there."""
     if directory.exists():
         raise Refused(f"{directory} is there already", advice="Move it away, or name another directory.")
-    draft = directory.with_name(f".{directory.name}.{os.getpid()}.new")
-    with tarfile.open(archive) as tar:
+    with tarfile.open(archive) as tar, new_folder(directory) as draft:
         for member in tar.getmembers():
             path = PurePosixPath(member.name)
             if member.isfile() and not path.is_absolute() and ".." not in path.parts:
                 (draft / path).parent.mkdir(parents=True, exist_ok=True)
                 (draft / path).write_bytes(_content(tar, member))
-    draft.rename(directory)
 
 
 @contextlib.contextmanager
@@ -93,8 +91,8 @@ def reaching(place: Path) -> Iterator[None]:
 
 def tree_digest(files: Mapping[str, bytes]) -> str:
     """The digest that `commands.ballerina.tree_digest` prints for the same files on a host."""
-    lines = "".join(f"{hashlib.sha256(files[name]).hexdigest()}  ./{name}\n" for name in sorted(files, key=lambda n: f"./{n}".encode()))
-    return hashlib.sha256(lines.encode()).hexdigest()
+    lines = "".join(f"{sha256_of(files[name])}  ./{name}\n" for name in sorted(files, key=lambda n: f"./{n}".encode()))
+    return sha256_of(lines)
 
 
 def _files(directory: Path) -> Iterator[tuple[str, bytes]]:
@@ -106,14 +104,12 @@ def _files(directory: Path) -> Iterator[tuple[str, bytes]]:
 
 def _archived(origin: str, files: dict[str, bytes], cache: Path) -> Sources:
     content = _tar(files)
-    sha256 = hashlib.sha256(content).hexdigest()
+    sha256 = sha256_of(content)
     archive = cache / f"{sha256}.tar"
     with reaching(cache):
         if not archive.exists():
             cache.mkdir(parents=True, exist_ok=True)
-            draft = archive.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")  # packages are read side by side
-            draft.write_bytes(content)
-            draft.replace(archive)
+            write_bytes(archive, content)
     return Sources(origin, sha256, archive, files)
 
 
@@ -165,7 +161,7 @@ def _commit(url: str, ref: str, shown: str, environ: Mapping[str, str]) -> str:
 
 def _archive(url: str, ref: str, commit: str, shown: str, cache: Path, environ: Mapping[str, str]) -> bytes:
     """A tar of the commit, through a bare repository in the cache, which makes the next time quick."""
-    bare = cache / "git" / hashlib.sha256(url.encode()).hexdigest()[:16]
+    bare = cache / "git" / sha256_of(url)[:16]
     with reaching(cache):
         is_new = not (bare / "HEAD").exists()
         if is_new:

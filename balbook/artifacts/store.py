@@ -6,42 +6,55 @@ STORE/APPLICATION/VERSION/artifact.json    application, version, kind, sha256, b
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
-import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from balbook.artifacts.sources import MINE, reaching
 from balbook.errors import BadInput, Refused, StoreError, nearest
+from balbook.local.atomic_files import new_folder
+from balbook.local.digests import sha256_of_file
 from balbook.local.names import require_word
+from balbook.local.typed_json import read_json
 from balbook.record.journal import timestamp
 
 FILE_OF_KIND = {"jar": "app.jar", "native": "app"}
 
 
-@dataclass(frozen=True)
-class Artifact:
-    """An executable in the store. `packages` maps each Ballerina package in it to its version."""
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What `artifact.json` says of an executable. `packages` maps each Ballerina package in it to its version."""
 
     application: str
     version: str
     kind: str
     sha256: str
     bytes: int
-    path: Path
     published_at: str
     packages: Mapping[str, str] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.kind not in FILE_OF_KIND:
+            raise ValueError(f"there is no kind of artifact {self.kind!r}")
+
     @property
     def file_name(self) -> str:
         return FILE_OF_KIND[self.kind]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact(About):
+    """An executable in the store."""
+
+    path: Path
+
+
+_About = TypeVar("_About", bound=About)
 
 
 class Store:
@@ -64,23 +77,17 @@ class Store:
         """Copy a file in; (the artifact, False) where the same content is there already; other content is refused."""
         require_word(application, "application")
         require_word(version, "version")
-        sha256 = sha256_of(file)
+        sha256 = sha256_of_file(file)
         place = self.root / application / version
         with reaching(place):
             is_there = (place / "artifact.json").exists()
         if is_there:
             return self._published(place, sha256), False
-        about = {
-            "application": application,
-            "version": version,
-            "kind": kind,
-            "sha256": sha256,
-            "bytes": file.stat().st_size,
-            "packages": dict(packages or {}),
-            "published_at": timestamp(at),
-            "details": dict(details or {}),
-        }
-        if not self._place(place, file, FILE_OF_KIND[kind], about):
+        about = About(
+            application=application, version=version, kind=kind, sha256=sha256, bytes=file.stat().st_size,
+            published_at=timestamp(at), packages=dict(packages or {}), details=dict(details or {}),
+        )  # fmt: skip
+        if not self._place(place, file, about):
             return self._published(place, sha256), False
         return self._read(place), True
 
@@ -94,12 +101,9 @@ class Store:
         known = self.artifacts(application)
         if not known:
             raise StoreError(f"{self.root}: no artifact of {application!r} is there", advice="Build or publish one first.")
-        if release == "latest":
-            return known[-1]
         require_word(release, "release")
-        for artifact in known:
-            if artifact.version == release or (len(release) >= 12 and artifact.sha256.startswith(release)):
-                return artifact
+        if found := chosen(known, release):
+            return found
         raise BadInput(f"{self.root}: {application} has no release {release!r}", advice=nearest(release, [a.version for a in known]))
 
     def built_from(self, application: str, input_digest: str) -> Artifact | None:
@@ -111,7 +115,7 @@ class Store:
     def check(self, artifact: Artifact) -> None:
         """Read the file and hold it against its sha256; raises StoreError."""
         with reaching(artifact.path):
-            found = sha256_of(artifact.path) if artifact.path.exists() else ""
+            found = sha256_of_file(artifact.path) if artifact.path.exists() else ""
         if not found:
             raise StoreError(f"{artifact.path}: the artifact has vanished", advice="Publish it again under a new version.")
         if found != artifact.sha256:
@@ -130,12 +134,8 @@ class Store:
             return [place for place in found if not place.name.startswith(".") and (place / "artifact.json").exists()]
 
     def _read(self, place: Path) -> Artifact:
-        try:
-            about = json.loads((place / "artifact.json").read_text(encoding="utf-8"))
-            path = place / FILE_OF_KIND[about["kind"]]
-            return Artifact(path=path, **about)
-        except (OSError, ValueError, KeyError, TypeError) as exc:
-            raise StoreError(f"{place}/artifact.json cannot be read: {exc}", advice="Mend or remove that folder.") from exc
+        about = read_json(place / "artifact.json", About, lambda why: StoreError(why, advice="Mend or remove that folder."))
+        return Artifact(path=place / about.file_name, **vars(about))
 
     def _published(self, place: Path, sha256: str) -> Artifact:
         """What is published there; Refused where its content is not this."""
@@ -147,30 +147,24 @@ class Store:
             )
         return there
 
-    def _place(self, place: Path, file: Path, name: str, about: Mapping[str, Any]) -> bool:
+    def _place(self, place: Path, file: Path, about: About) -> bool:
         """Writes a draft beside `place` and moves it there; False where another publisher has won meanwhile."""
-        draft: Path | None = None
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            draft = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
-            shutil.copyfile(file, draft / name)
-            if sha256_of(draft / name) != about["sha256"]:
-                raise StoreError(f"{file}: changed while it was copied", advice="Publish it again once nothing writes to it.")
-            (draft / "artifact.json").write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-            draft.chmod(0o755)
-            os.rename(draft, place)  # noqa: PTH104 - fails where another publisher has won, which Path.replace would not
+            with new_folder(place, mode=0o755) as draft:
+                shutil.copyfile(file, draft / about.file_name)
+                if sha256_of_file(draft / about.file_name) != about.sha256:
+                    raise StoreError(f"{file}: changed while it was copied", advice="Publish it again once nothing writes to it.")
+                (draft / "artifact.json").write_text(json.dumps(asdict(about), indent=2, sort_keys=True) + "\n", encoding="utf-8")
             return True
         except OSError as exc:
             with reaching(place):
                 if (place / "artifact.json").exists():
                     return False
             raise StoreError(f"{place}: cannot be written: {exc.strerror}", advice=f"Is there space? {MINE}") from exc
-        finally:
-            if draft:
-                shutil.rmtree(draft, ignore_errors=True)
 
 
-def sha256_of(path: Path) -> str:
-    """sha256 (hex) of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def chosen(known: Sequence[_About], release: str) -> _About | None:
+    """Of artifacts, oldest first, the one of this version or sha256 (12 characters or more), or the last for `latest`."""
+    fits = (a for a in known if a.version == release or (len(release) >= 12 and a.sha256.startswith(release)))
+    return known[-1] if known and release == "latest" else next(fits, None)

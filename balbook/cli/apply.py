@@ -11,6 +11,7 @@ from balbook.errors import BadInput, ParameterError
 from balbook.record.events import Planned, RunOpened
 from balbook.record.history import History
 from balbook.record.journal import history_of
+from balbook.record.statement import run_id_of
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -31,18 +32,18 @@ def apply(args: argparse.Namespace) -> int:
     if args.key:
         raise BadInput("--key and --plan do not go together", advice="A plan that was shown is applied once anyway.")
     from balbook.plan.reading import read_plan, require_current
-    from balbook.run.folder import find_run
 
-    run_dir = find_run(common.inventory_of(args), args.plan)
-    opened, planned = _shown(history_of(run_dir), args.plan)
+    run_dir = common.run_of(common.inventory_of(args), args.plan)
+    run_id = run_id_of(run_dir)
+    opened, planned = _shown(history_of(run_dir), run_id)
     require_current(read_plan(run_dir))
     if args.name and args.name not in (opened.runbook, opened.notebook):
-        raise BadInput(f"run {args.plan} is of the runbook {opened.runbook}, not {args.name}", advice="Leave the name out.")
+        raise BadInput(f"run {run_id} is of the runbook {opened.runbook}, not {args.name}", advice="Leave the name out.")
     args.inventory = Path(opened.inventory["path"])
     agreed = {k: v for k, v in opened.parameters.items() if k != "inventory"}
     if args.parameter or args.parameters_file:
         _refuse_other_parameters(args, opened, agreed)
-    return common.run(args, _notebook(opened), agreed | {"mode": "apply"}, expected_digest=planned.digest, shown_in=args.plan)
+    return common.run(args, _notebook(opened), agreed | {"mode": "apply"}, expected_digest=planned.digest, shown_in=run_id)
 
 
 def _notebook(opened: RunOpened) -> str:

@@ -19,6 +19,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def check(args: argparse.Namespace) -> int:
     """Says what runbooks lack; 1 where one lacks something."""
+    from balbook.notebook.notebook_file import read_notebook, schema_faults
     from balbook.notebook.runbook import check_runbook, find_runbooks, read_runbook, runbook_path
     from balbook.notebook.stripping import clear
 
@@ -28,7 +29,7 @@ def check(args: argparse.Namespace) -> int:
     if args.clear:
         cleared = [path for path in paths if clear(path)]
         common.say("\n".join(f"{path}: cleared" for path in cleared) or "nothing to clear")
-    problems = {str(path): check_runbook(read_runbook(path)) for path in paths}
+    problems = {str(path): check_runbook(read_runbook(path)) or schema_faults(read_notebook(path)) for path in paths}
     faulty = {path: found for path, found in problems.items() if found}
     if args.json:
         common.print_json({"runbooks": problems})

@@ -6,21 +6,18 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from balbook.errors import BadInput, nearest
+from balbook.errors import BadInput, ExitStatus, nearest
 from balbook.inventory import Inventory, find_inventory, read_inventory
 from balbook.local.lab_place import running_inventory
-from balbook.secrets.references import FORMS
-from balbook.secrets.scrubbing import QUIET, ScrubbedStream, known_secrets
+from balbook.secrets.scrubbing import ScrubbedStream
 
 if TYPE_CHECKING:
     from balbook.run.headless import Outcome
     from balbook.run.pipeline import Pipeline, PipelineOutcome
-
-DRIFT = 4
 
 
 def add_inventory(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +41,19 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+def add_run_id(parser: argparse.ArgumentParser, what: str) -> None:
+    """`RUN_ID`; `run_of` finds it."""
+    parser.add_argument("run_id", metavar="RUN_ID", help=f"{what}: its id, an unambiguous beginning of it, or its folder")
+
+
+def run_of(inventory: Inventory, said: str) -> Path:
+    """The folder of the run that was named on the command line."""
+    from balbook.record.keeping import records_folder
+    from balbook.record.run_ids import find_run
+
+    return find_run(records_folder(inventory), said)
+
+
 def inventory_of(args: argparse.Namespace, parameter: str = "") -> Inventory:
     """The inventory by the documented order; which one is said on standard error."""
     path, source = find_inventory(
@@ -51,15 +61,10 @@ def inventory_of(args: argparse.Namespace, parameter: str = "") -> Inventory:
     )
     say(f"inventory: {path} ({source})")
     inventory = read_inventory(path)
-    hide_secrets(inventory, QUIET)
-    return inventory
-
-
-def hide_secrets(inventory: Inventory, kinds: Collection[str] = tuple(FORMS)) -> None:
-    """From now on this program prints no secret of the inventory; of those kinds of references that can be read here."""
-    scrubber = known_secrets(inventory, os.environ, kinds)
-    if scrubber.values:
+    if inventory.secrets.references:  # from now on this program prints none that it has read
+        scrubber = inventory.secrets.scrubber
         sys.stdout, sys.stderr = ScrubbedStream(sys.stdout, scrubber), ScrubbedStream(sys.stderr, scrubber)
+    return inventory
 
 
 def say(line: str) -> None:
@@ -95,7 +100,6 @@ def run(
 ) -> int:
     inventory = inventory_of(args, parameter=str(parameters.get("inventory", "")))
     parameters.pop("inventory", None)
-    hide_secrets(inventory)
     pipeline = _pipeline(name)
     if key:
         if pipeline:
@@ -142,8 +146,8 @@ def report(args: argparse.Namespace, done: Outcome | PipelineOutcome, outcomes: 
         return done.exit_status
     if unmet := sum(_unmet(outcome) for outcome in outcomes):
         say(f"{unmet} preconditions are not met")
-        return 1
-    return DRIFT if done.changes > 0 else done.exit_status
+        return ExitStatus.FAILED
+    return ExitStatus.DRIFT if done.changes > 0 else done.exit_status
 
 
 def _pipeline(name: str) -> Pipeline | None:
@@ -198,11 +202,10 @@ def require_words(inventory: Inventory, **words: str) -> None:
     from balbook.notebook.parameters import Parameter, check_parameters
     from balbook.procedures import check_names
     from balbook.run.run import require_no_secrets
-    from balbook.secrets.scrubbing import known_secrets
 
     check_parameters([Parameter(name, "str", "") for name in words], words)
     check_names(inventory, words)
-    require_no_secrets(words, known_secrets(inventory, os.environ))
+    require_no_secrets(words, inventory.secrets.everything())
 
 
 def add_maintenance(parser: argparse.ArgumentParser) -> None:

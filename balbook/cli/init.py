@@ -9,6 +9,7 @@ from pathlib import Path
 
 from balbook.cli import common
 from balbook.errors import BadInput, Failed
+from balbook.local.atomic_files import write_bytes
 from balbook.local.resources import resource
 
 SHIPPED = {
@@ -37,7 +38,7 @@ def init(args: argparse.Namespace) -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for source, target in SHIPPED.items():
-            shutil.copyfile(resource("templates", "deployment", source), folder / target)
+            write_bytes(folder / target, resource("templates", "deployment", source).read_bytes())
     except OSError as exc:
         raise Failed(f"{folder} cannot be written: {exc.strerror}", advice="Name another folder, or make room.") from exc
     _git_init(folder)

@@ -26,7 +26,7 @@ def logs(args: argparse.Namespace) -> int:
     from balbook.transport import fan_out
 
     inventory = common.inventory_of(args)
-    common.hide_secrets(inventory)
+    inventory.secrets.everything()  # a log may show any
     name = common.require_application(inventory, args.application)
     site = Site(inventory, transport.connect(inventory), {"application": name})
     instances = {i.name: i for i in site.application.instances}

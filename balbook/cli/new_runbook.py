@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from balbook.errors import BadInput, Failed
+from balbook.local.atomic_files import creating
 from balbook.local.resources import resource
 from balbook.notebook.runbook import find_runbooks, is_own_name
 
@@ -35,9 +36,9 @@ def new_runbook(args: argparse.Namespace) -> int:
     written: list[Path] = []
     try:
         for path, template in files.items():
-            with path.open("x", encoding="utf-8") as file:
-                written.append(path)
-                file.write(template.read_text(encoding="utf-8").replace(TEMPLATE, name))
+            with creating(path) as file:
+                file.write(template.read_text(encoding="utf-8").replace(TEMPLATE, name).encode())
+            written.append(path)
     except OSError as exc:
         for path in written:
             path.unlink(missing_ok=True)

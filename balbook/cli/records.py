@@ -30,14 +30,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     listing.add_argument("--last", type=int, default=0, metavar="N", help="only the newest N")
     listing.set_defaults(run=list_all)
     showing = _action(actions, "show", "one run: who, why, its steps, what was measured, its files", "balbook records show 3f2a90c1")
-    showing.add_argument("run_id", metavar="RUN_ID", help="the run's id, its unambiguous beginning, or the record's folder name")
+    common.add_run_id(showing, "the run")
     showing.set_defaults(run=show)
     verify_one = _action(actions, "verify", "numbered checks: has anything been altered?", "balbook records verify")
     verify_one.add_argument("path", nargs="?", type=Path, metavar="PATH", help="a folder of records, or one record (else the inventory's)")
     verify_one.set_defaults(run=verify)
     difference = _action(actions, "diff", "what differs between two records", "balbook records diff 3f2a90c1 77d0c2ab")
-    difference.add_argument("a", metavar="A")
-    difference.add_argument("b", metavar="B")
+    difference.add_argument("a", metavar="RUN_ID")
+    difference.add_argument("b", metavar="RUN_ID")
     difference.set_defaults(run=diff)
     exporting = _action(actions, "export", "one archive with pages and a verify.sh", "balbook records export audit.tar.gz")
     exporting.add_argument("target", type=Path, metavar="FILE")
@@ -64,10 +64,10 @@ def list_all(args: argparse.Namespace) -> int:
 
 def show(args: argparse.Namespace) -> int:
     """One run, read and not verified."""
-    from balbook.record.listing import find_record, summary
+    from balbook.record.listing import summary
 
     inventory = common.inventory_of(args)
-    folder = find_record(inventory.resolve(inventory.records.path), args.run_id)
+    folder = common.run_of(inventory, args.run_id)
     record = _record(folder)
     data = {**summary(record), "record": str(folder), "is_sealed": (folder / "statement.json").exists(), "signed_by": ""}
     if data["is_signed"]:
@@ -171,13 +171,11 @@ def verify(args: argparse.Namespace) -> int:
 
 def diff(args: argparse.Namespace) -> int:
     """What differs; times of day do not count."""
-    from balbook.record.keeping import records_folder
     from balbook.record.listing import diff as differences
-    from balbook.record.listing import find_record
     from balbook.record.seal import read_record
 
-    folder = records_folder(common.inventory_of(args))
-    found = differences(*(read_record(find_record(folder, name)) for name in (args.a, args.b)))
+    inventory = common.inventory_of(args)
+    found = differences(*(read_record(common.run_of(inventory, name)) for name in (args.a, args.b)))
     if args.json:
         common.print_json([{"what": d.what, "before": d.before, "after": d.after} for d in found])
     else:

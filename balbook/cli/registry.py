@@ -14,6 +14,7 @@ from balbook.artifacts.store import FILE_OF_KIND, Store
 from balbook.cli import common
 from balbook.errors import BadInput, InventoryError
 from balbook.secrets.references import resolve
+from balbook.secrets.secret_ref import SecretRef
 from balbook.show.table import Table
 
 REGISTRY = "BALBOOK_REGISTRY"
@@ -96,7 +97,7 @@ def _of_inventory(args: argparse.Namespace) -> Registry:
         raise BadInput("no registry is named", advice=f"Give --url URL, set {REGISTRY}, or name one in the inventory.")
     place, base = inventory.registry, inventory.path.parent
     reference = args.credentials or place.credentials
-    credentials = resolve(reference, os.environ, base=base) if reference else ""
+    credentials = inventory.secrets.reveal(SecretRef(reference)) if reference else ""
     return open_registry(place.url, credentials=credentials, base=base)
 
 

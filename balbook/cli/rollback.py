@@ -10,8 +10,8 @@ from balbook.cli import common
 from balbook.inventory import Inventory
 from balbook.plan.model import Plan
 from balbook.record.journal import history_of
+from balbook.record.statement import run_id_of
 from balbook.record.verdict import Stated
-from balbook.run.folder import run_id_of
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from balbook.cli import common
-from balbook.errors import BadInput
+from balbook.errors import BadInput, ExitStatus
 from balbook.inventory import Inventory
 from balbook.record.seal import Record
 from balbook.show.table import Table
@@ -44,13 +44,12 @@ def seal(args: argparse.Namespace) -> int:
 def _seal_one(inventory: Inventory, what: str) -> Record:
     from balbook.engine.process import find
     from balbook.record import keeping as sealing
-    from balbook.record.listing import find_record
     from balbook.record.seal import adopt
     from balbook.record.seal import seal as seal_record
     from balbook.run.closing import close_left
 
     records = sealing.records_folder(inventory)
-    run_dir = adopt(Path(what), records) if what.endswith(".ipynb") else find_record(records, what)
+    run_dir = adopt(Path(what), records) if what.endswith(".ipynb") else common.run_of(inventory, what)
     if pid := find(run_dir):
         raise BadInput(f"{run_dir} is not over: its process {pid} is running", advice="Seal it when that has ended.")
     close_left(run_dir)
@@ -65,18 +64,16 @@ def _seal_one(inventory: Inventory, what: str) -> Record:
 
 def _seal_key(args: argparse.Namespace, inventory: Inventory) -> int:
     """Whatever they came to; the exit status is the worst of them."""
-    from balbook.record.verdict import EXIT_STATUS
     from balbook.run.keyed import seal_rest
 
-    common.hide_secrets(inventory)
     outcomes = seal_rest(args.key, inventory, common.say)
     found = {o.runbook: (o.verdict, o.run_id, o.record) for o in outcomes} | _seal_notebooks(inventory, args.notebooks)
     expected: Sequence[str] = [name for name in args.runbooks.split(",") if name]
     found |= {name: ("did not run", "", Path()) for name in expected if name not in found}
     rows = [(name, verdict, run_id or "-", str(record) if run_id else "-") for name, (verdict, run_id, record) in found.items()]
     print(Table(("runbook", "verdict", "run", "record"), rows, note="" if rows else "No run has this key."))
-    statuses = {EXIT_STATUS.get(verdict, 1) for verdict, _, _ in found.values()} or {1}
-    return 1 if 1 in statuses else max(statuses)
+    statuses = {ExitStatus.of(verdict) for verdict, _, _ in found.values()} or {ExitStatus.FAILED}
+    return ExitStatus.FAILED if ExitStatus.FAILED in statuses else max(statuses)
 
 
 def _seal_notebooks(inventory: Inventory, prefix: str) -> dict[str, tuple[str, str, Path]]:

@@ -14,7 +14,7 @@ from balbook.record.journal import timestamp
 from balbook.show.table import Table
 
 if TYPE_CHECKING:
-    from balbook.procedures.parts.glimpse import Glimpse
+    from balbook.procedures.parts.look import Seen
 
 ANSWER_WITHIN_S = 60.0
 """Long enough for a host that cannot be reached to be told why."""
@@ -33,7 +33,7 @@ def status(args: argparse.Namespace) -> int:
     """What runs where; exit status 1 where something does not serve, or does not say so."""
     inventory = common.inventory_of(args)
     names = [common.require_application(inventory, args.application)] if args.application else list(inventory.applications)
-    found = {name: _about(inventory, name, seen) for name, seen in _glimpses(inventory, names).items()}
+    found = {name: _about(inventory, name, seen) for name, seen in _looked(inventory, names).items()}
     if args.json:
         common.print_json(found)
     else:
@@ -46,18 +46,18 @@ def status(args: argparse.Namespace) -> int:
     return 0 if is_whole else 1
 
 
-def _glimpses(inventory: Inventory, names: Sequence[str]) -> dict[str, Glimpse]:
+def _looked(inventory: Inventory, names: Sequence[str]) -> dict[str, Seen]:
     """What the hosts of these applications answered; Failed where not one did."""
-    from balbook.procedures.parts.glimpse import glimpse
+    from balbook.procedures.parts.look import look_within
 
-    seen = glimpse(inventory, ANSWER_WITHIN_S, applications=names)
-    reasons = {host: why for found in seen.values() for host, why in found.unanswered.items()}
+    seen = look_within(inventory, ANSWER_WITHIN_S, applications=names)
+    reasons = {host: why.message for found in seen.values() for host, why in found.silent.items()}
     if reasons and not any(found.is_healthy or found.in_service for found in seen.values()):
         raise Failed("no host answers:\n" + "\n".join(f"  {why}" for why in reasons.values()), advice="`balbook doctor` looks at each.")
     return seen
 
 
-def _about(inventory: Inventory, name: str, seen: Glimpse) -> dict[str, Any]:
+def _about(inventory: Inventory, name: str, seen: Seen) -> dict[str, Any]:
     """An application's rows, and who holds its lock."""
     from balbook.procedures.parts.site import lease_place
 
@@ -65,7 +65,7 @@ def _about(inventory: Inventory, name: str, seen: Glimpse) -> dict[str, Any]:
     balancer = inventory.balancers[application.balancer].host if application.balancer else ""
     rows = []
     for instance in application.instances:
-        there = seen.running.get(instance.name)
+        there = seen.instance(instance)
         rows.append(
             {
                 "instance": instance.name,
@@ -79,16 +79,16 @@ def _about(inventory: Inventory, name: str, seen: Glimpse) -> dict[str, Any]:
     return {"instances": rows, "lock": _holder(seen, lease_place(inventory, name).host)}
 
 
-def _yes_or_no(is_so: bool | None, host: str, seen: Glimpse) -> str:
+def _yes_or_no(is_so: bool | None, host: str, seen: Seen) -> str:
     return _no_answer(host, seen) if is_so is None else "yes" if is_so else "no"
 
 
-def _holder(seen: Glimpse, host: str) -> str:
+def _holder(seen: Seen, host: str) -> str:
     if held := seen.holder:
         return f"{held.who}, run {held.run_id}, since {held.since}, reason: {held.reason or 'none given'}"
-    return _no_answer(host, seen) if host in seen.unanswered else ""
+    return _no_answer(host, seen) if host in seen.silent else ""
 
 
-def _no_answer(host: str, seen: Glimpse) -> str:
-    why = seen.unanswered.get(host, "").removeprefix(f"{host}: ")
+def _no_answer(host: str, seen: Seen) -> str:
+    why = seen.silent[host].message.removeprefix(f"{host}: ") if host in seen.silent else ""
     return f"no answer: {' '.join(why.split())}"

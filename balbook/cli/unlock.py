@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 from balbook.cli import common
 
@@ -28,7 +27,6 @@ def unlock(args: argparse.Namespace) -> int:
     from balbook.record.verdict import stated
     from balbook.run.closing import close
     from balbook.run.folder import make_run_dir, new_run_id, open_journal
-    from balbook.secrets.scrubbing import known_secrets
 
     inventory = common.inventory_of(args)
     common.require_words(inventory, reason=args.reason)
@@ -39,9 +37,10 @@ def unlock(args: argparse.Namespace) -> int:
         if held is None:
             print(f"{args.application}: nobody holds the lock")
             return 0
+        inventory.secrets.everything()  # who holds the lock is what a host says
         run_dir = make_run_dir(inventory, "unlock", new_run_id(), utc_now())
         parameters = {"application": args.application, "reason": args.reason, "mode": "apply"}
-        journal = open_journal(run_dir, inventory, "unlock", parameters, clean=known_secrets(inventory, os.environ).data)
+        journal = open_journal(run_dir, inventory, "unlock", parameters)
         journal.append(LeaseBroken(**vars(held)))
         lock.take_away(transports, place)
         close(journal, stated("succeeded"))

@@ -8,7 +8,6 @@ from what merely lies on the disk.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from typing import Any, Literal
 from balbook.errors import BadInput, InventoryError, nearest
 from balbook.inventory.consistency import refusals
 from balbook.inventory.models import Application, Balancer, Inventory, Route
+from balbook.local.digests import sha256_of
 from balbook.local.rendering import render
 
 State = Literal["up", "down"]
@@ -262,7 +262,7 @@ def _locations(application: Application) -> dict[str, Route]:
 
 
 def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return sha256_of(text)[:16]
 
 
 def _duration(seconds: float) -> str:

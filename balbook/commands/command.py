@@ -11,15 +11,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
-
-from pydantic import PlainSerializer
+from typing import Any
 
 from balbook.secrets.secret_ref import Text
 
 DEADLINE_S = 30.0
-Seconds = Annotated[float, PlainSerializer(float)]
-"""One text for 60 and 60.0, since commands are a part of digests."""
 WITH_PASSWORD = """IFS= read -r password && printf '%s\\n' "$password" | sudo -S -p '' -v && unset password && sudo -n -- "$@\""""
 """The first line of standard input is for sudo alone, also where it wants none; the rest is the command's."""
 
@@ -31,7 +27,7 @@ class Command:
     argv: tuple[str, ...]
     stdin: Text = ()
     environment: Mapping[str, str] = field(default_factory=dict)
-    deadline_s: Seconds = DEADLINE_S
+    deadline_s: float = DEADLINE_S
     expect: tuple[int, ...] = (0,)
     is_privileged: bool = False
     shown: str = ""

@@ -24,7 +24,8 @@ from typing import Literal
 from balbook.commands import host_script
 from balbook.commands.balancer import Place, Server, generation_of, identifier
 from balbook.commands.command import Command, script
-from balbook.commands.nginx import LINGERING, marker_of, sha256_of
+from balbook.commands.nginx import LINGERING, marker_of
+from balbook.local.digests import sha256_of
 
 SETTLED_S = 5
 """HAProxy tries for 2 s to bind a port in use; a master that is told to take the old file back meanwhile may not hear it."""
@@ -84,12 +85,6 @@ def ready(place: Place, application_name: str, server: Server, *, within_s: floa
         deadline_s=_whole(within_s) + 15,
         is_privileged=True,
     )
-
-
-def is_state(place: Place, application_name: str, server: Server, state: Literal["drain", "ready"]) -> Command:
-    """Exits 0 where `server` is drained, or is not."""
-    text = host_script("haproxy_master", "haproxy_is_state")
-    return script("balbook-haproxy-is-state", text, place.socket, identifier(application_name), server.word, state, is_privileged=True)
 
 
 def put_states(
@@ -153,8 +148,8 @@ def configuration(place: Place, application_name: str) -> Command:
 
 def stop(place: Place, *, within_s: float = 60) -> Command:
     """Stop an own HAProxy once its clients are served; at once after `within_s`. One that does not run is no error."""
-    text = host_script("haproxy_master", "haproxy_stop")
-    return script("balbook-haproxy-stop", text, place.pid_file, _whole(within_s), deadline_s=_whole(within_s) + 15, is_privileged=True)
+    text, wait_s = host_script("haproxy_master", "balancer_stop"), _whole(within_s)
+    return script("balbook-haproxy-stop", text, place.pid_file, wait_s, "haproxy", "USR1", deadline_s=wait_s + 15, is_privileged=True)
 
 
 def _words(states: Mapping[str, str]) -> list[str]:

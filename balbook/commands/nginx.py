@@ -18,12 +18,12 @@ Needs curl and flock on the host.
 
 from __future__ import annotations
 
-import hashlib
 import math
 
 from balbook.commands import host_script
 from balbook.commands.balancer import Place, generation_of
 from balbook.commands.command import Command, script
+from balbook.local.digests import sha256_of
 
 FOREIGN, INVALID, NOT_RUNNING, NOT_RELOADED, LINGERING, OTHER_GENERATION, DAMAGED, NOT_STOPPED, BUSY = 20, 21, 22, 23, 24, 25, 26, 27, 29
 RELOAD_WITHIN_S = 10
@@ -113,8 +113,8 @@ def is_running(place: Place, content: str) -> Command:
 
 def stop(place: Place, *, within_s: float = 60) -> Command:
     """Stop an own NGINX once its clients are served; at once after `within_s`. One that does not run is no error."""
-    text = host_script("nginx_master", "nginx_stop")
-    return script("balbook-nginx-stop", text, place.pid_file, _whole(within_s), deadline_s=_whole(within_s) + 15, is_privileged=True)
+    text, wait_s = host_script("nginx_master", "balancer_stop"), _whole(within_s)
+    return script("balbook-nginx-stop", text, place.pid_file, wait_s, "nginx", "QUIT", deadline_s=wait_s + 15, is_privileged=True)
 
 
 def holds_port(place: Place, port: int) -> Command:
@@ -153,11 +153,6 @@ def through_balancer(
 def marker_of(content: str) -> str:
     """What the first line of a file must begin with for balbook to replace it by `content`."""
     return content.split("\n", 1)[0].split(";", 1)[0]
-
-
-def sha256_of(content: str) -> str:
-    """sha256 (hex) of the file that `content` becomes."""
-    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _generation_url(port: int) -> str:

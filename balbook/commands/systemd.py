@@ -6,10 +6,9 @@ instance need not know what supervises it.
 
 from __future__ import annotations
 
-import hashlib
-
 from balbook.commands import host_script
 from balbook.commands.command import Command, script
+from balbook.local.digests import sha256_of
 
 UNITS = "/etc/systemd/system"
 RUNTIME_UNITS = "/run/systemd/system"
@@ -71,7 +70,7 @@ def reload_units() -> Command:
 
 def has_unit(application: str, unit: str, launcher_path: str) -> Command:
     """Exit 0 where the template unit has this text, its launcher is there, and systemd has read it."""
-    paths = (f"{UNITS}/{template_name(application)}", _sha256(unit), launcher_path, _sha256(launcher()))
+    paths = (f"{UNITS}/{template_name(application)}", sha256_of(unit), launcher_path, sha256_of(launcher()))
     return script("systemd-has-unit", host_script("systemd_has_unit"), *paths, is_privileged=True)
 
 
@@ -83,7 +82,3 @@ def enable_now(service: str) -> Command:
 def is_enabled(service: str) -> Command:
     """Exit 0 where it runs, and starts at boot."""
     return script("systemd-is-enabled", 'systemctl --quiet is-active "$1" && systemctl --quiet is-enabled "$1"', service)
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from balbook.artifacts.backends import open_registry
 from balbook.artifacts.registry import Registry
-from balbook.artifacts.store import Store, sha256_of
+from balbook.artifacts.store import Store
 from balbook.commands.command import Result
 from balbook.errors import StoreError
+from balbook.local.digests import sha256_of_file
 from balbook.plan.model import Exchange
 from balbook.record.journal import utc_now
 from balbook.secrets.secret_ref import SecretRef
@@ -33,7 +34,7 @@ def exchange(action: Exchange, reveal: Reveal | None) -> Result:
 
 def _keep(action: Exchange, store: Store) -> tuple[str, bool]:
     file = Path(action.source)
-    _require(action.sha256, sha256_of(file) if file.is_file() else "nothing", str(file))
+    _require(action.sha256, sha256_of_file(file) if file.is_file() else "nothing", str(file))
     _, is_new = store.publish(action.application, action.version, action.kind, file, at=utc_now())
     return str(store.root), is_new
 

@@ -6,16 +6,16 @@ None of it decides on anything: a webhook that does not answer is a line in the 
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from balbook.errors import Failed
 from balbook.inventory.models import Inventory
+from balbook.local.atomic_files import write_text
+from balbook.local.http import ask
 from balbook.record.events import Notified
 from balbook.record.journal import Journal
 from balbook.secrets.secret_ref import SecretRef
@@ -59,21 +59,17 @@ def write_metrics(path: Path, application: str, runbook: str, *, verdict: str, s
         rows = sorted(line for line in kept if line.startswith(f"{name}{{"))
         text += f"# HELP {name} {about}\n# TYPE {name} gauge\n" + "".join(f"{row}\n" for row in rows)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    beside.chmod(0o644)  # the collector runs as another user
-    beside.replace(path)
+    write_text(path, text, mode=0o644)  # the collector runs as another user
 
 
 def _post(url: str, line: str, token: str) -> str:
     """Why it could not be delivered; empty where it was."""
     headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
-    request = urllib.request.Request(url, data=line.encode(), headers=headers, method="POST")
     try:
-        with urllib.request.urlopen(request, timeout=DEADLINE_S):
-            return ""
-    except (OSError, ValueError, urllib.error.URLError) as exc:
-        return f"{type(exc).__name__}: {exc}"
+        with ask("POST", url, within_s=DEADLINE_S, failed=Failed, content=line.encode(), headers=headers) as answer:
+            return "" if answer.status < 300 else f"it answered {answer.status} {answer.reason}"
+    except Failed as exc:
+        return exc.message
 
 
 def _run(command: list[str], line: str, folder: Path, clean: Callable[[str], str]) -> str:

@@ -7,7 +7,6 @@ standard input (a pipe that closes when its controller dies) that nobody is watc
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import signal
@@ -18,27 +17,33 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from balbook.errors import BadInput, Refused
+from balbook.local import locks
 from balbook.local.processes import identity
 from balbook.record.events import Event, StopAsked
 from balbook.record.journal import Journal
+from balbook.secrets.references import without_secrets
+from balbook.secrets.vault import Vault
 
 PID_FILE = "run.pid"
 LOG_FILE = "engine.log"
 STOP_FILE = "stop-requested"
 POLL_S = 0.05
 TAKEN_WITHIN_S = 1.0
+"""Who only looks whether the run is alive has its lock for an instant."""
 TAKEN = 75
 """Exit status of a process that found another one at work on its run."""
 
 
-def start(run_dir: Path) -> subprocess.Popen[bytes]:
-    """Starts the process that applies `run_dir/plan.json`."""
-    with (run_dir / LOG_FILE).open("ab") as log:
+def start(run_dir: Path, secrets: Vault) -> subprocess.Popen[bytes]:
+    """Starts the process that applies `run_dir/plan.json`. It has its secrets of us alone, none in its environment."""
+    with (run_dir / LOG_FILE).open("ab") as log, secrets.handed_over() as fd:
         return subprocess.Popen(
-            [sys.executable, "-m", "balbook.engine.worker", str(run_dir)],
+            [sys.executable, "-m", "balbook.engine.worker", str(run_dir), str(fd)],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
+            env=without_secrets(os.environ, secrets.references),
+            pass_fds=(fd,),
             start_new_session=True,
         )
 
@@ -80,17 +85,10 @@ def take(run_dir: Path) -> int:
 
     The lock is on a file that stays the same: by that other machines see it, where they share the records.
     """
-    fd = os.open(run_dir / PID_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)  # NFS locks what is open for writing
-    deadline = time.monotonic() + TAKEN_WITHIN_S
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return fd
-        except BlockingIOError:
-            if time.monotonic() > deadline:  # who only looks whether it is alive has it for an instant
-                os.close(fd)
-                raise _taken(run_dir) from None
-            time.sleep(POLL_S)
+    try:
+        return locks.take(run_dir / PID_FILE, mode=0o644, within_s=TAKEN_WITHIN_S)
+    except BlockingIOError:
+        raise _taken(run_dir) from None
 
 
 def write_pid(run_dir: Path) -> None:
@@ -100,17 +98,7 @@ def write_pid(run_dir: Path) -> None:
 
 def is_alive(run_dir: Path) -> bool:
     """Whether the run's process lives, on whichever machine that shares these records."""
-    try:
-        fd = os.open(run_dir / PID_FILE, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return False
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
+    return locks.is_held(run_dir / PID_FILE)
 
 
 def find(run_dir: Path) -> int | None:

@@ -8,14 +8,13 @@ from typing import Any
 
 from balbook.engine import notify as notice
 from balbook.engine.ending import Applied
+from balbook.errors import ExitStatus
 from balbook.inventory import Inventory
 from balbook.plan.model import Plan
 from balbook.record import events as ev
 from balbook.record.history import History
 from balbook.record.journal import Journal
 from balbook.transport import Reveal
-
-EXIT_STATUS = {"succeeded": 0, "inconclusive": 3}
 
 
 class Reporter:
@@ -35,7 +34,7 @@ class Reporter:
 
     def end(self, applied: Applied, exit_status: int | None = None) -> None:
         """Writes `apply_finished`; then others are told, also where it cannot be written."""
-        status = EXIT_STATUS.get(applied.verdict, 1) if exit_status is None else exit_status
+        status = ExitStatus.of(applied.verdict) if exit_status is None else exit_status
         about: dict[str, Any] = {"verdict": applied.verdict, "changes": applied.changes, "why": applied.why, "units": applied.units}
         try:
             self._journal.append(ev.ApplyFinished(exit_status=status, **about))

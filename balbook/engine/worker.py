@@ -1,4 +1,4 @@
-"""The run's process: `python -m balbook.engine.worker RUN_DIR`.
+"""The run's process: `python -m balbook.engine.worker RUN_DIR [FD]`; at `FD` it has its secrets of the process that started it.
 
 It takes the application's lease, measures from outside while it applies the plan, and writes everything to the journal.
 SIGTERM, SIGINT, and the end of its standard input (its controller is gone) are one and the same request to stop.
@@ -28,28 +28,26 @@ from balbook.engine.measure import Measurement, Unmeasured
 from balbook.engine.order import units_before
 from balbook.engine.process import TAKEN, find, is_stop_requested, take, write_pid
 from balbook.engine.reporter import Reporter
-from balbook.errors import BalbookError, Refused
-from balbook.inventory import Inventory, read_inventory
-from balbook.inventory.secret_references import secret_references
+from balbook.errors import BalbookError, ExitStatus, Refused
+from balbook.inventory import read_inventory
 from balbook.plan.model import Plan, secrets_of
 from balbook.plan.reading import read_plan, require_current
 from balbook.plan.settings import LeasePlace
 from balbook.record import events as ev
 from balbook.record.journal import Journal, opening_of
-from balbook.secrets.references import Scrubber, without_secrets
-from balbook.secrets.scrubbing import ScrubbedStream, known_secrets
-from balbook.secrets.secret_ref import SecretRef
+from balbook.secrets.references import Scrubber
+from balbook.secrets.scrubbing import ScrubbedStream
 from balbook.transport import Transport
 
 
 def main(argv: list[str]) -> int:
     """Applies the plan of one run folder; what came of it stands in the journal."""
-    run_dir = Path(argv[0])
+    run_dir, secrets_fd = Path(argv[0]), int(argv[1]) if argv[1:] else None
     scrubber = Scrubber()
     sys.stdout, sys.stderr = ScrubbedStream(sys.stdout, scrubber), ScrubbedStream(sys.stderr, scrubber)
     journal = Journal(run_dir / "journal.jsonl", clean=scrubber.data)
     if journal.history().is_closed:
-        return Refused.exit_status  # it is sealed: not even a refusal is added to it
+        return ExitStatus.BAD_INPUT  # it is sealed: not even a refusal is added to it
     try:
         take(run_dir)
     except Refused as exc:
@@ -61,9 +59,9 @@ def main(argv: list[str]) -> int:
     if is_stop_requested(run_dir):
         _ask(stop, journal, "asked before the first step")
     reporter = Reporter(journal, journal.history().opened)
-    applied, exit_status, status = Applied(), None, 0
+    applied, exit_status, status = Applied(), None, ExitStatus.SUCCEEDED
     try:
-        _apply(run_dir, journal, stop, scrubber, reporter, applied)
+        _apply(run_dir, secrets_fd, journal, stop, scrubber, reporter, applied)
     except BalbookError as exc:
         applied.fail(str(exc))
         exit_status = exc.exit_status
@@ -71,27 +69,31 @@ def main(argv: list[str]) -> int:
         # A defect of ours must end in a stated verdict too; the traceback is for whoever mends it.
         traceback.print_exc()
         applied.fail(defect(exc))
-        status = 1
+        status = ExitStatus.FAILED
     try:
         reporter.end(applied, exit_status)
     except BalbookError as exc:
         print(f"{applied.verdict}: {applied.why}\n{exc}", file=sys.stderr)  # the journal has no end: the run counts as lost
-        status = 1
+        status = ExitStatus.FAILED
     return status
 
 
-def _apply(run_dir: Path, journal: Journal, stop: StopRequest, scrubber: Scrubber, reporter: Reporter, applied: Applied) -> None:
+def _apply(
+    run_dir: Path, secrets_fd: int | None, journal: Journal, stop: StopRequest, scrubber: Scrubber, reporter: Reporter, applied: Applied
+) -> None:
     """Applies the plan; what came of it stands in `applied`, also where this raises."""
     opened = _opened(journal)
     plan = read_plan(run_dir)
     _require_shown(plan, journal)
     applied.units |= units_before(plan)
     inventory = read_inventory(Path(opened.inventory["path"]))
-    scrubber.learn(known_secrets(inventory, os.environ))  # a host may show what this plan does not need
-    reveal = _reveal(scrubber, inventory)
+    if secrets_fd is not None:
+        inventory.secrets.take_over(secrets_fd)
+    scrubber.learn(inventory.secrets.everything())  # a host may show what this plan does not need
+    reveal = inventory.secrets.reveal
     for secret in secrets_of(plan):
         reveal(secret)  # one that cannot be read is bad input, as long as nothing was touched
-    transport = transports.connect(inventory, reveal)
+    transport = transports.connect(inventory)
     try:
         journal.append(ev.ApplyStarted(digest=plan.digest, pid=os.getpid(), steps=len(plan.steps)))
         reporter.begin(inventory, plan, reveal)
@@ -215,19 +217,6 @@ def _watch_controller(stop: StopRequest, journal: Journal) -> None:
 def _ask(stop: StopRequest, journal: Journal, why: str) -> None:
     if stop.ask(why):
         journal.append(ev.StopRequested(by=why))
-
-
-def _reveal(scrubber: Scrubber, inventory: Inventory) -> transports.Reveal:
-    """Reads secrets where they are needed. From here on no process that is started inherits one."""
-    environ = dict(os.environ)
-    for name in environ.keys() - without_secrets(environ, secret_references(inventory)).keys():
-        del os.environ[name]
-
-    def reveal(reference: SecretRef) -> str:
-        source = environ if reference.reference.startswith("env:") else os.environ
-        return scrubber.resolve(reference.reference, source, base=inventory.path.parent)
-
-    return reveal
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a user writes about changing an application: hooks, the rollout, the probe that measures it, who is told."""
+"""What a user writes about changing an application: hooks, the rollout, the probe that measures it, who is told; and registries."""
 
 from __future__ import annotations
 
@@ -106,6 +106,15 @@ class Verification(Model):
     """Requests to each instance; the health check always comes first."""
     allowed_errors: list[Line] = []
     """Lines of the log with one of these texts are no errors."""
+
+
+class Central(Model):
+    """Ballerina Central."""
+
+    token: SecretReference | None = None
+    """Reference to the access token: `env:NAME` or `file:PATH`; never the token."""
+    url: WebAddress | None = None
+    """Registry other than Ballerina's own."""
 
 
 class Registry(Model):

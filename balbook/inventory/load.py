@@ -7,8 +7,6 @@ running lab's.
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from balbook.inventory.consistency import reference_problems
 from balbook.inventory.document import Document, Place, Problem, read_document
 from balbook.inventory.models import VERSION, Inventory
 from balbook.inventory.problems import shape_problems, surprising_texts
+from balbook.local.digests import canonical, sha256_of
 
 VARIABLE = "BALBOOK_INVENTORY"
 FILE_NAME = "inventory.yaml"
@@ -89,8 +88,7 @@ def read_inventory(path: Path) -> Inventory:
 
 def digest_of(inventory: Inventory) -> str:
     """sha256 (hex) over what the inventory says, defaults included; where it is stored does not matter."""
-    data = inventory.model_dump(mode="json")
-    return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
+    return sha256_of(canonical(inventory.model_dump(mode="json")))
 
 
 def inventory_schema() -> dict[str, Any]:

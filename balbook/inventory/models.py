@@ -8,6 +8,7 @@ relative to the inventory file (`Inventory.resolve`).
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +16,7 @@ from pydantic import Field, PrivateAttr, StrictBool, StrictInt, model_validator
 
 from balbook.inventory.balancers import Balancer
 from balbook.inventory.changing import Hooks, HttpCheck, Model, Notify, Probe, ProbeRequest, Registry, Rollout, Verification
+from balbook.inventory.secret_references import secret_references
 from balbook.inventory.words import (
     AbsolutePath,
     Address,
@@ -29,6 +31,7 @@ from balbook.inventory.words import (
     VariableName,
     WebAddress,
 )
+from balbook.secrets.vault import Vault
 
 __all__ = ["Balancer", "Hooks", "HttpCheck", "Model", "Notify", "Probe", "ProbeRequest", "Registry", "Rollout", "Verification"]
 VERSION = 1
@@ -278,6 +281,11 @@ class Inventory(Model):
     def path(self) -> Path:
         """The file that this was read from, absolute."""
         return self._path
+
+    @cached_property
+    def secrets(self) -> Vault:
+        """The values of its references and of those in its templates; read when they are needed, once for this inventory."""
+        return Vault(secret_references(self), self._path.parent)
 
     @property
     def is_production(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,14 +15,14 @@ from balbook.engine import process
 from balbook.errors import BadInput, BalbookError
 from balbook.inventory import Inventory, find_inventory, read_inventory
 from balbook.inventory.models import Instance
+from balbook.local.atomic_files import write_bytes
 from balbook.local.lab_place import running_inventory
 from balbook.local.resources import resource
 from balbook.notebook.runbook import Runbook, find_runbooks, read_runbook
-from balbook.procedures.parts.glimpse import Glimpse, glimpse
+from balbook.procedures.parts.look import Seen, look_within
 from balbook.record.journal import history_of, utc_now
 from balbook.record.listing import list_records
 from balbook.record.statement import run_id_of
-from balbook.secrets.scrubbing import known_secrets
 from balbook.show.table import Link, Table
 from balbook.transport import Transport
 
@@ -43,11 +42,11 @@ def deployed(inventory: Inventory | None = None, *, within_s: float = WITHIN_S, 
         found = inventory or _inventory()
     except BalbookError as exc:
         return Table(DEPLOYED, (), title="What is deployed where", note=str(exc))
-    seen = glimpse(found, within_s, connection)
+    seen = look_within(found, within_s, connection)
     rows = [row for name in found.applications for row in _instance_rows(found, name, seen[name])]
     lab = ", a lab for rehearsing" if found.lab else ""
     notes = [f"Environment {found.environment}{lab}; inventory {found.path}", *_locks(seen), *_unanswered(seen)]
-    note = known_secrets(found, os.environ).text("\n".join(notes))
+    note = found.secrets.scrubber.text("\n".join(notes))
     return Table(DEPLOYED, rows, title=f"What is deployed where, as of {_time(utc_now())} UTC", note=note)
 
 
@@ -96,14 +95,14 @@ def _inventory() -> Inventory:
     return read_inventory(found)
 
 
-def _instance_rows(inventory: Inventory, name: str, seen: Glimpse) -> Iterator[tuple[object, ...]]:
+def _instance_rows(inventory: Inventory, name: str, seen: Seen) -> Iterator[tuple[object, ...]]:
     versions = _versions(inventory, name)
     application = inventory.applications[name]
     for instance in application.instances:
-        if instance.host in seen.unanswered and instance.name not in seen.is_healthy:
+        if instance.host in seen.silent and instance.name not in seen.is_healthy:
             yield name, instance.name, UNKNOWN, "", "", _service(inventory, name, instance, seen), ""
             continue
-        there = seen.running.get(instance.name)
+        there = seen.instance(instance)
         release = (there.running or there.current if there else None) or "-"
         packages = "\n".join(f"{package} {version}" for package, version in versions.get(release.rpartition("-")[0], {}).items())
         healthy = "yes" if seen.is_healthy.get(instance.name) else "no" if there else "-"
@@ -118,24 +117,23 @@ def _versions(inventory: Inventory, name: str) -> dict[str, dict[str, str]]:
     return {}
 
 
-def _service(inventory: Inventory, name: str, instance: Instance, seen: Glimpse) -> str:
+def _service(inventory: Inventory, name: str, instance: Instance, seen: Seen) -> str:
     balancer = inventory.applications[name].balancer
     if not balancer:
         return "no balancer"
-    if inventory.balancers[balancer].host in seen.unanswered and not seen.in_service:
+    if inventory.balancers[balancer].host in seen.silent and not seen.in_service:
         return UNKNOWN
-    is_there = instance.name in seen.running
-    return "yes" if seen.in_service.get(instance.name) else "no" if is_there else "-"
+    return "yes" if seen.in_service.get(instance.name) else "no" if seen.instance(instance) else "-"
 
 
-def _locks(seen: dict[str, Glimpse]) -> Iterator[str]:
+def _locks(seen: dict[str, Seen]) -> Iterator[str]:
     for name, about in seen.items():
         if about.holder:
             yield f"{name} is locked by {about.holder.who}, run {about.holder.run_id}, since {about.holder.since}"
 
 
-def _unanswered(seen: dict[str, Glimpse]) -> list[str]:
-    return list(dict.fromkeys(why for about in seen.values() for why in about.unanswered.values()))
+def _unanswered(seen: dict[str, Seen]) -> list[str]:
+    return list(dict.fromkeys(why.message for about in seen.values() for why in about.silent.values()))
 
 
 def _run_row(folder: Path, copies: Path | None) -> tuple[object, ...]:
@@ -166,7 +164,7 @@ def _copy(folder: Path, name: str, run_id: str, copies: Path) -> str:
     with suppress(OSError):
         target.parent.mkdir(exist_ok=True)
         if not target.exists():
-            shutil.copyfile(executed, target)
+            write_bytes(target, executed.read_bytes())
         return f"{copies.name}/{target.name}"
     return ""
 

@@ -12,9 +12,7 @@ one is the user's and stays.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,10 @@ import yaml
 from balbook.errors import BadInput, Failed, Refused
 from balbook.inventory import Inventory
 from balbook.jupyter import index as overview
+from balbook.local.atomic_files import write_text
+from balbook.local.digests import sha256_of
 from balbook.local.resources import resource
+from balbook.notebook.notebook_file import read_notebook, text_of_notebook, trust
 from balbook.notebook.runbook import Runbook, find_runbooks, read_runbook
 from balbook.show.table import Table
 
@@ -49,7 +50,7 @@ def prepare(folder: Path) -> list[str]:
         raise Refused(f"{folder} is there already and is not balbook's", advice="Name another folder: balbook jupyter --folder DIR.")
     try:
         private.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write(folder / ".gitignore", "*\n")
+        write_text(folder / ".gitignore", "*\n")
         kept = _copy_runbooks(folder)
         _write_tiles(folder)
         _write_settings(private)
@@ -60,7 +61,7 @@ def prepare(folder: Path) -> list[str]:
 
 def write_index(folder: Path, inventory: Inventory | None) -> None:
     """The index notebook with its tables filled in, so that it tells something before a cell is run; takes a few seconds at most."""
-    notebook = json.loads(resource("templates", "jupyter", INDEX).read_text(encoding="utf-8"))
+    notebook = read_notebook(resource("templates", "jupyter", INDEX))
     tables: dict[str, Callable[[], Table]] = {
         "deployed": lambda: overview.deployed(inventory),
         "runs": lambda: overview.recent_runs(inventory, folder=folder, copies=RUNS),
@@ -69,8 +70,8 @@ def write_index(folder: Path, inventory: Inventory | None) -> None:
     for cell in notebook["cells"]:
         if cell["id"] in tables:
             cell["outputs"] = [_output(tables[cell["id"]]())]
-    _write(folder / INDEX, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
-    _trust(notebook)
+    write_text(folder / INDEX, text_of_notebook(notebook))
+    trust(notebook)
 
 
 def _copy_runbooks(folder: Path) -> list[str]:
@@ -82,9 +83,9 @@ def _copy_runbooks(folder: Path) -> list[str]:
         if target.exists() and _digest(target) != copied.get(name):
             kept.append(name)
             continue
-        _write(target, source.read_text(encoding="utf-8"))
+        write_text(target, source.read_text(encoding="utf-8"))
         copied[name] = _digest(source)
-    _write(state, json.dumps(copied, indent=1) + "\n")
+    write_text(state, json.dumps(copied, indent=1) + "\n")
     return kept
 
 
@@ -95,16 +96,16 @@ def _digest(path: Path) -> str:
     except BadInput:
         return ""
     told = json.dumps([(cell.id, cell.type, cell.source) for cell in runbook.cells])
-    return hashlib.sha256(told.encode()).hexdigest()
+    return sha256_of(told)
 
 
 def _write_tiles(folder: Path) -> None:
     """A tile in JupyterLab's launcher for the index and each runbook, where jupyter-app-launcher is installed."""
     icon = folder / PRIVATE / "runbook.svg"
-    _write(icon, resource("templates", "jupyter", "runbook.svg").read_text(encoding="utf-8"))
+    write_text(icon, resource("templates", "jupyter", "runbook.svg").read_text(encoding="utf-8"))
     titles = {INDEX: "All runbooks"} | {path.name: read_runbook(path).title for path in find_runbooks().values()}
     tiles = [_tile(f"{folder.name}/{name}", title, icon) for name, title in titles.items()]
-    _write(folder / PRIVATE / TILES, yaml.safe_dump(tiles, sort_keys=False, allow_unicode=True))
+    write_text(folder / PRIVATE / TILES, yaml.safe_dump(tiles, sort_keys=False, allow_unicode=True))
 
 
 def _tile(path: str, title: str, icon: Path) -> dict[str, Any]:
@@ -123,25 +124,9 @@ def _tile(path: str, title: str, icon: Path) -> dict[str, Any]:
 def _write_settings(private: Path) -> None:
     page = private / "config" / "labconfig" / "page_config.json"
     page.parent.mkdir(parents=True, exist_ok=True)
-    _write(page, json.dumps(PAGE) + "\n")
+    write_text(page, json.dumps(PAGE) + "\n")
 
 
 def _output(table: Table) -> dict[str, Any]:
     data = {"text/html": table._repr_html_(), "text/plain": str(table)}
     return {"output_type": "display_data", "data": data, "metadata": {}}
-
-
-def _trust(notebook: dict[str, Any]) -> None:
-    """Says to Jupyter that this notebook is this user's own, so that its tables are shown as they are."""
-    from nbformat import from_dict
-    from nbformat.sign import NotebookNotary
-
-    logging.getLogger("traitlets").setLevel(logging.ERROR)  # a database of signatures that cannot be written is only a loss of style
-    NotebookNotary().sign(from_dict(notebook))  # type: ignore[no-untyped-call]
-
-
-def _write(path: Path, text: str) -> None:
-    """Beside and moved into place: a tab may have the file open."""
-    draft = path.with_name(f".{path.name}.new")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)

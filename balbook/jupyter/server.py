@@ -22,7 +22,9 @@ from typing import Any
 from balbook.errors import BadInput, Failed, Refused
 from balbook.inventory.load import VARIABLE
 from balbook.jupyter.notebooks_folder import INDEX, PRIVATE
+from balbook.local.atomic_files import write_text
 from balbook.local.processes import identity
+from balbook.local.signals import answered
 
 ADDRESS = "127.0.0.1"
 LOG = "jupyterlab.log"
@@ -112,7 +114,7 @@ def _started(process: subprocess.Popen[bytes], folder: Path, log: Path, environ:
         )
     _wait(process, log, deadline, lambda: _listens(int(data["port"])))
     state = {"pid": process.pid, "identity": identity(process.pid), "about": str(about)}
-    (folder / PRIVATE / STATE).write_text(json.dumps(state), encoding="utf-8")
+    write_text(folder / PRIVATE / STATE, json.dumps(state))
     return Server(process.pid, _url(data, folder))
 
 
@@ -169,12 +171,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
     """SIGTERM and a closed terminal end the server as Ctrl-C does."""
-    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
+    with answered((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), signal.default_int_handler):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _free_port() -> int:

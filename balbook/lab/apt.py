@@ -6,13 +6,14 @@ It is a flat one, as `deb [trusted=yes] URL ./` names it: its packages are what 
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from pathlib import Path
+
+from balbook.local.digests import sha256_of
 
 AR_MAGIC = b"!<arch>\n"
 
@@ -63,13 +64,13 @@ def write_repository(folder: Path, packages: Sequence[DebianPackage]) -> None:
     for package in packages:
         content = deb(package)
         (folder / package.file).write_bytes(content)
-        place = f"Filename: ./{package.file}\nSize: {len(content)}\nSHA256: {hashlib.sha256(content).hexdigest()}\n"
+        place = f"Filename: ./{package.file}\nSize: {len(content)}\nSHA256: {sha256_of(content)}\n"
         entries.append(package.control() + place)
     listed = "\n".join(entries).encode()
     files = {"Packages": listed, "Packages.gz": gzip.compress(listed, mtime=0)}
     for name, content in files.items():
         (folder / name).write_bytes(content)
-    sums = "".join(f" {hashlib.sha256(content).hexdigest()} {len(content)} {name}\n" for name, content in files.items())
+    sums = "".join(f" {sha256_of(content)} {len(content)} {name}\n" for name, content in files.items())
     (folder / "Release").write_text(f"Origin: balbook lab\nSuite: lab\nDate: {formatdate(usegmt=True)}\nSHA256:\n{sums}")
 
 

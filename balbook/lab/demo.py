@@ -7,7 +7,6 @@ Exit statuses: 0 all went well, 1 something failed or a request did, 2 the machi
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import sys
@@ -20,13 +19,16 @@ from types import FrameType
 
 import yaml
 
-from balbook.errors import BalbookError, ParameterError, Refused, nearest
+from balbook.errors import BalbookError, ExitStatus, ParameterError, Refused, nearest
 from balbook.inventory import Inventory, read_inventory
 from balbook.lab import demo_report, loopback, vm
 from balbook.lab.demo_report import Shown
 from balbook.lab.supplies import raise_version
+from balbook.local import locks
+from balbook.local.atomic_files import write_text
 from balbook.local.lab_place import lab_folder, labs_home, read_state
 from balbook.local.resources import resource
+from balbook.local.signals import answered
 
 Say = Callable[[str], None]
 Lab = loopback.Lab | vm.Lab
@@ -65,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return play(ACTS, Path.cwd() / "records" / NAME, backend)
     except KeyboardInterrupt:
         say("demo: interrupted; the lab is down")
-        return 1
+        return ExitStatus.FAILED
     except BalbookError as exc:
         say(f"demo: {exc}")
         return exc.exit_status
@@ -138,9 +140,7 @@ def _inventory(lab: Lab, records: Path) -> Inventory:
     data = yaml.safe_load(lab.inventory.read_text(encoding="utf-8"))
     data["records"] = {"path": str(records)}
     data["applications"]["hotel"]["probe"]["rate"] = REQUESTS_PER_S
-    draft = lab.inventory.with_name(f".{lab.inventory.name}.new")
-    draft.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    draft.replace(lab.inventory)
+    write_text(lab.inventory, yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
     records.mkdir(parents=True, exist_ok=True)
     return read_inventory(lab.inventory)
 
@@ -168,11 +168,8 @@ def _the_only_one() -> Iterator[None]:
     """Raises Refused where another demo of this user runs: both would use the same lab."""
     home = labs_home(os.environ)
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (home / f".{NAME}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Refused("another demo is running", advice="Wait for its end, or interrupt it.") from None
+    another = Refused("another demo is running", advice="Wait for its end, or interrupt it.")
+    with locks.holding(home / f".{NAME}.lock", within_s=0, taken=another):
         yield
 
 
@@ -206,12 +203,8 @@ def _endings_unwind() -> Iterator[None]:
 @contextmanager
 def _deaf() -> Iterator[None]:
     """Cleaning up takes seconds and is not interrupted."""
-    before = {number: signal.signal(number, lambda *_: say("demo: taking the lab down first")) for number in ENDINGS}
-    try:
+    with answered(ENDINGS, lambda *_: say("demo: taking the lab down first")):
         yield
-    finally:
-        for number, earlier in before.items():
-            signal.signal(number, earlier)
 
 
 def _replace_by_nothing(descriptor: int) -> None:

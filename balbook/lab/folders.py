@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from balbook.local.lab_place import labs_home
+from balbook.local import locks
+from balbook.local.lab_place import INVENTORY, labs_home
+
+
+@dataclass(frozen=True)
+class LabFolder:
+    """What every lab's folder has, whatever its hosts are."""
+
+    name: str
+    folder: Path
+
+    @property
+    def inventory(self) -> Path:
+        return self.folder / INVENTORY
+
+    @property
+    def known_hosts(self) -> Path:
+        return self.folder / "known_hosts"
+
+    @property
+    def client_key(self) -> Path:
+        return self.folder / "client_key"
 
 
 @contextmanager
@@ -18,8 +39,7 @@ def alone(environ: Mapping[str, str]) -> Iterator[None]:
     """One start or stop of a lab at a time: ports are handed out, and a half-started lab is told from an abandoned one."""
     home = labs_home(environ)
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (home / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locks.holding(home / ".lock"):
         yield
 
 

@@ -39,25 +39,11 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Lab:
+class Lab(folders.LabFolder):
     """A lab that is up. `servers` by host name; `ports` of everything by `<host>.ssh|instance|listen|generation`, `central.http`."""
 
-    name: str
-    folder: Path
     servers: Mapping[str, Server]
     ports: Mapping[str, int]
-
-    @property
-    def inventory(self) -> Path:
-        return self.folder / INVENTORY
-
-    @property
-    def known_hosts(self) -> Path:
-        return self.folder / "known_hosts"
-
-    @property
-    def client_key(self) -> Path:
-        return self.folder / "client_key"
 
     @property
     def supplies(self) -> Supplies | None:
@@ -181,10 +167,7 @@ def _start(name: str, folder: Path, hosts: Sequence[str], wanted: Sequence[str],
     state = State(BACKEND, ports=ports.reserve(wanted, taken, random.SystemRandom()))
     write_state(folder, state)
     lab = _lab(name, folder, state)
-    sshd.make_key(lab.client_key, f"balbook-lab-{name}")
-    (folder / fleet.SIGNERS).write_text(fleet.signers_text(sshd.login(), lab.client_key.with_suffix(".pub").read_text()))
-    for store in ("artifacts", "records"):
-        (folder / store).mkdir(mode=0o700)
+    sshd.furnish(lab)
     with ThreadPoolExecutor(len(lab.servers) + 1) as pool:
         central = pool.submit(_supply, lab, environ)
         lines = list(pool.map(lambda server: sshd.prepare(server, environ), lab.servers.values()))

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from balbook.errors import BadInput, BalbookError
+from balbook.errors import BadInput, BalbookError, ExitStatus
 
 JAVA = 17
 Log = Callable[[str], None]
@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     if set(words) - {"--install", "--balancers", "--browser", "--vm"}:
         print(__doc__, file=sys.stderr)
-        return 2
+        return ExitStatus.BAD_INPUT
     try:
         needed = missing(("", *(group for group in ("balancers", "browser", "vm") if f"--{group}" in words)))
         if needed and "--install" in words:

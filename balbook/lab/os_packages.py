@@ -11,15 +11,14 @@ import os
 import shutil
 import signal
 import subprocess
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from types import FrameType
 
 from balbook.errors import Failed
 from balbook.lab.needs import Log, Need, missing, not_met
+from balbook.local.signals import answered
 
 Runner = Callable[[Sequence[str], Log], int]
 """Runs an argv to its end and returns its exit status; its output is shown, not returned."""
@@ -145,15 +144,9 @@ def _disable_services(needed: Sequence[Need], become: Sequence[str], log: Log, r
 @contextmanager
 def _interruptible() -> Iterator[None]:
     """SIGTERM unwinds the stack as SIGINT does."""
-    if threading.current_thread() is not threading.main_thread():
+    with answered((signal.SIGTERM,), _leave):
         yield
-        return
-    before = signal.signal(signal.SIGTERM, _leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
+def _leave(number: int, frame: object) -> None:
     raise SystemExit(128 + number)

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from balbook.errors import BadInput, Failed
+from balbook.lab import fleet
+from balbook.lab.folders import LabFolder
 from balbook.lab.needs import find_program
 from balbook.local.processes import MARKER, identity
 
@@ -163,6 +165,14 @@ def log_in(server: Server, known_hosts: Path, environ: Mapping[str, str]) -> Non
             f"{tried.stderr.strip() or tried.stdout.strip()}\n{_tail(server.log)}",
             advice="The account needs a working login shell and must not be locked (`!` in /etc/shadow).",
         )
+
+
+def furnish(lab: LabFolder) -> None:
+    """The client's key and who may sign with it, and the folders for artifacts and records."""
+    make_key(lab.client_key, f"balbook-lab-{lab.name}")
+    (lab.folder / fleet.SIGNERS).write_text(fleet.signers_text(login(), lab.client_key.with_suffix(".pub").read_text()))
+    for store in ("artifacts", "records"):
+        (lab.folder / store).mkdir(mode=0o700)
 
 
 def make_key(path: Path, comment: str) -> None:

@@ -6,7 +6,6 @@ three git repositories (plain directories where there is no git), made from the 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -30,6 +29,7 @@ from balbook.lab.ballerina.jar import SHIPPED_CLASSES, runtime_classes
 from balbook.lab.ballerina.native import make_graalvm
 from balbook.lab.ballerina.package import DISTRIBUTION
 from balbook.lab.needs import find_program
+from balbook.local.digests import sha256_of_file
 from balbook.local.processes import MARKER, identity
 from balbook.local.resources import resource
 
@@ -117,7 +117,7 @@ def make_distribution(path: Path, central_url: str, *, has_library: bool = False
         archive.write(launcher, f"{top}/bin/bal")
         for name, file in _library().items() if has_library else ():
             archive.write(file, f"{top}/lib/{name}")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = sha256_of_file(path)
     path.with_name(f"{path.name}.sha256").write_text(f"SHA2-256({path.name})= {digest}\n")
     return path
 

@@ -21,7 +21,6 @@ from balbook.lab.vm_host import Machine
 from balbook.local import processes
 from balbook.local.lab_place import (
     DEFAULT_NAME,
-    INVENTORY,
     STATE,
     State,
     is_running,
@@ -38,24 +37,10 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Lab:
+class Lab(folders.LabFolder):
     """A lab that is up; `machines` by host name."""
 
-    name: str
-    folder: Path
     machines: Mapping[str, Machine]
-
-    @property
-    def inventory(self) -> Path:
-        return self.folder / INVENTORY
-
-    @property
-    def known_hosts(self) -> Path:
-        return self.folder / "known_hosts"
-
-    @property
-    def client_key(self) -> Path:
-        return self.folder / "client_key"
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -164,10 +149,7 @@ def _start(name: str, folder: Path, hosts: Sequence[str], odd: vm_odd.Kinds, say
     write_state(folder, state)
     say(f"Starting lab {name}: {', '.join(f'{host} {address}' for host, address in addresses.items())}")
     lab = _lab(name, folder, state)
-    sshd.make_key(lab.client_key, f"balbook-lab-{name}")
-    (folder / fleet.SIGNERS).write_text(fleet.signers_text(sshd.login(), lab.client_key.with_suffix(".pub").read_text()))
-    for store in ("artifacts", "records"):
-        (folder / store).mkdir(mode=0o700)
+    sshd.furnish(lab)
     vm_network.connect(vm_network.word_of(folder), addresses)
     born = _boot(lab, state, environ)
     ballerina = lab.supplies.inventory(environ) if lab.supplies else None

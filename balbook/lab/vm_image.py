@@ -21,6 +21,7 @@ from pathlib import Path
 
 from balbook.errors import Failed, Refused
 from balbook.lab import folders
+from balbook.local.digests import sha256_of
 
 SUITE = "bookworm"
 LOGIN, LOGIN_ID = "ops", 1000
@@ -69,7 +70,7 @@ def recipe(sources: Path = Path("/etc/apt")) -> dict[str, object]:
 
 def name_of(made_from: dict[str, object]) -> str:
     """The digest of a recipe."""
-    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
+    return sha256_of(json.dumps(made_from, sort_keys=True))[:16]
 
 
 def mirror(sources: Path) -> str:

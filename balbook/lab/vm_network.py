@@ -7,7 +7,6 @@ the namespaces.
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import json
 import os
@@ -18,6 +17,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from balbook.errors import Failed
+from balbook.local.digests import sha256_of
 
 NAMESPACES = Path("/run/netns")
 INTERFACES = Path("/sys/class/net")
@@ -38,7 +38,7 @@ ADVICE = {
 
 def word_of(folder: Path) -> str:
     """What the lab's namespaces, interface and control groups are called, or begin with."""
-    return "bb" + hashlib.sha256(str(folder).encode()).hexdigest()[:8]
+    return "bb" + sha256_of(str(folder))[:8]
 
 
 def namespace(word: str, host: str) -> str:

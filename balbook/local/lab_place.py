@@ -12,11 +12,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
-from balbook.errors import BadInput, Refused
+from balbook.errors import BadInput, Failed, Refused
+from balbook.local.atomic_files import write_text
 from balbook.local.names import require_word
 from balbook.local.processes import identity
+from balbook.local.typed_json import parse_json
 
 VARIABLE = "BALBOOK_LAB_HOME"
 DEFAULT_NAME = "default"
@@ -34,6 +35,7 @@ class State:
     are machines of their own, and `base`, the image that they stand on; `odd`, how some of them are unlike others. `is_up` is set last.
     """
 
+    version: int = field(default=VERSION, kw_only=True)
     backend: str
     ports: Mapping[str, int] = field(default_factory=dict)
     servers: Mapping[str, tuple[int, str]] = field(default_factory=dict)
@@ -95,23 +97,16 @@ def is_running(folder: Path) -> bool:
 def read_state(folder: Path) -> State | None:
     """What the lab says of itself; None where there is no lab. An unreadable state is that of an interrupted start."""
     try:
-        data: dict[str, Any] = json.loads((folder / STATE).read_text())
-        version = data.pop("version", 0)
-        if version > VERSION:
-            raise Refused(f"{folder / STATE} has version {version}, this balbook knows {VERSION}", advice="Install a newer balbook.")
-        data["servers"] = {host: (int(pid), str(born)) for host, (pid, born) in data["servers"].items()}
-        return State(**data)
+        return parse_json((folder / STATE).read_bytes(), State, str(folder / STATE), Failed, version=VERSION)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except Failed:
         return State(backend="")
 
 
 def write_state(folder: Path, state: State) -> None:
     """Put the state in place, whole or not at all."""
-    beside = folder / f".{STATE}.{os.getpid()}"
-    beside.write_text(json.dumps({"version": VERSION, **asdict(state)}, indent=1))
-    beside.replace(folder / STATE)
+    write_text(folder / STATE, json.dumps(asdict(state), indent=1))
 
 
 def require_lab_or_nothing(folder: Path) -> None:

@@ -6,18 +6,19 @@ such a one is ever written over.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
 from balbook.errors import Failed, Refused
+from balbook.local.atomic_files import write_text
+from balbook.local.digests import sha256_of
 
 MARK = re.compile(r"# Made by `(?P<by>balbook [^`\n]+)`; sha256 of what follows: (?P<sha256>[0-9a-f]{64})\n")
 
 
 def marked(text: str, by: str) -> str:
     """The text below its mark; `by` is the command that makes it."""
-    return f"# Made by `{by}`; sha256 of what follows: {_sha256(text)}\n{text}"
+    return f"# Made by `{by}`; sha256 of what follows: {sha256_of(text)}\n{text}"
 
 
 def write_own(path: Path, text: str) -> bool:
@@ -32,9 +33,7 @@ def write_own(path: Path, text: str) -> bool:
                 return False
             _require_own(path, there)
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.new")
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
+        write_text(path, text)
     except OSError as exc:
         raise Failed(f"{path} cannot be written: {exc.strerror}", advice="Name another folder with --output.") from exc
     return True
@@ -42,11 +41,7 @@ def write_own(path: Path, text: str) -> bool:
 
 def _require_own(path: Path, there: str) -> None:
     mark = MARK.match(there)
-    if mark and mark["sha256"] == _sha256(there[mark.end() :]):
+    if mark and mark["sha256"] == sha256_of(there[mark.end() :]):
         return
     what = "was edited since balbook made it" if mark else "is not a file that balbook made"
     raise Refused(f"{path} {what}; nothing was written", advice="Move it away, or name another folder with --output, and compare the two.")
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,8 +1,8 @@
 """The processes of a lab: which they are, told from strangers that have their number by now, and how to end them.
 
 A process belongs to a lab if it carries `BALBOOK_LAB=<folder>` in its environment, if its parent belongs to it, or if it
-is a server that writes its title over its environment (sshd, nginx) and the title names a file below the folder. Only
-the standard library: `place` needs this early.
+is a server that writes its title over its environment (sshd, nginx) and the title names a file below the folder. Only this
+module imports psutil.
 """
 
 from __future__ import annotations
@@ -10,17 +10,18 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import psutil
+
 MARKER = "BALBOOK_LAB"
 PROC = Path("/proc")
+DEAD = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 OVERWRITING = re.compile(r"^(sshd: \S*sshd\b|nginx: master process )")
 """Titles of servers that write their title over their environment."""
 
@@ -34,16 +35,14 @@ class Process:
     born: str
     title: str
     marker: str = ""
-    is_dead: bool = False
 
 
 def identity(pid: int) -> str:
     """What tells the process from a later one with the same pid; empty where none lives (a zombie does not)."""
-    if _has_proc():
-        process = _from_proc(pid)
-        return process.born if process and not process.is_dead else ""
-    shown = _ps("-o", "stat=,lstart=", "-p", str(pid)).split(maxsplit=1)
-    return " ".join(shown[1].split()) if len(shown) == 2 and not shown[0].startswith("Z") else ""
+    with suppress(psutil.Error):
+        process = psutil.Process(pid)
+        return _born(process) if process.status() not in DEAD else ""
+    return ""
 
 
 def of_lab(folder: Path, seen: Iterable[Process] | None = None, *, roots: Iterable[tuple[int, str]] = ()) -> list[Process]:
@@ -51,7 +50,7 @@ def of_lab(folder: Path, seen: Iterable[Process] | None = None, *, roots: Iterab
 
     `roots`: pid and identity of processes known to be the lab's, beside those that show it.
     """
-    living = {p.pid: p for p in (all_processes() if seen is None else seen) if not p.is_dead}
+    living = {p.pid: p for p in (all_processes() if seen is None else seen)}
     known = set(roots)
     found = {p.pid for p in living.values() if (p.pid, p.born) in known or _is_marked(p, folder)}
     while more := {p.pid for p in living.values() if p.parent in found} - found:
@@ -96,33 +95,24 @@ def send(process: Process, number: signal.Signals) -> bool:
 
 def listener(port: int, among: Iterable[Process], *, seen_by: int | str = "self") -> Process | None:
     """The process of these that listens on this TCP port, in the network namespace of the process `seen_by` (Linux)."""
-    if not _has_proc():
-        shown = subprocess.run(["lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-t"], capture_output=True, text=True, check=False)
-        pids = {int(word) for word in shown.stdout.split()}
-        return next((p for p in among if p.pid in pids), None)
-    sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port, seen_by)}
-    return next((p for p in among if sockets and sockets & _open_files(p.pid)), None)
+    # On Linux by hand: psutil looks at the network of this process alone.
+    if psutil.LINUX:
+        wanted = {f"socket:[{inode}]" for inode in _listening_inodes(port, seen_by)}
+        return next((p for p in among if wanted and wanted & _open_files(p.pid)), None)
+    return next((p for p in among if port in _listening_ports(p.pid)), None)
 
 
 def all_processes() -> list[Process]:
-    """Every process that this user may look at."""
-    if not _has_proc():
-        return from_ps(_ps("-A", "-E", "-ww", "-o", "pid=,ppid=,stat=,lstart=,command="))
-    pids = [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()]
-    return [p for p in (_from_proc(pid, is_whole=True) for pid in pids) if p]
+    """Every living process that this user may look at."""
+    return list(_seen())
 
 
-def from_ps(text: str) -> list[Process]:
-    """Reads `ps -o pid=,ppid=,stat=,lstart=,command=`, the environment after the command as BSD's `-E` shows it."""
-    found = []
-    for line in text.splitlines():
-        words = line.split(maxsplit=8)
-        if len(words) == 9:
-            born, title = " ".join(words[3:8]), words[8]
-            marker = re.search(rf"(?:^|\s){MARKER}=(\S+)", title)
-            is_dead = words[2].startswith("Z")
-            found.append(Process(int(words[0]), int(words[1]), born, title, marker[1] if marker else "", is_dead))
-    return found
+def _seen() -> Iterator[Process]:
+    for process in psutil.process_iter():
+        with suppress(psutil.Error), process.oneshot():  # it ended meanwhile
+            if process.status() not in DEAD:
+                title = " ".join(process.cmdline()).strip()
+                yield Process(process.pid, process.ppid(), _born(process), title, _marker(process))
 
 
 def _is_marked(process: Process, folder: Path) -> bool:
@@ -131,46 +121,44 @@ def _is_marked(process: Process, folder: Path) -> bool:
     return OVERWRITING.match(process.title) is not None and any(word.startswith(f"{folder}/") for word in process.title.split())
 
 
-def _from_proc(pid: int, *, is_whole: bool = False) -> Process | None:
-    """`is_whole`: with title and marker, which cost two more files."""
+def _born(process: psutil.Process) -> str:
+    """On Linux the boot's name, and ticks since then: psutil counts seconds of the clock, and a step of the clock would make another
+    process of one that goes on, whose lab would be down and whose run would be lost."""
+    if not psutil.LINUX:
+        return repr(process.create_time())
     try:
-        stat = (PROC / str(pid) / "stat").read_text(errors="replace")
         # The name in parentheses may hold anything; what follows the last one is state, parent, …, start (field 22).
-        fields = stat.rpartition(")")[2].split()
-        title, marker = "", ""
-        if is_whole:
-            title = (PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-            marker = _marker(pid)
-        return Process(pid, int(fields[1]), f"{_boot()}:{fields[19]}", title, marker, fields[0] in "ZX")
-    except (OSError, IndexError):
-        return None  # it ended meanwhile
+        return f"{_boot()}:{(PROC / str(process.pid) / 'stat').read_text(errors='replace').rpartition(')')[2].split()[19]}"
+    except OSError as exc:
+        raise psutil.NoSuchProcess(process.pid) from exc
 
 
-def _marker(pid: int) -> str:
-    try:
-        variables = (PROC / str(pid) / "environ").read_bytes().split(b"\0")
-    except OSError:
-        return ""  # another user's
-    return next((v.partition(b"=")[2].decode(errors="replace") for v in variables if v.startswith(f"{MARKER}=".encode())), "")
+def _marker(process: psutil.Process) -> str:
+    with suppress(psutil.AccessDenied):  # another user's
+        return process.environ().get(MARKER, "")
+    return ""
 
 
 @cache
 def _boot() -> str:
-    """Start times count from the boot, so they need its name."""
     with suppress(OSError):
         return (PROC / "sys/kernel/random/boot_id").read_text().strip()
     return ""
 
 
-def _listening_inodes(port: int, seen_by: int | str) -> set[str]:
-    found = set()
+def _listening_inodes(port: int, seen_by: int | str) -> Iterator[str]:
     for table in ("tcp", "tcp6"):
         with suppress(OSError):
             for line in (PROC / str(seen_by) / "net" / table).read_text().splitlines()[1:]:
                 words = line.split()
                 if words[3] == "0A" and int(words[1].rpartition(":")[2], 16) == port:
-                    found.add(words[9])
-    return found
+                    yield words[9]
+
+
+def _listening_ports(pid: int) -> set[int]:
+    with suppress(psutil.Error):
+        return {c.laddr.port for c in psutil.Process(pid).net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+    return set()
 
 
 def _open_files(pid: int) -> set[str]:
@@ -180,12 +168,3 @@ def _open_files(pid: int) -> set[str]:
             with suppress(OSError):
                 found.add(str(entry.readlink()))
     return found
-
-
-def _has_proc() -> bool:
-    return sys.platform == "linux"
-
-
-def _ps(*words: str) -> str:
-    environment = {**os.environ, "LC_ALL": "C"}
-    return subprocess.run(["ps", *words], capture_output=True, text=True, check=False, env=environment).stdout

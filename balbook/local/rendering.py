@@ -21,10 +21,10 @@ def render(template: str, /, **values: Any) -> str:
 
 @cache
 def _environment() -> Environment:
-    return Environment(  # the outputs are configurations and scripts, not HTML: escaping would damage them
+    return Environment(
         loader=FileSystemLoader(resource("templates")),
         undefined=StrictUndefined,
-        autoescape=False,
+        autoescape=lambda name: bool(name) and str(name).endswith(".html.j2"),  # escaping would damage configurations and scripts
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

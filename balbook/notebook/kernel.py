@@ -12,9 +12,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, ClassVar
 
+from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
 LONGEST_PLACE = 60
@@ -25,6 +27,8 @@ class LocalKernel(AsyncKernelManager):
     """Starts the kernel of this interpreter."""
 
     started: ClassVar[list[LocalKernel]] = []
+    variables: ClassVar[Mapping[str, str]] = {}
+    inherited: ClassVar[tuple[int, ...]] = ()
 
     def __init__(self, **options: Any) -> None:
         # Without a connection file the sockets would lie in the current folder, and kernels that start at once there take the same ones.
@@ -35,7 +39,8 @@ class LocalKernel(AsyncKernelManager):
 
     async def _async_pre_start_kernel(self, **options: Any) -> Any:
         """What a cell prints comes as messages; standard output is the command's own, for its result."""
-        return await super()._async_pre_start_kernel(**{"stdout": subprocess.DEVNULL, **options})
+        handed = {"env": {**os.environ, **self.variables}, "pass_fds": self.inherited}
+        return await super()._async_pre_start_kernel(**{"stdout": subprocess.DEVNULL, **handed, **options})
 
     async def _async_post_start_kernel(self, **options: Any) -> None:
         """Remembers it, for `interrupt_started`."""
@@ -61,7 +66,12 @@ class LocalKernel(AsyncKernelManager):
                 if pid := getattr(kernel.provisioner, "pid", None):
                     os.kill(pid, signal.SIGINT)
 
-    def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
+    @property
+    def kernel_spec(self) -> KernelSpec:
         """The interpreter that runs balbook, whatever kernel specifications the machine has."""
-        words = super().format_kernel_cmd(extra_arguments)
-        return [sys.executable, *words[1:]] if "ipykernel_launcher" in words else words
+        return KernelSpec(argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"], language="python")
+
+
+def given(variables: Mapping[str, str], *fds: int) -> type[LocalKernel]:
+    """Kernels that have these variables beside ours, and inherit these open files: an executor makes one from the class alone."""
+    return type("GivenKernel", (LocalKernel,), {"variables": variables, "inherited": fds})

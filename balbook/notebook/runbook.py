@@ -1,15 +1,12 @@
 """A runbook as it stands in its file, and the rules of its anatomy.
 
-Reads the notebook's JSON and executes nothing. `check_runbook` says what a runbook lacks; the rules are few so that
+Executes nothing. `check_runbook` says what a runbook lacks; the rules are few so that
 every runbook reads the same, and an engineer at night knows where to look.
 """
 
 from __future__ import annotations
 
 import ast
-import hashlib
-import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,14 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from balbook.errors import BadInput, ParameterError, nearest
+from balbook.local.digests import sha256_of
 from balbook.local.resources import resource
+from balbook.notebook.notebook_file import parse_notebook, read_bytes
 from balbook.notebook.parameters import Parameter, declared_parameters
 
 ROLES = ("title", "parameters", "setup", "preflight", "plan", "apply", "verify", "evidence", "conclude", "rollback")
-NOTEBOOK = "BALBOOK_NOTEBOOK"
-"""The variable by which an executor says which file it executes."""
 MARKDOWN_ROLES = ("title", "rollback")
 REPEATABLE = ("preflight", "verify", "evidence")
+OPENING = ("balbook.open_run", "open_run")
 REQUIRED = ("inventory", "mode", "reason", "ticket")
 TOLD = ("purpose", "when", "blast radius", "duration", "precondition", "undo")
 MOST_LINES = 14
@@ -84,6 +82,13 @@ class Runbook:
         return declared_parameters(cell.source)
 
     @property
+    def procedure(self) -> str:
+        """The runbook that its setup cell opens, whose procedure it follows; else, where that says no plain name, its own."""
+        sources = [cell.source for cell in self.cells if cell.role == "setup"]
+        named = [a.value for source in sources for call in _calls_in(source, *OPENING) for a in call.args if isinstance(a, ast.Constant)]
+        return str(named[0]) if named else self.name
+
+    @property
     def title(self) -> str:
         """The heading of the title cell, else the name."""
         heading = re.search(r"^#\s+(.+)$", self.cells[0].source, re.MULTILINE) if self.cells else None
@@ -95,11 +100,10 @@ def find_runbooks(folder: Path | None = None) -> dict[str, Path]:
     return {path.stem: path for path in sorted((folder or resource("runbooks")).glob("*.ipynb"))}
 
 
-def runbook_path(name: str, folder: Path | None = None, environ: Mapping[str, str] = os.environ) -> Path:
+def runbook_path(name: str, folder: Path | None = None) -> Path:
     """The file of the runbook with this name; a path to an `.ipynb` is taken as it is.
 
-    A name that is none of balbook's (or of `folder`'s) is a user's own runbook: the file that is being executed, else
-    `NAME.ipynb` in the current folder.
+    A name that is none of balbook's (or of `folder`'s) is a user's own runbook, `NAME.ipynb` in the current folder.
     """
     if name.endswith(".ipynb"):
         if not (path := Path(name).expanduser()).is_file():
@@ -108,14 +112,17 @@ def runbook_path(name: str, folder: Path | None = None, environ: Mapping[str, st
     known = find_runbooks(folder)
     if name in known:
         return known[name]
-    executed, here = Path(environ.get(NOTEBOOK, "")), Path.cwd() / f"{name}.ipynb"
-    if executed.name == here.name:
-        return executed
+    here = Path.cwd() / f"{name}.ipynb"
     if is_own_name(name) and here.is_file():
         return here
     near = nearest(name, known)
     own = "" if near.startswith("Did you mean") else " One of your own is found in the folder that it is in."
     raise BadInput(f"there is no runbook {name!r}", advice=near + own)
+
+
+def cell_digest(source: str) -> str:
+    """sha256 (hex) of a cell's source, without white space at its end: front ends and editors differ there."""
+    return sha256_of(source.rstrip())
 
 
 def is_own_name(name: str) -> bool:
@@ -125,21 +132,12 @@ def is_own_name(name: str) -> bool:
 
 def read_runbook(path: Path) -> Runbook:
     """The runbook in this file. Raises BadInput where it is not a notebook."""
-    try:
-        content = path.read_bytes()
-        notebook = json.loads(content)
-    except OSError as exc:
-        raise BadInput(f"{path} cannot be read: {exc.strerror}", advice="Name a runbook, or a path to an existing .ipynb.") from exc
-    except (ValueError, RecursionError) as exc:
-        raise BadInput(f"{path} is not a notebook: {exc}", advice="Restore it from version control.") from exc
-    cells = notebook.get("cells") if isinstance(notebook, dict) else None
-    if not isinstance(cells, list) or notebook.get("nbformat") != 4 or not all(isinstance(cell, dict) for cell in cells):
-        raise BadInput(f"{path} is not a notebook of format 4", advice="Open it in JupyterLab and save it.")
+    content = read_bytes(path)
     return Runbook(
         path=path,
         name=path.stem,
-        sha256=hashlib.sha256(content).hexdigest(),
-        cells=tuple(_cell(index, cell) for index, cell in enumerate(cells)),
+        sha256=sha256_of(content),
+        cells=tuple(_cell(index, cell) for index, cell in enumerate(parse_notebook(path, content)["cells"])),
     )
 
 
@@ -156,13 +154,13 @@ def check_runbook(runbook: Runbook) -> list[str]:
 
 
 def _cell(index: int, data: Mapping[str, Any]) -> Cell:
-    source, metadata = data.get("source", ""), data.get("metadata", {})
+    source = data.get("source", "")
     return Cell(
         index=index,
         id=str(data.get("id", "")),
         type=str(data.get("cell_type", "")),
-        source="".join(source) if isinstance(source, list) else str(source),
-        tags=tuple(metadata.get("tags", ())) if isinstance(metadata, dict) else (),
+        source="".join(source),
+        tags=tuple(data.get("metadata", {}).get("tags", ())),
         has_outputs=bool(data.get("outputs")) or data.get("execution_count") is not None,
     )
 
@@ -251,14 +249,16 @@ def _calls(runbook: Runbook) -> Iterator[str]:
     """The run is opened in the setup cell and concluded in the last code cell."""
     code = [cell for cell in runbook.cells if cell.type == "code"]
     setup = next((cell for cell in code if cell.role == "setup"), None)
-    if setup and not {"balbook.open_run", "open_run"} & _called(setup.source):
+    if setup and not _calls_in(setup.source, *OPENING):
         yield f"{setup.label} does not call balbook.open_run"
-    if code and (code[-1].role != "conclude" or "run.conclude" not in _called(code[-1].source)):
+    if code and (code[-1].role != "conclude" or not _calls_in(code[-1].source, "run.conclude")):
         yield f"{code[-1].label} is the last code cell; it must be `conclude` and call run.conclude()"
 
 
-def _called(source: str) -> set[str]:
+def _calls_in(source: str, *names: str) -> list[ast.Call]:
+    """Where a cell calls one of these."""
     try:
-        return {ast.unparse(node.func) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)}
+        calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
     except (SyntaxError, ValueError):
-        return set()
+        return []
+    return [call for call in calls if ast.unparse(call.func) in names]

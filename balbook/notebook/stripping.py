@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from balbook.errors import BadInput
+from balbook.local.atomic_files import write_text
+from balbook.notebook.notebook_file import read_notebook, text_of_notebook
 
 LEFT_BY_RUNNING = ("execution", "papermill", "collapsed", "scrolled", "ExecuteTime")
 """Metadata of cells. Of the notebook itself `papermill` and `widgets`, and the version of the language."""
@@ -16,31 +17,23 @@ def clear(path: Path) -> bool:
     """Clears the notebook in place, beside and moved; whether there was something to clear. BadInput where it is sealed or none."""
     if (path.parent / "statement.json").exists():
         raise BadInput(f"{path} belongs to a sealed record; it was not cleared", advice="Leave records out: exclude: ^records/")
-    try:
-        text = path.read_text(encoding="utf-8")
-        notebook = json.loads(text)
-        cleared = _text(notebook)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise BadInput(f"{path} cannot be read as a notebook", advice="Restore it from version control.") from exc
-    if json.loads(cleared) == json.loads(text):
+    cleared = _cleared(read_notebook(path))
+    if cleared == read_notebook(path):
         return False
-    draft = path.with_name(f".{path.name}.new")
-    draft.write_text(cleared, encoding="utf-8")
-    draft.chmod(path.stat().st_mode & 0o777)
-    draft.replace(path)
+    write_text(path, text_of_notebook(cleared), mode=path.stat().st_mode & 0o777)
     return True
 
 
-def _text(notebook: dict[str, Any]) -> str:
+def _cleared(notebook: dict[str, Any]) -> dict[str, Any]:
     for cell in notebook["cells"]:
-        if cell["cell_type"] == "code":
+        if cell.get("cell_type") == "code":
             cell["outputs"], cell["execution_count"] = [], None
         for name in LEFT_BY_RUNNING:
             cell.get("metadata", {}).pop(name, None)
     notebook["cells"] = [cell for cell in notebook["cells"] if "injected-parameters" not in cell.get("metadata", {}).get("tags", ())]
-    about = notebook.get("metadata", {})
+    about = notebook["metadata"]
     for name in ("papermill", "widgets"):
         about.pop(name, None)
     if "language_info" in about:
         about["language_info"] = {"name": about["language_info"].get("name", "python")}
-    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+    return notebook

@@ -7,19 +7,15 @@ digest.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any, ClassVar, Literal
 
-from pydantic import ConfigDict, TypeAdapter
-from pydantic_core import PydanticSerializationError
-
-from balbook.commands.command import Command, Seconds
+from balbook.commands.command import Command
 from balbook.errors import BadInput
 from balbook.facts.readers import FilesReader, OutputReader
+from balbook.local.digests import canonical, sha256_of
+from balbook.local.typed_json import plain
 from balbook.plan.settings import Settings
 from balbook.secrets.secret_ref import SecretRef
 
@@ -46,8 +42,8 @@ class Wait:
     """
 
     command: Command
-    within_s: Seconds
-    every_s: Seconds = 0.2
+    within_s: float
+    every_s: float = 0.2
     hopeless: tuple[int, ...] = ()
 
 
@@ -56,7 +52,7 @@ class Hold:
     """Action: for `seconds` a read-only command exits as expected at every look; a request to stop ends it early."""
 
     command: Command
-    seconds: Seconds
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -205,7 +201,6 @@ class Plan:
     `subject` names what the plan is about (release, strategy, versions), plain data of the runbook's own.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
     version: ClassVar[int] = VERSION
 
     runbook: str
@@ -229,31 +224,17 @@ class Plan:
     def digest(self) -> str:
         """sha256 (hex) over the canonical JSON of the plan, less what preconditions measured (free space, clocks)."""
         states = [[p.what, p.said] for p in self.preconditions]
-        return hashlib.sha256(canonical(self.data() | {"preconditions": states})).hexdigest()
+        return sha256_of(canonical(self.data() | {"preconditions": states}))
 
     def data(self) -> dict[str, Any]:
         """Plain data, what is as usual left out; the inverse of `reading.plan_from`. BadInput where a field has another type."""
         always: dict[str, Any] = {"version": VERSION, "subject": {}, "settings": {}, "preconditions": []}
-        try:
-            return {**always, **adapter().dump_python(self, mode="json", exclude_defaults=True, warnings="error")}
-        except PydanticSerializationError as exc:
-            raise BadInput(f"the plan of {self.runbook} cannot be written: {exc}", advice="Give each field what its type says.") from exc
+        return always | plain(self, Plan, f"the plan of {self.runbook}", BadInput)
 
     def restricted_to(self, verbs: Collection[str]) -> Plan:
         """A plan of its steps with these verbs alone, with nothing measured beside it."""
         steps = tuple(step for step in self.steps if step.verb in verbs)
         return Plan(self.runbook, self.application, steps, self.subject, replace(self.settings, probe=None), self.preconditions)
-
-
-@cache
-def adapter() -> TypeAdapter[Plan]:
-    """Plans to plain data and back, nothing taken for another type than it is and no field overlooked."""
-    return TypeAdapter(Plan)
-
-
-def canonical(value: Any) -> bytes:
-    """JSON with sorted keys and no spaces: one text for one value."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def secrets_of(plan: Plan) -> list[SecretRef]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from balbook.commands.command import Seconds
 from balbook.inventory.models import ProbeRequest
 
 
@@ -24,8 +23,8 @@ class RolloutSettings:
     """What a failure undoes, and what ends the rollout: None where nobody asked for it."""
 
     on_failure: Literal["pause", "rollback"] = "pause"
-    deadline_s: Seconds | None = None
-    max_p99_ratio: Seconds | None = None
+    deadline_s: float | None = None
+    max_p99_ratio: float | None = None
 
 
 @dataclass(frozen=True)
@@ -40,10 +39,10 @@ class ProbeSettings:
     host: str
     port: int
     rate: int
-    timeout_s: Seconds
+    timeout_s: float
     max_failed: int
-    baseline_s: Seconds
-    after_s: Seconds
+    baseline_s: float
+    after_s: float
     requests: tuple[ProbeRequest, ...]
     host_header: str
     health_path: str

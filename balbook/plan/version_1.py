@@ -5,13 +5,15 @@ There a step's verb and instances were the words of its id, its phase had them i
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, get_args
 
-from balbook.plan.model import Phase, Plan, adapter, canonical
+from balbook.errors import BadInput
+from balbook.local.digests import canonical, sha256_of
+from balbook.local.typed_json import parse_json
+from balbook.plan.model import Phase, Plan
 
 NAMES = {"upload": "path", "fetch": "path", "privileged": "is_privileged"}
 
@@ -28,10 +30,10 @@ class PlanOfVersion1(Plan):
         return self.written
 
 
-def plan_of_version_1(data: Mapping[str, Any]) -> PlanOfVersion1:
-    """The plan; ValueError, KeyError or TypeError where it is none."""
+def plan_of_version_1(data: Mapping[str, Any], where: str) -> PlanOfVersion1:
+    """The plan that was read `where`; BadInput, AttributeError, KeyError or TypeError where it is none."""
     states = [{"what": p["what"], "state": p["state"]} for p in data["preconditions"]]
-    written = hashlib.sha256(canonical({**data, "preconditions": states})).hexdigest()
+    written = sha256_of(canonical({**data, "preconditions": states}))
     settings = dict(data["settings"])
     if "lease" in settings:
         settings["lease"] = {"application": data["application"], **settings["lease"]}
@@ -45,7 +47,7 @@ def plan_of_version_1(data: Mapping[str, Any]) -> PlanOfVersion1:
         "preconditions": [_precondition(p) for p in data["preconditions"]],
         "steps": [_step(step) for step in data["steps"]],
     }
-    plan = adapter().validate_json(json.dumps(new))
+    plan = parse_json(json.dumps(new), Plan, where, BadInput)
     return PlanOfVersion1(**{f.name: getattr(plan, f.name) for f in fields(plan)}, written=written)
 
 

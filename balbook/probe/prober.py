@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 
-from balbook.errors import BadInput, HostUnreachable
+from balbook.errors import BadInput, ExitStatus, HostUnreachable
 from balbook.probe.config import ProbeConfig, Stream, config_from, schedule
 from balbook.probe.connection import Connection, Request, Target, resolve, with_every_address
 from balbook.probe.control import Control, calm_process
@@ -40,17 +40,17 @@ def main(argv: list[str]) -> int:
     """`python -m balbook.probe CONFIG.json`: probe until told to stop (see `Control`); 2 where the file cannot be used."""
     if len(argv) != 1:
         print("usage: python -m balbook.probe CONFIG.json", file=sys.stderr)
-        return 2
+        return ExitStatus.BAD_INPUT
     try:
         config = config_from(json.loads(Path(argv[0]).read_text(encoding="utf-8")))
         config = dataclasses.replace(config, instances=with_every_address(config.instances))
         target = resolve(config.connect_to or config.host, config.port)
     except (BadInput, OSError, ValueError, TypeError, KeyError) as exc:
         print(f"{argv[0]}: {exc}", file=sys.stderr)
-        return 2
+        return ExitStatus.BAD_INPUT
     except HostUnreachable as exc:
         print(exc, file=sys.stderr)
-        return 1
+        return ExitStatus.FAILED
     calm_process()  # before the first request is due
     Prober(config, target).run()
     return 0

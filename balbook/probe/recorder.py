@@ -11,7 +11,6 @@ import csv
 import gzip
 import io
 import json
-import os
 import threading
 import time
 from collections import deque
@@ -22,6 +21,7 @@ from typing import Any
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogWriter
 
+from balbook.local.atomic_files import write_text
 from balbook.probe.phases import FILE as PHASES_FILE
 from balbook.probe.phases import Mark
 from balbook.probe.samples import CLOSED_BY_RELOAD, DROPPED, FILE, OK, Sample, row
@@ -39,7 +39,6 @@ class Progress:
     is_running: bool = True
     elapsed_s: float = 0.0
     sent: int = 0
-    completed: int = 0
     acknowledged: int = 0
     failed: int = 0
     closed_by_reload: int = 0
@@ -111,7 +110,6 @@ class Recorder(threading.Thread):
     def _count(self, sample: Sample) -> None:
         progress = self.progress
         assert progress.kinds is not None
-        progress.completed += 1
         progress.kinds[sample.kind] = progress.kinds.get(sample.kind, 0) + 1
         progress.acknowledged += sample.kind == OK
         progress.failed += sample.is_failed
@@ -133,12 +131,12 @@ class Recorder(threading.Thread):
         progress.is_running, progress.elapsed_s = is_running, round(elapsed_s, 3)
         progress.p50_ms = latencies[len(latencies) // 2] if latencies else None
         progress.p99_ms = latencies[len(latencies) * 99 // 100] if latencies else None
-        write_json(self._out_dir / PROGRESS, asdict(progress))
+        write_json(self._out_dir / PROGRESS, asdict(progress), is_durable=False)  # while requests are sent nobody waits for a disk
 
     def _write_marks(self) -> None:
         if len(self._marks) != self._written_marks:
             marks = list(self._marks)
-            write_json(self._out_dir / PHASES_FILE, [asdict(mark) for mark in marks])
+            write_json(self._out_dir / PHASES_FILE, [asdict(mark) for mark in marks], is_durable=False)
             self._written_marks = len(marks)
 
     def _write_histogram(self) -> None:
@@ -156,13 +154,6 @@ class Recorder(threading.Thread):
         write_text(self._out_dir / "histogram.hgrm", table.getvalue().decode())
 
 
-def write_json(path: Path, value: object) -> None:
-    """`value` as JSON, written beside and moved."""
-    write_text(path, json.dumps(value) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """`text` written beside `path` and moved there: a reader sees the old file or the new one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+def write_json(path: Path, value: object, *, is_durable: bool = True) -> None:
+    """`value` as JSON."""
+    write_text(path, json.dumps(value) + "\n", is_durable=is_durable)

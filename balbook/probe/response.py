@@ -1,6 +1,11 @@
 """A strict reader of one HTTP/1.1 response: what a lenient client would guess at is a bad response here.
 
 Bodies are read and thrown away. Framing follows RFC 9112: `Content-Length`, `chunked`, or until the peer closes.
+
+h11 was measured in its place (0.16, Python 3.11, one pinned core, `tests/bench/probe.py` at 5,000 requests/s). A response takes this
+reader 5 to 10 us and h11 28 to 39 us, so a request costs the probe 0.15 ms of its core here and 0.185 ms there, of the 0.2 ms that there
+are. On a machine with other work three of eight runs with h11 never caught up with their schedule; of eight with this reader each
+did. h11 also takes HTTP/2.0, a status of 999, folded header lines, and Content-Length beside Transfer-Encoding.
 """
 
 from __future__ import annotations

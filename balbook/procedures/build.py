@@ -9,7 +9,6 @@ retrieved from the registry: its version is taken, and a second build would have
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,8 @@ from balbook.artifacts.store import Artifact
 from balbook.commands import ballerina
 from balbook.errors import BalbookError
 from balbook.facts.ballerina import PHASES, parse_package, parse_version
-from balbook.plan.model import Action, Plan, Precondition, Publish, Run, Step, Upload, canonical
+from balbook.local.digests import canonical, sha256_of
+from balbook.plan.model import Action, Plan, Precondition, Publish, Run, Step, Upload
 from balbook.procedures import Check
 from balbook.procedures.parts.bal_outputs import bal_outputs
 from balbook.procedures.parts.packages import read_package
@@ -147,7 +147,7 @@ def _test(found: Project, root: str, package: Sources, is_built: bool) -> list[S
 def input_digest(found: Project, kind: str, distribution: str) -> str:
     """sha256 (hex) over all that decides what a build makes."""
     about = {"packages": found.resolved, "sources": found.digest, "flags": _flags(kind), "distribution": distribution}
-    return hashlib.sha256(canonical(about)).hexdigest()
+    return sha256_of(canonical(about))
 
 
 def _flags(kind: str) -> list[str]:

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from balbook import transport as transports
-from balbook.artifacts.store import sha256_of
 from balbook.commands import ballerina
 from balbook.commands import system as system_commands
 from balbook.errors import BadInput, Failed
 from balbook.facts.ballerina import java_needed, parse_sha256, parse_version
 from balbook.facts.system import System, system
 from balbook.inventory import Inventory
+from balbook.local.digests import sha256_of_file
 from balbook.plan.model import Action, Plan, Precondition, Run, Step, Upload
 from balbook.procedures import Check
 from balbook.procedures.parts.preconditions import manages_system, row
@@ -129,7 +129,7 @@ def _origin(site: Site, version: str, builders: Sequence[str]) -> Origin:
         if not file.is_file():
             raise BadInput(f"parameter source: {file} is not a file", advice="Name the zip of the distribution, or a mirror's address.")
         beside = file.with_name(f"{file.name}.sha256")
-        listed = parse_sha256(beside.read_text(encoding="utf-8"), str(beside)) if beside.is_file() else sha256_of(file)
+        listed = parse_sha256(beside.read_text(encoding="utf-8"), str(beside)) if beside.is_file() else sha256_of_file(file)
         return Origin("", file, listed)
     if source and not re.fullmatch(r"https?://[A-Za-z0-9._~:/%+-]+", source):
         raise BadInput(f"parameter source: {source!r} is not an address", advice="https://HOST/PATH, or a file.")

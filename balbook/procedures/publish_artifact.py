@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from balbook.artifacts.registry import Published, Registry
-from balbook.artifacts.store import Artifact, sha256_of
+from balbook.artifacts.store import Artifact
 from balbook.errors import BadInput, BalbookError, StoreError
+from balbook.local.digests import sha256_of_file
 from balbook.plan.model import Plan, Precondition, Step
 from balbook.procedures import Check, pack_push
 from balbook.procedures.parts.preconditions import row
@@ -106,7 +107,10 @@ def _from_file(site: Site) -> Artifact | None:
     version, kind, file = str(site.parameters["release"]), site.application.artifact, _executable(site, given)
     if version == "latest":
         raise BadInput("parameter release: 'latest' is no version for a file", advice="Give the version that it is to have.")
-    return Artifact(site.application_name, version, kind, sha256_of(file), file.stat().st_size, file, "")
+    return Artifact(
+        application=site.application_name, version=version, kind=kind, sha256=sha256_of_file(file), bytes=file.stat().st_size,
+        published_at="", path=file,
+    )  # fmt: skip
 
 
 def _executable(site: Site, given: str) -> Path:

@@ -12,18 +12,19 @@ Who somebody is, `allowed_signers` says: two keys with one name there are one pe
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from balbook.errors import BadInput, Refused, SignatureError
 from balbook.inventory import Inventory
+from balbook.local.atomic_files import write_bytes
+from balbook.local.digests import canonical
 from balbook.local.names import require_word
-from balbook.plan.model import Plan, canonical
+from balbook.local.typed_json import parse_json
+from balbook.plan.model import Plan
 from balbook.plan.reading import read_plan, require_current
 from balbook.record import signatures as signing
 from balbook.record.journal import JOURNAL, history_of, timestamp
@@ -37,16 +38,26 @@ IDENTITY = "balbook-identity"
 
 
 @dataclass(frozen=True)
+class Said:
+    """What an approval says, which is signed."""
+
+    approver: str
+    at: datetime
+    reason: str
+    run_id: str
+    plan_digest: str
+    runbook: str
+    application: str
+    version: int
+
+
+@dataclass(frozen=True)
 class Approval:
     """One approval as it stands: its bytes, the signature, and what it says."""
 
     text: bytes
     signature: bytes
-    data: Mapping[str, Any]
-
-    @property
-    def plan_digest(self) -> str:
-        return str(self.data["plan_digest"])
+    said: Said
 
 
 def approve(
@@ -58,9 +69,8 @@ def approve(
     """
     plan = require_current(read_plan(run_dir))
     run_id = require_word(run_id_of(run_dir), "run id")
-    said = {"approver": user, "at": timestamp(at), "reason": reason, "run_id": run_id, "version": VERSION}
-    data = said | {"plan_digest": plan.digest, "runbook": plan.runbook, "application": plan.application}
-    text = canonical(data) + b"\n"
+    said = Said(user, at, reason, run_id, plan.digest, plan.runbook, plan.application, VERSION)
+    text = canonical(asdict(said) | {"at": timestamp(at)}) + b"\n"
     signature = signing.sign(text, key, namespace=signing.APPROVAL, environ=environ)
     store = open_ledger(run_dir.parent / FOLDER / run_id).store
     number = 1
@@ -68,20 +78,22 @@ def approve(
     while not store.create(f"{number}.json.sig", signature):
         number += 1
     store.create(f"{number}.json", text)
-    return Approval(text, signature, data), run_dir.parent / FOLDER / run_id / f"{number}.json"
+    return Approval(text, signature, said), run_dir.parent / FOLDER / run_id / f"{number}.json"
 
 
 def read_approvals(records: Path, run_id: str) -> list[Approval]:
     """The approvals of a run's plan; not checked. BadInput where one cannot be read."""
+
+    def failed(why: str) -> BadInput:
+        return BadInput(why, advice="Move it away and approve again.")
+
     found = []
     for path in sorted((records / FOLDER / run_id).glob("*.json")):
         try:
             text, signature = path.read_bytes(), path.with_name(f"{path.name}.sig").read_bytes()
-            data = json.loads(text)
-            _ = data["plan_digest"] + data["at"]
-        except (OSError, ValueError, KeyError, TypeError) as exc:
-            raise BadInput(f"{path} cannot be read as an approval", advice="Move it away and approve again.") from exc
-        found.append(Approval(text, signature, data))
+        except OSError as exc:
+            raise failed(f"{path} cannot be read: {exc.strerror}") from exc
+        found.append(Approval(text, signature, parse_json(text, Said, str(path), failed, version=VERSION)))
     return found
 
 
@@ -99,14 +111,13 @@ def require_approvals(
     counting: dict[str, tuple[Approval, Signer]] = {}
     why: list[str] = []
     for approval in approvals:
-        if approval.plan_digest != plan.digest:
-            why.append(f"one of {approval.data.get('approver')} is of another plan ({approval.plan_digest[:12]}…)")
+        if approval.said.plan_digest != plan.digest:
+            why.append(f"one of {approval.said.approver} is of another plan ({approval.said.plan_digest[:12]}…)")
             continue
         try:
-            at = datetime.fromisoformat(approval.data["at"])
-            signer = signing.verify(approval.text, approval.signature, trust, at, namespace=signing.APPROVAL)
+            signer = signing.verify(approval.text, approval.signature, trust, approval.said.at, namespace=signing.APPROVAL)
         except SignatureError as exc:
-            why.append(f"one of {approval.data.get('approver')} does not count: {exc.message}")
+            why.append(f"one of {approval.said.approver} does not count: {exc.message}")
             continue
         if signer.principal == applier.principal or signer.fingerprint == applier.fingerprint:
             why.append(f"one is of {signer.principal}, who applies it")
@@ -151,5 +162,5 @@ def keep_approvals(run_dir: Path, approvals: Sequence[Approval]) -> None:
     folder = run_dir / FOLDER
     folder.mkdir(exist_ok=True)
     for number, approval in enumerate(approvals, 1):
-        (folder / f"{number}.json").write_bytes(approval.text)
-        (folder / f"{number}.json.sig").write_bytes(approval.signature)
+        write_bytes(folder / f"{number}.json", approval.text)
+        write_bytes(folder / f"{number}.json.sig", approval.signature)

@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from balbook.plan.model import canonical
-from balbook.record.journal import START, digest
+from balbook.local.digests import canonical, sha256_of
+from balbook.record.journal import START
 from balbook.record.ledger import FIELDS
 
 
@@ -25,7 +25,7 @@ def journal_faults(data: bytes, *, head: str, events: int, cut_bytes: int = 0) -
     order = _order(parsed, events)
     own = {i: "is not written as balbook writes" for i, event in enumerate(parsed, 1) if event is None}
     links = [""] if not lines else [str((e or {}).get("prev", "")) for e in parsed]
-    blamed = set(own) if order else _blamed([digest(line) for line in lines], links, set(own), start=START, head=head)
+    blamed = set(own) if order else _blamed([sha256_of(line) for line in lines], links, set(own), start=START, head=head)
     kinds = {i: str((event or {}).get("event", "?")) for i, event in enumerate(parsed, 1)}
     faults += [f"event {i} ({kinds[i]}): {own.get(i, 'was altered')}" for i in sorted(blamed)]
     return order + faults

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from balbook.errors import BadInput, RecordError, SignatureError
+from balbook.local.digests import sha256_of, sha256_of_file
 from balbook.record import signatures as signing
 from balbook.record.chain import journal_faults
 from balbook.record.executed import execution_faults
-from balbook.record.journal import JOURNAL, digest, read_events
+from balbook.record.journal import JOURNAL, read_events
 from balbook.record.signatures import Signer, Trust
 from balbook.record.statement import (
     PREDICATE_TYPE,
@@ -23,7 +24,6 @@ from balbook.record.statement import (
     VERSION,
     clock_notes,
     contradictions,
-    file_sha256,
     files_of,
 )
 
@@ -56,7 +56,7 @@ class ReadEntry:
 
     @property
     def sha256(self) -> str:
-        return digest(self.text)
+        return sha256_of(self.text)
 
 
 def vouched(entries: Mapping[int, ReadEntry]) -> dict[int, ReadEntry]:
@@ -87,7 +87,7 @@ class Examiner:
         text = (run_dir / STATEMENT).read_bytes()
         signature = (run_dir / SIGNATURE).read_bytes() if (run_dir / SIGNATURE).is_file() else b""
         statement, findings = _statement(text, run_dir.name)
-        if digest(text) != entry.data["statement_sha256"]:
+        if sha256_of(text) != entry.data["statement_sha256"]:
             findings = [f for f in findings if not f.is_open]  # a newer version than was sealed is an altered one
         findings += self._against_entry(entry, run_dir, statement, text, signature)
         if not statement:
@@ -96,7 +96,7 @@ class Examiner:
         findings += self._signed(run_dir.name, predicate, text, signature, entry)
         if predicate["record"] != run_dir.name:
             return findings  # what another record's statement says of these files would only confuse
-        if digest(text) == entry.data["statement_sha256"] and isinstance(head := predicate.get("ledger_head"), Mapping):
+        if sha256_of(text) == entry.data["statement_sha256"] and isinstance(head := predicate.get("ledger_head"), Mapping):
             self.seen[entry.number] = run_dir.name, head["number"], head["sha256"]
         kept = self._files(run_dir, {s["name"]: s["digest"]["sha256"] for s in statement["subject"]})
         for journal in predicate["journals"]:
@@ -116,7 +116,7 @@ class Examiner:
     def _against_entry(self, entry: ReadEntry, run_dir: Path, statement: Mapping[str, Any], text: bytes, signature: bytes) -> list[Finding]:
         """Statement and signature are the bytes that the entry names; where not, whichever the rest speaks for is right."""
         place, ledger, findings = run_dir.name, f"ledger/{entry.number:08}.json", []
-        if digest(text) != entry.data["statement_sha256"]:
+        if sha256_of(text) != entry.data["statement_sha256"]:
             if entry.is_vouched or not _is_signature_of(text, signature):
                 told = f"{STATEMENT} is not the one of entry {entry.number}: it was altered or exchanged"
                 findings.append(Finding(STATED, place, told, entry=entry.number))
@@ -138,7 +138,7 @@ class Examiner:
         if bool(named) == bool(entry.data["unsigned"]):
             found = f"entry {number}: signature_sha256 and unsigned contradict each other"
             return [Finding(SIGNED, ledger, found, entry=number, is_entry=True)]
-        if named == (digest(signature) if signature else ""):
+        if named == (sha256_of(signature) if signature else ""):
             return []
         if not entry.is_vouched and signing.armored(signature) == signature and _is_signature_of(text, signature):
             return [Finding(SIGNED, ledger, f"entry {number}: signature_sha256 was altered", entry=number, is_entry=True)]
@@ -151,7 +151,7 @@ class Examiner:
                 return []
             return [Finding(SIGNED, place, f"is not signed: {entry.data['unsigned']}", is_open=True, entry=entry.number)]
         try:
-            if digest(text) != entry.data["statement_sha256"]:
+            if sha256_of(text) != entry.data["statement_sha256"]:
                 signing.check(text, signature)  # ends here in most cases, which saves asking who signed
             if self._trust is None:
                 signer = signing.check(text, signature)
@@ -190,7 +190,7 @@ class Examiner:
                 findings.append(Finding(FILES, place, f"{name} is missing"))
             elif name not in named:
                 findings.append(Finding(FILES, place, f"{name} was added after the seal"))
-            elif (found := file_sha256(run_dir / name)) != named[name]:
+            elif (found := sha256_of_file(run_dir / name)) != named[name]:
                 findings.append(Finding(FILES, place, f"{name} {self._told(found, place, name)}"))
         return findings
 
@@ -222,7 +222,7 @@ class Examiner:
             owners: dict[str, str] = {}
             for record in self._sealed:
                 text = (self._folder / record / STATEMENT).read_bytes()
-                owners[digest(text)] = f"{record}/{STATEMENT}"
+                owners[sha256_of(text)] = f"{record}/{STATEMENT}"
                 for subject in _statement(text, record)[0].get("subject", ()):
                     owners.setdefault(subject["digest"]["sha256"], f"{record}/{subject['name']}")
             self._owners = owners

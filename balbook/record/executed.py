@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from balbook.errors import BadInput
-from balbook.notebook.runbook import Cell, read_runbook
+from balbook.notebook.runbook import Cell, cell_digest, read_runbook
 from balbook.plan.reading import FILE, read_plan
 from balbook.record.events import Event, RunOpened
 from balbook.record.history import History
@@ -18,11 +17,6 @@ from balbook.record.verdict import is_injected
 
 INJECTED = "injected-parameters"
 """The tag of the cell that papermill adds."""
-
-
-def cell_digest(source: str) -> str:
-    """sha256 (hex) of a cell's source, without white space at its end, which editors change."""
-    return hashlib.sha256(source.rstrip().encode()).hexdigest()
 
 
 def execution_faults(folder: Path, events: Sequence[Event], runbooks: Path | None = None) -> tuple[list[str], list[str]]:

@@ -12,16 +12,16 @@ Who doubts the sender brings a copy of `verify.sh`, of the allowed signers and o
 from __future__ import annotations
 
 import io
-import os
 import tarfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from balbook.errors import BadInput, RecordError
+from balbook.local.atomic_files import replacing
+from balbook.local.rendering import render
 from balbook.local.resources import resource
 from balbook.record.ledger import Head, Ledger, open_ledger
 from balbook.record.listing import Listed, list_records, summary
@@ -33,6 +33,8 @@ TOP = "balbook-records"
 MOST_ELSEWHERE = 50
 """Other records of the same artifact that a page names, the newest."""
 _OVERVIEW = ("run_id", "at", "started_at", "who", "mode", "reason", "ticket", "approval", "inventory", "git", "seconds", "signing_key")
+
+_SHOWN = ("verdict", "why", "lab", "notes", "steps", "parameters", "measurements", "digests", "versions", "same_artifact")
 
 
 def export(
@@ -54,19 +56,14 @@ def export(
     head = book.head()
     if not rows or head is None:
         raise BadInput(f"there are no sealed records in {records}", advice="Run a runbook first, or name another folder.")
-    beside = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
-        with beside.open("xb") as file, tarfile.open(fileobj=file, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
+        with replacing(target) as file, tarfile.open(fileobj=file, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
             writer = _Writer(archive, int(at.timestamp()))
             _add_proofs(writer, book, trust, anchors)
             _add_records(writer, records, rows, progress)
-            writer.text("index.html", _page("index.html.j2", title="Records of balbook", rows=rows, head=head))
-        beside.replace(target)
+            writer.text("index.html", render("records/index.html.j2", title="Records of balbook", rows=rows, head=head))
     except OSError as exc:
         raise RecordError(f"{target} could not be written: {exc.strerror or exc}", advice="Name another file.") from exc
-    finally:
-        with suppress(OSError):
-            beside.unlink()
     return len(rows)
 
 
@@ -125,26 +122,14 @@ def _elsewhere(records: Path, rows: list[Listed]) -> dict[str, list[Record]]:
 
 
 def _record_page(folder: Path, elsewhere: dict[str, list[Record]]) -> str:
+    blank: dict[str, Any] = dict.fromkeys(_SHOWN, ())  # an older record, or one that cannot be read, does not have all of it
     try:
         record = read_record(folder)
     except (RecordError, BadInput) as exc:
-        return _page(
-            "record.html.j2", title=folder.name, record={"verdict": "unreadable", "why": str(exc)}, overview=(), files={}, folder=""
-        )
+        blank |= {"verdict": "unreadable", "why": str(exc)}
+        return render("records/record.html.j2", title=folder.name, record=blank, overview=(), files={}, folder="")
     others = [other for digest in sorted(record.artifacts) for other in elsewhere.get(digest, ())[-MOST_ELSEWHERE:]]
-    shown = summary(record, others)
+    shown = blank | summary(record, others)
     overview = [(key, shown[key]) for key in _OVERVIEW if shown.get(key) not in (None, "", {})]
     title = f"{shown['name']} {shown['run_id']}"
-    return _page("record.html.j2", title=title, record=shown, overview=overview, files=record.files, folder=folder.name)
-
-
-def _page(template: str, **values: Any) -> str:
-    return str(_templates().get_template(template).render(**values))
-
-
-@cache
-def _templates() -> Any:
-    from jinja2 import Environment, FileSystemLoader, select_autoescape
-
-    loader = FileSystemLoader(resource("templates", "records"))
-    return Environment(loader=loader, autoescape=select_autoescape(["html", "j2"], default=True), trim_blocks=True)
+    return render("records/record.html.j2", title=title, record=shown, overview=overview, files=record.files, folder=folder.name)

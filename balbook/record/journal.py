@@ -8,8 +8,6 @@ own process, the runner), each under a lock on the file. `events` says what stan
 from __future__ import annotations
 
 import errno
-import fcntl
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from balbook.errors import BadInput, Failed
-from balbook.plan.model import canonical
+from balbook.local import locks
+from balbook.local.atomic_files import sync
+from balbook.local.digests import canonical, sha256_of
 from balbook.record.events import Event, RunOpened
 from balbook.record.history import History
 from balbook.record.lines import event_from
@@ -64,13 +64,11 @@ class Journal:
             raise Failed(f"{self.path} cannot be written: {exc.strerror or exc}", advice=UNWRITABLE) from exc
 
     def _append(self, event: Event) -> Event:
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+        with locks.holding(self.path) as fd:
             end, last = _last_line(fd)
             seq = json.loads(last)["seq"] + 1 if last else 1
             at = timestamp(self._now())
-            head = {"seq": seq, "at": at, "event": event.event, "prev": digest(last) if last else START}
+            head = {"seq": seq, "at": at, "event": event.event, "prev": sha256_of(last) if last else START}
             line = canonical(self._cleaned(event) | head) + b"\n"
             # A crash may have left the start of a line behind the last whole one; it is cut off before writing on.
             os.ftruncate(fd, end)
@@ -78,8 +76,8 @@ class Journal:
                 os.ftruncate(fd, end)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(fd)
-        finally:
-            os.close(fd)
+            if seq == 1:
+                sync(self.path.parent)
         return replace(event, seq=seq, at=at)
 
     def _cleaned(self, event: Event) -> Fields:
@@ -129,11 +127,6 @@ def history_of(run_dir: Path) -> History:
 def timestamp(at: datetime) -> str:
     """ISO 8601 in UTC with milliseconds: `2026-01-31T09:08:07.123Z`."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def digest(line: bytes) -> str:
-    """sha256 (hex) of one line of a journal."""
-    return hashlib.sha256(line).hexdigest()
 
 
 def _event(path: Path, number: int | None, line: bytes) -> Event:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from balbook.errors import BadInput, RecordError
 from balbook.inventory import Inventory
-from balbook.inventory.secret_references import secret_references
 from balbook.record import anchors
 from balbook.record.journal import history_of
 from balbook.record.ledger import Ledger, open_ledger
@@ -61,7 +60,7 @@ def signing_key(inventory: Inventory) -> Path | None:
 
 def bare_environment(inventory: Inventory) -> dict[str, str]:
     """What processes inherit that have nothing to do with the inventory's secrets."""
-    return without_secrets(os.environ, secret_references(inventory))
+    return without_secrets(os.environ, inventory.secrets.references)
 
 
 def seal_run(inventory: Inventory, run_dir: Path, say: Callable[[str], None], *, is_given_up: bool = False) -> Record | None:

@@ -27,7 +27,6 @@ import json
 import os
 import random
 import re
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -35,8 +34,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from balbook.errors import BadInput, RecordError
-from balbook.plan.model import canonical
-from balbook.record.journal import START, digest
+from balbook.local import atomic_files
+from balbook.local.digests import canonical, sha256_of
+from balbook.record.journal import START
 
 VERSION = 1
 FIELDS = frozenset({
@@ -72,7 +72,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry as it stands in the ledger."""
+    """An entry as it stands in the ledger; a mapping, since who verifies it names every field that is wrong."""
 
     number: int
     data: Mapping[str, Any]
@@ -94,13 +94,13 @@ class Ledger:
         """A new last entry; several controllers may append at once. Reads the names and one entry, not the ledger."""
         for attempt in range(MOST_ATTEMPTS):
             last = max(self.numbers(), default=0)
-            previous = digest(self.read(last)) if last else START
+            previous = sha256_of(self.read(last)) if last else START
             data = {**fields, "number": last + 1, "previous": previous, "version": VERSION}
             if set(data) != FIELDS:
                 raise ValueError(f"an entry has the fields {sorted(FIELDS)}")
             text = canonical(data) + b"\n"
             if self.store.create(_name(last + 1), text):
-                return Entry(last + 1, data, digest(text))
+                return Entry(last + 1, data, sha256_of(text))
             time.sleep(random.uniform(0, 0.002 * min(attempt + 1, 25)))
         raise RecordError(
             f"{self.location}: {MOST_ATTEMPTS} other entries came first", advice="See what fills the ledger, then balbook seal."
@@ -123,12 +123,12 @@ class Ledger:
                 raise BadInput(f"{self.location}: entry {number} has version {data['version']}", advice="Install a newer balbook.")
         except (ValueError, KeyError, TypeError) as exc:
             raise RecordError(f"{self.location}: entry {number} cannot be read", advice="Run balbook records verify.") from exc
-        return Entry(number, data, digest(text))
+        return Entry(number, data, sha256_of(text))
 
     def head(self) -> Head | None:
         """The last entry; None in an empty ledger."""
         last = max(self.numbers(), default=0)
-        return Head(last, digest(self.read(last))) if last else None
+        return Head(last, sha256_of(self.read(last))) if last else None
 
     def find(self, record: str) -> Entry | None:
         """The newest entry of this record's folder. Reads backwards, at worst the whole ledger."""
@@ -184,22 +184,7 @@ class _Folder:
 
     def create(self, name: str, data: bytes) -> bool:
         self._path.mkdir(parents=True, exist_ok=True)
-        fd, beside = tempfile.mkstemp(prefix=".", suffix=".new", dir=self._path)
-        try:
-            with os.fdopen(fd, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fchmod(file.fileno(), 0o444)
-                os.fsync(file.fileno())
-            # A link is made whole or not at all, and never over an existing name.
-            os.link(beside, self._path / name)
-        except FileExistsError:
-            return False
-        finally:
-            with contextlib.suppress(OSError):
-                Path(beside).unlink()
-        sync_folder(self._path)
-        return True
+        return atomic_files.create(self._path / name, data, mode=0o444)
 
 
 class _ObjectStore:
@@ -246,12 +231,3 @@ class _ObjectStore:
             raise
         except Exception as exc:
             raise OSError(errno.EIO, str(exc) or type(exc).__name__, f"{self._url}/{name}") from exc
-
-
-def sync_folder(path: Path) -> None:
-    """Flush a folder's names to disk."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from balbook.errors import BadInput, RecordError, nearest
+from balbook.errors import BadInput, RecordError
 from balbook.record.events import Approved, NotApproved
 from balbook.record.history import History
-from balbook.record.journal import JOURNAL, opening_of, read_events
+from balbook.record.journal import opening_of, read_events
+from balbook.record.run_ids import run_folders
 from balbook.record.seal import Record, read_record
 from balbook.record.statement import STATEMENT, run_id_of
 
@@ -50,22 +51,7 @@ class Difference:
 
 def list_records(records: Path) -> list[Listed]:
     """All runs below this folder, oldest first, sealed or not; one that cannot be read is listed as `unreadable`."""
-    folders = sorted(p for p in records.glob("*") if p.is_dir() and ((p / JOURNAL).is_file() or (p / STATEMENT).is_file()))
-    return [_listed(folder) for folder in folders]
-
-
-def find_record(records: Path, name: str) -> Path:
-    """The folder of the record with this folder name, run id, or unambiguous beginning of a run id; BadInput otherwise."""
-    if name and (Path(name) / "statement.json").is_file():
-        return Path(name)
-    folders = [p for p in sorted(records.glob("*")) if p.is_dir() and p.name != "ledger"]
-    ids = {run_id_of(p): p for p in folders}
-    found = [p for p in folders if p.name == name] or [p for run_id, p in ids.items() if run_id == name]
-    found = found or [p for run_id, p in ids.items() if name and run_id.startswith(name)]
-    if len(found) == 1:
-        return found[0]
-    advice = "Give more of its id." if found else nearest(name, ids)
-    raise BadInput(f"{len(found) or 'no'} records in {records} are called {name!r}", advice=advice)
+    return [_listed(folder) for folder in run_folders(records)]
 
 
 def summary(record: Record, others: Iterable[Record] | None = None) -> dict[str, Any]:

@@ -9,19 +9,21 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from balbook.errors import BadInput, RecordError, Refused, SignatureError
+from balbook.local.atomic_files import write_bytes
+from balbook.local.digests import sha256_of
+from balbook.notebook.notebook_file import read_notebook
 from balbook.record import signatures as signing
 from balbook.record.anchors import Anchor
-from balbook.record.journal import JOURNAL, START, digest, opening_of, utc_now
-from balbook.record.ledger import Entry, Head, Ledger, sync_folder
+from balbook.record.journal import START, opening_of, utc_now
+from balbook.record.ledger import Entry, Head, Ledger
+from balbook.record.run_ids import run_folders
 from balbook.record.statement import SIGNATURE, STATEMENT, VERSION, run_id_of, state
 
 _T = TypeVar("_T")
@@ -132,13 +134,8 @@ def adopt(notebook: Path, records: Path) -> Path:
 
 def run_of_notebook(notebook: Path, records: Path) -> Path:
     """The folder of the run that an executed notebook names in an output; BadInput where there is none."""
-    try:
-        cells = json.loads(notebook.read_bytes())["cells"]
-        outputs = json.dumps([cell.get("outputs", []) for cell in cells if cell["cell_type"] == "code"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise BadInput(f"{notebook} cannot be read as a notebook", advice="Name the executed .ipynb file.") from exc
-    runs = (folder for folder in sorted(records.glob("*-*")) if (folder / JOURNAL).is_file())
-    named = [run for run in runs if (run_id := run_id_of(run)) and re.search(rf"(?<![\w-]){re.escape(run_id)}(?!\w)", outputs)]
+    outputs = json.dumps([cell.get("outputs", []) for cell in read_notebook(notebook)["cells"]])
+    named = [run for run in run_folders(records) if re.search(rf"(?<![\w-]){re.escape(run_id_of(run))}(?!\w)", outputs)]
     if not named:
         raise BadInput(f"{notebook} is not the notebook of a run in {records}", advice="Was it executed, with this inventory?")
     return named[-1]
@@ -161,8 +158,8 @@ def _entry_fields(record: str, statement: Mapping[str, Any], text: bytes, signat
     return {
         **{key: predicate[key] for key in ("at", "name", "verdict")},
         "record": record,
-        "statement_sha256": digest(text),
-        "signature_sha256": digest(signature) if signature else "",
+        "statement_sha256": sha256_of(text),
+        "signature_sha256": sha256_of(signature) if signature else "",
         "unsigned": unsigned,
     }
 
@@ -181,19 +178,8 @@ def _reached(run_dir: Path, ledger: Ledger | None, verdict: str, write: Callable
 
 
 def _write_whole(path: Path, data: bytes) -> None:
-    """Written beside and moved into place; no data: no file."""
-    if not data:
+    """No data: no file."""
+    if data:
+        write_bytes(path, data, mode=0o600)
+    else:
         path.unlink(missing_ok=True)
-        return
-    fd, beside = tempfile.mkstemp(prefix=".", suffix=".new", dir=path.parent)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(beside).replace(path)
-    except OSError:
-        with suppress(OSError):
-            Path(beside).unlink()
-        raise
-    sync_folder(path.parent)

@@ -20,7 +20,6 @@ folder but itself and its signature. Its `predicateType` is `https://github.com/
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,11 +29,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from balbook.errors import BadInput, RecordError
-from balbook.plan.model import canonical
+from balbook.errors import RecordError
+from balbook.local.digests import canonical, sha256_of, sha256_of_file
 from balbook.record.events import Event
 from balbook.record.history import History
-from balbook.record.journal import JOURNAL, START, digest, opening_of, read_events, timestamp
+from balbook.record.journal import JOURNAL, START, read_events, timestamp
 
 VERSION = 1
 STATEMENT, SIGNATURE = "statement.json", "statement.json.sig"
@@ -52,7 +51,7 @@ def state(run_dir: Path, *, at: datetime, signing_key: str = "") -> dict[str, An
     predicate = _predicate(run_dir, names, at, signing_key)
     if not predicate["journals"]:
         raise RecordError(f"{run_dir} has no journal.jsonl: nothing says what happened", advice="Was it made by balbook?")
-    subject = [{"name": name, "digest": {"sha256": file_sha256(run_dir / name)}} for name in names]
+    subject = [{"name": name, "digest": {"sha256": sha256_of_file(run_dir / name)}} for name in names]
     return {"_type": STATEMENT_TYPE, "subject": subject, "predicateType": PREDICATE_TYPE, "predicate": predicate}
 
 
@@ -106,10 +105,7 @@ def _predicate(run_dir: Path, names: list[str], at: datetime, signing_key: str) 
 
 
 def run_id_of(run_dir: Path) -> str:
-    """The run's id: the journal's, else the last part of the folder's name."""
-    with suppress(BadInput):
-        if opened := opening_of(run_dir):
-            return opened.run_id
+    """The run's id: the last part of its folder's name."""
     return run_dir.name.rpartition("-")[2]
 
 
@@ -128,12 +124,6 @@ def files_of(run_dir: Path) -> Iterator[str]:
         yield name
 
 
-def file_sha256(path: Path) -> str:
-    """sha256 (hex) of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def clock_notes(events: Sequence[Event], at: datetime | None = None) -> list[str]:
     """Where the clock went backwards. Not a fault: the chain gives the order, not the time."""
     steps = [(f"event {b.seq} ({b.event})", a.at, b.at) for a, b in pairwise(events) if a.seq + 1 == b.seq]
@@ -146,14 +136,14 @@ def _journal(run_dir: Path, name: str) -> dict[str, Any]:
     data = (run_dir / name).read_bytes()
     whole = data[: data.rfind(b"\n") + 1]
     lines = whole.splitlines()
-    head = digest(lines[-1]) if lines else START
+    head = sha256_of(lines[-1]) if lines else START
     return {"name": name, "head": head, "events": len(lines), "cut_bytes": len(data) - len(whole)}
 
 
 def _plan(run_dir: Path, name: str) -> dict[str, Any]:
     try:
         data = json.loads((run_dir / name).read_bytes())
-        return {"name": name, "digest": digest(canonical(data))} | {k: data[k] for k in ("runbook", "application", "subject")}
+        return {"name": name, "digest": sha256_of(canonical(data))} | {k: data[k] for k in ("runbook", "application", "subject")}
     except (ValueError, KeyError, TypeError):
         return {"name": name, "digest": "", "runbook": "", "application": "", "subject": {}}
 

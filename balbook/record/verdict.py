@@ -10,10 +10,10 @@ import ast
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from balbook.errors import ExitStatus
 from balbook.record.events import CellStarted, Concluded, ErrorRaised
 from balbook.record.history import History
 
-EXIT_STATUS = {"succeeded": 0, "planned": 0, "failed": 1, "inconclusive": 3}
 INJECTED_AFTER = "parameters"
 
 
@@ -38,7 +38,7 @@ def state(history: History, expected_cells: Sequence[str], returned: Returned) -
     """The verdict of a run. `expected_cells`: sha256 of the runbook's code cells, in order."""
     concluded = history.concluded
     if error := history.error:
-        return Stated("inconclusive" if error.exit_status == 3 else "failed", _with_advice(error), error.exit_status)
+        return Stated("inconclusive" if error.exit_status == ExitStatus.INCONCLUSIVE else "failed", _with_advice(error), error.exit_status)
     if returned.status == "error" and concluded and concluded.verdict in ("failed", "inconclusive"):
         return _stated(concluded)  # the conclusion says so by an error of its own
     if returned.status != "ok":
@@ -58,7 +58,7 @@ def state(history: History, expected_cells: Sequence[str], returned: Returned) -
 
 def stated(verdict: str, why: str = "") -> Stated:
     """A verdict with the exit status that goes with it."""
-    return Stated(verdict, why, EXIT_STATUS[verdict])
+    return Stated(verdict, why, ExitStatus.of(verdict))
 
 
 def is_injected(source: str, parameters: Collection[str]) -> bool:

@@ -22,12 +22,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from balbook.errors import BadInput, RecordError
+from balbook.errors import BadInput, ExitStatus, RecordError
+from balbook.local.digests import sha256_of_file
 from balbook.record.chain import entry_faults, link_faults
 from balbook.record.checks import Examiner, Finding, ReadEntry, vouched
 from balbook.record.ledger import Head, Ledger, number_of, open_ledger
 from balbook.record.signatures import Trust
-from balbook.record.statement import STATEMENT, file_sha256
+from balbook.record.statement import STATEMENT
 
 TITLES = ("chain", "statement", "signature", "files", "journal", "notebook", "anchor")
 CHAIN, ANCHORED = 1, 7
@@ -61,7 +62,7 @@ class Report:
 
     @property
     def exit_status(self) -> int:
-        return {"succeeded": 0, "failed": 1, "inconclusive": 3}[self.verdict]
+        return ExitStatus.of(self.verdict)
 
     def data(self) -> dict[str, object]:
         """Plain data, for `--json`."""
@@ -129,7 +130,7 @@ def _entries(ledger: Ledger) -> tuple[dict[int, ReadEntry], list[Finding]]:
 
 
 def _is_about(entry: ReadEntry, run_dir: Path) -> bool:
-    return bool(run_dir.name == entry.data["record"] or file_sha256(run_dir / STATEMENT) == entry.data["statement_sha256"])
+    return bool(run_dir.name == entry.data["record"] or sha256_of_file(run_dir / STATEMENT) == entry.data["statement_sha256"])
 
 
 def _chain(entries: dict[int, ReadEntry], suspects: set[int]) -> list[Finding]:

@@ -12,6 +12,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from balbook.local.atomic_files import replacing
 from balbook.probe.client import read_findings
 from balbook.probe.phases import Mark, instance_spans, phase_spans, read_marks
 from balbook.probe.samples import CLOSED_BY_RELOAD, FAILURES, OK, Sample, read_samples
@@ -82,9 +83,8 @@ def save_figure(figure: Figure, path: Path | str, alt: str) -> Path:
     """
     _for_any_page(figure)
     target = Path(path)
-    beside = target.with_name(f".{target.name}.part")
-    figure.savefig(beside, format="png", metadata={"Description": alt, "Software": "balbook"})
-    beside.replace(target)
+    with replacing(target) as file:
+        figure.savefig(file, format="png", metadata={"Description": alt, "Software": "balbook"})
     return target
 
 
@@ -102,18 +102,6 @@ def _for_any_page(figure: Figure) -> None:
     for text in figure.findobj(Text):
         if text not in own:
             text.set_color(INK)
-
-
-def describe(out_dir: Path | str) -> str:
-    """The picture in a sentence or two, for `save_figure`'s alternative text."""
-    names = [f"{span.subject} {span.state} from {span.start_s:.1f} to {span.end_s:.1f} s" for span in _spans(out_dir)]
-    said = _headline(out_dir).replace("\n", ". ")
-    return f"Latency over time. {said}." + (f" Out of service: {'; '.join(names)}." if names else "")
-
-
-def _spans(out_dir: Path | str) -> tuple[Any, ...]:
-    findings = read_findings(out_dir)
-    return instance_spans(read_marks(Path(out_dir)), findings.process.seconds)
 
 
 def _headline(out_dir: Path | str) -> str:

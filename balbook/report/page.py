@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from base64 import b64encode
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -10,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from balbook.errors import BadInput, Failed, nearest
-from balbook.local.resources import resource
+from balbook.local.atomic_files import write_text
+from balbook.local.rendering import render
 from balbook.procedures.report import since_of
 from balbook.report.charts import Chart, charts, spoken_s
 from balbook.report.dora import Dora, deployments_frame, dora
@@ -86,17 +86,9 @@ def read_report(
 
 def render_page(report: Report, source: str) -> str:
     """The page's HTML. `source` says whose records these are."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(resource("templates", "report")),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     drawn = charts(report.runs, report.deployments, phases_frame(report.runs))
-    return environment.get_template("page.html.j2").render(
+    return render(
+        "report/page.html.j2",
         report=report,
         source=source,
         sign=SIGNS[report.word],
@@ -109,10 +101,8 @@ def render_page(report: Report, source: str) -> str:
 
 def write_page(report: Report, source: str, path: Path) -> Path:
     """Writes the page beside `path` and moves it there; Failed where it cannot be written."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        draft.write_text(render_page(report, source), encoding="utf-8")
-        draft.replace(path)
+        write_text(path, render_page(report, source))
     except OSError as exc:
         raise Failed(f"{path} cannot be written: {exc.strerror}", advice="Name another file with --output.") from exc
     return path

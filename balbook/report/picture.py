@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from balbook.run import Run
+from balbook.show.markup import markup
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Picture:
 
         data, metadata = self._repr_mimebundle_()
         display(data, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
-        display({"text/html": f"<p>{escape(self.alt)}</p>", "text/plain": self.alt}, raw=True)  # type: ignore[no-untyped-call]
+        display({"text/html": markup("<p>{}</p>", self.alt), "text/plain": self.alt}, raw=True)  # type: ignore[no-untyped-call]
 
 
 def latency_plot(run: Run) -> Picture | str:

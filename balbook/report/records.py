@@ -33,7 +33,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from balbook.errors import BadInput
+from balbook.errors import BadInput, ExitStatus
 from balbook.probe.outage import failover_of
 from balbook.record.events import ApplyFinished, Event, RunOpened
 from balbook.record.history import History
@@ -136,7 +136,8 @@ def _row(folder: Path, history: History, opened: RunOpened, last: Event) -> dict
         "kind": timed.kind if timed else str(subject.get("kind", "")),
         **{key: str(subject.get(key, "")) for key in ("strategy", "balancer", "fault", "instance")},
         "changes": applied.changes if applied else 0,
-        "has_applied": history.has_applied and not (applied and applied.exit_status == 2),  # it went further than asking for the lock
+        # Bad input is said before anything is touched: then it went no further than asking for the lock.
+        "has_applied": history.has_applied and not (applied and applied.exit_status == ExitStatus.BAD_INPUT),
         "is_stopped": bool(applied and applied.why.startswith(STOPPED)) and "NOT taken back" not in units.values(),
         "undo_s": _undo_s(history, applied, units),
         "stands": verdict == "succeeded" or (verdict == "inconclusive" and bool(units) and set(units.values()) <= {"changed", "already"}),

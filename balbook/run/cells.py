@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 from balbook.errors import BadInput, NotYet
 from balbook.notebook.parameters import declared_parameters
+from balbook.notebook.runbook import cell_digest
 from balbook.record.events import CellFinished, CellStarted
 from balbook.record.history import WAITING
 from balbook.record.journal import Journal
 from balbook.record.verdict import is_injected
-
-
-def sha256_of(source: str) -> str:
-    """sha256 (hex) of a cell's source, without white space at its end (front ends differ there)."""
-    return hashlib.sha256(source.rstrip().encode()).hexdigest()
 
 
 class CellWatch:
@@ -58,13 +53,13 @@ class CellWatch:
         self._journal.append(CellFinished(**ending(error), **cell))
 
     def _cell(self, source: str, number: int) -> dict[str, Any]:
-        cell = {"role": role_of(source, self._roles), "number": number, "source_sha256": sha256_of(source)}
+        cell = {"role": role_of(source, self._roles), "number": number, "source_sha256": cell_digest(source)}
         return {**cell, "is_injected": cell["role"] == "unknown" and is_injected(source, self._parameters)}
 
 
 def role_of(source: str, roles: Mapping[str, str]) -> str:
     """The role of a cell by the runbook's `roles` (by sha256): a parameters cell may be filled in by hand, any other is `unknown`."""
-    return roles.get(sha256_of(source)) or ("parameters" if _declares_only(source) else "unknown")
+    return roles.get(cell_digest(source)) or ("parameters" if _declares_only(source) else "unknown")
 
 
 def ending(error: BaseException | None) -> dict[str, Any]:

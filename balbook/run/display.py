@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from html import escape
+
+from balbook.show.markup import markup
 
 COLOURS = {"succeeded": "#009e73", "planned": "#0072b2", "failed": "#d55e00", "inconclusive": "#e69f00"}
 SIGNS = {"succeeded": "✔", "planned": "○", "failed": "✘", "inconclusive": "?"}
@@ -25,12 +26,12 @@ class Verdict:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        why = f"<pre style='white-space:pre-wrap;margin:4px 0 0'>{escape(self.why)}</pre>" if self.why else ""
-        return (
-            f"<div style='border-left:10px solid {COLOURS[self.verdict]};padding:8px 16px'>"
-            f"<div style='font-size:200%;font-weight:700'>{SIGNS[self.verdict]} {escape(self.verdict)}</div>"
-            f"<div>{escape(self.runbook)}, run {escape(self.run_id)}</div>{why}</div>"
-        )
+        return markup(
+            "<div style='border-left:10px solid {};padding:8px 16px'><div style='font-size:200%;font-weight:700'>{} {}</div>"
+            "<div>{}, run {}</div>{}</div>",
+            COLOURS[self.verdict], SIGNS[self.verdict], self.verdict, self.runbook, self.run_id,
+            markup("<pre style='white-space:pre-wrap;margin:4px 0 0'>{}</pre>", self.why) if self.why else "",
+        )  # fmt: skip
 
 
 def show(*things: object) -> None:

@@ -8,26 +8,19 @@ import platform
 import secrets
 import socket
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from balbook.errors import BadInput, Failed
+from balbook.errors import Failed
 from balbook.inventory import Inventory, digest_of
-from balbook.inventory.secret_references import secret_references
-from balbook.notebook import runbook
+from balbook.local.atomic_files import sync
 from balbook.record.events import RunOpened
-from balbook.record.journal import JOURNAL, Fields, Journal
-from balbook.record.keeping import signing_key
+from balbook.record.journal import JOURNAL, Journal
+from balbook.record.keeping import bare_environment, signing_key
 from balbook.record.signatures import fingerprint
-from balbook.secrets.references import without_secrets
-
-RUN_DIR = "BALBOOK_RUN_DIR"
-NOTEBOOK = runbook.NOTEBOOK
-EXPECTED_DIGEST = "BALBOOK_PLAN_DIGEST"
-APPROVED_RUN = "BALBOOK_APPROVED_RUN"
-KEY = "BALBOOK_KEY"
+from balbook.record.statement import run_id_of
 
 
 def new_run_id() -> str:
@@ -42,25 +35,12 @@ def make_run_dir(inventory: Inventory, name: str, run_id: str, now: datetime) ->
     try:
         records.mkdir(parents=True, exist_ok=True)
         run_dir.mkdir(mode=0o700)
+        sync(records)
     except OSError as exc:
         raise Failed(
             f"{run_dir}: the run's folder cannot be made: {exc.strerror}", advice="Is there space, and may you write there?"
         ) from exc
     return run_dir
-
-
-def run_id_of(run_dir: Path) -> str:
-    """The id at the end of the folder's name."""
-    return run_dir.name.rpartition("-")[2]
-
-
-def find_run(inventory: Inventory, run_id: str) -> Path:
-    """The folder of a run; BadInput where there is none."""
-    records = inventory.resolve(inventory.records.path)
-    found = [p for p in records.glob("*") if p.is_dir() and (p.name == run_id or run_id_of(p) == run_id)] if records.is_dir() else []
-    if not found:
-        raise BadInput(f"{records}: there is no run {run_id!r}", advice="List them: balbook records list.")
-    return found[0]
 
 
 def open_journal(
@@ -69,20 +49,18 @@ def open_journal(
     runbook: str,
     parameters: Mapping[str, Any],
     *,
-    clean: Callable[[Fields], Fields],
     runbook_sha256: str = "",
-    environ: Mapping[str, str] = os.environ,
     **executed: Any,
 ) -> Journal:
     """The journal of a run that begins now, with its first event: who, what, why, with which versions. The one place that opens runs.
 
-    `executed`: what is run, beside its name: `procedure`, `notebook` and `cells` of a notebook, or `pipeline`.
+    `executed`: what is run, beside its name: `procedure`, `notebook`, `cells` and `key` of a notebook, or `pipeline`.
     """
     from balbook import __version__
 
-    who = {"user": environ.get("SUDO_USER") or getpass.getuser(), "host": socket.gethostname()}
+    who = {"user": os.environ.get("SUDO_USER") or getpass.getuser(), "host": socket.gethostname()}
     key = signing_key(inventory)
-    journal = Journal(run_dir / JOURNAL, clean=clean)
+    journal = Journal(run_dir / JOURNAL, clean=inventory.secrets.scrubber.data)
     journal.append(
         RunOpened(
             run_id=run_id_of(run_dir),
@@ -99,8 +77,7 @@ def open_journal(
             inventory={"path": str(inventory.path), "sha256": digest_of(inventory), "environment": inventory.environment},
             versions={"balbook": __version__, "python": platform.python_version()},
             lab=inventory.lab,
-            git=_git(inventory.path.parent, without_secrets(environ, secret_references(inventory))),
-            key=environ.get(KEY, ""),
+            git=_git(inventory.path.parent, bare_environment(inventory)),
             **executed,
         )
     )

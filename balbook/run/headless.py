@@ -7,11 +7,7 @@ hand, reach a safe state) and not the end of the kernel in the middle of it.
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import shutil
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -22,19 +18,21 @@ from typing import Any
 from balbook.engine import process
 from balbook.errors import BadInput
 from balbook.inventory import Inventory
-from balbook.notebook.parameters import check_parameters
-from balbook.notebook.runbook import Runbook, read_runbook, runbook_path
-from balbook.procedures import check_values, with_defaults
+from balbook.local.atomic_files import write_bytes, write_text
+from balbook.local.signals import answered
+from balbook.notebook.notebook_file import quick_import, read_notebook, text_of_notebook
+from balbook.notebook.runbook import Runbook, cell_digest, find_runbooks, read_runbook, runbook_path
 from balbook.record import progress, verdict
 from balbook.record.journal import Journal, utc_now
 from balbook.record.keeping import seal_run
+from balbook.record.statement import run_id_of
 from balbook.record.verdict import Returned, Stated
-from balbook.run.cells import sha256_of
 from balbook.run.closing import close_executed
-from balbook.run.folder import APPROVED_RUN, EXPECTED_DIGEST, KEY, NOTEBOOK, RUN_DIR, make_run_dir, new_run_id, run_id_of
+from balbook.run.folder import make_run_dir, new_run_id
+from balbook.run.opening import checked_values
+from balbook.run.request import RunRequest, handing
 from balbook.run.run import require_no_secrets
-from balbook.secrets.references import Scrubber
-from balbook.secrets.scrubbing import known_secrets
+from balbook.secrets.references import MIN_LENGTH
 
 Say = Callable[[str], None]
 CELL_TIMEOUT_S = 4 * 3600
@@ -86,33 +84,45 @@ def execute(
     `expected_digest`: of the plan that was agreed on, and `shown_in` the run that showed it; another plan is refused. `key`: kept
     in the journal. `on_begun` is told the run's folder before anything happens, `on_stop` that a signal asked the run to stop.
     """
-    runbook, scrubber = read_runbook(runbook_path(name)), known_secrets(inventory, os.environ)
-    checked = checked_parameters(runbook, inventory, parameters, scrubber)
+    runbook = read_runbook(runbook_path(name))
+    checked = checked_parameters(runbook, inventory, parameters)
     run_dir = make_run_dir(inventory, runbook.name, new_run_id(), utc_now())
+    request = RunRequest.of(runbook, runbook.procedure, inventory, checked, expected_digest=expected_digest, shown_in=shown_in, key=key)
+    request.keep(run_dir)
     on_begun(run_dir)
-    journal = Journal(run_dir / "journal.jsonl", clean=scrubber.data)
+    journal = Journal(run_dir / "journal.jsonl", clean=inventory.secrets.scrubber.data)
     started = time.monotonic()
-    about = {RUN_DIR: str(run_dir), NOTEBOOK: str(runbook.path.resolve()), EXPECTED_DIGEST: expected_digest, APPROVED_RUN: shown_in}
-    with _environment({**about, KEY: key}):
-        returned = _execute(runbook, checked, run_dir, journal, say, cell_timeout_s, on_stop)
-    stated = close_executed(journal, [sha256_of(cell.source) for cell in runbook.cells if cell.type == "code"], returned)
+    with inventory.secrets.handed_over() as fd:
+        returned = _execute(runbook, checked, run_dir, fd, journal, say, cell_timeout_s, on_stop)
+    stated = close_executed(journal, [cell_digest(cell.source) for cell in runbook.cells if cell.type == "code"], returned)
     seal_run(inventory, run_dir, say)
     return _outcome(runbook, run_dir, journal, stated, time.monotonic() - started)
 
 
-def checked_parameters(runbook: Runbook, inventory: Inventory, parameters: Mapping[str, Any], scrubber: Scrubber) -> dict[str, object]:
-    """A value for each of the runbook's parameters, the inventory's defaults filled in. BadInput where one is wrong; touches nothing."""
-    given = check_parameters(runbook.parameters, {**parameters, "inventory": str(inventory.path)})
-    checked = check_parameters(runbook.parameters, with_defaults(inventory, runbook.name, given))
-    check_values(inventory, runbook.name, checked)
-    require_no_secrets(checked, scrubber)
+def checked_parameters(runbook: Runbook, inventory: Inventory, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """A value for each of the runbook's parameters, the inventory's defaults filled in. BadInput where one is wrong; touches nothing.
+
+    Secrets are read where something may show one before a host has answered: words of the caller's, cells that are not ours.
+    """
+    checked = checked_values(runbook, runbook.procedure, inventory, {**parameters, "inventory": str(inventory.path)})
+    is_ours = runbook.path in find_runbooks().values()
+    may_show = checked["mode"] == "apply" or not is_ours or _has_free_words(runbook, inventory, checked)
+    require_no_secrets(checked, inventory.secrets.everything() if may_show else inventory.secrets.scrubber)
     return checked
+
+
+def _has_free_words(runbook: Runbook, inventory: Inventory, parameters: Mapping[str, Any]) -> bool:
+    """Whether a value is long enough for a secret and is none that the runbook or the inventory has itself."""
+    own = {str(inventory.path), *inventory.hosts, *inventory.applications, *(str(p.default) for p in runbook.parameters)}
+    words = [word for value in parameters.values() for word in (value if isinstance(value, list) else [value])]
+    return any(len(str(word)) >= MIN_LENGTH and str(word) not in own for word in words)
 
 
 def _execute(
     runbook: Runbook,
     parameters: Mapping[str, Any],
     run_dir: Path,
+    secrets_fd: int,
     journal: Journal,
     say: Say,
     cell_timeout_s: int,
@@ -120,7 +130,11 @@ def _execute(
 ) -> Returned:
     """Papermill in a thread; meanwhile events are said, and signals are passed on to the run's process."""
     results: list[Returned] = []
-    thread = threading.Thread(target=lambda: results.append(_papermill(runbook, parameters, run_dir, cell_timeout_s)), daemon=True)
+
+    def run() -> None:
+        results.append(_papermill(runbook, parameters, run_dir, secrets_fd, cell_timeout_s))
+
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     position = 0
     with _signals(run_dir, say, on_stop):
@@ -139,12 +153,12 @@ def _execute(
     return results[0] if results else Returned("error", "papermill ended without a result")
 
 
-def _papermill(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path, cell_timeout_s: int) -> Returned:
-    with _without_grammar():
+def _papermill(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path, secrets_fd: int, cell_timeout_s: int) -> Returned:
+    with quick_import():
         import papermill
         from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
-    from balbook.notebook.kernel import LocalKernel
+    from balbook.notebook.kernel import given
 
     draft = _draft(runbook, run_dir)
     try:
@@ -153,7 +167,8 @@ def _papermill(runbook: Runbook, parameters: Mapping[str, Any], run_dir: Path, c
             str(draft),
             parameters=dict(parameters),
             kernel_name="python3",
-            kernel_manager_class=LocalKernel,
+            language="python",
+            kernel_manager_class=given(handing(run_dir, secrets_fd), secrets_fd),
             progress_bar=False,
             execution_timeout=cell_timeout_s,
             autosave_cell_every=5,
@@ -176,10 +191,10 @@ def keep_notebook(runbook: Runbook, run_dir: Path) -> None:
     """Puts the notebook, as far as it was executed, into its place in the record; nothing where it is there."""
     final, draft = run_dir / f"{runbook.name}.ipynb", _draft(runbook, run_dir)
     if draft.exists():
-        _correct(draft)
-        draft.replace(final)
+        write_text(final, _corrected(draft))
+        draft.unlink()
     elif not final.exists():
-        shutil.copyfile(runbook.path, final)
+        write_bytes(final, runbook.path.read_bytes())
 
 
 def outcome_of(runbook: Runbook, run_dir: Path) -> Outcome:
@@ -196,23 +211,9 @@ def _draft(runbook: Runbook, run_dir: Path) -> Path:
     return run_dir / f".{runbook.name}.running.ipynb"
 
 
-@contextlib.contextmanager
-def _without_grammar() -> Iterator[None]:
-    """Spares an import the grammar of international addresses, a second of it: a check that no notebook's schema asks for."""
-    name = "rfc3987_syntax"
-    if name in sys.modules:
-        yield
-        return
-    sys.modules[name] = None  # type: ignore[assignment]  # the documented way to say that there is no such module
-    try:
-        yield
-    finally:
-        del sys.modules[name]
-
-
-def _correct(notebook: Path) -> None:
-    """Takes papermill's `completed` from cells that never ran, and from the one that ran when the kernel died or time was up."""
-    data = json.loads(notebook.read_text(encoding="utf-8"))
+def _corrected(notebook: Path) -> str:
+    """Without papermill's `completed` at cells that never ran, and at the one that ran when the kernel died or time was up."""
+    data = read_notebook(notebook)
     cells = [cell for cell in data["cells"] if cell["cell_type"] == "code"]
     about = [cell["metadata"].get("papermill", {}) for cell in cells]
     is_cut_short = not any(a.get("status") == "failed" for a in about)
@@ -222,7 +223,7 @@ def _correct(notebook: Path) -> None:
             told["status"] = "not run"
         elif number == ran[-1] and number < len(cells) - 1 and is_cut_short:
             told["status"] = "interrupted"
-    notebook.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return text_of_notebook(data)
 
 
 def _outcome(runbook: Runbook, run_dir: Path, journal: Journal, stated: Stated, seconds: float) -> Outcome:
@@ -244,27 +245,8 @@ def _outcome(runbook: Runbook, run_dir: Path, journal: Journal, stated: Stated, 
 
 
 @contextlib.contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """What the kernel inherits; beside it the interpreter's own kernels come before the user's."""
-    wanted = {**variables, "JUPYTER_PREFER_ENV_PATH": "1"}
-    before = {key: os.environ.get(key) for key in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for key, value in before.items():
-            if value is None:
-                os.environ.pop(key, None)
-            else:
-                os.environ[key] = value
-
-
-@contextlib.contextmanager
 def _signals(run_dir: Path, say: Say, on_stop: Callable[[], None]) -> Iterator[None]:
     """SIGINT and SIGTERM ask the run to stop; where it has not begun to apply, the cell in hand is interrupted as well."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     from balbook.notebook.kernel import LocalKernel
 
     def on_signal(number: int, frame: object) -> None:
@@ -276,9 +258,5 @@ def _signals(run_dir: Path, say: Say, on_stop: Callable[[], None]) -> Iterator[N
             then = "it finishes the step in hand and reaches a safe state" if is_applying else "nothing was applied yet"
             say(f"{signal.Signals(number).name}: asked the run to stop; {then}")
 
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with answered((signal.SIGINT, signal.SIGTERM), on_signal):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -17,8 +17,6 @@ What belongs to a key is kept in `.keys/` of the records.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
 import json
 import os
 import time
@@ -30,6 +28,9 @@ from typing import Any
 from balbook.engine import process
 from balbook.errors import BadInput, Failed, Refused
 from balbook.inventory import Inventory
+from balbook.local import locks
+from balbook.local.atomic_files import write_text
+from balbook.local.digests import sha256_of
 from balbook.notebook.runbook import Runbook, read_runbook, runbook_path
 from balbook.plan.reading import read_plan
 from balbook.record.history import History
@@ -95,16 +96,16 @@ class _Kept:
     @contextlib.contextmanager
     def alone(self, say: Say) -> Iterator[None]:
         """Nobody else meanwhile; the lock ends with this process however that ends."""
-        fd = self._open()
         try:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                say(f"key {self.key}: another call goes on; waiting for its end")
-                fcntl.flock(fd, fcntl.LOCK_EX)
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            waiting = f"key {self.key}: another call goes on; waiting for its end"
+            held = locks.take(self.path.with_suffix(".lock"), on_wait=lambda: say(waiting))
+        except OSError as exc:
+            raise Failed(f"{self.path.parent} cannot be written: {exc.strerror}", advice="May you write there? Is there space?") from exc
+        try:
             yield
         finally:
-            os.close(fd)
+            os.close(held)
 
     @property
     def runbook(self) -> str:
@@ -123,10 +124,7 @@ class _Kept:
     def note(self, run_dir: Path, name: str, parameters: Mapping[str, Any]) -> None:
         """From now on this is the key's run."""
         data = {"key": self.key, "runbook": name, "run": run_dir.name, "parameters": _plain(parameters), "pid": os.getpid()}
-        draft = self.path.with_suffix(".new")
-        draft.touch(mode=0o600)
-        draft.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        draft.replace(self.path)
+        write_text(self.path, json.dumps(data, indent=1, sort_keys=True) + "\n", mode=0o600)
 
     def _data(self) -> dict[str, Any]:
         try:
@@ -137,18 +135,11 @@ class _Kept:
         except (OSError, ValueError) as exc:
             raise Failed(f"{self.path} cannot be read: {exc}", advice="Look at the runs (balbook records list); give a new key.") from exc
 
-    def _open(self) -> int:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            return os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as exc:
-            raise Failed(f"{self.path.parent} cannot be written: {exc.strerror}", advice="May you write there? Is there space?") from exc
-
 
 def _place(inventory: Inventory, key: str) -> Path:
     if not key or len(key) > LONGEST or not key.isprintable():
         raise BadInput(f"the key {key!r} is none", advice=f"A key is one line of 1 to {LONGEST} characters, such as a job's run id.")
-    return records_folder(inventory) / FOLDER / hashlib.sha256(key.encode()).hexdigest()[:32]
+    return records_folder(inventory) / FOLDER / sha256_of(key)[:32]
 
 
 def _with_built(kept: _Kept, runbook: Runbook, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -194,7 +185,7 @@ def _ended(runbook: Runbook, inventory: Inventory, run_dir: Path, say: Say) -> O
     if not (run_dir / STATEMENT).exists():
         if history.is_cut_off:
             say(f"{run_dir.name} was cut off; it goes on")
-            direct.resume(run_dir, say)
+            direct.resume(run_dir, say, inventory)
         else:
             _give_up(history, run_dir)
             seal_run(inventory, run_dir, say)

@@ -13,16 +13,17 @@ from balbook.errors import ParameterError
 from balbook.inventory import Inventory, load_inventory
 from balbook.local.lab_place import running_inventory
 from balbook.notebook.parameters import check_parameters
-from balbook.notebook.runbook import Runbook, read_runbook, runbook_path
+from balbook.notebook.runbook import Runbook, cell_digest, read_runbook, runbook_path
 from balbook.record.journal import utc_now
-from balbook.run.cells import CellWatch, running_shell, sha256_of
+from balbook.run.cells import CellWatch, running_shell
 from balbook.run.display import show
-from balbook.run.folder import NOTEBOOK, RUN_DIR, make_run_dir, new_run_id, open_journal
+from balbook.run.folder import make_run_dir, new_run_id, open_journal
 from balbook.run.outputs import guard
+from balbook.run.request import Handed, RunRequest, handed
 from balbook.run.run import Run, require_no_secrets
-from balbook.secrets.references import Scrubber
-from balbook.secrets.scrubbing import known_secrets
 
+KEY = "BALBOOK_KEY"
+"""The key of a job that may be retried, of a notebook that no command of balbook executes; it is kept in the journal."""
 MODES = ("plan", "apply")
 Kind = TypeVar("Kind", bound=Run)
 
@@ -35,7 +36,6 @@ class Request:
     runbook: Runbook
     inventory: Inventory
     parameters: dict[str, Any]
-    scrubber: Scrubber
 
 
 def open_run(name: str, **parameters: Any) -> Run:
@@ -43,52 +43,77 @@ def open_run(name: str, **parameters: Any) -> Run:
 
     Connects to no host. Raises BadInput where something is wrong; nothing was touched then.
     """
-    request = checked_request(name, parameters)
-    given = os.environ.get(RUN_DIR)
-    run_dir = Path(given) if given else new_run_dir(request)
-    # The file that is executed, where the executor says so; else it can only be ours, and another one shows by its cells.
-    notebook = os.environ.get(NOTEBOOK)
-    executed = read_runbook(Path(notebook)) if notebook else request.runbook
-    run = begin(request, executed, run_dir, Run)
-    CellWatch.begin(run.journal, roles_of(executed))
+    if given := handed():
+        request = _trusted(given, name, parameters)
+        return _watched(begin(request, request.runbook, given.run_dir, Run, given.request), request)
+    return open_checked(checked_request(name, parameters))
+
+
+def open_checked(request: Request) -> Run:
+    """Opens a run that no command has asked for. The file that is executed can only be ours; another one shows by its cells."""
+    return _watched(begin(request, request.runbook, new_run_dir(request), Run), request)
+
+
+def _watched(run: Run, request: Request) -> Run:
+    CellWatch.begin(run.journal, roles_of(request.runbook))
     show(run.summary())
     return run
+
+
+def _trusted(given: Handed, name: str, parameters: Mapping[str, Any]) -> Request:
+    """What was handed to this kernel, as it was checked; its `runbook` is the file that is executed."""
+    given.require_same(name, parameters)
+    inventory = given.inventory()
+    guard(running_shell(), inventory.secrets.scrubber)
+    return Request(name, read_runbook(given.request.notebook), inventory, given.request.parameters)
 
 
 def checked_request(name: str, parameters: Mapping[str, Any]) -> Request:
     """Everything that can be checked without a host. BadInput where something is wrong.
 
-    From here on this kernel, where there is one, shows no secret of the inventory.
+    From here on this kernel, where there is one, shows no secret of the inventory: cells of a person's own may show any.
     """
     runbook = read_runbook(runbook_path(name))
-    checked = check_parameters(runbook.parameters, parameters)
+    given = check_parameters(runbook.parameters, parameters)
+    inventory = load_inventory(
+        None, parameter=str(given["inventory"]), environ=os.environ, cwd=Path.cwd(), lab_inventory=running_inventory(os.environ)
+    )
+    checked = checked_values(runbook, name, inventory, given)
+    guard(running_shell(), inventory.secrets.everything())
+    require_no_secrets(checked, inventory.secrets.scrubber)
+    return Request(name, runbook, inventory, checked)
+
+
+def checked_values(runbook: Runbook, name: str, inventory: Inventory, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A value for each of the runbook's parameters, the inventory's defaults filled in. BadInput where one is wrong."""
+    checked = check_parameters(runbook.parameters, given)
     if checked["mode"] not in MODES:
         raise ParameterError(f"parameter mode: {checked['mode']!r} is neither 'plan' nor 'apply'", advice="plan changes nothing.")
-    inventory = load_inventory(
-        None, parameter=str(checked["inventory"]), environ=os.environ, cwd=Path.cwd(), lab_inventory=running_inventory(os.environ)
-    )
     checked = check_parameters(runbook.parameters, procedures.with_defaults(inventory, name, checked))
     procedures.check_values(inventory, name, checked)
-    scrubber = known_secrets(inventory, os.environ)
-    guard(running_shell(), scrubber)
-    require_no_secrets(checked, scrubber)
-    return Request(name, runbook, inventory, checked, scrubber)
+    return checked
 
 
-def begin(request: Request, executed: Runbook, run_dir: Path, kind: type[Kind]) -> Kind:
-    """A run of this kind in its folder, with the first event of its journal. `executed`: the notebook that is run."""
+def begin(request: Request, executed: Runbook, run_dir: Path, kind: type[Kind], asked: RunRequest | None = None) -> Kind:
+    """A run of this kind in its folder, with the first event of its journal. `executed`: the notebook that is run.
+
+    `asked` is what stands in its folder already, where an executor has made that.
+    """
+    if asked is None:
+        asked = RunRequest.of(executed, request.name, request.inventory, request.parameters, key=os.environ.get(KEY, ""))
+        asked.keep(run_dir)
     journal = open_journal(
         run_dir,
         request.inventory,
         executed.name,
         request.parameters,
-        clean=request.scrubber.data,
         runbook_sha256=executed.sha256,
         procedure=request.name,
         notebook=str(executed.path.resolve()),
         cells=tuple(cells_of(executed)),
+        key=asked.key,
     )
-    return kind(request.name, request.inventory, request.parameters, run_dir, journal, request.scrubber)
+    return kind(request.inventory, run_dir, journal, asked)
 
 
 def new_run_dir(request: Request) -> Path:
@@ -98,9 +123,9 @@ def new_run_dir(request: Request) -> Path:
 
 def cells_of(runbook: Runbook) -> list[str]:
     """sha256 of its code cells, in order."""
-    return [sha256_of(cell.source) for cell in runbook.cells if cell.type == "code"]
+    return [cell_digest(cell.source) for cell in runbook.cells if cell.type == "code"]
 
 
 def roles_of(runbook: Runbook) -> dict[str, str]:
     """The role of each code cell by its sha256."""
-    return {sha256_of(cell.source): cell.role for cell in runbook.cells if cell.type == "code"}
+    return {cell_digest(cell.source): cell.role for cell in runbook.cells if cell.type == "code"}

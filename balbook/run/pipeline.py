@@ -16,7 +16,6 @@ after it unless the caller names one: after a return to earlier sources `latest`
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import threading
 import time
@@ -26,11 +25,13 @@ from pathlib import Path
 from typing import Any
 
 from balbook.engine import process
-from balbook.errors import BadInput, BalbookError, ParameterError, Refused, nearest
+from balbook.errors import BadInput, BalbookError, ExitStatus, ParameterError, Refused, nearest
 from balbook.inventory import Inventory
 from balbook.inventory.document import read_document
+from balbook.local.digests import sha256_of_file
 from balbook.local.names import require_word
 from balbook.local.resources import resource
+from balbook.local.signals import answered
 from balbook.notebook.parameters import Parameter
 from balbook.notebook.runbook import find_runbooks, read_runbook, runbook_path
 from balbook.plan.reading import read_plan
@@ -38,13 +39,12 @@ from balbook.record.events import Resumed, RunbookFinished, RunbookStarted
 from balbook.record.history import History
 from balbook.record.journal import Journal, history_of, utc_now
 from balbook.record.keeping import seal_run
-from balbook.record.statement import file_sha256
+from balbook.record.statement import run_id_of
 from balbook.record.verdict import Stated, stated
 from balbook.run.closing import close
-from balbook.run.folder import make_run_dir, new_run_id, open_journal, run_id_of
+from balbook.run.folder import make_run_dir, new_run_id, open_journal
 from balbook.run.headless import Outcome, checked_parameters, execute
-from balbook.run.run import raised, require_no_secrets
-from balbook.secrets.scrubbing import known_secrets
+from balbook.run.run import raised
 
 VERSION = 1
 FOLDER = "pipelines"
@@ -114,7 +114,7 @@ def read_pipeline(path: Path) -> Pipeline:
     if data.get("version") != VERSION:
         raise BadInput(f"{path}: version {data.get('version')!r} is not known", advice=f"This balbook knows version {VERSION}.")
     entries = tuple(_entry(f"{path}:{document.line_of(('runbooks', index))}", item) for index, item in enumerate(data["runbooks"]))
-    return Pipeline(require_word(str(data.get("name")), f"{path}: name"), path.resolve(), entries, file_sha256(path))
+    return Pipeline(require_word(str(data.get("name")), f"{path}: name"), path.resolve(), entries, sha256_of_file(path))
 
 
 def pipeline_of(run_dir: Path) -> Pipeline:
@@ -126,7 +126,7 @@ def pipeline_of(run_dir: Path) -> Pipeline:
         raise BadInput(f"run {run_id_of(run_dir)} is running", advice=f"Watch it: balbook records show {run_id_of(run_dir)}")
     about = (history.opened.pipeline if history.opened else None) or {}
     path = Path(str(about.get("path", "?")))
-    if not path.is_file() or file_sha256(path) != about.get("sha256"):
+    if not path.is_file() or sha256_of_file(path) != about.get("sha256"):
         what = "has been changed since" if path.is_file() else "is not there any more"
         raise Refused(f"{path}, the pipeline of run {run_id_of(run_dir)}, {what}", advice=f"Restore it, then resume. Or: {ANEW}")
     return read_pipeline(path)
@@ -140,13 +140,11 @@ def run_pipeline(
     parameters = {**parameters, **{k: v for k, v in defaults.items() if parameters.get(k) in (None, "", [])}}
     _require_declared(pipeline, parameters)
     started = time.monotonic()
-    scrubber = known_secrets(inventory, os.environ)
-    require_no_secrets(parameters, scrubber)
     for entry in pipeline.entries:
-        checked_parameters(read_runbook(runbook_path(entry.runbook)), inventory, _for(entry, parameters), scrubber)
+        checked_parameters(read_runbook(runbook_path(entry.runbook)), inventory, _for(entry, parameters))
     record = make_run_dir(inventory, pipeline.name, new_run_id(), utc_now())
     about = {"path": str(pipeline.path), "sha256": pipeline.sha256}
-    journal = open_journal(record, inventory, pipeline.name, parameters, clean=scrubber.data, pipeline=about)
+    journal = open_journal(record, inventory, pipeline.name, parameters, pipeline=about)
     done = _standing(history_of(resumed)) if resumed else {}
     if resumed:
         journal.append(Resumed(run=run_id_of(resumed), succeeded=tuple(done.values())))
@@ -202,11 +200,11 @@ class _Going:
         mode = str(self.parameters.get("mode", "plan"))
         has_changed = mode == "apply" and any(o.changes for o in self.outcomes)
         if self.error:
-            return Stated("failed", str(self.error), 1 if has_changed else self.error.exit_status)
+            return Stated("failed", str(self.error), ExitStatus.FAILED if has_changed else self.error.exit_status)
         bad = next((o for o in self.outcomes if o.exit_status), None)
         if bad:
-            status = 1 if bad.exit_status == 2 and has_changed else bad.exit_status
-            return Stated("inconclusive" if status == 3 else "failed", f"{bad.runbook}: {bad.why}", status)
+            status = ExitStatus.FAILED if bad.exit_status == ExitStatus.BAD_INPUT and has_changed else bad.exit_status
+            return Stated("inconclusive" if status == ExitStatus.INCONCLUSIVE else "failed", f"{bad.runbook}: {bad.why}", status)
         if len(self.outcomes) + len(self.done) < len(self.pipeline.entries):
             after = f"after {self.outcomes[-1].runbook}" if self.outcomes else "before anything was run"
             return stated("failed", f"stopped on request {after}")
@@ -243,15 +241,8 @@ class _Going:
 @contextlib.contextmanager
 def _heard(going: _Going) -> Iterator[None]:
     """SIGINT and SIGTERM end the pipeline in a safe state, also between its runbooks."""
-    if not _is_main_thread():
+    with answered((signal.SIGINT, signal.SIGTERM), lambda *_: going.ask_to_stop()):
         yield
-        return
-    before = {number: signal.signal(number, lambda *_: going.ask_to_stop()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _is_main_thread() -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ from typing import Any
 from balbook import procedures
 from balbook import transport as transports
 from balbook.engine import process
-from balbook.errors import BadInput, BalbookError, Failed, Inconclusive, ParameterError, Refused
+from balbook.errors import BadInput, BalbookError, ExitStatus, Failed, Inconclusive, ParameterError, Refused
 from balbook.inventory import Inventory
+from balbook.local.atomic_files import write_text
 from balbook.plan import tables as plan_view
 from balbook.plan.model import Plan
 from balbook.procedures import Check
@@ -24,9 +24,10 @@ from balbook.record import keeping as sealing
 from balbook.record import progress
 from balbook.record.events import Event
 from balbook.record.journal import Journal, utc_now
+from balbook.record.statement import run_id_of
 from balbook.run.display import Verdict, show
-from balbook.run.folder import APPROVED_RUN, EXPECTED_DIGEST, run_id_of
 from balbook.run.programs import note_versions
+from balbook.run.request import RunRequest
 from balbook.secrets.references import Scrubber
 from balbook.show.table import Table
 
@@ -34,15 +35,14 @@ from balbook.show.table import Table
 class Run:
     """A runbook's run. Its methods are the cells of the notebook, in their order."""
 
-    def __init__(
-        self, name: str, inventory: Inventory, parameters: dict[str, Any], run_dir: Path, journal: Journal, scrubber: Scrubber
-    ) -> None:
-        self.name, self.inventory, self.parameters, self.dir, self.journal = name, inventory, parameters, run_dir, journal
+    def __init__(self, inventory: Inventory, run_dir: Path, journal: Journal, asked: RunRequest) -> None:
+        self.inventory, self.dir, self.journal, self._asked = inventory, run_dir, journal, asked
+        self.name, self.parameters = asked.procedure, asked.parameters
         self.id = run_id_of(run_dir)
-        self._scrubber = scrubber
-        self.mode = str(parameters["mode"])
-        self._procedure = procedures.procedure(name)
-        self._site = Site(inventory, transports.connect(inventory), parameters)
+        self.mode = str(self.parameters["mode"])
+        self._procedure = procedures.procedure(self.name, asked.notebook if asked.notebook.stem == self.name else None)
+        # A host may show any secret, not only those that it is given.
+        self._site = Site(inventory, transports.connect(inventory, inventory.secrets.everything), self.parameters)
         self._plan: Plan | None = None
         self._checks: Sequence[Check] | None = None
 
@@ -69,12 +69,13 @@ class Run:
         """Makes and shows the plan, and keeps it in the record. Raises Refused where another plan was agreed on."""
         with self._recorded():
             plan = self._procedure.plan(self._site)
-            write_plan(self.dir, plan, self._scrubber)
+            has_diffs = any(step.diff for step in plan.steps)  # a file may show one too
+            write_plan(self.dir, plan, self.inventory.secrets.everything() if has_diffs else self.inventory.secrets.scrubber)
             self.journal.append(planned(plan))
             self._plan = plan
             note_versions(self._site, plan, self.journal)
             self.show_plan(plan)
-            expected = os.environ.get(EXPECTED_DIGEST)
+            expected = self._asked.expected_digest
             if expected and expected != plan.digest:
                 raise Refused(
                     f"changed_plan: the facts have changed since the plan was shown: its digest was {expected[:12]}…, "
@@ -153,7 +154,7 @@ class Run:
     @property
     def approved_in(self) -> str:
         """The run that showed the plan which others have approved; empty where nobody says."""
-        return os.environ.get(APPROVED_RUN, "")
+        return self._asked.shown_in
 
     @property
     def shown_plan(self) -> Plan | None:
@@ -216,7 +217,7 @@ class Run:
     def _follow(self, on_event: Callable[[Event], None]) -> ev.ApplyFinished | None:
         """Starts the run's process and hands on its events; returns how it ended, None where the process was lost."""
         position = self.journal.path.stat().st_size
-        running = process.start(self.dir)
+        running = process.start(self.dir, self.inventory.secrets)
         process.follow(running, self.journal, position, on_event)
         return self.journal.history().applied
 
@@ -228,7 +229,7 @@ class Run:
                 advice=f"See {self.dir / process.LOG_FILE}; look at the application (balbook status), then: balbook resume {self.id}",
             )
         if applied.verdict == "failed":
-            raise Refused(applied.why) if applied.exit_status == 2 else Failed(applied.why)
+            raise Refused(applied.why) if applied.exit_status == ExitStatus.BAD_INPUT else Failed(applied.why)
 
     def _evidence_tables(self) -> list[Table]:
         history = self.journal.history()
@@ -297,7 +298,7 @@ def require_no_secrets(parameters: Mapping[str, Any], scrubber: Scrubber) -> Non
 def write_plan(run_dir: Path, plan: Plan, scrubber: Scrubber) -> None:
     """Keeps the plan in the run's folder. As `require_plan_without_secret`; then nothing is written."""
     require_plan_without_secret(plan, scrubber)
-    write_beside(run_dir / "plan.json", json.dumps(plan.data(), indent=1, sort_keys=True) + "\n")
+    write_text(run_dir / "plan.json", json.dumps(plan.data(), indent=1, sort_keys=True) + "\n")
 
 
 def require_plan_without_secret(plan: Plan, scrubber: Scrubber) -> None:
@@ -311,13 +312,6 @@ def require_plan_without_secret(plan: Plan, scrubber: Scrubber) -> None:
     for name, value in whole.items():
         if scrubber.data(value) != value:
             raise Refused(f"the plan would show a secret in clear, in its {name}: {scrubber.text(str(value))[:400]}", advice=advice)
-
-
-def write_beside(path: Path, text: str) -> None:
-    """Writes a file beside `path` and moves it into place."""
-    draft = path.with_name(f".{path.name}.new")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
 
 
 def _advice(plan: Plan) -> str:

@@ -21,14 +21,13 @@ from balbook.record import progress
 from balbook.record.history import History
 from balbook.record.journal import Journal, utc_now
 from balbook.record.keeping import seal_run
-from balbook.record.statement import STATEMENT
+from balbook.record.statement import STATEMENT, run_id_of
 from balbook.record.verdict import Stated, stated
 from balbook.run.closing import close
-from balbook.run.folder import make_run_dir, new_run_id, open_journal, run_id_of
+from balbook.run.folder import make_run_dir, new_run_id, open_journal
 from balbook.run.programs import note_versions
 from balbook.run.run import planned, require_plan_without_secret, verified, write_plan
 from balbook.secrets.references import Scrubber
-from balbook.secrets.scrubbing import known_secrets
 
 Say = Callable[[str], None]
 
@@ -46,22 +45,23 @@ def apply_directly(inventory: Inventory, plan: Plan, parameters: Mapping[str, An
             f"{plan.application} needs {needed} approvals; {plan.runbook} goes without them, but not without a reason",
             advice="Give --reason TEXT; the record shows it.",
         )
-    scrubber = known_secrets(inventory, os.environ)
+    scrubber = inventory.secrets.everything()
     require_plan_without_secret(plan, scrubber)
     run_dir = make_run_dir(inventory, plan.runbook, new_run_id(), utc_now())
-    journal = open_journal(run_dir, inventory, plan.runbook, {**parameters, "mode": "apply"}, clean=scrubber.data)
+    journal = open_journal(run_dir, inventory, plan.runbook, {**parameters, "mode": "apply"})
     _show(run_dir, journal, plan, scrubber)
     if needed:
         journal.append(ev.NotApproved(needed=needed, reason=str(parameters["reason"]), digest=plan.digest))
-    ended = _to_its_end(run_dir, journal, say)
+    ended = _to_its_end(inventory, run_dir, journal, say)
     seal_run(inventory, run_dir, say)
     return ended, run_dir
 
 
-def resume(run_dir: Path, say: Say) -> Stated:
+def resume(run_dir: Path, say: Say, read: Inventory | None = None) -> Stated:
     """Goes on with a run whose process died: the same plan, less the steps that the journal has as finished.
 
-    Of a plan that says what is left to do `on_resume` only that, and the run is inconclusive.
+    Of a plan that says what is left to do `on_resume` only that, and the run is inconclusive. `read`: an inventory that was read
+    already, with its secrets; it serves where it is the run's.
     """
     journal = Journal(run_dir / "journal.jsonl")
     run_id = run_id_of(run_dir)
@@ -77,9 +77,10 @@ def resume(run_dir: Path, say: Say) -> Stated:
     if (run_dir / STATEMENT).exists():
         raise BadInput(f"run {run_id} is sealed", advice="Nothing can be added to it; make a new plan.")
     journal.append(ev.Resumed(by=os.getpid()))
-    inventory = read_inventory(Path(history.opened.inventory["path"]))
-    _leave_out(run_dir, journal, known_secrets(inventory, os.environ))
-    ended = _to_its_end(run_dir, journal, say)
+    path = Path(history.opened.inventory["path"])
+    inventory = read if read and read.path == path else read_inventory(path)
+    _leave_out(run_dir, journal, inventory.secrets.everything())
+    ended = _to_its_end(inventory, run_dir, journal, say)
     seal_run(inventory, run_dir, say)
     return ended
 
@@ -96,21 +97,21 @@ def _show(run_dir: Path, journal: Journal, plan: Plan, scrubber: Scrubber) -> No
     journal.append(planned(plan))
 
 
-def _to_its_end(run_dir: Path, journal: Journal, say: Say) -> Stated:
+def _to_its_end(inventory: Inventory, run_dir: Path, journal: Journal, say: Say) -> Stated:
     position = journal.path.stat().st_size
-    running = process.start(run_dir)
+    running = process.start(run_dir, inventory.secrets)
     process.follow(running, journal, position, lambda event: say(line) if (line := progress.line_of(event)) else None)
-    return close(journal, _state(run_dir, journal, position))
+    return close(journal, _state(inventory, run_dir, journal, position))
 
 
-def _state(run_dir: Path, journal: Journal, position: int) -> Stated:
+def _state(inventory: Inventory, run_dir: Path, journal: Journal, position: int) -> Stated:
     applied = History.of(journal.follow(position)[0]).applied
     if applied is None:
         return stated("failed", f"the run's process was lost; see {run_dir / process.LOG_FILE}")
     if applied.verdict != "succeeded":
         return Stated(applied.verdict, applied.why, applied.exit_status)
     history = journal.history()
-    if wrong := _not_so(run_dir, history.opened, journal):
+    if wrong := _not_so(inventory, run_dir, history.opened, journal):
         return stated("failed", "not so: " + "; ".join(wrong))
     plan = read_plan(run_dir)
     if plan.settings.on_resume and history.resumes:
@@ -118,13 +119,12 @@ def _state(run_dir: Path, journal: Journal, position: int) -> Stated:
     return stated("succeeded")
 
 
-def _not_so(run_dir: Path, opened: ev.RunOpened | None, journal: Journal) -> Sequence[str]:
+def _not_so(inventory: Inventory, run_dir: Path, opened: ev.RunOpened | None, journal: Journal) -> Sequence[str]:
     """What the procedure's own checks find wrong now; plans without a procedure have their steps' checks alone."""
     plan = read_plan(run_dir)
     notebook = Path(opened.notebook) if opened and opened.notebook else None
     if opened is None or (plan.runbook not in procedures.NAMES and (notebook is None or notebook.stem != plan.runbook)):
         return []
-    inventory = read_inventory(Path(opened.inventory["path"]))
     site = Site(inventory, transports.connect(inventory), opened.parameters)
     try:
         checks = procedures.procedure(plan.runbook, notebook).verify(site, plan)

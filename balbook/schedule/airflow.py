@@ -19,6 +19,7 @@ from typing import Any
 
 from balbook.errors import BadInput, Failed, Refused, nearest
 from balbook.inventory import Inventory
+from balbook.local.atomic_files import write_bytes
 from balbook.local.names import require_word
 from balbook.local.own_file import marked, write_own
 from balbook.local.rendering import render
@@ -144,9 +145,7 @@ def _make_folder(wanted: Wanted) -> None:
         if wanted.runbooks:
             wanted.runbooks.mkdir(exist_ok=True, mode=0o700)
             for name in READ_ONLY:
-                draft = wanted.runbooks / f".{name}.ipynb.new"
-                draft.write_bytes(runbook_path(name).read_bytes())
-                draft.replace(wanted.runbooks / f"{name}.ipynb")
+                write_bytes(wanted.runbooks / f"{name}.ipynb", runbook_path(name).read_bytes())
     except OSError as exc:
         raise Failed(f"{wanted.notebooks} cannot be written: {exc.strerror}", advice="May you write where the records are?") from exc
 

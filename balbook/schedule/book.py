@@ -6,12 +6,13 @@ import json
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from balbook.errors import BadInput, Failed, Refused, nearest
+from balbook.local.atomic_files import write_text
 from balbook.schedule import calendar, cron, systemd
 from balbook.schedule.definition import Schedule, check, schedule_from
 from balbook.schedule.places import Places
@@ -48,7 +49,7 @@ def add(schedule: Schedule, where: Places) -> None:
         )
     command = command_of(schedule.name, where)
     texts = systemd.units(schedule, command, is_system=where.is_system) if schedule.backend == "systemd" else {}
-    _write_private(path, json.dumps(schedule.data(), indent=1, sort_keys=True) + "\n")
+    _write_private(path, json.dumps(asdict(schedule), indent=1, sort_keys=True) + "\n")
     try:
         if schedule.backend == "systemd":
             systemd.enable(schedule, texts, where)
@@ -113,9 +114,6 @@ def _is_known_to_its_keeper(schedule: Schedule, where: Places) -> bool:
 def _write_private(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = path.with_name(f".{path.name}.new")
-        draft.touch(mode=0o600)
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
+        write_text(path, text, mode=0o600)
     except OSError as exc:
         raise Failed(f"{path} cannot be written: {exc.strerror}", advice="May you write there?") from exc

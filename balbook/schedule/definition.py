@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import yaml
 
 from balbook.errors import BadInput, nearest
 from balbook.local.resources import resource
+from balbook.local.typed_json import read_json
 from balbook.notebook.parameters import check_parameters, parse_assignments, read_parameters_file
 from balbook.notebook.runbook import find_runbooks, read_runbook, runbook_path
 from balbook.run.pipeline import find_pipelines, read_pipeline
@@ -47,10 +47,7 @@ class Schedule:
     on_failure: tuple[str, ...] = ()
     backend: str = "systemd"
     environment_file: str = ""
-
-    def data(self) -> dict[str, Any]:
-        """Plain data; the inverse of `schedule_from`."""
-        return {"version": VERSION, **asdict(self)}
+    version: int = VERSION
 
 
 def check(schedule: Schedule) -> None:
@@ -76,14 +73,8 @@ def check(schedule: Schedule) -> None:
 
 def schedule_from(path: Path) -> Schedule:
     """The schedule that is kept in this file; BadInput where it cannot be read."""
-    try:
-        data: dict[str, Any] = json.loads(path.read_bytes())
-        if data.pop("version") > VERSION:
-            raise BadInput(f"{path} is of a newer version", advice="Install a newer balbook.")
-        lists: dict[str, Any] = {key: tuple(value) for key, value in data.items() if isinstance(value, list)}
-        return Schedule(**{**data, **lists})
-    except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise BadInput(f"{path} cannot be read: {exc}", advice=f"Add it again: balbook schedule remove {path.stem}, then add.") from exc
+    advice = f"Add it again: balbook schedule remove {path.stem}, then add."
+    return read_json(path, Schedule, lambda why: BadInput(why, advice=advice), version=VERSION)
 
 
 def read_example(name: str) -> dict[str, Any]:

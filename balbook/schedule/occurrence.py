@@ -6,7 +6,6 @@ Outcomes are lines of JSON: `at` and `seconds`, `exit_status`, and what `--json`
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import signal
@@ -20,6 +19,8 @@ from typing import Any
 
 from balbook.errors import BadInput, BalbookError, Failed, Refused
 from balbook.inventory import read_inventory
+from balbook.local import locks
+from balbook.local.signals import answered
 from balbook.record.journal import timestamp
 from balbook.record.keeping import bare_environment
 from balbook.schedule import calendar
@@ -75,18 +76,17 @@ def _alone(schedule: Schedule, where: Places) -> Iterator[None]:
     """Holds the schedule's lock, which ends with this process however that ends."""
     try:
         where.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fd = os.open(where.lock(schedule.name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as exc:
-        raise Failed(f"{where.state} cannot be written: {exc.strerror}", advice="May you write there, and is there space?") from exc
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
+        held = locks.take(where.lock(schedule.name), within_s=0)
     except BlockingIOError as exc:
         raise Refused(
             f"{schedule.name}: the run before still goes on; this one was left out", advice="Give it more time between two runs."
         ) from exc
+    except OSError as exc:
+        raise Failed(f"{where.state} cannot be written: {exc.strerror}", advice="May you write there, and is there space?") from exc
+    try:
+        yield
     finally:
-        os.close(fd)
+        os.close(held)
 
 
 def _is_running(schedule: Schedule, where: Places) -> bool:
@@ -127,12 +127,8 @@ def _forwarding(child: subprocess.Popen[str]) -> Iterator[None]:
         with contextlib.suppress(ProcessLookupError):
             child.send_signal(number)
 
-    before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
+    with answered((signal.SIGTERM, signal.SIGINT), forward):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _keep(where: Places, name: str, outcome: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from balbook.errors import BadInput, Failed
+from balbook.local.atomic_files import write_text
 from balbook.local.rendering import render
 from balbook.schedule.definition import Schedule
 from balbook.schedule.places import Places
@@ -55,9 +56,7 @@ def enable(schedule: Schedule, texts: dict[str, str], where: Places) -> None:
         where.units.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
             path = where.units / name
-            draft = path.with_name(f".{name}.new")
-            draft.write_text(text, encoding="utf-8")
-            draft.replace(path)
+            write_text(path, text)
             written.append(path)
         _systemctl(where, "daemon-reload")
         _systemctl(where, "enable", "--now", f"balbook-{schedule.name}.timer")

@@ -5,7 +5,7 @@
     cmd:WORDS                the standard output of a command; words are split as a shell would, no shell runs
     keyring:SERVICE/USER     the desktop's keyring, where the `keyring` package is installed
 
-A value is read at the transport's edge, by `Scrubber.reveal`, which remembers it: what is not remembered cannot be scrubbed.
+A `Vault` reads each value once and remembers it: what is not remembered cannot be scrubbed.
 Scrub before text is shortened; half a secret is not recognised. No message of this module holds a value, nor a text that
 might be one because somebody wrote the secret where its reference belongs.
 """
@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 from balbook.errors import BadInput
-from balbook.secrets.secret_ref import SecretRef, Text
 
 MIN_LENGTH = 8
 DEADLINE_S = 30.0
@@ -98,6 +97,7 @@ class Scrubber:
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
         self._patterns: tuple[tuple[int, re.Pattern[str], str], ...] = ()
+        self._learning: list[Scrubber] = []
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -114,19 +114,10 @@ class Scrubber:
         return [found.span() for _, pattern, _ in self._patterns for found in pattern.finditer(text)]
 
     def learn(self, other: Scrubber) -> None:
-        """Remembers what `other` does."""
+        """Remembers what `other` does, now and later."""
+        other._learning.append(self)
         for value, reference in other._known.items():
             self.remember(reference, value)
-
-    def resolve(self, reference: str, environ: Mapping[str, str], *, base: Path | None = None) -> str:
-        """`resolve`, and the value is remembered."""
-        value = resolve(reference, environ, base=base)
-        self.remember(reference, value)
-        return value
-
-    def reveal(self, text: Text, environ: Mapping[str, str], *, base: Path | None = None) -> str:
-        """`text` with its references replaced by their values, which are remembered."""
-        return "".join(p.quoted(self.resolve(p.reference, environ, base=base)) if isinstance(p, SecretRef) else p for p in text)
 
     def remember(self, reference: str, value: str) -> None:
         """From now on `value` is replaced by the name of `reference`."""
@@ -136,6 +127,8 @@ class Scrubber:
         added = tuple((len(value), pattern, _marker(reference, value)) for pattern in _patterns(value))
         # The longest first: a secret that begins with another one is replaced whole.
         self._patterns = tuple(sorted((*self._patterns, *added), key=lambda known: -known[0]))
+        for other in self._learning:
+            other.remember(reference, value)
 
     def text(self, text: str) -> str:
         """`text` without secrets."""

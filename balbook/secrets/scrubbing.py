@@ -1,4 +1,4 @@
-"""The secrets of an inventory kept out of text that is written piece by piece: terminals, log files, a kernel's outputs.
+"""Secrets kept out of text that is written piece by piece: terminals, log files, a kernel's outputs.
 
 A secret may come in two writes. So the end of what was written is held back while it may be the beginning of a secret, until
 the next write or `end` shows whether it is one.
@@ -9,37 +9,17 @@ from __future__ import annotations
 import html
 import io
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Any, TextIO
 from urllib.parse import unquote
 
-from balbook.errors import BadInput
-from balbook.inventory.models import Inventory
-from balbook.inventory.secret_references import secret_references
-from balbook.secrets.references import FORMS, GAP, Scrubber, encodings, without_secrets
+from balbook.secrets.references import GAP, Scrubber, encodings
 
-QUIET = ("env", "file")
-"""Kinds of references that are read without starting anything."""
 _ESCAPE = re.compile(r"\\{1,2}(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))|\\{1,8}(?=[\\/\"'])")
 _UNFINISHED = re.compile(r"(?:%(?:25)?[0-9a-fA-F]?|\\{1,8}(?:u[0-9a-fA-F]{0,3}|x[0-9a-fA-F]?)?|&[#a-zA-Z0-9]{0,5}|\x1b(?:\[[0-9;]*)?)\Z")
 _URL_SAFE = str.maketrans("-_", "+/")
 _WIDEST = 8
 """Characters that one character of a secret may take, line wraps included."""
-
-
-def known_secrets(inventory: Inventory, environ: Mapping[str, str], kinds: Collection[str] = tuple(FORMS)) -> Scrubber:
-    """A scrubber that knows every secret of the inventory that can be read here; those that cannot are passed over."""
-    scrubber = Scrubber()
-    references = secret_references(inventory)
-    bare = without_secrets(environ, references)
-    for reference in references:
-        kind = reference.partition(":")[0]
-        if kind in kinds:
-            try:
-                scrubber.resolve(reference, environ if kind == "env" else bare, base=inventory.path.parent)
-            except BadInput:
-                continue  # nobody here has it, so nobody here can show it
-    return scrubber
 
 
 class Pieces:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from urllib.parse import quote
+
+from balbook.show.markup import Markup, joined, markup
 
 BAD = ("failed", "NOT taken back", "unmet", "no", "unreachable", "undo_failed", "lost", "inconclusive")
 SHOWN_LINES = 12
@@ -19,7 +20,7 @@ PRINTED = (
     "details:not([open])>:not(summary){display:block}}"
 )
 """On paper nobody can unfold anything."""
-CSS = (
+CSS = Markup(
     "<style>.bb{border-collapse:collapse;font-variant-numeric:tabular-nums}.bb caption{text-align:left;font-weight:600;padding:4px 0}"
     ".bb th,.bb td{text-align:left!important;padding:3px 12px 3px 0;border-bottom:1px solid rgba(128,128,128,.35);vertical-align:top;"
     "white-space:pre-wrap}.bb .bad{font-weight:700;background:rgba(213,94,0,.22)}" + PRINTED + "</style>"
@@ -43,8 +44,8 @@ class Folded:
 
     def _repr_html_(self) -> str:
         if is_short(self.text) and not ERROR_LINE.search(self.text):
-            return f"<details><summary><b>{escape(self.title)}</b></summary>{_pre(self.text.rstrip())}</details>"
-        return f"<p><b>{escape(self.title)}</b></p>{folded_log(self.text)}"
+            return markup("<details><summary><b>{}</b></summary>{}</details>", self.title, _pre(self.text))
+        return markup("<p><b>{}</b></p>{}", self.title, folded_log(self.text))
 
 
 @dataclass(frozen=True)
@@ -80,24 +81,32 @@ class Table:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th scope='col'>{escape(str(c))}</th>" for c in self.columns)
-        body = "".join("<tr>" + "".join(_cell(c, is_name=not number) for number, c in enumerate(row)) + "</tr>" for row in self.rows)
-        caption = f"<caption>{escape(self.title)}</caption>" if self.title else ""
-        note = f"<p>{escape(self.note)}</p>" if self.note else ""
-        return f"{CSS}<table class='bb'>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}"
+        rows = [[_cell(cell, is_name=not number) for number, cell in enumerate(row)] for row in self.rows]
+        return CSS + table(self.columns, rows, css="bb", caption=self.title) + (markup("<p>{}</p>", self.note) if self.note else "")
 
 
 Shown = Table | Folded
 """What a notebook shows as evidence."""
 
 
-def folded_log(text: str) -> str:
+def table(columns: Sequence[object], rows: Sequence[Sequence[Markup]], *, css: str = "", caption: str = "") -> Markup:
+    """A table of cells that are `<td>` already; without a head where no column has a name."""
+    return markup(
+        "<table class='{}'>{}{}<tbody>{}</tbody></table>",
+        css,
+        markup("<caption>{}</caption>", caption) if caption else "",
+        markup("<thead><tr>{}</tr></thead>", joined(markup("<th scope='col'>{}</th>", c) for c in columns)) if any(columns) else "",
+        joined(markup("<tr>{}</tr>", joined(row)) for row in rows),
+    )
+
+
+def folded_log(text: str) -> Markup:
     """The first and the last lines and every line that speaks of an error in view, all of it below a fold; empty for no text."""
     lines = text.rstrip().splitlines()
     if not lines:
-        return ""
+        return Markup()
     if is_short(text):
-        return _pre(text.rstrip())
+        return _pre(text)
     wrong = [i for i, line in enumerate(lines) if ERROR_LINE.search(line)]
     left_out = max(0, len(wrong) - ERROR_LINES)
     shown = sorted({*range(FIRST_LINES), *wrong[:ERROR_LINES], *range(len(lines) - LAST_LINES, len(lines))})
@@ -107,8 +116,7 @@ def folded_log(text: str) -> str:
             view.append(f"… {number - before - 1} lines …")
         view.append(lines[number])
     more = f"; above are the first {ERROR_LINES} that speak of errors, {left_out} more lines speak of errors" if left_out else ""
-    whole = f"<details><summary>All {len(lines)} lines{more}</summary>{_pre(text.rstrip())}</details>"
-    return _pre("\n".join(view)) + whole
+    return _pre("\n".join(view)) + markup("<details><summary>All {} lines{}</summary>{}</details>", len(lines), more, _pre(text))
 
 
 def is_short(text: str) -> bool:
@@ -116,16 +124,15 @@ def is_short(text: str) -> bool:
     return len(text.rstrip().splitlines()) <= FIRST_LINES + LAST_LINES + 2
 
 
-def _pre(text: str) -> str:
-    return f"<pre style='white-space:pre-wrap'>{escape(text)}</pre>"
+def _pre(text: str) -> Markup:
+    return markup("<pre style='white-space:pre-wrap'>{}</pre>", text.rstrip())
 
 
-def _cell(value: object, is_name: bool) -> str:
+def _cell(value: object, is_name: bool) -> Markup:
     """`is_name`: the first of its row says what the row is about, `failed` say, and is neither good nor bad."""
     text = str(value)
-    mark = " class='bad'" if text in BAD and not is_name else ""
-    shown = f"<a href='{escape(quote(value.target))}'>{escape(text)}</a>" if isinstance(value, Link) else escape(text)
-    return f"<td{mark}>{shown}</td>"
+    shown = markup("<a href='{}'>{}</a>", quote(value.target), text) if isinstance(value, Link) else text
+    return markup("<td class='bad'>{}</td>" if text in BAD and not is_name else "<td>{}</td>", shown)
 
 
 def _first_line(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path, PurePosixPath
 
 from balbook.commands import balancer as balancing
@@ -10,6 +9,7 @@ from balbook.commands.command import Command
 from balbook.errors import BadInput, CommandFailed, StoreError
 from balbook.facts.balancer import parse_servers
 from balbook.inventory.models import Inventory
+from balbook.local.digests import sha256_of_file
 from balbook.plan.model import Upload
 from balbook.testing.hosts import ACTS, Act, FakeHost
 from balbook.testing.transport import Answer, FakeTransport, arguments_of, name_of
@@ -53,7 +53,7 @@ class FakeFleet(FakeTransport):
         source = Path(upload.source)
         if not source.exists():
             raise StoreError(f"{source}: the file to upload is not there")
-        if hashlib.sha256(source.read_bytes()).hexdigest() != upload.sha256:
+        if sha256_of_file(source) != upload.sha256:
             raise CommandFailed(f"{host}: receive-file {upload.path} ended with status {REFUSED_SHA256}")
         files[upload.path] = upload.sha256
         return True

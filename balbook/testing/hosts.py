@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -14,6 +13,7 @@ from balbook.commands.lease import HELD, NOT_OURS
 from balbook.commands.nginx import INVALID, NOT_RUNNING
 from balbook.facts.system import parse_system
 from balbook.inventory.models import Inventory
+from balbook.local.digests import sha256_of
 from balbook.testing.transport import arguments_of, name_of, text_of
 
 NOW = 1_700_000_000
@@ -60,7 +60,7 @@ def _file(fleet: World, host: FakeHost, name: str, command: Command) -> int | st
         case "put-file":
             host.files[path] = text_of(command)
         case "is-there":
-            return _exit(host.files.get(path) is not None and rest[0] in (host.files[path], _sha256(host.files[path])))
+            return _exit(host.files.get(path) is not None and rest[0] in (host.files[path], sha256_of(host.files[path])))
         case "configuration":
             return host.files.get(path) or 1
         case "directory":
@@ -183,7 +183,7 @@ def _nginx(fleet: World, host: FakeHost, name: str, command: Command) -> Result 
         case "balbook-nginx-start":
             host.files[path], host.is_balancer_running = content, True
         case "balbook-nginx-is-running":
-            return _exit(host.is_balancer_running and _sha256(host.files.get(rest[0], "")) == rest[1])
+            return _exit(host.is_balancer_running and sha256_of(host.files.get(rest[0], "")) == rest[1])
         case "balbook-nginx-stop":
             host.is_balancer_running = False
         case "balbook-nginx-apply":
@@ -193,7 +193,9 @@ def _nginx(fleet: World, host: FakeHost, name: str, command: Command) -> Result 
                 return Result(INVALID, "", "nginx refuses the configuration; the previous one is back and in force")
             host.files[path] = host.in_force[path] = content
         case "balbook-is-applied":
-            return _exit(host.is_balancer_running and _sha256(host.files.get(path, "")) == rest[0] == _sha256(host.in_force.get(path, "")))
+            return _exit(
+                host.is_balancer_running and sha256_of(host.files.get(path, "")) == rest[0] == sha256_of(host.in_force.get(path, ""))
+            )
     return 0
 
 
@@ -231,7 +233,7 @@ def _operating_system(fleet: World, host: FakeHost, name: str, command: Command)
         case "make-account":
             host.accounts.add(words[0])
         case "systemd-has-unit":
-            return _exit(all(_sha256(host.files.get(path, "")) == sha256 for path, sha256 in zip(words[::2], words[1::2], strict=True)))
+            return _exit(all(sha256_of(host.files.get(path, "")) == sha256 for path, sha256 in zip(words[::2], words[1::2], strict=True)))
         case "has-account":
             return _exit(words[0] in host.accounts)
     return 0
@@ -239,10 +241,6 @@ def _operating_system(fleet: World, host: FakeHost, name: str, command: Command)
 
 def _exit(is_so: bool) -> int:
     return 0 if is_so else 1
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _is_directory(host: FakeHost, path: str) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from balbook.commands.command import Command, Result
 from balbook.errors import BalbookError
+from balbook.local.digests import sha256_of
 from balbook.plan.model import Upload
 from balbook.record.events import Event
 from balbook.record.journal import Journal
@@ -82,7 +82,7 @@ class FakeTransport:
             content = result_of(self.answer(host, command), host, command).stdout.encode()
             destination.write_bytes(content)
             self._die_if_due()
-            return hashlib.sha256(content).hexdigest()
+            return sha256_of(content)
 
     def close(self) -> None:
         self.is_closed = True

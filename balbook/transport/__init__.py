@@ -133,8 +133,8 @@ def reveal_text(text: Text, reveal: Reveal) -> bytes:
     return "".join(part if isinstance(part, str) else part.quoted(reveal(part)) for part in text).encode()
 
 
-def connect(inventory: Inventory, reveal: Reveal | None = None) -> Transport:
-    """The real transport, SSH; connections are opened when first needed, one a host."""
+def connect(inventory: Inventory, on_contact: Callable[[], object] = lambda: None) -> Transport:
+    """The real transport, SSH; connections are opened when first needed, one a host, each after a call of `on_contact`."""
     from balbook.transport.ssh import SshTransport
 
-    return SshTransport(inventory, reveal)
+    return SshTransport(inventory, on_contact)

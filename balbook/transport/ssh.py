@@ -10,12 +10,11 @@ from __future__ import annotations
 import contextlib
 import getpass
 import logging
-import os
 import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,10 +24,10 @@ from balbook.commands import host_script
 from balbook.commands.command import Command, Result, script
 from balbook.errors import BadInput, CommandFailed, DeadlineExceeded, HostUnreachable, StoreError, nearest
 from balbook.inventory.models import Host, Inventory
+from balbook.local.atomic_files import replacing
 from balbook.plan.model import Upload
-from balbook.secrets import references as secrets
 from balbook.secrets.secret_ref import SecretRef
-from balbook.transport import Progress, Reveal, reveal_text, streams
+from balbook.transport import Progress, reveal_text, streams
 from balbook.transport.login import CONNECT_S, Endpoint, log_in, split_address, ssh_config, unreachable, way_to
 from balbook.transport.shell import NoShell, Shell
 from balbook.transport.silence import SILENT_S, watch
@@ -44,9 +43,8 @@ logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 class SshTransport:
     """Runs commands on an inventory's hosts over SSH. Thread-safe; connections are opened when first needed."""
 
-    def __init__(self, inventory: Inventory, reveal: Reveal | None = None) -> None:
-        self._inventory = inventory
-        self._reveal = reveal or _no_secrets
+    def __init__(self, inventory: Inventory, on_contact: Callable[[], object] = lambda: None) -> None:
+        self._inventory, self._on_contact = inventory, on_contact
         self._clients: dict[str, paramiko.SSHClient] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
@@ -103,7 +101,7 @@ class SshTransport:
             try:
                 if command.stdin or password:
                     channel.settimeout(command.deadline_s)
-                    channel.sendall(password + reveal_text(command.stdin, self._reveal))
+                    channel.sendall(password + reveal_text(command.stdin, self._inventory.secrets.reveal))
                 channel.shutdown_write()
             except LOST:
                 # The command may have ended without reading its input; its status and output say why.
@@ -155,12 +153,10 @@ class SshTransport:
             raise CommandFailed(f"{host}: {path} cannot be read: {listed.stderr.strip()}")
         expected = listed.stdout.lstrip("\\").split(" ", 1)[0]
         destination.parent.mkdir(parents=True, exist_ok=True)
-        draft = destination.with_name(f".{destination.name}.part")
-        found = self._receive(host, Command(("cat", "--", path), deadline_s=streams.STALLED_S), draft)
-        if found != expected:
-            draft.unlink(missing_ok=True)
-            raise StoreError(f"{host}: {path} arrived with sha256 {found}, the host says {expected}", advice="Try again.")
-        draft.replace(destination)
+        with replacing(destination) as file:
+            found = self._receive(host, Command(("cat", "--", path), deadline_s=streams.STALLED_S), file)
+            if found != expected:
+                raise StoreError(f"{host}: {path} arrived with sha256 {found}, the host says {expected}", advice="Try again.")
         return found
 
     def close(self) -> None:
@@ -184,15 +180,14 @@ class SshTransport:
             raise HostUnreachable(host, f"the connection was lost during an upload, after {sent} of {total} bytes", advice="Apply again.")
         return Result(status or 0, out, err)
 
-    def _receive(self, host: str, command: Command, draft: Path) -> str:
-        """The command's standard output into `draft`; its sha256."""
-        with self._channel(host, command.line()) as channel, draft.open("wb") as file:
+    def _receive(self, host: str, command: Command, file: BinaryIO) -> str:
+        """The command's standard output into `file`; its sha256."""
+        with self._channel(host, command.line()) as channel:
             try:
                 sha256, status = streams.receive(channel, file)
             except TimeoutError as exc:
                 raise DeadlineExceeded(f"{host}: the download of {command.argv[-1]} stood still") from exc
         if status in (None, -1):
-            draft.unlink(missing_ok=True)
             raise HostUnreachable(host, f"the connection was lost during the download of {command.argv[-1]}", advice="Try again.")
         return sha256
 
@@ -201,9 +196,7 @@ class SshTransport:
         reference = self._host(host).become_password
         if not reference or not command.is_privileged or not self._host(host).become:
             return b""
-        if self._reveal is _no_secrets:
-            return (secrets.resolve(reference, os.environ, base=self._inventory.path.parent) + "\n").encode()
-        return reveal_text((SecretRef(reference), "\n"), self._reveal)
+        return reveal_text((SecretRef(reference), "\n"), self._inventory.secrets.reveal)
 
     def _host(self, name: str) -> Host:
         try:
@@ -294,6 +287,7 @@ class SshTransport:
 
     def _open(self, host: str, through: str = "") -> paramiko.SSHClient:
         endpoint = self._endpoint(host, through)
+        self._on_contact()
         client = log_in(endpoint, lambda: self._socket(endpoint))
         if endpoint.jump and (connection := client.get_transport()):
             watch(connection)
@@ -321,7 +315,3 @@ class SshTransport:
             return transport.open_channel("direct-tcpip", (endpoint.hostname, endpoint.port), ("127.0.0.1", 0), timeout=CONNECT_S)
         except LOST as exc:
             raise HostUnreachable(endpoint.name, f"{endpoint.jump} cannot reach {endpoint.hostname}:{endpoint.port}: {exc}") from exc
-
-
-def _no_secrets(reference: object) -> str:
-    raise BadInput(f"a secret ({reference}) is needed, but this transport has none", advice="This is a defect; please report it.")

@@ -12,9 +12,10 @@ import pytest
 
 from balbook.artifacts.backends import open_registry
 from balbook.artifacts.registry import Published, Registry
-from balbook.artifacts.store import Store, sha256_of
+from balbook.artifacts.store import Store
 from balbook.errors import BadInput, Refused, StoreError
-from tests.registry_servers import CREDENTIALS, RawRepository, raw_repository
+from balbook.local.digests import sha256_of_file
+from tests.registry_servers import CREDENTIALS, RawRepository, raw_repository, s3_bucket
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 has_s3 = all(map(importlib.util.find_spec, ("s3fs", "moto", "flask")))
@@ -28,24 +29,8 @@ def server() -> Iterator[RawRepository]:
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    before = dict(os.environ)
-    os.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test-secret", "AWS_DEFAULT_REGION": "us-east-1"}
-    os.environ["AWS_ENDPOINT_URL"] = f"http://{host}:{port}"
-    import fsspec
-
-    # Instances are kept by their arguments, which do not name the server; the test module before this one had another.
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
-    fsspec.filesystem("s3", skip_instance_cache=True).mkdir("registry")
-    yield "s3://registry"
-    os.environ.clear()
-    os.environ |= before
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
-    server.stop()
+    with s3_bucket("registry") as url:
+        yield url
 
 
 @pytest.fixture(
@@ -338,4 +323,4 @@ def test_a_bucket_that_is_missing_is_a_store_error(s3: str, tmp_path: Path) -> N
 
 def test_a_published_file_is_the_one_that_was_given(tmp_path: Path) -> None:
     file = jar(tmp_path)
-    assert publish(open_registry(str(tmp_path / "r")), file)[0].sha256 == sha256_of(file)
+    assert publish(open_registry(str(tmp_path / "r")), file)[0].sha256 == sha256_of_file(file)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import tarfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +15,8 @@ import pytest
 from balbook.artifacts import sources
 from balbook.commands import ballerina
 from balbook.errors import BadInput, Failed, Refused, StoreError
+from balbook.local.digests import sha256_of_file
+from tests.registry_servers import served
 
 ENVIRON = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 AUTHOR = ("-c", "user.name=Ada", "-c", "user.email=ada@example.invalid")
@@ -55,15 +55,8 @@ def answering_401() -> Iterator[str]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Request)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/acme/rooms.git"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with served(ThreadingHTTPServer(("127.0.0.1", 0), Request)) as url:
+        yield f"{url}/acme/rooms.git"
 
 
 def test_the_same_files_are_the_same_archive_whatever_their_times(tmp_path: Path) -> None:
@@ -73,7 +66,7 @@ def test_the_same_files_are_the_same_archive_whatever_their_times(tmp_path: Path
             path.write_text("// same\n")
             os.utime(path, (time, time))
     first, second = (sources.from_directory(tmp_path / name, tmp_path / "cache") for name in "ab")
-    assert first.sha256 == second.sha256 == hashlib.sha256(first.archive.read_bytes()).hexdigest()
+    assert first.sha256 == second.sha256 == sha256_of_file(first.archive)
     (tmp_path / "b" / "rooms.bal").write_text("// other\n")
     assert sources.from_directory(tmp_path / "b", tmp_path / "cache").sha256 != first.sha256
 

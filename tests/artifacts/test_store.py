@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from balbook.artifacts.store import Artifact, Store, sha256_of
+from balbook.artifacts.store import Artifact, Store
 from balbook.errors import BadInput, Refused, StoreError
+from balbook.local.digests import sha256_of_file
 
 AT = datetime(2026, 1, 31, tzinfo=UTC)
 
@@ -30,7 +31,7 @@ def test_what_is_published_is_found_with_all_that_was_said_of_it(store: Store) -
     artifact, is_new = publish(store, "1.0.0")
     assert is_new
     assert artifact == store.find("hotel", "1.0.0")
-    assert (artifact.sha256, artifact.bytes, artifact.packages) == (sha256_of(artifact.path), 5, {"acme/rooms": "1.0.0"})
+    assert (artifact.sha256, artifact.bytes, artifact.packages) == (sha256_of_file(artifact.path), 5, {"acme/rooms": "1.0.0"})
     store.check(artifact)
 
 
@@ -121,7 +122,7 @@ def test_an_artifact_that_was_changed_is_named_with_both_digests(store: Store) -
     with pytest.raises(StoreError) as caught:
         store.check(artifact)
     assert artifact.sha256 in str(caught.value)
-    assert sha256_of(artifact.path) in str(caught.value)
+    assert sha256_of_file(artifact.path) in str(caught.value)
 
 
 def test_a_folder_that_cannot_be_written_leaves_nothing_behind(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

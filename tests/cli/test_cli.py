@@ -26,7 +26,7 @@ from tests.plan.test_version_1 import DATA as VERSION_1
 from tests.run_folders import run_folder
 from tests.small_fleet import carry_out, change_inventory, edit_inventory, fleet_with, write_inventory
 
-VENDORS = ("pandas", "matplotlib", "papermill", "paramiko", "pydantic", "yaml", "IPython", "nbformat", "jinja2")
+VENDORS = ("pandas", "matplotlib", "papermill", "paramiko", "pydantic", "yaml", "IPython", "nbformat", "jinja2", "httpx", "argcomplete")
 HOSTILE = ["; rm -rf /", "$(id)", "`id`", "a b", "a\nb", "../../etc", "/etc/passwd", "-rf", "a\0b", "\udcff", "ä", "x" * 200]
 
 
@@ -39,7 +39,7 @@ def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(transport, "connect", connect)
     monkeypatch.chdir(tmp_path)
-    for variable in ("BALBOOK_INVENTORY", "BALBOOK_RUN_DIR"):
+    for variable in ("BALBOOK_INVENTORY", "BALBOOK_REQUEST"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("BALBOOK_LAB_HOME", str(tmp_path / "no-lab"))
     return write_inventory(tmp_path / "ops").path
@@ -250,7 +250,7 @@ def test_an_instance_that_is_not_healthy_is_not_readmitted(fleet: FakeFleet, cap
 def process_of_its_own(fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run's process is a call in this one."""
 
-    def start(run_dir: Path) -> Any:
+    def start(run_dir: Path, secrets: object) -> Any:
         plan = read_plan(run_dir)
         journal = Journal(run_dir / "journal.jsonl")
         applied = carry_out(fleet, plan, journal)

@@ -59,15 +59,13 @@ def test_a_bad_name_is_refused_and_nothing_is_written(name: str, why: str, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_runbook_of_ones_own_is_found_where_it_is_executed_or_in_the_current_folder(tmp_path: Path) -> None:
+def test_a_runbook_of_ones_own_is_found_in_the_current_folder(tmp_path: Path) -> None:
     assert main(["new-runbook", "rotate_logs"]) == 0
-    assert runbook_path("rotate_logs", environ={}) == tmp_path / "rotate_logs.ipynb"
-    elsewhere = tmp_path / "elsewhere" / "rotate_logs.ipynb"
-    assert runbook_path("rotate_logs", environ={"BALBOOK_NOTEBOOK": str(elsewhere)}) == elsewhere
+    assert runbook_path("rotate_logs") == tmp_path / "rotate_logs.ipynb"
 
 
 def test_one_of_balbooks_is_never_taken_from_the_current_folder(tmp_path: Path) -> None:
     (tmp_path / "hot_deploy.ipynb").write_text(json.dumps({"cells": []}))
     (tmp_path / "hot_deploy.py").write_text("raise SystemExit")
-    assert runbook_path("hot_deploy", environ={}) != tmp_path / "hot_deploy.ipynb"
+    assert runbook_path("hot_deploy") != tmp_path / "hot_deploy.ipynb"
     assert callable(procedure("hot_deploy").plan)

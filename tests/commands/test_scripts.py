@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -27,6 +26,7 @@ from balbook.facts.releases import Installed, parse_installed
 from balbook.facts.system import parse_system
 from balbook.facts.versions import parse_versions
 from balbook.facts.watchdogs import watchdogs
+from balbook.local.digests import sha256_of
 from balbook.testing import text_of
 
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
@@ -50,7 +50,7 @@ def sh(request: pytest.FixtureRequest) -> Sh:
 
 
 def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+    return sha256_of(data)
 
 
 def test_a_watchdog_is_known_until_it_is_called_off_or_has_repaired(sh: Sh, tmp_path: Path) -> None:

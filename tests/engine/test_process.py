@@ -17,6 +17,7 @@ from balbook.engine import process
 from balbook.engine.worker import asked
 from balbook.errors import BadInput, Refused
 from balbook.record.journal import Journal
+from balbook.secrets.vault import Vault
 from tests.journals import last, lines, made
 
 
@@ -92,7 +93,7 @@ def test_of_two_that_resume_at_once_the_second_is_refused_and_the_first_is_seen_
 ) -> None:
     assert process.is_alive(tmp_path)
     before = len(lines(journal))
-    second = process.start(tmp_path)
+    second = process.start(tmp_path, Vault((), tmp_path))
     with pytest.raises(Refused, match="another process is at work on this run"):
         process.follow(second, journal, 0, lambda event: None)
     assert len(lines(journal)) == before, "it wrote nothing into the other's journal"

@@ -24,8 +24,6 @@ from balbook.plan.model import Plan
 from balbook.procedures import procedure, with_defaults
 from balbook.procedures.parts.site import Site
 from balbook.record.journal import Journal
-from balbook.secrets.scrubbing import Scrubber
-from balbook.secrets.secret_ref import SecretRef
 
 USUAL: dict[str, dict[str, Any]] = {
     "provision": {"hosts": []},
@@ -82,13 +80,8 @@ class BallerinaLab:
     @contextmanager
     def site(self, runbook: str, inventory: Inventory | None = None, **parameters: Any) -> Iterator[Site]:
         found = inventory or read_inventory(self.lab.inventory)
-        scrubber = Scrubber()
-
-        def reveal(reference: SecretRef) -> str:
-            return scrubber.resolve(reference.reference, os.environ, base=found.path.parent)
-
         given = with_defaults(found, runbook, {**USUAL[runbook], **parameters})
-        site = Site(found, transports.connect(found, reveal), given)
+        site = Site(found, transports.connect(found), given)
         try:
             yield site
         finally:

@@ -196,6 +196,6 @@ def printed_json(shown: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 def command_environment(labs: Path) -> dict[str, str]:
     """The environment of commands that work on the labs in this folder."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    dropped = ("BALBOOK_INVENTORY", "BALBOOK_RUN_DIR", "BALBOOK_PLAN_DIGEST")
+    dropped = ("BALBOOK_INVENTORY", "BALBOOK_REQUEST")
     kept = {k: v for k, v in os.environ.items() if k not in dropped}
     return {**kept, "PATH": path, "BALBOOK_LAB_HOME": str(labs), "PYTHONPATH": str(ROOT), "JUPYTER_PREFER_ENV_PATH": "1"}

@@ -70,9 +70,9 @@ def refused(*words: str) -> int:
         ("logs hotel app3:9090", "Did you mean 'app"),
         ("status hotle", "Did you mean 'hotel'?"),
         ("unlock hotle --reason x", "Did you mean 'hotel'?"),
-        ("apply --plan 00000000", "there is no run '00000000'"),
-        ("stop 00000000", "there is no run '00000000'"),
-        ("resume 00000000", "there is no run '00000000'"),
+        ("apply --plan 00000000", "is called '00000000'"),
+        ("stop 00000000", "is called '00000000'"),
+        ("resume 00000000", "is called '00000000'"),
         ("plan hot_deploy -i nowhere.yaml", "nowhere.yaml"),
     ],
 )

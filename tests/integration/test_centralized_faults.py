@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from balbook.local import processes
 from balbook.plan.model import Plan, Run, Step
 from balbook.procedures import procedure
 from tests.integration.ballerina_lab import BallerinaLab, Done, ballerina_lab
+from tests.registry_servers import served
 
 pytestmark = pytest.mark.integration
 TOKEN = "open-sesame-7431"
@@ -398,15 +398,8 @@ def mirror(archive: bytes, listed: str, *, is_cut_off: bool = False) -> Iterator
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Request)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with served(ThreadingHTTPServer(("127.0.0.1", 0), Request)) as url:
+        yield url
 
 
 def left_below(rig: BallerinaLab) -> set[str]:

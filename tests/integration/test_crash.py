@@ -58,7 +58,7 @@ def dying_after(number: int) -> Iterator[None]:
     """Runs that begin meanwhile die by SIGKILL after their process's event of this number."""
     start = process.start
 
-    def start_dying(run_dir: Path) -> subprocess.Popen[bytes]:
+    def start_dying(run_dir: Path, secrets: object) -> subprocess.Popen[bytes]:
         with (run_dir / process.LOG_FILE).open("ab") as log:
             argv = [sys.executable, "-c", WORKER, str(run_dir), str(number)]
             return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)

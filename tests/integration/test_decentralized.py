@@ -19,11 +19,12 @@ from typing import Any
 import pytest
 import yaml
 
-from balbook.artifacts.store import Store, sha256_of
+from balbook.artifacts.store import Store
 from balbook.commands.command import script
 from balbook.inventory import Inventory, read_inventory
 from balbook.lab import loopback
 from balbook.lab.ballerina.jar import sample_jar
+from balbook.local.digests import sha256_of_file
 from balbook.local.lab_place import VARIABLE
 from balbook.plan.model import Plan
 from balbook.procedures import procedure
@@ -129,8 +130,8 @@ def _changed(rig: BallerinaLab, change: Change) -> dict[str, Any]:
 def test_the_package_is_served_by_every_instance_from_the_registrys_content(story: Story) -> None:
     assert all('"version":"0.1.0"' in story.ask(host) for host in ("app1", "app2"))
     (content,) = (story.folder / "registry" / "rooms" / story.versions[0]).glob("*/app.jar")
-    assert content.parent.name == sha256_of(content)
-    assert sha256_of(story.place("app1") / "instances" / str(story.port("app1")) / "current" / "app.jar") == content.parent.name
+    assert content.parent.name == sha256_of_file(content)
+    assert sha256_of_file(story.place("app1") / "instances" / str(story.port("app1")) / "current" / "app.jar") == content.parent.name
 
 
 def test_applied_again_by_its_command_the_pipeline_changes_nothing_and_leaves_a_sealed_record_each(story: Story) -> None:

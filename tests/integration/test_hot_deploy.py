@@ -104,12 +104,13 @@ def test_a_plan_is_the_same_from_the_command_line_and_from_plain_papermill_elsew
 def test_a_plan_file_that_was_altered_is_not_applied(hotel: Hotel, monkeypatch: pytest.MonkeyPatch) -> None:
     from balbook.engine import process
     from balbook.run import without_notebook as direct
+    from balbook.secrets.vault import Vault
 
-    def start_altered(run_dir: Path) -> subprocess.Popen[bytes]:
+    def start_altered(run_dir: Path, secrets: Vault) -> subprocess.Popen[bytes]:
         plan = json.loads((run_dir / "plan.json").read_text())
         plan["steps"] = plan["steps"][:1]
         (run_dir / "plan.json").write_text(json.dumps(plan))
-        return process.start(run_dir)
+        return process.start(run_dir, secrets)
 
     plan = hotel.plan(hotel.other())
     before = hotel.running()

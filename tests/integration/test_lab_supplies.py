@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 import subprocess
@@ -20,6 +19,7 @@ from balbook.inventory import read_inventory
 from balbook.lab import loopback
 from balbook.lab.loopback import Lab
 from balbook.lab.supplies import Supplies
+from balbook.local.digests import sha256_of_file
 from balbook.local.lab_place import VARIABLE
 from balbook.secrets.references import resolve
 from tests.integration.ballerina_lab import BallerinaLab
@@ -48,7 +48,7 @@ def supplies_of(lab: Lab) -> Supplies:
 def test_the_distribution_has_the_sha256_that_is_listed_beside_it(lab: Lab) -> None:
     path = supplies_of(lab).distribution
     listed = parse_sha256(path.with_name(f"{path.name}.sha256").read_text(), "it")
-    assert listed == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert listed == sha256_of_file(path)
     with zipfile.ZipFile(path) as archive:
         assert archive.namelist() == [f"{path.stem}/bin/bal"]
         assert "lab stand-in" in archive.read(f"{path.stem}/bin/bal").decode()

@@ -50,7 +50,10 @@ except ValueError as exc:
 
 @dataclass(frozen=True)
 class Canaries:
-    """The secrets, the inventory that refers to them, and where they may be on disk: nowhere else."""
+    """The secrets, the inventory that refers to them, and where they may be on disk: nowhere else.
+
+    `count` gets a line for each time that a `cmd:` reference is read.
+    """
 
     lab: Lab
     inventory: Path
@@ -58,14 +61,17 @@ class Canaries:
     environ: dict[str, str]
     homes: tuple[Path, ...]
     outside: Path
+    count: Path
     seen: list[str] = field(default_factory=list)
 
     def balbook(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Runs one command, watching all processes meanwhile."""
+        self.count.unlink(missing_ok=True)
         argv = [sys.executable, "-m", "balbook", *words, "-i", str(self.inventory)]
         with self.watched():
             done = subprocess.run(argv, env=self.environ, capture_output=True, text=True, timeout=240, check=False)
         assert not leaks((done.stdout + done.stderr).encode(), self.values), "in what the command printed"
+        assert self.count.read_text() == "x\n", "command, kernel and the run's process read it once together"
         return done
 
     @contextlib.contextmanager
@@ -148,7 +154,12 @@ def canaries(session_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Cana
     environ["CANARY_SUDO"] = f"Kanarie/sudo/{secrets.token_hex(6)}"
     environ.pop("PYTEST_CURRENT_TEST", None)  # ipykernel would not take what programs print for a cell's output
     environ["PATH"] = f"{_telling_git(outside)}{os.pathsep}{environ['PATH']}"
-    references = {"env": "env:CANARY_ENV", "file": f"file:{private / 'file'}", "cmd": f"cmd:cat {private / 'cmd'}"}
+    count = outside / "count"
+    references = {
+        "env": "env:CANARY_ENV",
+        "file": f"file:{private / 'file'}",
+        "cmd": f"cmd:sh -c 'echo x >> {count}; cat {private / 'cmd'}'",
+    }
     (private / "Config.toml").write_text("".join(f'{k} = "${{secret:{r}}}"\n' for k, r in references.items()))
     data = yaml.safe_load(session_lab.inventory.read_text())
     tell = ["sh", "-c", f"cat >> {outside}/heard; env >> {outside}/env-of-children"]
@@ -163,7 +174,7 @@ def canaries(session_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Cana
     inventory = session_lab.folder / "leaks.yaml"
     inventory.write_text(yaml.safe_dump(data))
     homes = (session_lab.folder / "central.token", session_lab.folder / "central" / ".tokens.json")
-    return Canaries(session_lab, inventory, (*values.values(), environ["CANARY_SUDO"], token), environ, homes, outside)
+    return Canaries(session_lab, inventory, (*values.values(), environ["CANARY_SUDO"], token), environ, homes, outside, count)
 
 
 def _telling_git(folder: Path) -> Path:

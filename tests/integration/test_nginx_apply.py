@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import shutil
 import signal
@@ -19,6 +18,7 @@ import pytest
 from balbook.commands import nginx
 from balbook.commands.balancer import NO_GENERATION, generation_of, render_balancer, render_main
 from balbook.commands.health import is_healthy
+from balbook.local.digests import sha256_of
 from tests.integration.balancer_rig import Rig, free_port, is_open, run, until
 
 pytestmark = [pytest.mark.integration]
@@ -37,7 +37,7 @@ def edited(content: str, old: str, new: str) -> str:
     """`content` with a change, and the generation that belongs to it."""
     assert old in content
     blank = content.replace(generation_of(content), NO_GENERATION).replace(old, new)
-    return blank.replace(NO_GENERATION, hashlib.sha256(blank.encode()).hexdigest()[:16])
+    return blank.replace(NO_GENERATION, sha256_of(blank)[:16])
 
 
 @pytest.mark.parametrize("shell", SHELLS)

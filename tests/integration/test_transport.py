@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import pwd
 import shutil
@@ -30,6 +29,7 @@ from balbook.errors import (
     StoreError,
 )
 from balbook.inventory import Inventory
+from balbook.local.digests import sha256_of_file
 from balbook.plan.model import Upload
 from balbook.transport import Transport, fan_out
 from tests.integration.hotel import Hotel
@@ -68,7 +68,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def upload(file: Path, path: str | Path, sha256: str = "", mode: str = "0640") -> Upload:
-    return Upload(str(file), sha256 or hashlib.sha256(file.read_bytes()).hexdigest(), str(path), mode)
+    return Upload(str(file), sha256 or sha256_of_file(file), str(path), mode)
 
 
 def test_both_streams_of_much_output_arrive_whole(transport: Transport) -> None:

@@ -16,7 +16,6 @@ from balbook.lab.loopback import Lab
 from balbook.notebook.runbook import find_runbooks
 from balbook.record.keeping import ledger_of, trust_of
 from balbook.record.verify import verify_records
-from balbook.run.folder import find_run
 from balbook.run.headless import Outcome, execute
 from tests.journals import last, lines, verified
 
@@ -141,4 +140,4 @@ def newest(inventory: Inventory) -> Path:
     """The record that was begun last."""
     listed = sorted(p for p in inventory.resolve(inventory.records.path).glob("2*") if p.is_dir())
     opened = [(lines(p / "journal.jsonl")[0]["at"], p) for p in listed]
-    return find_run(inventory, max(opened)[1].name)
+    return max(opened)[1]

@@ -19,8 +19,8 @@ import pytest
 import yaml
 
 import balbook
-from balbook.artifacts.store import sha256_of
 from balbook.lab.ballerina.jar import sample_jar
+from balbook.local.digests import sha256_of_file
 from balbook.schedule.github import Wanted, write_workflow
 from tests.integration.hotel import Hotel, events
 from tests.registry_servers import CREDENTIALS, raw_repository
@@ -83,7 +83,7 @@ def test_the_packages_own_blocks_publish_retrieve_and_deploy(hotel: Hotel, repos
         shutil.rmtree(repository / "target")
         for _ in range(2):  # the second time as by `Re-run failed jobs`
             ran = runner.run(Wanted("decentralized"), inputs=inputs)
-            digest = sha256_of(repository / "artifacts" / "hotel" / "7.1.0" / "app.jar")
+            digest = sha256_of_file(repository / "artifacts" / "hotel" / "7.1.0" / "app.jar")
             shutil.rmtree(repository / "artifacts")
         assert [path.rpartition("/")[2] for path in registry.contents] == ["app.jar", "artifact.json", f"{digest}.json"]
     assert ran[2:] == ["Retrieve", "Configure", "Deploy", "Verify", "Stop what still runs", "Take the key away"]

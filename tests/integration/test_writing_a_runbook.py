@@ -13,7 +13,7 @@ import pytest
 
 from balbook.lab import loopback, needs
 from tests.integration.hotel import command_environment
-from tests.test_readme import commands_of, misses
+from tests.test_docs import commands_of, misses
 
 PAGE = (Path(__file__).parents[2] / "runbooks" / "WRITING.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(console|python)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)

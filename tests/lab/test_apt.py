@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from balbook.lab import apt, fleet
+from balbook.local.digests import sha256_of
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_every_package_is_listed_with_its_size_and_sha256(repository: Path) -> N
     assert [s["Package"] for s in stanzas] == [p.name for p in apt.SAMPLE]
     for stanza in stanzas:
         content = (repository / stanza["Filename"]).read_bytes()
-        assert (stanza["Size"], stanza["SHA256"]) == (str(len(content)), hashlib.sha256(content).hexdigest())
+        assert (stanza["Size"], stanza["SHA256"]) == (str(len(content)), sha256_of(content))
     assert gzip.decompress((repository / "Packages.gz").read_bytes()) == (repository / "Packages").read_bytes()
 
 
@@ -32,7 +32,7 @@ def test_the_release_has_the_sha256_of_both_lists(repository: Path) -> None:
     lines = (repository / "Release").read_text().split("SHA256:\n")[1].splitlines()
     for digest, size, name in (line.split() for line in lines):
         content = (repository / name).read_bytes()
-        assert (digest, int(size)) == (hashlib.sha256(content).hexdigest(), len(content))
+        assert (digest, int(size)) == (sha256_of(content), len(content))
     assert [line.split()[2] for line in lines] == ["Packages", "Packages.gz"]
 
 

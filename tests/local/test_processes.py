@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from balbook.local import processes
@@ -33,8 +34,8 @@ def child(code: str, marker: Path | None = None, *arguments: str) -> Iterator[su
             process.kill()
 
 
-def seen(pid: int, title: str, marker: str = "", parent: int = 1, *, is_dead: bool = False) -> Process:
-    return Process(pid, parent, f"boot:{pid}", title, marker, is_dead)
+def seen(pid: int, title: str, marker: str = "", parent: int = 1) -> Process:
+    return Process(pid, parent, f"boot:{pid}", title, marker)
 
 
 def pids(*all_seen: Process, roots: tuple[tuple[int, str], ...] = ()) -> list[int]:
@@ -71,9 +72,9 @@ def test_a_known_root_counts_only_with_its_identity() -> None:
     assert pids(session, roots=((900010, "boot:1"),)) == []
 
 
-def test_zombies_and_this_process_are_left_out() -> None:
+def test_this_process_and_its_ancestors_are_left_out() -> None:
     me, ancestor = seen(os.getpid(), "python", str(LAB), parent=900013), seen(900013, "sh", str(LAB))
-    assert pids(seen(900010, "java", str(LAB), is_dead=True), me, ancestor) == []
+    assert pids(me, ancestor) == []
 
 
 def test_a_marked_process_is_found_on_this_machine(tmp_path: Path) -> None:
@@ -104,6 +105,7 @@ def test_an_identity_lasts_as_long_as_its_process() -> None:
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         assert processes.identity(process.pid) == ""  # a zombie
+        assert process.pid not in {p.pid for p in processes.all_processes()}
     assert processes.identity(process.pid) == ""
 
 
@@ -118,11 +120,9 @@ def test_the_listener_of_a_port_is_found_among_the_labs_processes() -> None:
     assert processes.listener(port, [me]) is None
 
 
-def test_ps_of_macos_is_read_with_the_environment_behind_the_command() -> None:
-    text = (
-        "  501     1 Ss   Mon Nov 23 20:09:25 2026     /usr/bin/java -jar app.jar PATH=/bin BALBOOK_LAB=/srv/labs/blue HOME=/x\n"
-        "  502   501 Z    Mon Nov  2 20:09:26 2026     (sh)\n"
-    )
-    java, zombie = processes.from_ps(text)
-    assert (java.pid, java.parent, java.marker, java.born) == (501, 1, str(LAB), "Mon Nov 23 20:09:25 2026")
-    assert (zombie.parent, zombie.marker, zombie.is_dead) == (501, "", True)
+@pytest.mark.skipif(not psutil.LINUX, reason="elsewhere the time of day is all that there is")
+def test_an_identity_outlasts_a_step_of_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, told = processes.identity(os.getpid()), psutil.Process().create_time()
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: 3600.0)
+    assert psutil.Process().create_time() != told
+    assert processes.identity(os.getpid()) == before

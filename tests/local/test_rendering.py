@@ -30,3 +30,8 @@ def test_a_rendered_text_ends_in_one_newline() -> None:
     text = render("balancer/nginx.conf.j2", **VALUES)
     assert text.endswith("}\n")
     assert not text.endswith("\n\n")
+
+
+def test_values_in_a_page_are_escaped() -> None:
+    head = {"number": 1, "entry_sha256": "ab"}
+    assert "<title>a &lt;b&gt;</title>" in render("records/index.html.j2", title="a <b>", rows=(), head=head)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from balbook.errors import BadInput, ParameterError
+from balbook.local.digests import sha256_of_file
 from balbook.notebook.runbook import ROLES, Runbook, check_runbook, find_runbooks, read_runbook, runbook_path
 
 TITLE = """\
@@ -62,7 +62,7 @@ def test_a_runbook_is_read_with_its_cells_parameters_and_digest(tmp_path: Path) 
     assert [cell.role for cell in runbook.cells] == list(ROLES)
     assert (runbook.cells[2].id, runbook.cells[2].type, runbook.cells[2].source) == ("setup", "code", CODE["setup"])
     assert [parameter.name for parameter in runbook.parameters] == ["inventory", "mode", "reason", "ticket"]
-    assert runbook.sha256 == hashlib.sha256((tmp_path / "sound.ipynb").read_bytes()).hexdigest()
+    assert runbook.sha256 == sha256_of_file(tmp_path / "sound.ipynb")
 
 
 def test_a_sound_runbook_has_no_problems(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_a_sealed_record_is_never_cleared(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["{", "[]", '{"cells": 3}'])
 def test_what_is_no_notebook_is_named(text: str, tmp_path: Path) -> None:
     (tmp_path / "run.ipynb").write_text(text)
-    with pytest.raises(BadInput, match=r"run\.ipynb cannot be read"):
+    with pytest.raises(BadInput, match=r"run\.ipynb is not a notebook"):
         clear(tmp_path / "run.ipynb")
     assert (tmp_path / "run.ipynb").read_text() == text
 

@@ -160,16 +160,22 @@ def test_a_plan_of_a_newer_version_is_refused_with_advice() -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda data: data["steps"][0].pop("host"), "steps.0.host: Field required"),
+        (lambda data: data["steps"][0].pop("host"), "this plan cannot be read: steps.0.host: Field required"),
         (lambda data: data["steps"][0].update(retries=3), "steps.0.retries: Unexpected"),
         (lambda data: data["steps"][0].update(guards_needed="1"), "steps.0.guards_needed: Input should be a valid integer"),
         (lambda data: data.update(settings={"rollout": {"on_failure": "ask"}}), "settings.rollout.on_failure: Input should be"),
-        (lambda data: data.update(version=1, steps=[{}]), "KeyError: 'id'"),
+        (lambda data: data.update(version=1, steps=[{}]), "this plan is not a plan: KeyError: 'id'"),
         (lambda data: data.update(steps=3), "steps: Input should be"),
     ],
 )
 def test_what_is_no_plan_is_refused_and_named(change: Callable[[dict[str, Any]], object], told: str) -> None:
     data = a_plan().data()
     change(data)
-    with pytest.raises(BadInput, match=f"this is not a plan: {told}"):
+    with pytest.raises(BadInput, match=told):
         plan_from(data)
+
+
+def test_a_field_of_another_type_is_named_before_anything_is_written() -> None:
+    step = replace(a_plan().steps[0], unit="app1:9090")  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match=r"the plan of hot_deploy cannot be written: .*app1:9090"):
+        a_plan(steps=(step,)).data()

@@ -81,5 +81,5 @@ def test_nobody_begins_with_it_and_the_advice_says_what_to_do(tmp_path: Path) ->
 
 @pytest.mark.parametrize("change", [{"steps": [{}]}, {"settings": {"x": 1}}, {"preconditions": [{"what": "a"}]}, {"runbook": 1}])
 def test_what_is_no_plan_of_version_1_is_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(BadInput, match="this is not a plan"):
+    with pytest.raises(BadInput, match=r"this plan (is not a plan|cannot be read)"):
         plan_from({**DATA, **change})

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from balbook.artifacts.backends import open_registry
-from balbook.artifacts.store import Store, sha256_of
+from balbook.artifacts.store import Store
 from balbook.engine.loop import Applied, Loop, StopRequest
 from balbook.errors import BadInput
+from balbook.local.digests import sha256_of_file
 from balbook.plan.model import CONTROLLER, Exchange, Plan, secrets_of
 from balbook.plan.reading import plan_from
 from balbook.procedures import procedure
@@ -72,7 +73,7 @@ def test_what_is_published_is_retrieved_elsewhere_and_brought_to_every_host(flee
     store = forget(fleet)
     assert apply("retrieve", fleet).changes == 3
     artifact = store.find("hotel", "1.0.0")
-    assert artifact.sha256 == sha256_of(artifact.path)
+    assert artifact.sha256 == sha256_of_file(artifact.path)
     assert artifact.details["registry"] == "registry"
     for host in ("app1", "app2"):
         assert fleet.hosts[host].files[f"{fleet.inventory.hosts[host].root}/hotel/artifacts/{artifact.sha256}"] == artifact.sha256

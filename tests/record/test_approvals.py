@@ -56,7 +56,7 @@ def counting(planned: Path, needed: int, applier: Signer, trust: Trust | None, p
 
 def test_a_second_persons_approval_counts(planned: Path, ada: Keys, bob: Path, trust: Trust) -> None:
     approval, path = approve(planned, bob, user="bob", at=AT, reason="looks right")
-    assert approval.plan_digest == read_plan(planned).digest
+    assert approval.said.plan_digest == read_plan(planned).digest
     assert path.is_file()
     applier = identity(ada.key, trust, at=AT)
     assert applier.principal == "ada@example.org"
@@ -125,7 +125,7 @@ def test_a_run_without_a_plan_cannot_be_approved(planned: Path, bob: Path) -> No
 def test_an_approval_that_cannot_be_read_is_named(planned: Path, bob: Path) -> None:
     _, path = approve(planned, bob, user="bob", at=AT)
     path.with_name("1.json.sig").unlink()
-    with pytest.raises(BadInput, match=r"1\.json cannot be read as an approval"):
+    with pytest.raises(BadInput, match=r"1\.json cannot be read: "):
         read_approvals(planned.parent, "k3x9")
 
 

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from balbook.plan.model import canonical
+from balbook.local.digests import canonical, sha256_of
 from balbook.record import signatures as signing
-from balbook.record.journal import digest
 from balbook.record.ledger import Head, open_ledger
 from balbook.record.seal import Record, seal
 from balbook.record.verify import Report, verify_records
@@ -276,7 +275,8 @@ def test_a_record_that_knows_nothing_of_the_ledger_is_as_good_as_before(tmp_path
     (folder / "statement.json.sig").write_bytes(signature)
     entry = json.loads((tmp_path / "records" / "ledger" / "00000001.json").read_bytes())
     rechain(
-        tmp_path / "records" / "ledger", [canonical({**entry, "statement_sha256": digest(text), "signature_sha256": digest(signature)})]
+        tmp_path / "records" / "ledger",
+        [canonical({**entry, "statement_sha256": sha256_of(text), "signature_sha256": sha256_of(signature)})],
     )
     assert [c.state for c in verify_records(tmp_path / "records", trust=keys.trust).checks] == ["ok"] * 6 + ["open"]
 

@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 
 from balbook.errors import BadInput, RecordError
-from balbook.plan.model import canonical
+from balbook.local.digests import canonical, sha256_of
 from balbook.record.export import export
-from balbook.record.journal import digest
 from balbook.record.seal import Record
 from balbook.record.statement import state
 from tests.run_folders import BEGIN, Keys, make_key, make_keys, rechain, run_folder, sealed
@@ -85,9 +84,9 @@ def forge(unpacked: Unpacked, ending: str) -> None:
     (forged / "statement.json").write_bytes(text)
     entry = json.loads((ledger / "00000001.json").read_bytes()) | {
         "number": 5,
-        "previous": digest((ledger / "00000004.json").read_bytes()),
+        "previous": sha256_of((ledger / "00000004.json").read_bytes()),
         "record": forged.name,
-        "statement_sha256": digest(text),
+        "statement_sha256": sha256_of(text),
     }
     (ledger / "00000005.json").write_bytes(canonical(entry) + b"\n")
 
@@ -230,6 +229,18 @@ def test_pages_escape_what_users_wrote_and_need_no_script(tmp_path: Path) -> Non
         for link in re.findall(r'href="([^"#]+)"', text):
             assert (page.parent / link).exists(), link
     assert "The same artifact elsewhere" in pages[-1].read_text()
+
+
+def test_a_record_that_cannot_be_read_goes_along_and_its_page_says_so(tmp_path: Path) -> None:
+    records = tmp_path / "records"
+    sealed(records, None, 1)
+    bare = run_folder(records, "bare0001")
+    (bare / "statement.json").write_text("{")
+    export(records, tmp_path / "audit.tar.gz", at=BEGIN)
+    with tarfile.open(tmp_path / "audit.tar.gz") as archive:
+        page = archive.extractfile(f"balbook-records/pages/{bare.name}.html")
+        assert page
+        assert b"unreadable" in page.read()
 
 
 def test_nothing_to_export_and_a_full_disk_are_said(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from balbook.errors import BadInput, Failed
-from balbook.plan.model import canonical
-from balbook.record.journal import START, Journal, digest
+from balbook.local.digests import canonical, sha256_of
+from balbook.record.journal import START, Journal
 from balbook.secrets.references import Scrubber
 from tests.journals import made, verified, writer
 
@@ -31,7 +31,7 @@ def three_events(path: Path) -> list[bytes]:
 def test_each_event_holds_the_hash_of_the_line_before(tmp_path: Path) -> None:
     written = three_events(tmp_path / "j")
     events = verified(tmp_path / "j")
-    assert [e["prev"] for e in events] == [START, digest(written[0]), digest(written[1])]
+    assert [e["prev"] for e in events] == [START, sha256_of(written[0]), sha256_of(written[1])]
     assert [(e["seq"], e["at"]) for e in events] == [(n, "2026-01-31T09:08:07.123Z") for n in (1, 2, 3)]
 
 
@@ -154,7 +154,7 @@ def test_what_is_written_is_cleaned_first_and_its_head_cannot_be_forged(tmp_path
 
 def test_a_count_that_has_the_digits_of_a_secret_stays_a_count(tmp_path: Path) -> None:
     scrubber = Scrubber()
-    scrubber.resolve("env:PIN", {"PIN": "12345678"})
+    scrubber.remember("env:PIN", "12345678")
     journal = Journal(tmp_path / "j", clean=scrubber.data)
     journal.append(made("progress", step="upload 12345678", bytes=12345678, total=99999999))
     (event,) = journal.events()

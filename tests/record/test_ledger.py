@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import multiprocessing
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -13,10 +12,12 @@ from typing import NoReturn
 import pytest
 
 from balbook.errors import BadInput, RecordError
-from balbook.record.journal import START, digest
+from balbook.local.digests import sha256_of
+from balbook.record.journal import START
 from balbook.record.ledger import Head, Ledger, head_from, number_of, open_ledger
 from balbook.record.seal import seal
 from balbook.record.verify import verify_records
+from tests.registry_servers import s3_bucket
 from tests.run_folders import run_folder
 
 FIELDS = {
@@ -40,7 +41,7 @@ def chain(ledger: Ledger) -> list[str]:
     for number in ledger.numbers():
         entry = ledger.entry(number)
         assert (entry.number, entry.data["number"], entry.data["previous"]) == (number, number, before)
-        before = digest(ledger.read(number))
+        before = sha256_of(ledger.read(number))
         records.append(entry.data["record"])
     assert ledger.numbers() == list(range(1, len(records) + 1))
     return records
@@ -206,28 +207,8 @@ needs_s3 = pytest.mark.skipif(not all(map(importlib.util.find_spec, ("s3fs", "mo
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    before = dict(os.environ)
-    os.environ |= {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test-secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-    }
-    import fsspec
-
-    # Instances are kept by their arguments, which do not name the server; the test module before this one had another.
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
-    fsspec.filesystem("s3").mkdir("ledgers")
-    yield "s3://ledgers"
-    os.environ.clear()
-    os.environ |= before
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
-    server.stop()
+    with s3_bucket("ledgers") as url:
+        yield url
 
 
 @needs_s3

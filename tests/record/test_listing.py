@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from balbook.errors import BadInput
 from balbook.record.ledger import open_ledger
-from balbook.record.listing import Difference, diff, find_record, list_records, same_artifact, summary
+from balbook.record.listing import Difference, diff, list_records, same_artifact, summary
 from balbook.record.seal import Record, seal
 from tests.run_folders import BEGIN, clock, run_folder, sealed
 
@@ -29,15 +26,6 @@ def test_the_list_has_sealed_unsealed_and_unreadable_runs(tmp_path: Path) -> Non
         ("c3", "unreadable", False),
     ]
     assert (rows[0].release, rows[0].user, rows[0].is_lab) == ("1.2.0", "ada", True)
-
-
-def test_a_record_is_found_by_its_id_or_the_beginning_of_it(tmp_path: Path) -> None:
-    folders = [made(tmp_path, run_id).folder for run_id in ("abc1", "abd2")]
-    assert [find_record(tmp_path, n) for n in ("abc1", "abd", folders[0].name, str(folders[1]))] == [folders[0], folders[1], *folders]
-    with pytest.raises(BadInput, match="2 records"):
-        find_record(tmp_path, "ab")
-    with pytest.raises(BadInput, match=r"(?s)no records.*Did you mean 'abc1'"):
-        find_record(tmp_path, "abx1")
 
 
 def test_a_summary_has_steps_and_durations(tmp_path: Path) -> None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import errno
 import json
 import multiprocessing
+import os
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from balbook.errors import BadInput, RecordError, Refused
-from balbook.record import seal as sealing
-from balbook.record.journal import digest
+from balbook.local.digests import sha256_of, sha256_of_file
 from balbook.record.ledger import open_ledger
-from balbook.record.seal import adopt, read_record, seal
-from balbook.record.statement import PREDICATE_TYPE, file_sha256
+from balbook.record.seal import Record, adopt, read_record, seal
+from balbook.record.signatures import Trust
+from balbook.record.statement import PREDICATE_TYPE
 from balbook.record.verify import verify_records
 from tests.run_folders import BEGIN, Keys, clock, make_key, make_keys, notebook, run_folder, sealed
 
@@ -32,7 +33,7 @@ def records(tmp_path: Path) -> Path:
     return tmp_path / "records"
 
 
-def seal_here(folder: Path, key: Path | None = None) -> sealing.Record:
+def seal_here(folder: Path, key: Path | None = None) -> Record:
     return seal(folder, open_ledger(folder.parent / "ledger"), sign_with=key, now=AFTER)
 
 
@@ -46,13 +47,13 @@ def test_the_statement_names_every_file_and_what_the_journal_says(records: Path,
     assert made.statement["_type"] == "https://in-toto.io/Statement/v1"
     assert made.statement["predicateType"] == PREDICATE_TYPE
     names = ["hot_deploy.ipynb", "journal.jsonl", "latency.png", "plan.json", "probe/summary.json"]
-    assert made.files == {name: file_sha256(folder / name) for name in names}
+    assert made.files == {name: sha256_of_file(folder / name) for name in names}
     said = made.predicate
     assert (said["verdict"], said["run_id"], said["reason"], said["who"]["user"]) == ("succeeded", "k3x9", "Bug fix – Übergabe", "ada")
     assert said["digests"] == {"artifact_sha256": "ab" * 32, "configuration.sha256": "cd" * 32}
     assert said["runbooks"] == [{"runbook": "hot_deploy", "sha256": "ef" * 32}]
     lines = (folder / "journal.jsonl").read_bytes().splitlines()
-    assert said["journals"] == [{"name": "journal.jsonl", "head": digest(lines[-1]), "events": len(lines), "cut_bytes": 0}]
+    assert said["journals"] == [{"name": "journal.jsonl", "head": sha256_of(lines[-1]), "events": len(lines), "cut_bytes": 0}]
     assert said["measurements"] == {"p99_ms": 12.5, "failed": 0, "probe": {"p99_ms": 12.5, "requests": 100}}
     assert made.is_signed
     assert made.notes == ()
@@ -61,8 +62,8 @@ def test_the_statement_names_every_file_and_what_the_journal_says(records: Path,
 def test_the_ledger_entry_names_the_bytes(records: Path, keys: Keys) -> None:
     made = seal_here(run_folder(records), keys.key)
     assert made.entry
-    assert made.entry.data["statement_sha256"] == file_sha256(made.folder / "statement.json")
-    assert made.entry.data["signature_sha256"] == file_sha256(made.folder / "statement.json.sig")
+    assert made.entry.data["statement_sha256"] == sha256_of_file(made.folder / "statement.json")
+    assert made.entry.data["signature_sha256"] == sha256_of_file(made.folder / "statement.json.sig")
     assert read_record(made.folder).statement == made.statement
 
 
@@ -137,7 +138,7 @@ def test_a_signer_that_does_not_count_is_found_when_verified(records: Path, tmp_
     made = seal_here(run_folder(records), keys.key)
     revoked = tmp_path / "revoked"
     revoked.write_text("" if options else Path(f"{keys.key}.pub").read_text())
-    trust = sealing.signing.Trust(keys.trust.allowed_signers, revoked)
+    trust = Trust(keys.trust.allowed_signers, revoked)
     report = verify_records(records, trust=trust)
     assert report.exit_status == 1
     assert [told in f.text for f in report.checks[2].findings] == [True]
@@ -182,14 +183,14 @@ def test_a_disk_that_cannot_be_written_leaves_the_verdict_and_the_place_in_the_m
 ) -> None:
     folder = run_folder(records)
     target = records / "ledger" if where == "ledger" else folder
-    genuine = sealing.tempfile.mkstemp
+    genuine = os.open
 
-    def refuse(*args: object, dir: Path, **options: object) -> object:
-        if Path(dir) == target:
-            raise OSError(code, "no room" if code == errno.ENOSPC else "read-only", str(target))
-        return genuine(*args, dir=dir, **options)  # type: ignore[call-overload]
+    def refuse(path: Path, *args: int) -> int:
+        if Path(path).parent == target:
+            raise OSError(code, "no room" if code == errno.ENOSPC else "read-only", str(path))
+        return genuine(path, *args)
 
-    monkeypatch.setattr(sealing.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(RecordError) as caught:
         seal_here(folder)
     for part in ("the run is over (succeeded)", str(target), f"all of it is in {folder}", f"balbook seal {folder}"):
@@ -256,7 +257,11 @@ def test_a_notebook_finds_its_run_by_the_id_in_its_outputs(records: Path, tmp_pa
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("no json", "cannot be read"), ("[]", "cannot be read"), (json.dumps(notebook(outputs="hello")), "is not the notebook of a run")],
+    [
+        ("no json", "is not a notebook"),
+        ("[]", "is not a notebook"),
+        (json.dumps(notebook(outputs="hello")), "is not the notebook of a run"),
+    ],
 )
 def test_an_unreadable_or_foreign_notebook_is_bad_input(records: Path, tmp_path: Path, text: str, told: str) -> None:
     run_folder(records)

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from balbook.errors import BadInput, RecordError
+from balbook.local.digests import sha256_of_file
+from balbook.notebook.runbook import cell_digest
 from balbook.record import signatures as signing
-from balbook.record.executed import cell_digest, execution_faults
+from balbook.record.executed import execution_faults
 from balbook.record.journal import Journal
 from balbook.record.ledger import Head, open_ledger
 from balbook.record.seal import seal
-from balbook.record.statement import file_sha256, state
+from balbook.record.statement import state
 from balbook.record.verify import verify_records
 from tests.run_folders import BEGIN, CELLS, Keys, make_keys, notebook, run_folder, sealed
 
@@ -230,7 +232,7 @@ def test_a_notebook_is_compared_with_the_runbook_it_names(tmp_path: Path, is_edi
     runbooks.mkdir()
     cells = tuple((role, source + "  # other" if is_edited and role == "setup" else source) for role, source in CELLS)
     (runbooks / "hot_deploy.ipynb").write_text(json.dumps(notebook(cells)))
-    folder = run_folder(tmp_path / "records", opened={"runbook_sha256": file_sha256(runbooks / "hot_deploy.ipynb")})
+    folder = run_folder(tmp_path / "records", opened={"runbook_sha256": sha256_of_file(runbooks / "hot_deploy.ipynb")})
     expected = ["hot_deploy.ipynb: cell 2 (setup) is not the runbook's cell 2 (setup)"] if is_edited else []
     assert faults(folder, runbooks) == expected
 

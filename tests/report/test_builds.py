@@ -21,7 +21,10 @@ PHASES = {"emit": 0.6, "compile": 4.1, "load": 0.02}
 def build(version: str, project: str, kind: str = "jar", phases: dict[str, float] = PHASES, **packages: str) -> Artifact:
     details = {"project_digest": project, "phases": phases, "build_s": sum(phases.values()) + 0.1}
     named = {f"acme/{name}": found for name, found in packages.items()}
-    return Artifact("hotel", version, kind, "0" * 64, 1, Path("app"), "2026-01-31T09:00:00.000Z", named, details)
+    return Artifact(
+        application="hotel", version=version, kind=kind, sha256="0" * 64, bytes=1, path=Path("app"),
+        published_at="2026-01-31T09:00:00.000Z", packages=named, details=details,
+    )  # fmt: skip
 
 
 BUILDS = (

@@ -200,7 +200,7 @@ def test_a_run_that_was_cut_off_goes_on(
     runner = play(before)
     resumed: list[Path] = []
 
-    def resume(run_dir: Path, say: Any) -> Stated:
+    def resume(run_dir: Path, say: Any, read: Inventory) -> Stated:
         resumed.append(run_dir)
         Journal(run_dir / "journal.jsonl").append(made("run_closed", verdict="succeeded", why=""))
         return Stated("succeeded", "", 0)

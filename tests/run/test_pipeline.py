@@ -18,8 +18,8 @@ from balbook.errors import BadInput, ParameterError
 from balbook.inventory import Inventory, read_inventory
 from balbook.local.resources import resource
 from balbook.plan.model import Plan
+from balbook.record.statement import run_id_of
 from balbook.run import pipeline as pipelines
-from balbook.run.folder import run_id_of
 from balbook.run.headless import Outcome
 from balbook.run.pipeline import Pipeline, find_pipelines, read_pipeline, run_pipeline
 from tests.journals import last, lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,9 +16,11 @@ from balbook.engine.loop import Loop, StopRequest
 from balbook.errors import BadInput, Failed, Inconclusive, ParameterError, Refused
 from balbook.plan.model import Plan
 from balbook.plan.reading import read_plan
+from balbook.record.events import Event
 from balbook.record.journal import Journal
 from balbook.run import Run, open_run
-from balbook.run.folder import APPROVED_RUN, EXPECTED_DIGEST
+from balbook.run.opening import checked_request, new_run_dir
+from balbook.run.request import REQUEST, RunRequest, handing
 from balbook.testing import FakeFleet
 from tests.journals import last, lines, made, verified
 from tests.run_folders import allowed_line, make_key
@@ -30,10 +33,9 @@ def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeFleet:
     fleet = fleet_with(tmp_path, "1.0.0")
     publish(fleet.inventory, "2.0.0")
     monkeypatch.setattr(transport, "connect", lambda *args: fleet)
-    for variable in ("BALBOOK_RUN_DIR", EXPECTED_DIGEST):
-        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.delenv(REQUEST, raising=False)
 
-    def start(run_dir: Path) -> Any:
+    def start(run_dir: Path, secrets: object) -> Any:
         plan = read_plan(run_dir)
         journal = Journal(run_dir / "journal.jsonl")
         journal.append(made("apply_started", digest=plan.digest, pid=1, steps=len(plan.steps)))
@@ -48,6 +50,18 @@ def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeFleet:
 
 def opened(fleet: FakeFleet, mode: str = "apply", **parameters: Any) -> Run:
     return open_run("hot_deploy", inventory=str(fleet.inventory.path), mode=mode, application="hotel", **parameters)
+
+
+def handed(monkeypatch: pytest.MonkeyPatch, fleet: FakeFleet, **agreed: str) -> Run:
+    """A run as a kernel opens it that a command has started, with what the command says beside the parameters."""
+    asked = checked_request("hot_deploy", {"inventory": str(fleet.inventory.path), "mode": "apply", "application": "hotel"})
+    run_dir = new_run_dir(asked)
+    RunRequest.of(asked.runbook, asked.name, asked.inventory, asked.parameters, **agreed).keep(run_dir)
+    with asked.inventory.secrets.handed_over() as fd, monkeypatch.context() as patch:
+        patch.setenv(REQUEST, handing(run_dir, fd)[REQUEST])
+        run = opened(fleet)
+    assert run.dir == run_dir
+    return run
 
 
 def names(run: Run) -> list[str]:
@@ -69,6 +83,27 @@ def test_a_run_in_plan_mode_shows_the_plan_and_changes_nothing(fleet: FakeFleet,
     assert names(run)[0] == "run_opened"
     assert names(run)[-1] == "concluded"
     assert fleet.is_closed
+
+
+def test_the_plan_is_on_disk_before_the_journal_says_that_it_was_shown(fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    fsync, append = os.fsync, Journal.append
+
+    def flush(fd: int) -> None:
+        fsync(fd)
+        seen.append(Path(f"/proc/self/fd/{fd}").readlink().name)
+
+    def announce(journal: Journal, event: Event) -> Event:
+        seen.append(event.event)
+        return append(journal, event)
+
+    run = opened(fleet)
+    monkeypatch.setattr(os, "fsync", flush)
+    monkeypatch.setattr(Journal, "append", announce)
+    run.apply(run.plan())
+    draft, folder = seen[: seen.index("planned")]
+    assert (draft.startswith(".plan.json."), folder) == (True, run.dir.name)
+    assert "journal.jsonl" in seen[seen.index("planned") : seen.index("step_started")]
 
 
 def test_a_closed_run_applies_nothing_and_its_journal_gets_nothing_more(fleet: FakeFleet) -> None:
@@ -148,8 +183,7 @@ def test_an_approved_plan_is_applied_once(fleet: FakeFleet, tmp_path: Path, monk
     planned = opened(fleet, "plan")
     planned.plan()
     assert main(["approve", planned.id, "--key", str(bob), "-i", str(fleet.inventory.path)]) == 0
-    monkeypatch.setenv(APPROVED_RUN, planned.id)
-    first, second = opened(fleet), opened(fleet)
+    first, second = handed(monkeypatch, fleet, shown_in=planned.id), handed(monkeypatch, fleet, shown_in=planned.id)
     plan = first.plan()
     second.require_may_apply(second.plan())
     first.apply(plan)
@@ -239,9 +273,8 @@ def test_a_plan_with_unmet_preconditions_is_not_applied(fleet: FakeFleet) -> Non
 
 
 def test_a_plan_that_is_no_longer_the_agreed_one_is_refused(fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(EXPECTED_DIGEST, "0" * 64)
     with pytest.raises(Refused, match="changed since"):
-        opened(fleet).plan()
+        handed(monkeypatch, fleet, expected_digest="0" * 64).plan()
 
 
 def test_cells_out_of_order_are_bad_input(fleet: FakeFleet) -> None:
@@ -250,7 +283,7 @@ def test_cells_out_of_order_are_bad_input(fleet: FakeFleet) -> None:
 
 
 def test_a_process_that_is_lost_says_how_to_go_on(fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "start", lambda run_dir: SimpleNamespace(poll=lambda: -9))
+    monkeypatch.setattr(process, "start", lambda *_: SimpleNamespace(poll=lambda: -9))
     run = opened(fleet)
     with pytest.raises(Failed) as caught:
         run.apply(run.plan())

@@ -40,7 +40,7 @@ def applied(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
     """The plans that the run's processes were started with; each succeeds at once."""
     plans: list[Plan] = []
 
-    def start(run_dir: Path) -> None:
+    def start(run_dir: Path, secrets: object) -> None:
         plans.append(read_plan(run_dir))
         journal = Journal(run_dir / "journal.jsonl")
         assert plans[-1].digest == (last(journal, "planned") or {})["digest"]

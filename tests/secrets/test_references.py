@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 from balbook.errors import BadInput
 from balbook.secrets import references as secrets
 from balbook.secrets.references import Scrubber, looks_like_secret, parse, resolve, without_secrets
-from balbook.secrets.secret_ref import SecretRef
 
 CANARY = "c4nary-Zq7&\"pa'ss/wörd\\x"
 MARKER = "[secret env:CANARY]"
@@ -231,12 +230,12 @@ def test_a_marker_does_not_hold_the_secret() -> None:
     assert scrub.text("x top-secret-value") == "x [secret]"
 
 
-def test_text_with_references_is_revealed_and_remembered() -> None:
-    scrub = Scrubber()
-    text = scrub.reveal(("token=", SecretRef("env:TOKEN"), "\n"), {"TOKEN": "abcdefgh12"})
-    assert text == "token=abcdefgh12\n"
-    assert scrub.references == ("env:TOKEN",)
-    assert scrub.text("log abcdefgh12") == "log [secret env:TOKEN]"
+def test_what_one_learns_from_another_it_goes_on_to_learn() -> None:
+    one, other = Scrubber(), Scrubber()
+    other.remember("env:TOKEN", "abcdefgh12")
+    one.learn(other)
+    other.remember("env:LATER", "said-afterwards")
+    assert one.text("log abcdefgh12 said-afterwards") == "log [secret env:TOKEN] [secret env:LATER]"
 
 
 def test_the_command_of_a_reference_has_no_terminal_and_a_session_of_its_own(tmp_path: Path) -> None:

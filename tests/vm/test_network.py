@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import pytest
 
 from balbook.errors import HostUnreachable
+from balbook.local.digests import sha256_of_file
 from balbook.plan.model import Upload
 from balbook.transport import fan_out
 from tests.integration.hotel import GOOD, events, last, wait_for
@@ -19,7 +19,7 @@ BIG_MB = 200
 
 
 def upload_of(jar: Path, path: str) -> Upload:
-    return Upload(str(jar), hashlib.sha256(jar.read_bytes()).hexdigest(), path, is_privileged=True)
+    return Upload(str(jar), sha256_of_file(jar), path, is_privileged=True)
 
 
 @pytest.fixture(scope="module")

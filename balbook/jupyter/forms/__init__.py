@@ -16,9 +16,9 @@ from typing import Any, cast
 from balbook.errors import Refused
 from balbook.run import Run
 from balbook.run.cells import running_shell
-from balbook.run.folder import RUN_DIR
-from balbook.run.opening import checked_request
+from balbook.run.opening import Request, checked_request, open_checked
 from balbook.run.opening import open_run as open_headless
+from balbook.run.request import REQUEST
 
 FORMS = "BALBOOK_FORMS"
 """`off`: no form, also in JupyterLab; the notebook's cells do at once what they say, but for an apply in production."""
@@ -30,9 +30,8 @@ def open_run(name: str, **parameters: Any) -> Run:
     Connects to no host. Raises BadInput where something is wrong; nothing was touched then.
     """
     if not has_person():
-        if _may_ask() and not os.environ.get(RUN_DIR):
-            _require_no_surprise(name, parameters)
-        return open_headless(name, **parameters)
+        is_handed = bool(os.environ.get(REQUEST))
+        return open_headless(name, **parameters) if is_handed or not _may_ask() else open_checked(_without_surprise(name, parameters))
     from balbook.jupyter.forms.interactive import open_interactively
 
     return cast(Run, open_interactively(name, parameters))  # it hands on what it does not do itself
@@ -40,7 +39,7 @@ def open_run(name: str, **parameters: Any) -> Run:
 
 def has_person() -> bool:
     """Whether a person is asked here: a kernel whose front end lets cells ask, as papermill and nbclient do not."""
-    if os.environ.get(RUN_DIR) or os.environ.get(FORMS, "").lower() == "off":
+    if os.environ.get(REQUEST) or os.environ.get(FORMS, "").lower() == "off":
         return False
     return _may_ask() and find_spec("ipywidgets") is not None
 
@@ -50,11 +49,12 @@ def _may_ask() -> bool:
     return bool(getattr(getattr(running_shell(), "kernel", None), "_allow_stdin", False))
 
 
-def _require_no_surprise(name: str, parameters: Mapping[str, Any]) -> None:
-    """Refused where running all cells would change production without a button."""
+def _without_surprise(name: str, parameters: Mapping[str, Any]) -> Request:
+    """The run that is asked for; Refused where running all cells would change production without a button."""
     request = checked_request(name, parameters)
     if request.parameters["mode"] == "apply" and request.inventory.is_production:
         raise Refused(
             f"{request.inventory.environment} is changed here by a button alone, and there is no form; nothing was touched",
             advice=f"Unset {FORMS} and restart the kernel, or apply it from a command line: balbook apply {name}.",
         )
+    return request

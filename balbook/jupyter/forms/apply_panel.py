@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from html import escape
 
 import ipywidgets as w
 
@@ -19,6 +18,7 @@ from balbook.jupyter.forms.style import CSS
 from balbook.jupyter.forms.view import LiveView
 from balbook.plan.model import Plan
 from balbook.plan.tables import subject
+from balbook.show.markup import Markup, markup
 
 WAITS, APPLYING, DECLINED, RETIRED, OVER = "waits", "applying", "declined", "retired", "over"
 
@@ -50,10 +50,8 @@ class ApplyPanel:
 
     def show(self) -> None:
         """Draws it in the apply cell."""
-        intro = _intro(self.plan, None)
-        self.slot.show(
-            Html(f"<div class='bb-box bb-note bb-apply-twin'>{intro}<p>Nothing was applied yet.</p></div>", "Nothing was applied yet.")
-        )
+        html = markup("<div class='bb-box bb-note bb-apply-twin'>{}<p>Nothing was applied yet.</p></div>", _intro(self.plan, None))
+        self.slot.show(Html(html, "Nothing was applied yet."))
 
     def press(self) -> None:
         """The click. Held against the confirmation here too: a front end may be anybody's."""
@@ -83,8 +81,8 @@ class ApplyPanel:
                 return
             self.state = state
         self._question.layout.display = "none"
-        self.view.page.value = f"{CSS}<div class='bb-{state}' role='status'><p>{inline(why)}</p></div>"
-        self.slot.change_twin(Html(f"<div class='bb-box bb-note'><p>{inline(why)}</p></div>", f"The plan was not applied. {why}"))
+        self.view.page.value = markup("{}<div class='bb-{}' role='status'><p>{}</p></div>", CSS, state, inline(why))
+        self.slot.change_twin(Html(markup("<div class='bb-box bb-note'><p>{}</p></div>", inline(why)), f"The plan was not applied. {why}"))
 
     @property
     def _is_confirmed(self) -> bool:
@@ -93,7 +91,7 @@ class ApplyPanel:
     def _check(self) -> None:
         self.button.disabled = not self._is_confirmed
         is_wrong = bool(self.confirmation.value) and not self._is_confirmed
-        said = f"<span class='bb-confirm-state' role='alert'>That is not {escape(self.word)}.</span>" if is_wrong else ""
+        said = markup("<span class='bb-confirm-state' role='alert'>That is not {}.</span>", self.word) if is_wrong else ""
         if self.told.value != said:
             self.told.value = said
 
@@ -103,9 +101,12 @@ def _label(plan: Plan) -> str:
     return "Confirm: nothing to change" if not changes else "Apply this 1 change" if changes == 1 else f"Apply these {changes} changes"
 
 
-def _intro(plan: Plan, inventory: Inventory | None) -> str:
+def _intro(plan: Plan, inventory: Inventory | None) -> Markup:
     hosts = list(dict.fromkeys(step.host for step in plan.pending))
     named = ", ".join(hosts[:8]) + (f" and {len(hosts) - 8} more" if len(hosts) > 8 else "")
-    environment = f" in <b>{escape(inventory.environment)}</b>" if inventory else ""
-    about = f"{len(plan.pending)} steps on {named or 'no host'}{environment}; plan <code>{plan.digest[:12]}</code>."
-    return f"<h3>Apply: {inline(subject(plan))}</h3><p>{about} A failure takes the unit in hand back; a stop ends in a safe state.</p>"
+    return markup(
+        "<h3>Apply: {}</h3><p>{} steps on {}{}; plan <code>{}</code>. "
+        "A failure takes the unit in hand back; a stop ends in a safe state.</p>",
+        inline(subject(plan)), len(plan.pending), named or "no host",
+        markup(" in <b>{}</b>", inventory.environment) if inventory else "", plan.digest[:12],
+    )  # fmt: skip

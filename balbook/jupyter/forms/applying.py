@@ -20,6 +20,7 @@ from balbook.jupyter.forms.trouble import trouble_applying, trouble_of
 from balbook.plan.model import Plan
 from balbook.record.journal import utc_now
 from balbook.run.run import Run
+from balbook.show.markup import joined
 
 Say = Callable[[Html], None]
 OnEnd = Callable[[BalbookError | None, Say], None]
@@ -133,7 +134,7 @@ class Applying:
 
     def _twin(self) -> Html:
         pages = [*([_page(self._follower)] if self._follower else []), *self._said]
-        return Html("".join(page.html for page in pages), "\n".join(page.text for page in pages))
+        return Html(joined(page.html for page in pages), "\n".join(page.text for page in pages))
 
 
 def _page(follower: Follower) -> Html:

@@ -6,12 +6,12 @@ Nothing hangs on colour alone: failures are crosses with a count, states are wor
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from html import escape
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from balbook.jupyter.forms.live import Span
 from balbook.jupyter.forms.sample_bins import Samples
 from balbook.jupyter.forms.style import BAD, BUSY, GOOD, NOTE, QUIET
+from balbook.show.markup import Markup, joined, markup
 
 WIDTH, LEFT, RIGHT = 760, 100, 14
 CHART_H, TOP, BOTTOM = 190, 22, 24
@@ -20,7 +20,7 @@ STATE_COLOURS = {"serving": GOOD, "new": BUSY, "draining": NOTE, "down": BAD, "s
 SIGNS = {"serving": "●", "new": "★", "draining": "◐", "down": "✕", "starting": "◔", "taking back": "↩", "not running": "○"}
 
 
-def latency_chart(samples: Samples, offset_s: float, end_s: float) -> str:
+def latency_chart(samples: Samples, offset_s: float, end_s: float) -> Markup:
     """p50 and p99 over time on a logarithmic scale, failures as crosses. `offset_s`: the probe's start on this time line."""
     low, high = _limits(samples)
     points = [(offset_s + (n + 0.5) * samples.bin_s, b) for n, b in enumerate(samples.bins)]
@@ -29,32 +29,33 @@ def latency_chart(samples: Samples, offset_s: float, end_s: float) -> str:
     label = f"Latency over time: {samples.sent} requests so far, {samples.failed} failed"
     if p99:
         label += f"; now p50 {p50[-1][1]:.1f} ms, p99 {p99[-1][1]:.1f} ms"
-    parts = [f"<svg class='bb-svg bb-chart' role='img' aria-label='{escape(label)}' viewBox='0 0 {WIDTH} {CHART_H}'>"]
-    parts.append(f"<text x='0' y='12'>{escape(label)}</text>")
+    parts = [markup("<text x='0' y='12'>{}</text>", label)]
     parts += _grid(low, high, end_s)
     parts += [_line(p99, low, high, end_s, NOTE, "6 3"), _line(p50, low, high, end_s, BUSY, "")]
     parts += [_cross(_x(at, end_s), b.failed) for at, b in points if b.failed]
     key = ((BUSY, "p50", ""), (NOTE, "p99", "6 3"), (BAD, "✕ failed", ""))
     for number, (colour, word, dash) in enumerate(key):
         x = WIDTH - 230 + number * 76
-        drawn = f"<line x1='{x}' x2='{x + 22}' y1='8' y2='8' stroke='{colour}' stroke-width='2' stroke-dasharray='{dash}'/>"
-        parts.append(("" if word.startswith("✕") else drawn) + f"<text x='{x + 27}' y='12'>{word}</text>")
-    return "".join(parts) + "</svg>"
+        if not word.startswith("✕"):
+            drawn = "<line x1='{}' x2='{}' y1='8' y2='8' stroke='{}' stroke-width='2' stroke-dasharray='{}'/>"
+            parts.append(markup(drawn, x, x + 22, colour, dash))
+        parts.append(markup("<text x='{}' y='12'>{}</text>", x + 27, word))
+    return _svg("bb-chart", label, CHART_H, parts)
 
 
-def instance_chart(instances: Mapping[str, Sequence[Span]], end_s: float) -> str:
+def instance_chart(instances: Mapping[str, Sequence[Span]], end_s: float) -> Markup:
     """A row an instance, a bar a state, the state's word in it where it fits and at its end in any case."""
     height = ROW_H * len(instances) + 18
     label = "State of each instance over time. Now: " + instances_now(instances)
-    parts = [f"<svg class='bb-svg bb-instances' role='img' aria-label='{escape(label)}' viewBox='0 0 {WIDTH} {height}'>"]
+    parts: list[Markup] = []
     for row, (name, spans) in enumerate(instances.items()):
         y = row * ROW_H
-        parts.append(f"<text x='0' y='{y + 15}'>{escape(name)}</text>")
+        parts.append(markup("<text x='0' y='{}'>{}</text>", y + 15, name))
         for span in spans:
             x, until = _x(span.start_s, end_s), _x(span.end_s if span.end_s is not None else end_s, end_s)
             parts.append(_bar(x, y + 3, until - x, span.state))
-    parts += [f"<text x='{_x(s, end_s):.0f}' y='{height - 4}' text-anchor='middle'>{s:g} s</text>" for s in _ticks(end_s)]
-    return "".join(parts) + "</svg>"
+    parts += _seconds(height - 4, end_s)
+    return _svg("bb-instances", label, height, parts)
 
 
 def instances_now(instances: Mapping[str, Sequence[Span]]) -> str:
@@ -62,35 +63,45 @@ def instances_now(instances: Mapping[str, Sequence[Span]]) -> str:
     return ", ".join(f"{name} {SIGNS.get(spans[-1].state, '?')} {spans[-1].state}" for name, spans in instances.items())
 
 
-def _bar(x: float, y: float, width: float, state: str) -> str:
+def _svg(css: str, label: str, height: int, parts: Iterable[Markup]) -> Markup:
+    svg = "<svg class='bb-svg {}' role='img' aria-label='{}' viewBox='0 0 {} {}'>{}</svg>"
+    return markup(svg, css, label, WIDTH, height, joined(parts))
+
+
+def _bar(x: float, y: float, width: float, state: str) -> Markup:
     colour = STATE_COLOURS.get(state, QUIET)
     opacity = ".30" if state in ("serving", "not running") else ".55"
-    rect = f"<rect x='{x:.1f}' y='{y}' width='{max(1.0, width):.1f}' height='{ROW_H - 6}' fill='{colour}' fill-opacity='{opacity}'/>"
+    bar = "<rect x='{:.1f}' y='{}' width='{:.1f}' height='{}' fill='{}' fill-opacity='{}'/>"
+    rect = markup(bar, x, y, max(1.0, width), ROW_H - 6, colour, opacity)
     word = f"{SIGNS.get(state, '')} {state}".strip()
     shown = word if width > 7 * len(word) else word[:1] if width > 12 else ""
-    return rect + (f"<text x='{x + 3:.1f}' y='{y + 12}'>{escape(shown)}</text>" if shown else "")
+    return rect + (markup("<text x='{:.1f}' y='{}'>{}</text>", x + 3, y + 12, shown) if shown else "")
 
 
-def _grid(low: float, high: float, end_s: float) -> Iterator[str]:
+def _grid(low: float, high: float, end_s: float) -> Iterator[Markup]:
     value = 10 ** math.floor(math.log10(low))
     while value <= high * 1.001:
         for factor in (1, 2, 5):
             if low <= value * factor <= high:
                 y = _y(value * factor, low, high)
-                yield f"<line class='g' x1='{LEFT}' x2='{WIDTH - RIGHT}' y1='{y:.1f}' y2='{y:.1f}'/>"
-                yield f"<text x='{LEFT - 6}' y='{y + 4:.1f}' text-anchor='end'>{value * factor:g} ms</text>"
+                yield markup("<line class='g' x1='{}' x2='{}' y1='{y:.1f}' y2='{y:.1f}'/>", LEFT, WIDTH - RIGHT, y=y)
+                yield markup("<text x='{}' y='{:.1f}' text-anchor='end'>{:g} ms</text>", LEFT - 6, y + 4, value * factor)
         value *= 10
-    for second in _ticks(end_s):
-        yield f"<text x='{_x(second, end_s):.0f}' y='{CHART_H - 6}' text-anchor='middle'>{second:g} s</text>"
+    yield from _seconds(CHART_H - 6, end_s)
 
 
-def _line(points: Sequence[tuple[float, float]], low: float, high: float, end_s: float, colour: str, dash: str) -> str:
+def _seconds(y: float, end_s: float) -> Iterator[Markup]:
+    return (markup("<text x='{:.0f}' y='{}' text-anchor='middle'>{:g} s</text>", _x(s, end_s), y, s) for s in _ticks(end_s))
+
+
+def _line(points: Sequence[tuple[float, float]], low: float, high: float, end_s: float, colour: str, dash: str) -> Markup:
     where = " ".join(f"{_x(at, end_s):.1f},{_y(value, low, high):.1f}" for at, value in points)
-    return f"<polyline points='{where}' fill='none' stroke='{colour}' stroke-width='2' stroke-dasharray='{dash}'/>"
+    return markup("<polyline points='{}' fill='none' stroke='{}' stroke-width='2' stroke-dasharray='{}'/>", where, colour, dash)
 
 
-def _cross(x: float, count: int) -> str:
-    return f"<text x='{x:.1f}' y='{TOP + 12}' style='fill:{BAD};font-weight:700' text-anchor='middle'>✕{count if count > 1 else ''}</text>"
+def _cross(x: float, count: int) -> Markup:
+    cross = "<text x='{:.1f}' y='{}' style='fill:{};font-weight:700' text-anchor='middle'>✕{}</text>"
+    return markup(cross, x, TOP + 12, BAD, count if count > 1 else "")
 
 
 def _limits(samples: Samples) -> tuple[float, float]:

@@ -6,7 +6,7 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,6 @@ from balbook.notebook.runbook import Runbook, find_runbooks
 from balbook.procedures.failover_drill import FAULTS
 from balbook.run.opening import MODES, Request
 from balbook.run.run import require_no_secrets
-from balbook.secrets.references import Scrubber
-from balbook.secrets.scrubbing import known_secrets
 
 MODE_WORDS = {"plan": "plan: changes nothing", "apply": "apply: changes hosts, at your click"}
 CHOOSE = "choose …"
@@ -35,17 +33,15 @@ class World:
 
     inventory: Inventory | None = None
     problem: str = ""
-    scrubber: Scrubber = field(default_factory=Scrubber)
 
     @classmethod
     def read(cls, parameter: str) -> World:
         """As `balbook apply` finds it."""
         try:
             running = running_inventory(os.environ)
-            inventory = load_inventory(None, parameter=parameter, environ=os.environ, cwd=Path.cwd(), lab_inventory=running)
+            return cls(load_inventory(None, parameter=parameter, environ=os.environ, cwd=Path.cwd(), lab_inventory=running))
         except BadInput as exc:
             return cls(problem=str(exc))
-        return cls(inventory, "", known_secrets(inventory, os.environ))
 
 
 def choices(runbook: Runbook, parameter: Parameter, world: World, values: Mapping[str, Any]) -> list[tuple[str, str]] | None:
@@ -104,7 +100,7 @@ def problem_with(runbook: Runbook, parameter: Parameter, raw: Any, world: World,
             raise ParameterError(f"{value!r} is not known", advice="Known: " + ", ".join(FAULTS) + ".")
         if world.inventory:
             procedures.check_names(world.inventory, {parameter.name: value})
-            require_no_secrets({parameter.name: value}, world.scrubber)
+            require_no_secrets({parameter.name: value}, world.inventory.secrets.scrubber)
             _require_release(runbook, parameter, value, world.inventory, str(values.get("application", "")))
     except BalbookError as exc:
         return f"{exc.message.removeprefix(f'parameter {parameter.name}: ').rstrip('.')}. {exc.advice}".strip()

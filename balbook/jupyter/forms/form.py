@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from html import escape
 from typing import Any
 
 import ipywidgets as w
@@ -18,6 +17,7 @@ from balbook.notebook.parameters import Parameter
 from balbook.notebook.runbook import Runbook
 from balbook.procedures import with_defaults
 from balbook.run.opening import Request, checked_request
+from balbook.show.markup import markup
 
 LABEL_WIDTH, FIELD_WIDTH = "110px", "440px"
 NEXT = "Ready. Run the next cells: preflight, plan."
@@ -29,14 +29,14 @@ class Field:
     def __init__(self, parameter: Parameter, control: Any) -> None:
         self.parameter, self.control = parameter, control
         self.error = w.HTML()
-        help_ = w.HTML(f"<span class='bb-help'>{inline(parameter.help)}</span>")
+        help_ = w.HTML(markup("<span class='bb-help'>{}</span>", inline(parameter.help)))
         told = w.VBox([help_, self.error], layout=w.Layout(flex="1 1 0%", overflow="visible"))
         self.row = w.HBox([control, told], layout=w.Layout(overflow="visible"))
         self.row.add_class(f"bb-field-{parameter.name}")
 
     def complain(self, problem: str) -> None:
         """Says what is wrong; empty: nothing is."""
-        self.error.value = f"<span class='bb-error' role='alert'>✘ {inline(problem)}</span>" if problem else ""
+        self.error.value = markup("<span class='bb-error' role='alert'>✘ {}</span>", inline(problem)) if problem else ""
 
 
 class Form:
@@ -54,7 +54,7 @@ class Form:
         self._again = w.Button(description="New run with these values", layout=w.Layout(display="none", width="240px"))
         self._again.add_class("bb-new-run")
         self._again.on_click(lambda button: on_new_run())
-        head = w.HTML(f"{CSS}<h3>{escape(runbook.title)}</h3>")
+        head = w.HTML(markup("{}<h3>{}</h3>", CSS, runbook.title))
         rows = [field.row for field in self.fields.values()]
         self.root = w.VBox([head, self.notice, *rows, self._state, self._command, self._again], layout=w.Layout(overflow="visible"))
         for css in ("bb-form", "bb-box", "bb-busy"):
@@ -112,16 +112,19 @@ class Form:
 
     def note(self, told: str) -> None:
         """Says it below the fields."""
-        self._state.value = f"<p class='bb-form-state' role='status'>{escape(told)}</p>"
+        self._state.value = markup("<p class='bb-form-state' role='status'>{}</p>", told)
 
     def twin(self, request: Request | None = None, run_id: str = "") -> Html:
         """The form as a table."""
         values = request.parameters if request else self.values()
-        rows = [[f"<b>{escape(p.name)}</b>", escape(str(values[p.name])), inline(p.help)] for p in self.runbook.parameters]
+        rows = [[markup("<b>{}</b>", p.name), values[p.name], inline(p.help)] for p in self.runbook.parameters]
         told = f"Run {run_id} was opened with these values." if request else "This form is filled in in JupyterLab."
-        html = f"<h3>{escape(self.runbook.title)}</h3>{table(('parameter', 'value', 'meaning'), rows)}<p>{escape(told)}</p>"
-        html += f"<p>The same from a command line:</p>{command(fields.command_line(request))}" if request else ""
-        return Html(f"<div class='bb-box bb-busy bb-form-twin'>{html}</div>", f"{self.runbook.title}: {told} {dict(values)}")
+        html = markup(
+            "<div class='bb-box bb-busy bb-form-twin'><h3>{}</h3>{}<p>{}</p>{}</div>",
+            self.runbook.title, table(("parameter", "value", "meaning"), rows), told,
+            markup("<p>The same from a command line:</p>{}", command(fields.command_line(request))) if request else "",
+        )  # fmt: skip
+        return Html(html, f"{self.runbook.title}: {told} {dict(values)}")
 
     def _asked(self) -> Request:
         """With the inventory's path as it was found, so that the same values mean the same elsewhere."""
@@ -170,16 +173,16 @@ class Form:
         return problems
 
     def _preview(self) -> Request | None:
-        """What would be asked for, without reading secrets again."""
+        """What would be asked for."""
         assert self.world.inventory
         values = {name: fields.value_of(field.parameter, field.control.value) for name, field in self.fields.items()}
         filled = with_defaults(self.world.inventory, self.name, values)
-        return Request(self.name, self.runbook, self.world.inventory, filled, self.world.scrubber)
+        return Request(self.name, self.runbook, self.world.inventory, filled)
 
     def _say(self, state: str, request: Request | None) -> None:
         self.note(state)
-        line = f"<p class='bb-quiet'>The same from a command line:</p>{command(fields.command_line(request))}" if request else ""
-        self._command.value = line
+        same = markup("<p class='bb-quiet'>The same from a command line:</p>{}", command(fields.command_line(request))) if request else ""
+        self._command.value = same
 
     def _control(self, parameter: Parameter, start: Mapping[str, Any]) -> Any:
         """A typed field; a choice where the inventory knows what there is."""

@@ -7,14 +7,13 @@ its static twin.
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from balbook.jupyter.forms.screen import WIDGET
 from balbook.jupyter.forms.watch import Ran
-from balbook.notebook.runbook import Runbook
-from balbook.run.cells import sha256_of
+from balbook.notebook.notebook_file import read_notebook, text_of_notebook
+from balbook.notebook.runbook import Runbook, cell_digest
 
 INJECTED = "injected-parameters"
 OUTPUTS = ("display_data", "execute_result", "stream", "error")
@@ -55,23 +54,23 @@ class Recorder:
 
 def notebook_of(executed: Runbook, ran: Sequence[Ran], recorder: Recorder, parameters: Mapping[str, Any]) -> str:
     """The notebook as JSON. A cell that the runbook does not have stands where it ran."""
-    data = json.loads(executed.path.read_text(encoding="utf-8"))
+    data = read_notebook(executed.path)
     latest = {r.sha256: r for r in ran}
     filled = next((r for r in reversed(ran) if r.role == "parameters"), None)
-    known = {sha256_of(cell.source) for cell in executed.cells}
+    known = {cell_digest(cell.source) for cell in executed.cells}
     cells: list[dict[str, Any]] = []
     for cell, written in zip(executed.cells, data["cells"], strict=True):
         if cell.type != "code":
             cells.append(written)
             continue
         is_parameters = cell.role == "parameters"
-        here = filled if is_parameters else latest.get(sha256_of(cell.source))
+        here = filled if is_parameters else latest.get(cell_digest(cell.source))
         cells.append(_cell(written, here, recorder))
         if is_parameters:
             cells.append(_injected(parameters))
         if here:
             cells += [_strange(r, recorder) for r in _behind(here, ran, known)]
-    return json.dumps({**data, "cells": cells}, indent=1, ensure_ascii=False) + "\n"
+    return text_of_notebook({**data, "cells": cells})
 
 
 def _cell(written: Mapping[str, Any], ran: Ran | None, recorder: Recorder) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 from balbook.jupyter.forms.chart import instance_chart, instances_now, latency_chart
 from balbook.jupyter.forms.durations import spoken
 from balbook.jupyter.forms.live import NOT_STARTED, PENDING, RUNNING, TAKING_BACK, Live, StepView
 from balbook.jupyter.forms.panels import Html, inline, table
 from balbook.jupyter.forms.sample_bins import Samples
+from balbook.show.markup import Markup, joined, markup
 
 MOST_ROWS = 40
 """Rows of the live table: what runs and what failed always, then the neighbours of what runs."""
@@ -43,53 +43,58 @@ def live_page(live: Live, samples: Samples | None, now_s: float, probe_offset_s:
     if samples and samples.sent:
         parts.append(latency_chart(samples, probe_offset_s, end_s))
     parts.append(_table(live, _worth_showing(list(live.steps.values())), now_s))
-    attributes = f"data-samples='{seen}' data-events='{live.history.count}' data-state='{live.word}'"
-    html = f"<div class='bb-box {BOX.get(live.word, 'bb-busy')} bb-live' {attributes}>{''.join(parts)}</div>"
-    return Html(html, f"{live.doing} {live.done} of {len(live.steps)} steps are over.")
+    return Html(_box(live, seen, parts), f"{live.doing} {live.done} of {len(live.steps)} steps are over.")
 
 
 def static_page(live: Live, now_s: float) -> Html:
     """The same without pictures: all steps with their times, what became of each instance, what was measured."""
     parts = [_head(live, now_s), _notes(live), _table(live, list(live.steps.values()), now_s)]
     if live.instances:
-        rows = [[escape(name), *_history(live, name)] for name in live.instances]
+        rows = [[name, *_history(live, name)] for name in live.instances]
         parts.append(table(("instance", "states", "in the end"), rows, css="bb-instances-table", caption="Instances"))
     measured = live.history.measured
     sent = measured.sent if measured and measured.sent is not None else 0
     if measured and measured.sent is not None:
-        told = f"{sent}, failed {measured.failed}, closed by reload {measured.closed_by_reload}"
-        parts.append(f"<p>Requests sent from outside meanwhile: {told}.</p>")
-    attributes = f"data-samples='{sent}' data-events='{live.history.count}' data-state='{live.word}'"
-    html = f"<div class='bb-box {BOX.get(live.word, 'bb-busy')} bb-live' {attributes}>{''.join(parts)}</div>"
+        asked = "<p>Requests sent from outside meanwhile: {}, failed {}, closed by reload {}.</p>"
+        parts.append(markup(asked, sent, measured.failed, measured.closed_by_reload))
+    html = _box(live, sent, parts)
     return Html(html, f"{live.doing} {live.done} of {len(live.steps)} steps are over. {instances_now(live.instances)}".strip())
 
 
-def _head(live: Live, now_s: float) -> str:
+def _box(live: Live, samples: int, parts: Sequence[Markup]) -> Markup:
+    return markup(
+        "<div class='bb-box {} bb-live' data-samples='{}' data-events='{}' data-state='{}'>{}</div>",
+        BOX.get(live.word, "bb-busy"), samples, live.history.count, live.word, joined(parts),
+    )  # fmt: skip
+
+
+def _head(live: Live, now_s: float) -> Markup:
     css = "bb-strong bb-outcome" if live.is_over else "bb-strong"
     word = live.outcome if live.is_over else live.word.capitalize()
-    return (
-        f"<div class='bb-row'><span class='{css}'>{escape(word)}</span><span>{live.done} of {len(live.steps)} steps are over</span>"
-        f"<span>{spoken(now_s)}</span><span>plan <code>{live.plan.digest[:12]}</code></span></div>"
-    )
+    return markup(
+        "<div class='bb-row'><span class='{}'>{}</span><span>{} of {} steps are over</span>"
+        "<span>{}</span><span>plan <code>{}</code></span></div>",
+        css, word, live.done, len(live.steps), spoken(now_s), live.plan.digest[:12],
+    )  # fmt: skip
 
 
-def _notes(live: Live) -> str:
-    return "".join(f"<p>{inline(note)}</p>" for note in live.notes)
+def _notes(live: Live) -> Markup:
+    return joined(markup("<p>{}</p>", inline(note)) for note in live.notes)
 
 
-def _instances(live: Live) -> str:
-    return f"<p class='bb-instances-now'>{escape(instances_now(live.instances))}</p>"
+def _instances(live: Live) -> Markup:
+    return markup("<p class='bb-instances-now'>{}</p>", instances_now(live.instances))
 
 
-def _table(live: Live, steps: Sequence[StepView], now_s: float) -> str:
+def _table(live: Live, steps: Sequence[StepView], now_s: float) -> Markup:
     rows, host = [], ""
     for view in steps:
-        where = f"<b>{escape(view.step.host)}</b>" if view.step.host != host else ""
+        where = markup("<b>{}</b>", view.step.host) if view.step.host != host else ""
         host = view.step.host
         mark = MARKS.get(view.state, view.state)
-        state = f"<b>{escape(mark)}</b>" if view.state not in (PENDING, "changed", "already") else escape(mark)
-        rows.append([where, inline(view.step.title), f"{state} {live.progress_of(view)}".strip(), _time(view, now_s)])
-    return table(("host", "step", "state", "time"), rows, css="bb-steps") if rows else ""
+        state = markup("{}" if view.state in (PENDING, "changed", "already") else "<b>{}</b>", mark)
+        rows.append([where, inline(view.step.title), state + f" {live.progress_of(view)}".rstrip(), _time(view, now_s)])
+    return table(("host", "step", "state", "time"), rows, css="bb-steps") if rows else Markup()
 
 
 def _time(view: StepView, now_s: float) -> str:
@@ -116,4 +121,4 @@ def _history(live: Live, name: str) -> list[str]:
     spans = live.instances[name]
     told = ", ".join(f"{s.state} from {s.start_s:.0f} s" if n else s.state for n, s in enumerate(spans))
     outcome = live.outcomes.get(name, spans[-1].state)
-    return [escape(told), f"<b>{escape(outcome)}</b>" if outcome.startswith("NOT") else escape(outcome)]
+    return [told, markup("<b>{}</b>", outcome) if outcome.startswith("NOT") else outcome]

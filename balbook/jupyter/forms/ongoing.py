@@ -6,9 +6,7 @@ nobody left to close it is closed and sealed once somebody has looked.
 
 from __future__ import annotations
 
-import os
 import threading
-from html import escape
 from pathlib import Path
 
 import ipywidgets as w
@@ -23,6 +21,7 @@ from balbook.jupyter.forms.trouble import trouble_of
 from balbook.jupyter.forms.view import LiveView
 from balbook.record.journal import opening_of
 from balbook.record.keeping import records_folder
+from balbook.show.markup import markup
 
 
 class OngoingNotice:
@@ -37,22 +36,23 @@ class OngoingNotice:
         if inventory is None:
             return
         records = records_folder(inventory)
-        lines = [_line(run_dir, inventory, "is applying <b>{}</b> now, by {}.") for run_dir in ongoing(records)]
-        lines += [_line(run_dir, inventory, "({}, by {}) has ended after its kernel had died.") for run_dir in abandoned(records)]
+        lines = [_line(run_dir, inventory) for run_dir in ongoing(records)]
+        lines += [_line(run_dir, inventory, has_ended=True) for run_dir in abandoned(records)]
         self._form.notice.children = lines
 
 
-def _line(run_dir: Path, inventory: Inventory, told: str) -> w.VBox:
+def _line(run_dir: Path, inventory: Inventory, *, has_ended: bool = False) -> w.VBox:
     opened = opening_of(run_dir)
     run_id = opened.run_id if opened else run_dir.name
     about = f"{opened.runbook} {opened.parameters.get('application', '')}".strip() if opened else ""
-    user = str(opened.who.get("user", "?")) if opened else "?"
-    told = f"Run <code>{escape(run_id)}</code> " + told.format(escape(about), escape(user))
+    user = opened.who.get("user", "?") if opened else "?"
+    told = markup("({}, by {}) has ended after its kernel had died." if has_ended else "is applying <b>{}</b> now, by {}.", about, user)
+    shown = markup("<div class='bb-ongoing' role='status'>Run <code>{}</code> {}</div>", run_id, told)
     button = w.Button(description=f"Watch run {run_id}", layout=w.Layout(width="240px"))
     button.add_class("bb-watch")
     place = w.VBox()
     button.on_click(lambda pressed: watch(run_dir, inventory, place))
-    return w.VBox([w.HBox([w.HTML(f"<div class='bb-ongoing' role='status'>{told}</div>"), button]), place])
+    return w.VBox([w.HBox([w.HTML(shown), button]), place])
 
 
 def watch(run_dir: Path, inventory: Inventory, place: w.VBox) -> None:
@@ -64,7 +64,7 @@ def watch(run_dir: Path, inventory: Inventory, place: w.VBox) -> None:
     try:
         follower = Follower(run_dir, inventory)
     except (OSError, ValueError, KeyError, BalbookError) as exc:
-        view.page.value = f"<p>{escape(str(exc))}</p>"
+        view.page.value = markup("<p>{}</p>", exc)
         return
     threading.Thread(target=_to_its_end, args=(view, follower, inventory), name="balbook-watch", daemon=True).start()
 
@@ -73,7 +73,7 @@ def _to_its_end(view: LiveView, follower: Follower, inventory: Inventory) -> Non
     """In a thread: the view, then the record of a run that nobody else closes."""
     view.watch(follower, follower.has_ended)
     try:
-        for html in rescue(follower, inventory, dict(os.environ)):
+        for html in rescue(follower, inventory):
             view.add(html)
     except BalbookError as exc:
         view.add(panels.error(trouble_of(exc)))

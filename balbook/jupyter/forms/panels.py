@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
 
 from balbook.jupyter.forms.style import CSS
 from balbook.run.display import SIGNS
-from balbook.show.table import Table, folded_log
+from balbook.show import table as tables
+from balbook.show.markup import Markup, escape, joined, markup
 
 BOX = {"succeeded": "bb-good", "planned": "bb-busy", "failed": "bb-bad", "inconclusive": "bb-note"}
 
@@ -18,7 +18,7 @@ BOX = {"succeeded": "bb-good", "planned": "bb-busy", "failed": "bb-bad", "inconc
 class Html:
     """HTML that a notebook shows; `text` is for those that show none."""
 
-    html: str
+    html: Markup
     text: str
     data: dict[str, str] = field(default_factory=dict)
 
@@ -27,7 +27,7 @@ class Html:
 
     def bundle(self) -> dict[str, str]:
         """The formats that a front end chooses from; `data` comes beside them."""
-        return {"text/html": CSS + self.html, "text/plain": self.text, **self.data}
+        return {"text/html": str(CSS + self.html), "text/plain": self.text, **self.data}
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return self.bundle()
@@ -49,74 +49,70 @@ class Trouble:
 
 def waiting(message: str, advice: str = "", *, css: str = "bb-waiting", sign: str = "⏸") -> Html:
     """Nothing failed; something has to be done first."""
-    told = f"<p>{inline(advice)}</p>" if advice else ""
-    html = f"<div class='bb-box bb-busy {css}' role='status'><h4>{sign} {inline(message)}</h4>{told}</div>"
-    return Html(html, f"WAITING: {message}\n{advice}".rstrip())
+    return Html(_notice(f"bb-busy {css}", "status", sign, message, advice), f"WAITING: {message}\n{advice}".rstrip())
 
 
 def warning(message: str, advice: str = "") -> Html:
     """Something is out of order; the verdict will say so."""
-    told = f"<p>{inline(advice)}</p>" if advice else ""
-    html = f"<div class='bb-box bb-note bb-warning' role='alert'><h4>⚠ {inline(message)}</h4>{told}</div>"
-    return Html(html, f"WARNING: {message}\n{advice}".rstrip())
+    return Html(_notice("bb-note bb-warning", "alert", "⚠", message, advice), f"WARNING: {message}\n{advice}".rstrip())
+
+
+def _notice(css: str, role: str, sign: str, message: str, advice: str) -> Markup:
+    told = markup("<p>{}</p>", inline(advice)) if advice else ""
+    return markup("<div class='bb-box {}' role='{}'><h4>{} {}</h4>{}</div>", css, role, sign, inline(message), told)
 
 
 def error(trouble: Trouble) -> Html:
     """What failed, where, the last lines, the state now, what to do next; the traceback folded."""
-    parts = [(trouble.heading, _paragraphs(trouble.what)), ("Where", inline(trouble.where)), ("Last lines", folded_log(trouble.log))]
+    parts = [(trouble.heading, _paragraphs(trouble.what)), ("Where", inline(trouble.where)), ("Last lines", tables.folded_log(trouble.log))]
     parts += [("State now", listed(trouble.state)), ("What to do next", _next(trouble))]
-    body = "".join(f"<h4>{title}</h4>{html}" for title, html in parts if html)
+    body = joined(markup("<h4>{}</h4>{}", title, html) for title, html in parts if html)
     if trouble.traceback:
-        body += f"<details class='bb-traceback'><summary>Traceback</summary><pre>{escape(trouble.traceback)}</pre></details>"
+        body += markup("<details class='bb-traceback'><summary>Traceback</summary><pre>{}</pre></details>", trouble.traceback)
     words = [trouble.what, *trouble.state, trouble.advice, *trouble.commands]
-    return Html(f"<div class='bb-box bb-bad bb-panel-error' role='alert'>{body}</div>", "✘ " + "\n".join(w for w in words if w))
+    html = markup("<div class='bb-box bb-bad bb-panel-error' role='alert'>{}</div>", body)
+    return Html(html, "✘ " + "\n".join(w for w in words if w))
 
 
 def verdict(word: str, why: str, runbook: str, run_id: str) -> Html:
     """The verdict, big: a sign, a word, and why it is not better."""
-    reason = f"<pre>{escape(why)}</pre>" if why else ""
-    html = (
-        f"<div class='bb-box {BOX[word]} bb-verdict' role='status' data-verdict='{word}'><div class='bb-big'>"
-        f"<b>{SIGNS[word]} {word}</b></div><p>{escape(runbook)}, run <code>{escape(run_id)}</code></p>{reason}</div>"
-    )
+    html = markup(
+        "<div class='bb-box {} bb-verdict' role='status' data-verdict='{word}'><div class='bb-big'><b>{} {word}</b></div>"
+        "<p>{}, run <code>{}</code></p>{}</div>",
+        BOX[word], SIGNS[word], runbook, run_id, markup("<pre>{}</pre>", why) if why else "", word=word,
+    )  # fmt: skip
     return Html(html, f"{SIGNS[word]} {word.upper()}: {runbook} (run {run_id})" + (f"\n{why}" if why else ""))
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, css: str = "", caption: str = "") -> str:
-    """A table of cells that are HTML already; without a head where no column has a name."""
-    heads = "".join(f"<th scope='col'>{escape(c)}</th>" for c in columns)
-    head = f"<thead><tr>{heads}</tr></thead>" if any(columns) else ""
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    title = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f"<table class='{css}'>{title}{head}<tbody>{body}</tbody></table>"
+def table(columns: Sequence[object], rows: Sequence[Sequence[object]], *, css: str = "", caption: str = "") -> Markup:
+    """A table; without a head where no column has a name."""
+    return tables.table(columns, [[markup("<td>{}</td>", cell) for cell in row] for row in rows], css=css, caption=caption)
 
 
-def command(line: str) -> str:
+def command(line: str) -> Markup:
     """A command to copy."""
-    return f"<pre class='bb-command'><code>{escape(line)}</code></pre>"
+    return markup("<pre class='bb-command'><code>{}</code></pre>", line)
 
 
-def of_table(shown: Table) -> Html:
+def of_table(shown: tables.Table) -> Html:
     """A table of balbook's own."""
-    rows = [[escape(str(cell)) for cell in row] for row in shown.rows]
-    html = table([str(c) for c in shown.columns], rows, caption=shown.title)
-    return Html(f"<div class='bb-box bb-busy'>{html}</div>", str(shown))
+    return Html(markup("<div class='bb-box bb-busy'>{}</div>", table(shown.columns, shown.rows, caption=shown.title)), str(shown))
 
 
-def inline(text: str) -> str:
+def inline(text: str) -> Markup:
     """Text with `code` in backquotes, **strong** words, and lines kept."""
-    marked = re.sub(r"`([^`\n]+)`", r"<code>\1</code>", escape(text))
-    return re.sub(r"\*\*([^*\n]+)\*\*", r"<b>\1</b>", marked).replace("\n", "<br>")
+    marked = re.sub(r"`([^`\n]+)`", r"<code>\1</code>", str(escape(text)))
+    return Markup(re.sub(r"\*\*([^*\n]+)\*\*", r"<b>\1</b>", marked).replace("\n", "<br>"))
 
 
-def _paragraphs(text: str) -> str:
-    return "".join(f"<p>{inline(line)}</p>" for line in text.splitlines() if line.strip())
+def _paragraphs(text: str) -> Markup:
+    return joined(markup("<p>{}</p>", inline(line)) for line in text.splitlines() if line.strip())
 
 
-def listed(lines: Sequence[str]) -> str:
+def listed(lines: Sequence[str]) -> Markup:
     """Sentences, one below the other; empty for none."""
-    return "<ul>" + "".join(f"<li>{inline(line)}</li>" for line in lines) + "</ul>" if lines else ""
+    return markup("<ul>{}</ul>", joined(markup("<li>{}</li>", inline(line)) for line in lines)) if lines else Markup()
 
 
-def _next(trouble: Trouble) -> str:
-    return _paragraphs(trouble.advice) + "".join(command(line) for line in trouble.commands)
+def _next(trouble: Trouble) -> Markup:
+    return _paragraphs(trouble.advice) + joined(command(line) for line in trouble.commands)

@@ -18,14 +18,12 @@ from balbook.jupyter.forms.kept_notebook import Recorder
 from balbook.jupyter.forms.panels import Html
 from balbook.jupyter.forms.plan_page import plan_page
 from balbook.jupyter.forms.watch import Ran
-from balbook.notebook.runbook import Runbook, read_runbook
+from balbook.notebook.runbook import Runbook, cell_digest, read_runbook
 from balbook.record.history import History
 from balbook.record.journal import JOURNAL, Journal, history_of
 from balbook.record.verdict import Returned
-from balbook.run.cells import sha256_of
 from balbook.run.closing import close_executed
 from balbook.run.opening import cells_of
-from balbook.secrets.scrubbing import known_secrets
 
 MOST_RECORDS = 20
 """Records that are looked at for one that nobody closed, newest first."""
@@ -44,14 +42,14 @@ def abandoned(records: Path) -> list[Path]:
     return [folder for folder in newest if is_abandoned(folder)]
 
 
-def rescue(follower: Follower, inventory: Inventory, environ: dict[str, str]) -> list[Html]:
+def rescue(follower: Follower, inventory: Inventory) -> list[Html]:
     """States the verdict, writes the notebook, seals; what there is to say. Nothing where it is not abandoned."""
     run_dir = follower.run_dir
     history = history_of(run_dir)
     opened = history.opened
     if opened is None or not is_abandoned(run_dir) or history.is_lost:
         return []
-    journal = Journal(run_dir / JOURNAL, clean=known_secrets(inventory, environ).data)
+    journal = Journal(run_dir / JOURNAL, clean=inventory.secrets.scrubber.data)
     executed = read_runbook(Path(opened.notebook))
     stated = close_executed(journal, cells_of(executed), Returned("kernel_death", "the notebook's kernel died"))
     verdict = panels.verdict(stated.verdict, stated.why, opened.runbook, opened.run_id)
@@ -67,6 +65,6 @@ def rescue(follower: Follower, inventory: Inventory, environ: dict[str, str]) ->
 
 def _ran(executed: Runbook, history: History) -> list[Ran]:
     """The cells that ran, as far as the runbook has their source."""
-    sources = {sha256_of(cell.source): cell.source for cell in executed.cells if cell.type == "code"}
+    sources = {cell_digest(cell.source): cell.source for cell in executed.cells if cell.type == "code"}
     found = [(cell, sources.get(cell.source_sha256)) for cell in history.cells_that_ran]
     return [Ran(cell.number, source, cell.role, message_id=cell.role) for cell, source in found if source is not None]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,13 @@ from balbook.jupyter.forms.kept_notebook import Recorder, notebook_of
 from balbook.jupyter.forms.panels import Html
 from balbook.jupyter.forms.trouble import standing
 from balbook.jupyter.forms.watch import Ran
+from balbook.local.atomic_files import write_text
 from balbook.notebook.runbook import Runbook
 from balbook.record.journal import history_of
 from balbook.record.keeping import seal_run
+from balbook.record.statement import run_id_of
 from balbook.record.verdict import Stated
-from balbook.run.run import write_beside
+from balbook.show.markup import Markup, joined, markup
 
 NEXT = {
     "succeeded": "Nothing more is to be done.",
@@ -35,7 +36,7 @@ NEXT_STANDING = (
 def keep_notebook(executed: Runbook, ran: Sequence[Ran], recorder: Recorder, parameters: Mapping[str, Any], run_dir: Path) -> Path:
     """The executed notebook, in the run's folder."""
     path = run_dir / f"{executed.name}.ipynb"
-    write_beside(path, notebook_of(executed, ran, recorder, parameters))
+    write_text(path, notebook_of(executed, ran, recorder, parameters))
     return path
 
 
@@ -43,30 +44,26 @@ def seal(inventory: Inventory, run_dir: Path, notebook: Path, stated: Stated) ->
     """Seals the record; what a person should know of it."""
     notes: list[str] = []
     record = seal_run(inventory, run_dir, notes.append)
-    run_id = run_dir.name.rpartition("-")[2]
+    run_id = run_id_of(run_dir)
     sealed = "not sealed"
     if record is not None and record.entry is not None:
         sealed = f"sealed as entry {record.entry.number} of the ledger, {'signed' if record.is_signed else 'not signed'}"
-    rows = [
-        ("record", f"<code>{escape(str(run_dir))}</code>"),
-        ("seal", escape(sealed)),
-        ("notebook", f"<code>{escape(str(notebook))}</code>"),
-    ]
-    told = "".join(f"<li>{panels.inline(note)}</li>" for note in notes)
-    html = (
-        panels.table(("", ""), [[f"<b>{what}</b>", value] for what, value in rows])
-        + (f"<ul>{told}</ul>" if told else "")
-        + _what_next(run_dir, run_id, stated)
-    )
-    return Html(f"<div class='bb-box {panels.BOX[stated.verdict]} bb-record'>{html}</div>", f"record: {run_dir}\n{sealed}")
+    rows = [("record", markup("<code>{}</code>", run_dir)), ("seal", sealed), ("notebook", markup("<code>{}</code>", notebook))]
+    html = markup(
+        "<div class='bb-box {} bb-record'>{}{}{}</div>",
+        panels.BOX[stated.verdict], panels.table(("", ""), [[markup("<b>{}</b>", what), value] for what, value in rows]),
+        panels.listed(notes), _what_next(run_dir, run_id, stated),
+    )  # fmt: skip
+    return Html(html, f"record: {run_dir}\n{sealed}")
 
 
-def _what_next(run_dir: Path, run_id: str, stated: Stated) -> str:
+def _what_next(run_dir: Path, run_id: str, stated: Stated) -> Markup:
     """What to do now; where the plan was applied well and yet the run has failed, what stands and how to go back as well."""
     records = [f"balbook records show {run_id}", f"balbook records verify {shlex.quote(str(run_dir))}"]
     history = history_of(run_dir)
-    advice, lines, state = NEXT[stated.verdict], [f"balbook resume {run_id}"] if history.is_lost else records, ""
+    advice, lines, state = NEXT[stated.verdict], [f"balbook resume {run_id}"] if history.is_lost else records, Markup()
     if stated.verdict == "failed" and history.applied and history.applied.verdict == "succeeded":
         stands, commands = standing(run_dir)
-        advice, lines, state = NEXT_STANDING, [*commands, *records], f"<h4>State now</h4>{panels.listed(stands)}"
-    return f"{state}<h4>What to do next</h4><p>{panels.inline(advice)}</p>" + "".join(panels.command(line) for line in lines)
+        advice, lines, state = NEXT_STANDING, [*commands, *records], markup("<h4>State now</h4>{}", panels.listed(stands))
+    told = markup("{}<h4>What to do next</h4><p>{}</p>", state, panels.inline(advice))
+    return told + joined(panels.command(line) for line in lines)

@@ -6,6 +6,7 @@ read without it. The colours of states are Okabe and Ito's, which colour-blind r
 
 from __future__ import annotations
 
+from balbook.show.markup import Markup
 from balbook.show.table import PRINTED
 
 GOOD, BAD, BUSY, NOTE, QUIET = "#009e73", "#d55e00", "#0072b2", "#e69f00", "#888888"
@@ -46,4 +47,4 @@ max-width:none!important;border-bottom:1px solid var(--jp-border-color2,rgba(128
 .bb-form .bb-error,.bb-apply .bb-confirm-state{{color:var(--jp-error-color1,#b3261e);font-weight:600}}
 .bb-form :focus-visible,.bb-apply :focus-visible{{outline:2px solid var(--jp-brand-color1,{BUSY})!important;outline-offset:1px}}
 """
-CSS = f"<style>{_RULES.replace(chr(10), '')}{PRINTED}</style>"
+CSS = Markup(f"<style>{_RULES.replace(chr(10), '')}{PRINTED}</style>")

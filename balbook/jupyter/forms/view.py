@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from html import escape
 
 import ipywidgets as w
 
@@ -16,6 +15,7 @@ from balbook.errors import BadInput
 from balbook.jupyter.forms.follower import Follower
 from balbook.jupyter.forms.panels import Html
 from balbook.jupyter.forms.style import CSS
+from balbook.show.markup import markup
 
 STOP, STOPPING = "Stop safely", "Stopping …"
 
@@ -63,7 +63,7 @@ class LiveView:
         assert self.follower
         _set(self.page, CSS + page.html)
         now = "" if self.follower.live.is_over else self.follower.live.doing  # how it ended is the page's heading
-        _set(self.doing, f"<span class='bb-doing' role='status' aria-live='polite'>{escape(now)}</span>")
+        _set(self.doing, markup("<span class='bb-doing' role='status' aria-live='polite'>{}</span>", now))
         if self.follower.live.stopped_by and not self.stop.disabled:
             self.stop.disabled, self.stop.description = True, STOPPING
 

@@ -12,11 +12,11 @@ from typing import Any
 from balbook.errors import NotYet
 from balbook.jupyter.forms import panels
 from balbook.jupyter.forms.screen import show
-from balbook.notebook.runbook import Runbook
+from balbook.notebook.runbook import Runbook, cell_digest
 from balbook.record.events import CellFinished, CellStarted
 from balbook.record.history import WAITING
 from balbook.record.journal import Journal
-from balbook.run.cells import ending, role_of, sha256_of
+from balbook.run.cells import ending, role_of
 from balbook.run.opening import cells_of, roles_of
 
 BEFORE_OPENING = ("parameters", "setup")
@@ -39,7 +39,7 @@ class Ran:
 
     @property
     def sha256(self) -> str:
-        return sha256_of(self.source)
+        return cell_digest(self.source)
 
     def data(self) -> dict[str, Any]:
         """The fields of its events."""

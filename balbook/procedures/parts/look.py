@@ -1,24 +1,38 @@
-"""One look at an application: what is installed, runs, is healthy, is in service; all hosts side by side."""
+"""One look at applications: what is installed, runs, is healthy, is in service; all hosts side by side.
+
+`look` waits for every host and is what plans are made from. `look_within` is for screens: whoever has not answered in time is said
+not to have answered, and the others' answers stand.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
+from balbook import transport
 from balbook.commands.health import is_healthy
-from balbook.errors import BalbookError, DeadlineExceeded, HostError
+from balbook.engine import lease as lock
+from balbook.engine.lease import Holder
+from balbook.errors import BalbookError, DeadlineExceeded, HostError, HostUnreachable
 from balbook.facts.releases import Installed, RunningInstance, installed
 from balbook.facts.system import System, system
 from balbook.facts.watchdogs import watchdogs
-from balbook.inventory.models import Instance
+from balbook.inventory.models import Instance, Inventory
 from balbook.procedures.parts import watchdog
 from balbook.procedures.parts.balancing import Front, front
 from balbook.procedures.parts.site import Site
-from balbook.transport import Outcomes, fan_out
+from balbook.transport import Outcomes, Transport, fan_out
 
 SILENT = (HostError, DeadlineExceeded)
 """How a host is told that does not answer."""
+Question = tuple[str, str]
+"""What is asked (`instances`, `balancer`, `is_final`, `system`, `watchdogs`, `lock`) and of which host."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +44,18 @@ class Seen:
     watchdogs: Mapping[str, Mapping[str, str]]
     """By host, the files of drills' watchdogs that still stand, each with the fault that it repairs."""
     is_healthy: Mapping[str, bool]
+    """Of an instance whose host was silent: in a plan's look False, in one within a time nothing."""
     in_service: Mapping[str, bool]
     front: Front | None
     balancer_text: str
     is_final_applied: bool
     silent: Mapping[str, BalbookError] = field(default_factory=dict)
+    holder: Holder | None = None
+    """Who has the application's lock; plans do not ask."""
 
     def instance(self, instance: Instance) -> RunningInstance | None:
-        return self.installed[instance.host].instances.get(instance.port)
+        there = self.installed.get(instance.host)
+        return there.instances.get(instance.port) if there else None
 
     def running(self, instance: Instance) -> str | None:
         """The release that the instance's process was started with."""
@@ -63,59 +81,121 @@ class Seen:
         return found.revision if found else {}
 
 
-@dataclass(frozen=True)
-class _HostSeen:
-    installed: Installed | None
-    system: System
-    watchdogs: Mapping[str, str]
-    healthy: Mapping[str, bool]
-    text: str
-    is_final_applied: bool
-
-
 def look(site: Site, *, is_whole: bool = True) -> Seen:
     """Reads the facts of every host of the application; raises the HostErrors of all that cannot be asked.
 
     Unless it `is_whole`: then the instances of a host that does not answer are not healthy, and only the balancer's must.
     """
     behind = front(site)
-    hosts = [*site.application_hosts, *([behind.host] if behind else [])]
-    outcomes = fan_out(hosts, lambda host: _look_at(site, host, behind))
+    asked = _of_instances(site, behind) | _of_plans(site, behind)
+    hosts = dict.fromkeys(host for _, host in asked)
+    outcomes = fan_out(hosts, lambda host: {question: ask() for question, ask in asked.items() if question[1] == host})
     silent = {} if is_whole else _silent(outcomes, behind)
     found = outcomes.succeeded if silent else outcomes.require()
-    application = site.application
-    text = found[behind.host].text if behind else ""
-    return Seen(
-        installed={host: seen.installed for host, seen in found.items() if seen.installed is not None},
-        systems={host: seen.system for host, seen in found.items()},
-        watchdogs={host: seen.watchdogs for host, seen in found.items() if seen.watchdogs},
-        is_healthy={i.name: i.host in found and found[i.host].healthy[i.name] for i in application.instances},
-        in_service=behind.in_service(text) if behind else {i.name: False for i in application.instances},
-        front=behind,
-        balancer_text=text,
-        is_final_applied=found[behind.host].is_final_applied if behind else True,
-        silent=silent,
-    )
+    seen = _seen(site, behind, {question: answer for host in found.values() for question, answer in host.items()}, silent)
+    no = {i.name: False for i in site.application.instances}
+    return replace(seen, is_healthy={**no, **seen.is_healthy}, in_service=seen.in_service if behind else no)
 
 
-def _silent(outcomes: Outcomes[_HostSeen], behind: Front | None) -> dict[str, BalbookError]:
+def look_within(
+    inventory: Inventory, within_s: float, connection: Transport | None = None, *, applications: Iterable[str] | None = None
+) -> dict[str, Seen]:
+    """What runs of these applications, else of every one, and who has their locks; `within_s` seconds from now at the latest."""
+    opened = connection or transport.connect(inventory)
+    sites = {
+        name: Site(inventory, opened, {"application": name}) for name in (inventory.applications if applications is None else applications)
+    }
+    asked = {
+        name: _of_instances(site, front(site)) | {("lock", site.lease_place.host): partial(lock.show, site.transport, site.lease_place)}
+        for name, site in sites.items()
+    }
+    answers = _answers({(name, *question): ask for name, asks in asked.items() for question, ask in asks.items()}, within_s)
+    threading.Thread(target=opened.close, daemon=True).start()  # a connection that hangs is not waited for either
+    found = {}
+    for name, site in sites.items():
+        told = {(what, host): answers.get((name, what, host), _late(host, within_s)) for what, host in asked[name]}
+        silent = {host: answer for (_, host), answer in told.items() if isinstance(answer, BalbookError)}
+        found[name] = _seen(site, front(site), {q: answer for q, answer in told.items() if not isinstance(answer, BalbookError)}, silent)
+    return found
+
+
+def _of_instances(site: Site, behind: Front | None) -> dict[Question, Callable[[], Any]]:
+    asked: dict[Question, Callable[[], Any]] = {("instances", host): partial(_instances_on, site, host) for host in site.application_hosts}
+    return asked | ({("balancer", behind.host): behind.read} if behind else {})
+
+
+def _of_plans(site: Site, behind: Front | None) -> dict[Question, Callable[[], Any]]:
+    asked: dict[Question, Callable[[], Any]] = {}
+    for host in (*site.application_hosts, *([behind.host] if behind else [])):
+        asked["system", host] = partial(site.ask, host, system(site.host(host).root))
+        asked["watchdogs", host] = partial(site.ask, host, watchdogs(watchdog.files_on(site, host, behind)))
+    if behind:
+        asked["is_final", behind.host] = partial(_is_final, site, behind)
+    return asked
+
+
+def _instances_on(site: Site, host: str) -> tuple[Installed, dict[str, bool]]:
+    there = site.ask(host, installed(site.application_dir(host)))
+    health = site.application.health
+    healthy = {
+        i.name: site.transport.execute(host, is_healthy(i.port, health.path, health.expect)).status == 0
+        for i in site.application.instances
+        if i.host == host
+    }
+    return there, healthy
+
+
+def _is_final(site: Site, behind: Front) -> bool:
+    return site.transport.execute(behind.host, behind.is_final()).status == 0
+
+
+def _late(host: str, within_s: float) -> HostUnreachable:
+    return HostUnreachable(host, f"no answer within {within_s:g} s")
+
+
+def _silent(outcomes: Outcomes[dict[Question, Any]], behind: Front | None) -> dict[str, BalbookError]:
     """The hosts that do not answer, where one can do without them; none where something else is wrong."""
     failed = outcomes.failed
     is_theirs_alone = all(isinstance(error, SILENT) for error in failed.values())
     return failed if is_theirs_alone and (behind is None or behind.host not in failed) else {}
 
 
-def _look_at(site: Site, host: str, behind: Front | None) -> _HostSeen:
-    application = site.application
-    is_app_host = host in site.application_hosts
-    there = site.ask(host, installed(site.application_dir(host))) if is_app_host else None
-    healthy = {
-        i.name: site.transport.execute(host, is_healthy(i.port, application.health.path, application.health.expect)).status == 0
-        for i in application.instances
-        if i.host == host
-    }
-    is_front = behind is not None and behind.host == host
-    text = behind.read() if behind and is_front else ""
-    is_final = bool(behind and is_front and site.transport.execute(host, behind.is_final()).status == 0)
-    pending = site.ask(host, watchdogs(watchdog.files_on(site, host, behind)))
-    return _HostSeen(there, site.ask(host, system(site.host(host).root)), pending, healthy, text, is_final)
+def _seen(site: Site, behind: Front | None, answers: Mapping[Question, Any], silent: Mapping[str, BalbookError]) -> Seen:
+    def by_host(what: str) -> dict[str, Any]:
+        return {host: answer for (asked, host), answer in answers.items() if asked == what and answer}
+
+    instances = by_host("instances")
+    text = answers.get(("balancer", behind.host)) if behind else None
+    return Seen(
+        installed={host: there for host, (there, _) in instances.items()},
+        systems=by_host("system"),
+        watchdogs=by_host("watchdogs"),
+        is_healthy={name: is_so for _, healthy in instances.values() for name, is_so in healthy.items()},
+        in_service=behind.in_service(text) if behind and text is not None else {},
+        front=behind,
+        balancer_text=text or "",
+        is_final_applied=bool(answers.get(("is_final", behind.host))) if behind else True,
+        silent=silent,
+        holder=next(iter(by_host("lock").values()), None),
+    )
+
+
+def _answers(asked: Mapping[tuple[str, str, str], Callable[[], Any]], within_s: float) -> dict[tuple[str, str, str], Any]:
+    """The answers that came in time; an error of ours is an answer, anything else is none."""
+    arrived: queue.Queue[tuple[tuple[str, str, str], Any]] = queue.Queue()
+
+    def ask(key: tuple[str, str, str]) -> None:
+        try:
+            arrived.put((key, asked[key]()))
+        except BalbookError as exc:
+            arrived.put((key, exc))
+
+    for key in asked:
+        threading.Thread(target=ask, args=(key,), daemon=True).start()
+    answers: dict[tuple[str, str, str], Any] = {}
+    deadline = time.monotonic() + within_s
+    with suppress(queue.Empty):
+        while len(answers) < len(asked):
+            key, answer = arrived.get(timeout=max(0.0, deadline - time.monotonic()))
+            answers[key] = answer
+    return answers

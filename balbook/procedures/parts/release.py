@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
@@ -16,8 +15,9 @@ from balbook.commands import files, releases
 from balbook.errors import BadInput
 from balbook.inventory.models import Application, Instance
 from balbook.inventory.secret_references import PLACEHOLDER, with_secrets
+from balbook.local.digests import canonical, sha256_of
 from balbook.local.rendering import render
-from balbook.plan.model import Run, Step, Upload, canonical
+from balbook.plan.model import Run, Step, Upload
 from balbook.procedures.parts import supervision
 from balbook.procedures.parts.site import Site
 from balbook.secrets.references import parse
@@ -79,7 +79,7 @@ def release_of(site: Site, artifact: Artifact) -> Release:
     """The release that the inventory's configuration makes of an artifact; same inputs, same name."""
     application = site.application
     rendered = {instance.name: _instance_files(site, application, instance) for instance in application.instances}
-    digest = hashlib.sha256(canonical({"artifact": artifact.sha256, "files": rendered})).hexdigest()
+    digest = sha256_of(canonical({"artifact": artifact.sha256, "files": rendered}))
     return Release(f"{artifact.version}-{digest[:12]}", artifact, rendered)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from balbook.artifacts.backends import open_registry
 from balbook.artifacts.registry import Published, Registry
-from balbook.artifacts.store import Artifact
+from balbook.artifacts.store import Artifact, chosen
 from balbook.errors import BadInput
 from balbook.inventory.models import Registry as Place
 from balbook.plan.model import CONTROLLER, Exchange, Step, Way
@@ -38,8 +38,8 @@ def find(site: Site, registry: Registry, release: str) -> Published:
     try:
         return registry.find(name, release)
     except BadInput:
-        known = [a for a in site.store.artifacts(name) if release == "latest" or (len(release) >= 12 and a.sha256.startswith(release))]
-        there = registry.published(name, known[-1].version) if known else None
+        known = chosen(site.store.artifacts(name), release)
+        there = registry.published(name, known.version) if known else None
         if there is None:
             raise
         return there

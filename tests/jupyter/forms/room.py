@@ -106,7 +106,7 @@ class Engine:
         self.may_go.set()
         self.is_lost = False
 
-    def start(self, run_dir: Path) -> Any:
+    def start(self, run_dir: Path, secrets: object) -> Any:
         journal = Journal(run_dir / "journal.jsonl")
         plan = read_plan(run_dir)
         if self.is_lost:

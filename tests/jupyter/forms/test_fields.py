@@ -16,7 +16,6 @@ from balbook.jupyter.forms.form import Form
 from balbook.notebook.parameters import parse_assignments
 from balbook.notebook.runbook import Runbook, read_runbook, runbook_path
 from balbook.run.opening import Request
-from balbook.secrets.references import Scrubber
 from tests.small_fleet import publish, write_inventory
 
 
@@ -174,7 +173,7 @@ def test_the_command_names_a_runbook_of_ones_own_by_its_file(inventory: Inventor
     own.write_text(runbook_path("verify").read_text())
     monkeypatch.chdir(own.parent)
     read = runbook("my_runbook")
-    request = Request("my_runbook", read, inventory, {p.name: p.default for p in read.parameters}, Scrubber())
+    request = Request("my_runbook", read, inventory, {p.name: p.default for p in read.parameters})
     words = shlex.split(fields.command_line(request))
     assert words[:4] == ["balbook", "plan", str(own), "-i"]
     assert runbook_path(words[2]) == own

@@ -542,7 +542,7 @@ def test_what_the_run_has_is_asked_of_it_and_before_that_waits(room: Room) -> No
 
 
 def test_an_unexpected_error_while_applying_ends_in_a_stated_verdict(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(run_dir: Path) -> Any:
+    def broken(run_dir: Path, secrets: object) -> Any:
         raise OSError("no more processes")
 
     room.cells("preflight", "plan", "apply")
@@ -684,14 +684,14 @@ def test_a_run_whose_kernel_died_is_closed_from_its_journal(room: Room, fleet: F
     assert rescue.abandoned(run.dir.parent) == [run.dir]
     follower = Follower(run.dir, fleet.inventory)
     follower.follow(follower.has_ended, lambda page: None)
-    said = rescue.rescue(follower, fleet.inventory, {})
+    said = rescue.rescue(follower, fleet.inventory)
     assert "✘ failed" in said[0].html
     record = read_record(run.dir)
     assert record.predicate["why"].startswith("kernel_death")
     cells = {c["id"]: c for c in json.loads((run.dir / "hot_deploy.ipynb").read_text())["cells"]}
     assert "Applied: succeeded" in json.dumps(cells["apply"]["outputs"])
     assert cells["verify"]["execution_count"] is None
-    assert rescue.rescue(follower, fleet.inventory, {}) == []
+    assert rescue.rescue(follower, fleet.inventory) == []
 
 
 def test_the_form_shows_a_run_that_goes_on(room: Room, fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch) -> None:

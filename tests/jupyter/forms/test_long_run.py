@@ -56,7 +56,7 @@ class LongEngine:
     def __init__(self, fleet: FakeFleet, frames: list[str]) -> None:
         self._fleet, self._frames, self.clock = fleet, frames, Clock()
 
-    def start(self, run_dir: Path) -> Any:
+    def start(self, run_dir: Path, secrets: object) -> Any:
         worker = threading.Thread(target=self._apply, args=(run_dir,), daemon=True)
         worker.start()
         return SimpleNamespace(poll=lambda: None if worker.is_alive() else 0)

@@ -26,7 +26,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The kernel of a front end that lets cells ask."""
     kernel = SimpleNamespace(_allow_stdin=True)
     monkeypatch.setattr(forms, "running_shell", lambda: SimpleNamespace(kernel=kernel))
-    for name in ("BALBOOK_RUN_DIR", "BALBOOK_FORMS"):
+    for name in ("BALBOOK_REQUEST", "BALBOOK_FORMS"):
         monkeypatch.delenv(name, raising=False)
     return kernel
 
@@ -40,7 +40,7 @@ def test_papermill_and_nbclient_do_not_ask(kernel: SimpleNamespace) -> None:
     assert not forms.has_person()
 
 
-@pytest.mark.parametrize(("name", "value"), [("BALBOOK_RUN_DIR", "/tmp/run"), ("BALBOOK_FORMS", "off"), ("BALBOOK_FORMS", "OFF")])
+@pytest.mark.parametrize(("name", "value"), [("BALBOOK_REQUEST", "/tmp/x.json#7"), ("BALBOOK_FORMS", "off"), ("BALBOOK_FORMS", "OFF")])
 def test_a_runner_and_whoever_wants_none_get_no_form(
     kernel: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:

@@ -1,11 +1,11 @@
-# Stops balbook's own HAProxy once its clients are served, at once after the deadline. $1 is its PID file, $2 the deadline.
-pid_file=$1 within_s=$2
+# Stops balbook's own balancer $3 by the signal $4 once its clients are served, at once after the deadline $2. $1 is its PID file.
+pid_file=$1 within_s=$2 program=$3 gentle=$4
 master=$(master)
 if [ -z "$master" ]; then
-    echo "haproxy is not running"
+    echo "$program is not running"
     exit 0
 fi
-kill -USR1 "$master" || exit 1
+kill "-$gentle" "$master" || exit 1
 start_ms=$(now_ms)
 signal=TERM
 while [ "$(master)" = "$master" ]; do
@@ -15,10 +15,10 @@ while [ "$(master)" = "$master" ]; do
         kill "-$signal" "$master" 2>/dev/null
         signal=
     elif [ "$waited_ms" -ge $((within_s * 1000 + 5000)) ]; then
-        say "haproxy does not stop"
+        say "$program does not stop"
         exit 27
     fi
     sleep 0.05
 done
 rm -f "$pid_file"
-echo "haproxy stopped"
+echo "$program stopped"

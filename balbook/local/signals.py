@@ -1,0 +1,23 @@
+"""Signals that this process answers for a while."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+@contextmanager
+def answered(numbers: tuple[signal.Signals, ...], answer: Callable[[int, Any], object]) -> Iterator[None]:
+    """`answer` is called for these signals until the block ends. In another thread than the main one, which alone may listen, nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, answer) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

@@ -1,0 +1,110 @@
+"""`request.json` in a run's folder: what the run was asked to do, once all of it had been checked. It is sealed with the record.
+
+Whoever executes a notebook for a command hands it to the kernel by one variable, `BALBOOK_REQUEST=FILE#FD`: the file, and the
+number of the descriptor by which the kernel has its secrets (see `secrets.vault`). A number is no secret, and it is another one
+for each of the kernels that a process starts at the same time; in the file it would be a detail of one moment in a record. The
+kernel checks nothing of it again: it holds against it what the notebook was given, and the inventory, which it has to read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from balbook.errors import BadInput, ParameterError, Refused
+from balbook.inventory import Inventory, digest_of, read_inventory
+from balbook.notebook.runbook import Runbook
+
+REQUEST = "BALBOOK_REQUEST"
+FILE = "request.json"
+
+
+class RunRequest(BaseModel):
+    """What a run was asked to do. It holds no secret: its parameters were searched for those of the inventory."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1] = 1
+    """Version of this format."""
+    notebook: Path
+    """The file that is executed, absolute."""
+    procedure: str
+    """The runbook whose procedure it follows: the name in its call of `open_run`."""
+    parameters: dict[str, Any]
+    """A value for each, the inventory's defaults filled in."""
+    inventory: Path
+    inventory_sha256: str
+    """By `digest_of`."""
+    expected_digest: str = ""
+    """Of the plan that was agreed on; empty: of none."""
+    shown_in: str = ""
+    """The run that showed that plan; empty: none did."""
+    key: str = ""
+    """Of a job that may be retried; empty: it has none."""
+
+    @classmethod
+    def of(cls, executed: Runbook, procedure: str, inventory: Inventory, parameters: Mapping[str, Any], **agreed: str) -> RunRequest:
+        """What is asked for; `agreed` are the fields that have a default."""
+        about = {"inventory": inventory.path, "inventory_sha256": digest_of(inventory), "parameters": dict(parameters)}
+        return cls(notebook=executed.path.absolute(), procedure=procedure, **about, **agreed)
+
+    def keep(self, run_dir: Path) -> None:
+        """Writes it into the run's folder, readable for its owner alone."""
+        draft = run_dir / f".{FILE}.new"
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(self.model_dump_json(indent=1) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(run_dir / FILE)
+
+
+@dataclass(frozen=True)
+class Handed:
+    """A request that was handed to this kernel."""
+
+    request: RunRequest
+    run_dir: Path
+    secrets_fd: int
+
+    def inventory(self) -> Inventory:
+        """The inventory that the request was checked against. Refused where its file says something else by now."""
+        inventory = read_inventory(self.request.inventory)
+        if digest_of(inventory) != self.request.inventory_sha256:
+            raise Refused(f"{inventory.path} was changed after the run was asked for", advice="Nothing was touched. Start it anew.")
+        inventory.secrets.take_over(self.secrets_fd)
+        return inventory
+
+    def require_same(self, procedure: str, parameters: Mapping[str, Any]) -> None:
+        """ParameterError where the notebook opens another run than was asked for; no value is shown."""
+        asked = self.request.parameters
+        if procedure != self.request.procedure:
+            raise ParameterError(
+                f"the notebook opens a run of {procedure}; a run of {self.request.procedure} was asked for",
+                advice="Write the name into the call of balbook.open_run in the setup cell, and open one run.",
+            )
+        if other := [name for name, value in parameters.items() if name not in asked or asked[name] != value]:
+            raise ParameterError(
+                f"the notebook opens its run with another value for {', '.join(other)} than was asked for",
+                advice="Pass the parameters to balbook.open_run as the parameters cell has them.",
+            )
+
+
+def handing(run_dir: Path, secrets_fd: int) -> dict[str, str]:
+    """The variable by which a kernel is handed the request in this folder."""
+    return {REQUEST: f"{run_dir / FILE}#{secrets_fd}"}
+
+
+def handed(environ: Mapping[str, str] = os.environ) -> Handed | None:
+    """What was handed to this kernel; None where no executor of ours has started it."""
+    if not environ.get(REQUEST):
+        return None
+    path, _, fd = environ[REQUEST].rpartition("#")
+    try:
+        return Handed(RunRequest.model_validate_json(Path(path).read_bytes()), Path(path).parent, int(fd))
+    except (OSError, ValueError, ValidationError) as exc:
+        raise BadInput(f"{REQUEST} names no request: {type(exc).__name__}", advice="It is balbook's own; unset it.") from exc
