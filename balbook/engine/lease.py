@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from balbook import transport as transports
 from balbook.commands import lease
 from balbook.errors import BalbookError, Refused
+from balbook.plan.settings import LeasePlace
 from balbook.transport import Transport
 
 HEARTBEAT_S = 5.0
@@ -37,15 +38,6 @@ class Holder:
     @property
     def is_stale(self) -> bool:
         return self.age_s > STALE_S
-
-
-@dataclass(frozen=True)
-class LeasePlace:
-    """Where an application's lease lives."""
-
-    application: str
-    host: str
-    directory: str
 
 
 class Lease:

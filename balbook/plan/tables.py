@@ -16,7 +16,7 @@ def plan_table(plan: Plan) -> Table:
 
 def precondition_table(plan: Plan) -> Table:
     """What must be so before the plan may be applied."""
-    rows = [(p["what"], p["state"], p.get("found", "")) for p in plan.preconditions]
+    rows = [(p.what, p.said, p.found) for p in plan.preconditions]
     return Table(("precondition", "state", "found"), rows, title="Preconditions")
 
 

@@ -16,13 +16,12 @@ from balbook.commands import system as system_commands
 from balbook.errors import BadInput, nearest
 from balbook.facts.system import System, system
 from balbook.inventory.models import Application
-from balbook.plan.model import Plan, Run, Step
+from balbook.plan.model import Plan, Precondition, Run, Step
 from balbook.procedures import Check
 from balbook.procedures.parts import supervision
 from balbook.procedures.parts.balancer_steps import distribution_balancers, own_balancer
 from balbook.procedures.parts.look import SILENT
 from balbook.procedures.parts.preconditions import (
-    Row,
     certificate_preconditions,
     has_privilege,
     host_preconditions,
@@ -64,7 +63,7 @@ def plan(site: Site) -> Plan:
         preconditions += _ports(site, name, found[name])
         preconditions += _left_out(site, name, found[name])
         steps += _steps(site, name, found[name])
-    unique = {p["what"]: p for p in preconditions}
+    unique = {p.what: p for p in preconditions}
     return Plan("provision", "", tuple(_with_state(site, steps)), subject={"hosts": hosts}, preconditions=tuple(unique.values()))
 
 
@@ -88,7 +87,7 @@ def _hosts(site: Site) -> list[str]:
     return wanted
 
 
-def _asked(site: Site, hosts: Sequence[str]) -> tuple[dict[str, System], dict[str, float], list[Row]]:
+def _asked(site: Site, hosts: Sequence[str]) -> tuple[dict[str, System], dict[str, float], list[Precondition]]:
     """What the hosts are, what this machine's clock said then, and a precondition for each that does not answer while others do."""
 
     def ask(host: str) -> tuple[System, float]:
@@ -125,7 +124,7 @@ def _steps(site: Site, name: str, found: System) -> Iterator[Step]:
     packages = sorted({*_os_packages(site, name), *missing_tools(host, found)})
     if packages and manages_system(host, found):
         yield Step(
-            id=f"packages {name}",
+            verb="packages",
             host=name,
             title=f"OS packages: {', '.join(packages)}",
             group="packages",
@@ -135,7 +134,8 @@ def _steps(site: Site, name: str, found: System) -> Iterator[Step]:
     for application in _names_on(site, name) if manages_system(host, found) else []:
         account = site.inventory.applications[application].account or application
         yield Step(
-            id=f"account {name} {account}",
+            verb="account",
+            about=f"{name} {account}",
             host=name,
             title=f"service account {account}, without a shell",
             group="accounts",
@@ -163,7 +163,7 @@ def _directories(site: Site, name: str) -> Step:
         paths += [place, f"{place}/releases", f"{place}/artifacts", f"{place}/instances"]
     there = files.are_directories(paths, is_privileged=True)
     return Step(
-        id=f"directories {name}",
+        verb="directories",
         host=name,
         title=f"directories below {root}",
         group="directories",
@@ -177,7 +177,7 @@ def _root_of_login(site: Site, name: str) -> Step:
     """Builds run without privilege, so what they write to is the login's."""
     root = site.host(name).root
     return Step(
-        id=f"root {name}",
+        verb="root",
         host=name,
         title=f"{root} is the login's, for builds without privilege",
         group="root",
@@ -193,7 +193,8 @@ def unit_step(site: Site, name: str, application: str) -> Step:
     assert there is not None
     unit = f"{systemd.UNITS}/{systemd.template_name(application)}"
     return Step(
-        id=f"unit {name} {application}",
+        verb="unit",
+        about=f"{name} {application}",
         host=name,
         title=f"systemd unit {systemd.template_name(application)}",
         group="units",
@@ -216,7 +217,7 @@ def _firewall(site: Site, name: str) -> Iterator[Step]:
     if ports:
         check = firewall.is_open(sorted(ports))
         yield Step(
-            id=f"firewall {name}",
+            verb="firewall",
             host=name,
             title=f"the firewall, where one is active, lets in {', '.join(map(str, sorted(ports)))}",
             group="firewall",
@@ -226,7 +227,7 @@ def _firewall(site: Site, name: str) -> Iterator[Step]:
         )
 
 
-def _ports(site: Site, name: str, found: System) -> Iterator[Row]:
+def _ports(site: Site, name: str, found: System) -> Iterator[Precondition]:
     """Ports must be free, or in use by the application itself (which has a directory then), or by the balancer itself."""
     for application in _names_on(site, name):
         for instance in site.inventory.applications[application].instances:
@@ -245,16 +246,16 @@ def _ports(site: Site, name: str, found: System) -> Iterator[Row]:
             yield row(f"{name}: port {port} is free or the balancer {balancer_name}'s own", port not in found.listening or is_ours)
 
 
-def _left_out(site: Site, name: str, found: System) -> Iterator[Row]:
+def _left_out(site: Site, name: str, found: System) -> Iterator[Precondition]:
     host = site.host(name)
     for application in _names_on(site, name):
         yield from memory_limit(name, host, application, site.inventory.applications[application])
     if host.supervisor == "process" and (packages := _os_packages(site, name)):
-        yield {"what": f"{name}: OS packages: {', '.join(packages)}", "state": "left out", "found": "install them by hand"}
+        yield Precondition(f"{name}: OS packages: {', '.join(packages)}", "left out", "install them by hand")
     if host.supervisor == "process" or has_privilege(host, found):
         return
     for what in ("service accounts", "OS packages", "system limits"):
-        yield {"what": f"{name}: {what}", "state": "left out", "found": "needs privilege: `become: sudo`"}
+        yield Precondition(f"{name}: {what}", "left out", "needs privilege: `become: sudo`")
 
 
 def _with_state(site: Site, steps: list[Step]) -> list[Step]:

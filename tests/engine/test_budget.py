@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from balbook.engine.budget import Budget
+from balbook.plan.settings import RolloutSettings
 
 
 class Measured:
@@ -24,7 +25,7 @@ class Measured:
 
 def budget(measured: Measured, now: list[float] | None = None, **rollout: Any) -> Budget:
     times = iter(now or [0.0] * 9)
-    return Budget(rollout, measured, lambda: next(times))  # type: ignore[arg-type]
+    return Budget(RolloutSettings(**rollout), measured, lambda: next(times))  # type: ignore[arg-type]
 
 
 def test_nothing_is_spent_where_nothing_is_measured() -> None:

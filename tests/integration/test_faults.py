@@ -110,8 +110,8 @@ def test_an_artifact_that_was_changed_in_the_store_is_not_deployed(hotel: Hotel)
         plan = hotel.plan(wanted)
         assert not plan.pending
         (unmet,) = plan.unmet
-        assert "sha256 is" in unmet["found"]
-        assert artifact.sha256 in unmet["found"]
+        assert "sha256 is" in unmet.found
+        assert artifact.sha256 in unmet.found
         with pytest.raises(Refused, match="the artifact is in the store"):
             hotel.apply(plan)
         assert hotel.records() == before

@@ -24,7 +24,8 @@ def distribution_balancers(site: Site, name: str, found: System) -> Iterator[Ste
         if program not in found.tools:
             package = system_commands.has_os_packages([program])
             yield Step(
-                id=f"packages {name} {program}",
+                verb="packages",
+                about=f"{name} {program}",
                 host=name,
                 title=f"OS packages: {program}",
                 group="packages",
@@ -40,7 +41,8 @@ def distribution_balancers(site: Site, name: str, found: System) -> Iterator[Ste
             actions = (*actions, Run(front.start(place, text, balancer.generation_port)))
             diff = _diff(site, name, place.main, text)
         yield Step(
-            id=f"balancer {balancer_name}",
+            verb="balancer",
+            about=balancer_name,
             host=name,
             title=f"{program} of the distribution's runs, now and after a boot",
             group="balancers",
@@ -58,7 +60,8 @@ def own_balancer(site: Site, host: str, balancer_name: str, found: System) -> St
     is_running, start = front.is_running(place, text), front.start(place, text, balancer.generation_port)
     others = dict.fromkeys(other.stop for other in FRONTS.values() if other.stop is not front.stop)
     return Step(
-        id=f"balancer {balancer_name}",
+        verb="balancer",
+        about=balancer_name,
         host=host,
         title=f"balbook's own {balancer.traits.program} for {balancer_name}",
         group="balancers",

@@ -43,7 +43,8 @@ class Batch:
     ) -> None:
         self.site, self.seen, self.release, self.instances, self.states = site, seen, release, instances, states
         self.floor, self.stop_within_s, self.soak_s = floor, stop_within_s, soak_s
-        self.unit = "+".join(i.name for i in instances)
+        self.unit = tuple(i.name for i in instances)
+        self.names = "+".join(self.unit)
 
     def steps(self) -> list[Step]:
         """Drain, stop, switch, start, prove, readmit, soak."""
@@ -67,11 +68,11 @@ class Batch:
         self.states.update({i.name: "down" for i in self.instances})
         return [
             Step(
-                id=f"drain {self.unit}",
+                verb="drain",
                 host=front.host,
-                title=f"{front.name}: " + (f"take {self.unit} out of service" if is_in_service else f"see {self.unit} without requests"),
+                title=f"{front.name}: " + (f"take {self.names} out of service" if is_in_service else f"see {self.names} without requests"),
                 unit=self.unit,
-                phase=f"{self.unit} draining",
+                phase="draining",
                 done=front.is_applied(dict(self.states)),
                 actions=front.apply(dict(self.states)),
                 undo=front.apply(before),
@@ -85,13 +86,14 @@ class Batch:
         target = self.release.directory(self.site, host)
         old, link = self.seen.current(instance), f"{place}/current"
         old_dir = f"{self.site.application_dir(host)}/releases/{old}" if old else ""
-        common: dict[str, Any] = {"host": host, "unit": self.unit, "group": f"{self.unit} replace" if len(self.instances) > 1 else ""}
+        group = f"{self.names} replace" if len(self.instances) > 1 else ""
+        common: dict[str, Any] = {"host": host, "instances": (instance.name,), "unit": self.unit, "group": group}
         return [
             *self._stop(instance, common),
             Step(
-                id=f"switch {instance.name}",
+                verb="switch",
                 title=f"switch from {old or 'nothing'} to {self.release.name}",
-                phase=f"{instance.name} down",
+                phase="down",
                 done=releases.points_to(link, target),
                 actions=(Run(releases.switch(link, target)),),
                 verify=(Run(releases.points_to(link, target)),),
@@ -99,9 +101,9 @@ class Batch:
                 **common,
             ),
             Step(
-                id=f"start {instance.name}",
+                verb="start",
                 title=f"start {self.release.name} and wait until it is healthy",
-                phase=f"{instance.name} starting",
+                phase="starting",
                 actions=(Run(self._start(instance)),),
                 verify=(Run(process.runs(place, self.release.name)), *self._healthy(instance)),
                 undo=(Run(self._stop_command(instance)),),
@@ -116,9 +118,9 @@ class Batch:
         guards, needed = ((), 0) if self._is_drained_first else self.floor(self.instances)
         return [
             Step(
-                id=f"stop {instance.name}",
+                verb="stop",
                 title=f"stop {running}",
-                phase=f"{instance.name} down",
+                phase="down",
                 done=process.runs(self.site.instance_dir(instance), "-"),
                 actions=(Run(self._stop_command(instance)),),
                 undo=(Run(self._start(instance)), *self._healthy(instance, KNOWN_GOOD_WITHIN_S)),
@@ -131,13 +133,13 @@ class Batch:
     def _prove(self, instance: Instance) -> list[Step]:
         """Warm-up requests and the minimum time healthy, before anybody is sent there."""
         rollout, check = self.site.application.rollout, self.site.application.health
-        common: dict[str, Any] = {"host": instance.host, "unit": self.unit, "phase": f"{instance.name} starting"}
+        common: dict[str, Any] = {"host": instance.host, "instances": (instance.name,), "unit": self.unit, "phase": "starting"}
         steps = []
         if rollout.warm_up_requests:
             paths = [r.path for r in self.site.application.probe.requests if r.method == "GET"] or [check.path]
             steps.append(
                 Step(
-                    id=f"warm up {instance.name}",
+                    verb="warm up",
                     title=f"{rollout.warm_up_requests} requests to warm {instance.name} up",
                     actions=(Run(health.warm_up(instance.port, paths, rollout.warm_up_requests)),),
                     **common,
@@ -146,7 +148,7 @@ class Batch:
         if rollout.min_healthy_s:
             steps.append(
                 Step(
-                    id=f"stay healthy {instance.name}",
+                    verb="stay healthy",
                     title=f"{instance.name} is healthy for {rollout.min_healthy_s:g} s",
                     actions=(Hold(health.is_healthy(instance.port, check.path, check.expect), rollout.min_healthy_s),),
                     **common,
@@ -163,11 +165,11 @@ class Batch:
         is_changed = before != self.states
         return [
             Step(
-                id=f"admit {self.unit}",
+                verb="admit",
                 host=front.host,
-                title=f"{front.name}: put {self.unit} into service and see it answer there",
+                title=f"{front.name}: put {self.names} into service and see it answer there",
                 unit=self.unit,
-                phase=f"{self.unit} new",
+                phase="new",
                 actions=front.apply(dict(self.states)) if is_changed else (),
                 verify=self._answers(),
                 undo=front.apply(before) if is_changed else (),
@@ -181,11 +183,11 @@ class Batch:
         instance, check = self.instances[0], self.site.application.health
         return [
             Step(
-                id=f"soak {self.unit}",
+                verb="soak",
                 host=instance.host,
-                title=f"the canary {self.unit} serves for {self.soak_s:g} s before the rest follows",
+                title=f"the canary {self.names} serves for {self.soak_s:g} s before the rest follows",
                 unit=self.unit,
-                phase=f"{self.unit} serving",
+                phase="serving",
                 actions=(Hold(health.is_healthy(instance.port, check.path, check.expect), self.soak_s),),
             )
         ]
@@ -220,8 +222,10 @@ class Batch:
     def _hooks(self, when: str, lines: Sequence[str]) -> list[Step]:
         return [
             Step(
-                id=f"{when} {number} {instance.name}",
+                verb=when,
+                about=f"{number} {instance.name}",
                 host=instance.host,
+                instances=(instance.name,),
                 title=f"{when}: {line}",
                 unit=self.unit,
                 actions=(Run(Command(tuple(shlex.split(line)), deadline_s=600)),),

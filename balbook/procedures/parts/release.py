@@ -107,7 +107,7 @@ def _stage(site: Site, release: Release, host: str, is_staged: bool, diff: str) 
         for path, text in sorted(release.files_on(host).items())
     ]
     upload = Step(
-        id=f"upload {host}",
+        verb="upload",
         host=host,
         title=f"upload {release.artifact.file_name} ({release.artifact.bytes:,} bytes, sha256 {release.artifact.sha256[:12]}…)",
         group="stage",
@@ -117,7 +117,7 @@ def _stage(site: Site, release: Release, host: str, is_staged: bool, diff: str) 
         actions=(Upload(str(release.artifact.path), release.artifact.sha256, stored, "0755", is_privileged=True),),
     )
     assemble = Step(
-        id=f"stage {host}",
+        verb="stage",
         host=host,
         title=f"stage release {release.name} beside the current one",
         group="stage",
