@@ -183,16 +183,16 @@ for line in read(anchors).splitlines() if os.path.isfile(anchors) else ():
         say("ALTERED", "entry %d" % number, "is not the one that was anchored" if number in hashes else "is missing at the end")
     anchored = max(anchored, number)
 if anchored < len(hashes):
-    say("OPEN", "ledger", "not anchored since %d: nothing shows that entries behind %d were not cut off" % (anchored, len(hashes)))
+    say("OPEN", "ledger", "not anchored since %d: entries that were cut off behind entry %d would not show" % (anchored, len(hashes)))
 if not hashes and not anchored:
-    say("OPEN", "ledger", "is empty and was never anchored: nothing shows that all of it was not deleted")
+    say("OPEN", "ledger", "is empty and was never anchored: deleted entries would not show")
 with open(work + "/read", "w") as file:
     print(len(seen), "records,", len(hashes), "entries", file=file)
 PYTHON
 
 # 3 signature
 if [ -s "$work/signatures" ] && [ ! -f "$signers" ]; then
-    echo "OPEN signatures: $signers does not exist, nothing shows who signed" >>"$work/found"
+    echo "OPEN signatures: $signers does not exist, so the owners of the keys are unknown" >>"$work/found"
 fi
 while read -r at record; do
     statement="records/$record/statement.json"

@@ -312,7 +312,7 @@ def test_a_truncated_ledger_is_found_against_an_anchor(book: Sealed, tmp_path: P
     finally:
         for path in gone:
             (tmp_path / path.name).rename(path)
-    assert "entries 19 to 20 are missing at the end: the anchor has entry 20, the ledger ends with 18" in told(anchored)
+    assert "entries 19 to 20 are missing at the end: the anchor has entry 20, the ledger ends with entry 18" in told(anchored)
     assert unanchored.exit_status == 3, "without an anchor a cut end cannot be seen, and that is said"
 
 
