@@ -58,7 +58,6 @@ class Examiner:
         self._sealed = sealed
         self._trust = trust
         self._runbooks = runbooks
-        self._principals: dict[bytes, str] = {}
         self._owners: dict[str, str] | None = None
 
     def examine(self, entry: Entry) -> list[Finding]:
@@ -135,7 +134,7 @@ class Examiner:
                 signer = signing.check(text, signature)
                 told = f"is signed with {signer.fingerprint}; the key's owner is unknown, since no file of allowed signers was named"
                 return [Finding(SIGNED, place, told, is_open=True), *_other_key(place, predicate, signer)]
-            signer = self._verify(text, signature, self._trust, datetime.fromisoformat(predicate["at"]))
+            signer = signing.verify(text, signature, self._trust, datetime.fromisoformat(predicate["at"]))
         except SignatureError as exc:
             what = f"{STATEMENT} or {SIGNATURE}: " if exc.fault == "altered" else ""
             return [Finding(SIGNED, place, what + exc.message)]
@@ -143,19 +142,6 @@ class Examiner:
             return [Finding(STATED, place, f"{STATEMENT}: at is not a time")]
         self.notes.append((SIGNED, f"signed by {signer.principal} with {signer.fingerprint}"))
         return _other_key(place, predicate, signer)
-
-    def _verify(self, text: bytes, signature: bytes, trust: Trust, at: datetime) -> Signer:
-        key = signing.public_key(signature)
-        if known := self._principals.get(key):
-            try:
-                return signing.verify(text, signature, trust, at, principal=known)
-            except SignatureError as exc:
-                if exc.fault == "altered":
-                    raise
-                self._principals.pop(key, None)  # the key may have had another owner at that time
-        signer = signing.verify(text, signature, trust, at)
-        self._principals[key] = signer.principal
-        return signer
 
     def _files(self, run_dir: Path, named: Mapping[str, str]) -> list[Finding]:
         place, findings = run_dir.name, []
