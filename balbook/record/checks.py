@@ -17,16 +17,7 @@ from balbook.record.executed import execution_faults
 from balbook.record.journal import JOURNAL, read_events
 from balbook.record.ledger import Entry
 from balbook.record.signatures import Signer, Trust
-from balbook.record.statement import (
-    PREDICATE_TYPE,
-    SIGNATURE,
-    STATEMENT,
-    STATEMENT_TYPE,
-    VERSION,
-    clock_notes,
-    contradictions,
-    files_of,
-)
+from balbook.record.statement import PREDICATE_TYPE, SIGNATURE, STATEMENT, STATEMENT_TYPE, VERSION, clock_notes, contradictions, files_of
 
 STATED, SIGNED, FILES, JOURNALED, EXECUTED = range(2, 7)
 
@@ -70,7 +61,7 @@ class Examiner:
         statement, findings = _statement(text, run_dir.name)
         if sha256_of(text) != entry.data["statement_sha256"]:
             findings = [f for f in findings if not f.is_open]  # the sealed version was another one: the statement was altered
-        findings += self._against_entry(entry, run_dir, statement, text, signature)
+        findings += self._against_entry(entry, run_dir.name, statement, text, signature)
         if not statement:
             return findings
         predicate = statement["predicate"]
@@ -87,40 +78,33 @@ class Examiner:
         return findings + kept
 
     def _missing(self, entry: Entry, run_dir: Path) -> Finding:
-        owner = self._owner(str(entry.data["statement_sha256"]))
-        if owner and not entry.is_vouched:
-            return altered_entry(STATED, entry.number, f"names {run_dir.name}, but its statement is that of {owner}")
         what = STATEMENT if run_dir.is_dir() and run_dir.parent == self._folder else "the record's folder"
-        return Finding(STATED, str(entry.data["record"]), f"{what} is missing (entry {entry.number})")
+        return self._odd(STATED, str(entry.data["record"]), f"{what} is missing", entry)
 
-    def _against_entry(self, entry: Entry, run_dir: Path, statement: Mapping[str, Any], text: bytes, signature: bytes) -> list[Finding]:
-        """Compares statement and signature with the entry; of two that differ, the rest of the record shows which was altered."""
-        findings = []
+    def _against_entry(self, entry: Entry, place: str, statement: Mapping[str, Any], text: bytes, signature: bytes) -> list[Finding]:
+        """Compares statement and signature with the entry."""
+        number, named, findings = entry.number, str(entry.data["signature_sha256"]), []
         if sha256_of(text) != entry.data["statement_sha256"]:
-            if entry.is_vouched or not _is_signature_of(text, signature):
-                told = f"{STATEMENT} is not the one of entry {entry.number}: it was altered or exchanged"
-                findings.append(Finding(STATED, run_dir.name, told))
-            else:
-                findings.append(altered_entry(STATED, entry.number, "statement_sha256 was altered"))
+            findings.append(self._odd(STATED, place, f"{STATEMENT} is not the one of entry {number}", entry))
         elif statement:
-            predicate = statement["predicate"]
             findings += [
-                altered_entry(STATED, entry.number, f"{key} is {entry.data[key]!r}, the statement says {predicate.get(key)!r}")
+                altered_entry(STATED, number, f"{key} is {entry.data[key]!r}, the statement says {statement['predicate'].get(key)!r}")
                 for key in ("at", "name", "verdict", "record")
-                if entry.data[key] != predicate.get(key)
+                if entry.data[key] != statement["predicate"].get(key)
             ]
-        return findings + self._signature_against_entry(entry, run_dir.name, text, signature)
-
-    def _signature_against_entry(self, entry: Entry, place: str, text: bytes, signature: bytes) -> list[Finding]:
-        named, number = str(entry.data["signature_sha256"]), entry.number
         if bool(named) == bool(entry.data["unsigned"]):
-            return [altered_entry(SIGNED, number, "signature_sha256 and unsigned contradict each other")]
-        if named == (sha256_of(signature) if signature else ""):
-            return []
-        if not entry.is_vouched and signing.armored(signature) == signature and _is_signature_of(text, signature):
-            return [altered_entry(SIGNED, number, "signature_sha256 was altered")]
-        told = f"is not the one of entry {number}: it was altered or exchanged" if signature else f"is missing (entry {number} has it)"
-        return [Finding(SIGNED, place, f"{SIGNATURE} {told}")]
+            findings.append(altered_entry(SIGNED, number, "signature_sha256 and unsigned contradict each other"))
+        elif named != (sha256_of(signature) if signature else ""):
+            told = f"is not the one of entry {number}" if signature else "is missing"
+            findings.append(self._odd(SIGNED, place, f"{SIGNATURE} {told}", entry))
+        return findings
+
+    @staticmethod
+    def _odd(check: int, place: str, text: str, entry: Entry) -> Finding:
+        """The finding that a record does not fit its entry; where the next entry does not vouch for the entry, either can be altered."""
+        if entry.is_vouched:
+            return Finding(check, place, f"{text}; entry {entry.number} is intact, so the record was altered")
+        return altered_entry(check, entry.number, f"{place}: {text}; the record or the entry was altered")
 
     def _signed(self, place: str, predicate: Mapping[str, Any], text: bytes, signature: bytes, entry: Entry) -> list[Finding]:
         if not signature:
@@ -198,13 +182,6 @@ def _other_key(place: str, predicate: Mapping[str, Any], signer: Signer) -> list
     named = predicate.get("signing_key")
     is_other = named and named != signer.fingerprint
     return [Finding(SIGNED, place, f"is signed with {signer.fingerprint}, the statement says {named}")] if is_other else []
-
-
-def _is_signature_of(text: bytes, signature: bytes) -> bool:
-    try:
-        return bool(signature and signing.check(text, signature))
-    except SignatureError:
-        return False
 
 
 def _statement(text: bytes, record: str) -> tuple[dict[str, Any], list[Finding]]:

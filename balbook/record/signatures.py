@@ -10,7 +10,6 @@ not by reading those words.
 
 from __future__ import annotations
 
-import base64
 import os
 import re
 import signal
@@ -86,19 +85,6 @@ def check(data: bytes, signature: bytes, *, namespace: str = RECORD) -> Signer:
     if done.returncode:
         raise SignatureError("altered", "the signature does not fit the signed bytes: one of the two was altered")
     return Signer("", _fingerprint(done.stdout))
-
-
-def armored(signature: bytes) -> bytes:
-    """The signature to the byte as `ssh-keygen` writes it; empty where the signature cannot be read."""
-    try:
-        blob = base64.b64decode(b"".join(line for line in signature.split(b"\n") if not line.startswith(b"-----")))
-    except ValueError:
-        return b""
-    text = base64.b64encode(blob)
-    lines = [text[i : i + 70] for i in range(0, len(text), 70)]
-    return (
-        b"\n".join([b"-----BEGIN SSH SIGNATURE-----", *lines, b"-----END SSH SIGNATURE-----", b""]) if blob.startswith(b"SSHSIG") else b""
-    )
 
 
 def fingerprint(key: Path) -> str:

@@ -56,6 +56,22 @@ def test_a_run_whose_process_lives_is_running_and_one_whose_process_died_is_inco
     (folder / "run.pid").unlink()
 
 
+def test_a_line_cut_in_the_middle_of_a_journal_is_named_and_hides_no_other_run(ops: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = run_folder(ops, "aaaa0001", verdict="") / "journal.jsonl"
+    run_folder(ops, "aaaa0002")
+    lines = path.read_bytes().splitlines(keepends=True)
+    damaged = b"".join([*lines[:3], lines[3][:20] + b"\n", *lines[4:]])
+    path.write_bytes(damaged)
+    for command in (["records", "show", "aaaa0001"], ["resume", "aaaa0001"]):
+        assert main(command) == 2
+        assert f"{path}:4: this line is not JSON; it was cut off or edited" in capsys.readouterr().err
+    assert [(run["run_id"], run["verdict"], run["sealed"]) for run in listed(capsys)] == [
+        ("aaaa0001", "unreadable", "no"),
+        ("aaaa0002", "succeeded", "no"),
+    ]
+    assert path.read_bytes() == damaged
+
+
 def test_a_sealed_record_says_whether_it_is_signed(ops: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sealed(ops, None, 1)
     assert listed(capsys)[0]["sealed"] == "unsigned"
