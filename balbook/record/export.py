@@ -128,11 +128,11 @@ def _record_page(folder: Path, elsewhere: dict[str, list[Record]]) -> str:
     blank: dict[str, Any] = dict.fromkeys(_SHOWN, ())  # an older or unreadable record lacks some of these
     try:
         record = read_record(folder)
+        others = [other for digest in sorted(record.artifacts) for other in elsewhere.get(digest, ())[-MOST_ELSEWHERE:]]
+        shown = blank | summary(record, others)
     except (RecordError, BadInput) as exc:
         blank |= {"verdict": "unreadable", "why": str(exc)}
         return render("records/record.html.j2", title=folder.name, record=blank, overview=(), files={}, folder="")
-    others = [other for digest in sorted(record.artifacts) for other in elsewhere.get(digest, ())[-MOST_ELSEWHERE:]]
-    shown = blank | summary(record, others)
     overview = [(key, shown[key]) for key in _OVERVIEW if shown.get(key) not in (None, "", {})]
     title = f"{shown['name']} {shown['run_id']}"
     return render("records/record.html.j2", title=title, record=shown, overview=overview, files=record.files, folder=folder.name)
