@@ -16,6 +16,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from balbook.errors import BadInput, Refused, SignatureError
@@ -83,10 +84,7 @@ def approve(
 
 def read_approvals(records: Path, run_id: str) -> list[Approval]:
     """The approvals of a run's plan, unchecked. BadInput where an approval cannot be read."""
-
-    def failed(why: str) -> BadInput:
-        return BadInput(why, advice="Move it away and approve again.")
-
+    failed = partial(BadInput, advice="Move this file away and approve the plan again.")
     found = []
     for path in sorted((records / FOLDER / run_id).glob("*.json")):
         try:
@@ -107,10 +105,7 @@ def require_approvals(
     if needed < 1:
         return []
     if trust is None:
-        raise Refused(
-            "this application needs approvals, but no file of allowed signers says whose approvals count",
-            advice="Set records.allowed_signers.",
-        )
+        raise Refused("this application needs approvals, but no file says whose approvals count", advice="Set records.allowed_signers.")
     counting: dict[str, tuple[Approval, Signer]] = {}
     why: list[str] = []
     for approval in approvals:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,23 +39,24 @@ def altered_entry(check: int, number: int, text: str) -> Finding:
     return Finding(check, f"ledger/{number:08}.json", f"entry {number}: {text}", altered=number)
 
 
+@dataclass
 class Examiner:
-    """Examines records in one folder; may be used by several threads."""
+    """Examines records in one folder, in several threads at once.
 
-    def __init__(self, folder: Path, sealed: Sequence[str], *, trust: Trust | None, runbooks: Path | None) -> None:
-        self.notes: list[tuple[int, str]] = []
-        self.seen: dict[int, tuple[str, int, str]] = {}
-        """By entry: the record, and number and sha256 of the ledger's last entry when the record was signed."""
-        self._folder = folder
-        self._sealed = sealed
-        self._trust = trust
-        self._runbooks = runbooks
-        self._owners: dict[str, str] | None = None
+    `seen` has, by entry, the record, and number and sha256 of the ledger's last entry when the record was signed.
+    """
+
+    folder: Path
+    sealed: Sequence[str]
+    trust: Trust | None
+    runbooks: Path | None
+    notes: list[tuple[int, str]] = field(default_factory=list)
+    seen: dict[int, tuple[str, int, str]] = field(default_factory=dict)
 
     def examine(self, entry: Entry) -> list[Finding]:
         """All findings about the record that this entry names."""
-        run_dir = self._folder / str(entry.data["record"])
-        if run_dir.parent != self._folder or not (run_dir / STATEMENT).is_file():
+        run_dir = self.folder / str(entry.data["record"])
+        if run_dir.parent != self.folder or not (run_dir / STATEMENT).is_file():
             return [self._missing(entry, run_dir)]
         text = (run_dir / STATEMENT).read_bytes()
         signature = (run_dir / SIGNATURE).read_bytes() if (run_dir / SIGNATURE).is_file() else b""
@@ -78,7 +80,7 @@ class Examiner:
         return findings + kept
 
     def _missing(self, entry: Entry, run_dir: Path) -> Finding:
-        what = STATEMENT if run_dir.is_dir() and run_dir.parent == self._folder else "the record's folder"
+        what = STATEMENT if run_dir.is_dir() and run_dir.parent == self.folder else "the record's folder"
         return self._odd(STATED, str(entry.data["record"]), f"{what} is missing", entry)
 
     def _against_entry(self, entry: Entry, place: str, statement: Mapping[str, Any], text: bytes, signature: bytes) -> list[Finding]:
@@ -114,11 +116,11 @@ class Examiner:
         try:
             if sha256_of(text) != entry.data["statement_sha256"]:
                 signing.check(text, signature)  # an altered statement ends here in most cases, without a look at the signers
-            if self._trust is None:
+            if self.trust is None:
                 signer = signing.check(text, signature)
                 told = f"is signed with {signer.fingerprint}; the key's owner is unknown, since no file of allowed signers was named"
                 return [Finding(SIGNED, place, told, is_open=True), *_other_key(place, predicate, signer)]
-            signer = signing.verify(text, signature, self._trust, datetime.fromisoformat(predicate["at"]))
+            signer = signing.verify(text, signature, self.trust, datetime.fromisoformat(predicate["at"]))
         except SignatureError as exc:
             what = f"{STATEMENT} or {SIGNATURE}: " if exc.fault == "altered" else ""
             return [Finding(SIGNED, place, what + exc.message)]
@@ -155,26 +157,23 @@ class Examiner:
             except BadInput as exc:
                 told = exc.message.replace(str(path), name)
                 return [Finding(JOURNALED, place, f"{told}; the statement was not compared with this journal", is_open=True)]
-            executed, notes = execution_faults(path.parent, events, self._runbooks)
+            executed, notes = execution_faults(path.parent, events, self.runbooks)
             self.notes += [(EXECUTED, note if "runbook" in note else f"{place}: {note}") for note in notes]
             self.notes += [(JOURNALED, f"{place}: {note}") for note in clock_notes(events)]
         return [Finding(JOURNALED, place, f"{name}: {fault}") for fault in faults] + [Finding(EXECUTED, place, fault) for fault in executed]
 
     def _told(self, sha256: str, place: str, name: str) -> str:
-        owner = self._owner(sha256)
+        owner = self._owners.get(sha256)
         return f"was exchanged: it is {owner}" if owner and owner != f"{place}/{name}" else "was altered"
 
-    def _owner(self, sha256: str) -> str:
-        """The file that has this digest by the statements of all records; they are read once, and only when something is wrong."""
-        if self._owners is None:
-            owners: dict[str, str] = {}
-            for record in self._sealed:
-                text = (self._folder / record / STATEMENT).read_bytes()
-                owners[sha256_of(text)] = f"{record}/{STATEMENT}"
-                for subject in _statement(text, record)[0].get("subject", ()):
-                    owners.setdefault(subject["digest"]["sha256"], f"{record}/{subject['name']}")
-            self._owners = owners
-        return self._owners.get(sha256, "")
+    @cached_property
+    def _owners(self) -> Mapping[str, str]:
+        """The file with each digest by the statements of all records; they are read only when something is wrong."""
+        owners: dict[str, str] = {}
+        for record in self.sealed:
+            for subject in _statement((self.folder / record / STATEMENT).read_bytes(), record)[0].get("subject", ()):
+                owners.setdefault(subject["digest"]["sha256"], f"{record}/{subject['name']}")
+        return owners
 
 
 def _other_key(place: str, predicate: Mapping[str, Any], signer: Signer) -> list[Finding]:

@@ -14,9 +14,9 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import MISSING
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from balbook.local.rendering import render
 from balbook.local.resources import resource
 from balbook.record.events import OWN, RunOpened
 from balbook.record.ledger import Head, Ledger, open_ledger
-from balbook.record.listing import Listed, list_records, summary
+from balbook.record.listing import Listed, list_records, readable, summary
 from balbook.record.seal import Record, read_record
 from balbook.record.signatures import Trust
 from balbook.record.statement import STATEMENT
@@ -60,38 +60,35 @@ def export(
         raise BadInput(f"no sealed records in {records}", advice="Run a runbook first, or name another folder.")
     try:
         with replacing(target) as file, tarfile.open(fileobj=file, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
-            writer = _Writer(archive, int(at.timestamp()))
-            _add_proofs(writer, book, trust, anchors)
-            _add_records(writer, records, rows, progress)
-            writer.add("index.html", render("records/index.html.j2", title="Records of balbook", rows=rows, head=head))
+            add = partial(_add, archive, int(at.timestamp()))
+            _add_proofs(add, book, trust, anchors)
+            _add_records(add, records, rows, progress)
+            add("index.html", render("records/index.html.j2", title="Records of balbook", rows=rows, head=head))
     except OSError as exc:
         raise RecordError(f"{target} could not be written: {exc.strerror or exc}", advice="Name another file.") from exc
     return len(rows)
 
 
-class _Writer:
-    """Adds members with one time, owner and mode, so that the same records give the same archive."""
-
-    def __init__(self, archive: tarfile.TarFile, at: int) -> None:
-        self._archive = archive
-        self._at = at
-
-    def add(self, name: str, content: bytes | str, mode: int = 0o644) -> None:
-        data = content.encode() if isinstance(content, str) else content
-        member = tarfile.TarInfo(f"{TOP}/{name}")
-        member.size, member.mtime, member.mode = len(data), self._at, mode
-        self._archive.addfile(member, io.BytesIO(data))
+_Add = Callable[..., None]
 
 
-def _add_proofs(writer: _Writer, ledger: Ledger, trust: Trust | None, anchors: Iterable[Head]) -> None:
-    writer.add("verify.sh", _verify_script(), 0o755)
+def _add(archive: tarfile.TarFile, at: int, name: str, content: bytes | str, mode: int = 0o644) -> None:
+    """Adds a member; all have one time and owner, so that the same records give the same archive."""
+    data = content.encode() if isinstance(content, str) else content
+    member = tarfile.TarInfo(f"{TOP}/{name}")
+    member.size, member.mtime, member.mode = len(data), at, mode
+    archive.addfile(member, io.BytesIO(data))
+
+
+def _add_proofs(add: _Add, ledger: Ledger, trust: Trust | None, anchors: Iterable[Head]) -> None:
+    add("verify.sh", _verify_script(), 0o755)
     for number in ledger.numbers():
-        writer.add(f"ledger/{number:08}.json", ledger.read(number))
+        add(f"ledger/{number:08}.json", ledger.read(number))
     if trust:
-        writer.add("allowed_signers", trust.allowed_signers.read_bytes())
+        add("allowed_signers", trust.allowed_signers.read_bytes())
     if trust and trust.revoked_keys:
-        writer.add("revoked_keys", trust.revoked_keys.read_bytes())
-    writer.add("anchors.jsonl", b"".join(head.line() for head in anchors))
+        add("revoked_keys", trust.revoked_keys.read_bytes())
+    add("anchors.jsonl", b"".join(head.line() for head in anchors))
 
 
 def _verify_script() -> str:
@@ -101,26 +98,24 @@ def _verify_script() -> str:
     return script.replace("KINDS, NEWEST = {}, 0", f"KINDS, NEWEST = {kinds}, {RunOpened.KNOWN}")
 
 
-def _add_records(writer: _Writer, records: Path, rows: list[Listed], progress: Callable[[int, int], None]) -> None:
-    elsewhere = _elsewhere(records, rows)
+def _add_records(add: _Add, records: Path, rows: list[Listed], progress: Callable[[int, int], None]) -> None:
+    elsewhere = _elsewhere(records)
     for done, row in enumerate(rows, 1):
         folder = records / row.record
         for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder).as_posix()
             if path.is_file() and not path.is_symlink() and not any(part.startswith(".") for part in name.split("/")):
-                writer.add(f"records/{row.record}/{name}", path.read_bytes())
-        writer.add(f"pages/{row.record}.html", _record_page(folder, elsewhere))
+                add(f"records/{row.record}/{name}", path.read_bytes())
+        add(f"pages/{row.record}.html", _record_page(folder, elsewhere))
         progress(done, len(rows))
 
 
-def _elsewhere(records: Path, rows: list[Listed]) -> dict[str, list[Record]]:
+def _elsewhere(records: Path) -> dict[str, list[Record]]:
     """The records by the artifact digests that they name; read once for all pages."""
     found: dict[str, list[Record]] = {}
-    for row in rows:
-        with suppress(RecordError, BadInput):
-            record = read_record(records / row.record)
-            for digest in record.artifacts:
-                found.setdefault(digest, []).append(record)
+    for record in readable(records):
+        for digest in record.artifacts:
+            found.setdefault(digest, []).append(record)
     return found
 
 

@@ -26,7 +26,7 @@ from balbook.record.lines import event_from
 
 JOURNAL = "journal.jsonl"
 START = "0" * 64
-UNWRITABLE = "Check the space on this machine's disk and your rights there. Every action waits until the journal has announced it."
+UNWRITABLE = "Check the space on this machine's disk and your rights there. No action starts before the journal has announced it."
 Fields = dict[str, Any]
 
 
@@ -41,13 +41,7 @@ class Journal:
     `clean` is applied to every event before it is written (secrets are scrubbed there).
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        now: Callable[[], datetime] = utc_now,
-        clean: Callable[[Fields], Fields] = lambda fields: fields,
-    ) -> None:
+    def __init__(self, path: Path, *, now: Callable[[], datetime] = utc_now, clean: Callable[[Fields], Fields] = lambda f: f) -> None:
         self.path = path
         self._now = now
         self._clean = clean

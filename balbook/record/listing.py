@@ -75,7 +75,7 @@ def summary(record: Record, others: Iterable[Record] | None = None) -> dict[str,
 def same_artifact(record: Record, others: Iterable[Record] | None = None) -> list[dict[str, str]]:
     """Other records that name the same artifact digest: the artifact's way from staging to production."""
     found = {}
-    for other in _readable(record.folder.parent) if others is None else others:
+    for other in readable(record.folder.parent) if others is None else others:
         if other.folder.name != record.folder.name and record.artifacts & other.artifacts:
             kept = {key: str(other.predicate.get(key, "")) for key in ("name", "verdict", "at")}
             found[other.folder.name] = {"record": other.folder.name, "environment": _environment(other.predicate), **kept}
@@ -117,12 +117,11 @@ def _listed(folder: Path) -> Listed:
     )
 
 
-def _readable(records: Path) -> Iterator[Record]:
-    for path in sorted(records.glob("*/statement.json")):
-        try:
+def readable(records: Path) -> Iterator[Record]:
+    """The sealed records below this folder, oldest first, without those that cannot be read."""
+    for path in sorted(records.glob(f"*/{STATEMENT}")):
+        with suppress(RecordError, BadInput):
             yield read_record(path.parent)
-        except (RecordError, BadInput):
-            continue
 
 
 def _environment(predicate: Mapping[str, Any]) -> str:

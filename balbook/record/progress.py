@@ -6,7 +6,7 @@ from balbook.record import events as ev
 
 MARKS = {"changed": "done", "already": "already so", "failed": "FAILED", "undone": "undone", "undo_failed": "UNDO FAILED"}
 WATCHED_CELLS = ("preflight", "plan", "verify", "evidence")
-"""Cells of a runbook that may take seconds without any other event."""
+"""Cells of a runbook that can take seconds without any other event."""
 
 
 def line_of(event: ev.Event) -> str:

@@ -82,10 +82,16 @@ def seal(
         last = ledger.head() or Head(0, START)
         statement["predicate"]["ledger_head"] = {"number": last.number, "sha256": last.entry_sha256}
         text = json.dumps(statement, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
-        signature, unsigned = _signature(text, sign_with, environ)
+        signature, unsigned = b"", "" if sign_with else "no signing key was named"
+        try:
+            signature = signing.sign(text, sign_with, environ=environ) if sign_with else b""
+        except SignatureError as exc:
+            unsigned = exc.message
         for name, data in ((STATEMENT, text), (SIGNATURE, signature)):
             _write_whole(run_dir / name, data)
-        entry = ledger.append(_entry_fields(run_dir.name, statement, text, signature, unsigned))
+        fields = {key: statement["predicate"][key] for key in ("at", "name", "verdict", "record")}
+        digests = {"statement_sha256": sha256_of(text), "signature_sha256": sha256_of(signature) if signature else ""}
+        entry = ledger.append({**fields, **digests, "unsigned": unsigned})
     notes = [*statement["predicate"]["notes"], *([f"not signed: {unsigned}"] if unsigned else [])]
     if anchor:
         try:
@@ -138,26 +144,6 @@ def run_of_notebook(notebook: Path, records: Path) -> Path:
 
 
 # Writing -------------------------------------------------------------------------------------------------------------------
-
-
-def _signature(text: bytes, key: Path | None, environ: Mapping[str, str] | None) -> tuple[bytes, str]:
-    if key is None:
-        return b"", "no signing key was named"
-    try:
-        return signing.sign(text, key, environ=environ), ""
-    except SignatureError as exc:
-        return b"", exc.message
-
-
-def _entry_fields(record: str, statement: Mapping[str, Any], text: bytes, signature: bytes, unsigned: str) -> dict[str, Any]:
-    predicate = statement["predicate"]
-    return {
-        **{key: predicate[key] for key in ("at", "name", "verdict")},
-        "record": record,
-        "statement_sha256": sha256_of(text),
-        "signature_sha256": sha256_of(signature) if signature else "",
-        "unsigned": unsigned,
-    }
 
 
 @contextmanager

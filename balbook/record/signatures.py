@@ -69,13 +69,14 @@ def verify(data: bytes, signature: bytes, trust: Trust, at: datetime, *, namespa
     with _file(signature) as path:
         time = f"-Overify-time={at.astimezone(UTC):%Y%m%d%H%M%S}"
         name = _principal(path, trust.allowed_signers, time)
+        options = ["-Y", "verify", "-f", str(trust.allowed_signers), "-I", name, "-n", namespace, "-s", str(path), time]
         if name:
-            options = ["-f", str(trust.allowed_signers), "-I", name, "-n", namespace, "-s", str(path), time]
-            revoked = ["-r", str(trust.revoked_keys)] if trust.revoked_keys else []
-            done = _ssh_keygen("-Y", "verify", *options, *revoked, stdin=data)
+            done = _ssh_keygen(*options, *(["-r", str(trust.revoked_keys)] if trust.revoked_keys else []), stdin=data)
             if not done.returncode:
                 return Signer(name, _fingerprint(done.stdout))
-        raise _does_not_count(data, path, trust, at, namespace, name)
+        key = check(data, signature, namespace=namespace).fingerprint
+        is_revoked = bool(name and trust.revoked_keys and not _ssh_keygen(*options, stdin=data).returncode)
+        raise _does_not_count(key, name, path, trust, at, namespace, is_revoked)
 
 
 def check(data: bytes, signature: bytes, *, namespace: str = RECORD) -> Signer:
@@ -153,28 +154,21 @@ def _cannot_sign(key: Path, said: bytes) -> SignatureError:
     return SignatureError("unusable", f"ssh-keygen cannot sign with {key}: {last}", advice=f"Try ssh-keygen -y -f {key}")
 
 
-def _does_not_count(data: bytes, signature: Path, trust: Trust, at: datetime, namespace: str, name: str) -> SignatureError:
-    """The error of the condition that fails, the most basic condition first."""
-    try:
-        key = check(data, signature.read_bytes(), namespace=namespace).fingerprint
-    except SignatureError as exc:
-        return exc
-    day = f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-    time = f"-Overify-time={at.astimezone(UTC):%Y%m%d%H%M%S}"
+def _does_not_count(key: str, name: str, signature: Path, trust: Trust, at: datetime, namespace: str, is_revoked: bool) -> SignatureError:
+    """The error of the condition that a genuine signature fails, the most basic condition first."""
+    signers = trust.allowed_signers
     if not name:
-        with _file(_without_validity(trust.allowed_signers.read_bytes())) as timeless:
+        with _file(_without_validity(signers.read_bytes())) as timeless:
             owner = _principal(signature, timeless)
         if owner:
-            message = f"the key {key} of {owner} was not valid on {day} (not yet, or expired)"
-            return SignatureError("not_valid_then", message, advice=f"See its valid-after and valid-before in {trust.allowed_signers}.")
-        message = f"the key {key} is not in {trust.allowed_signers}"
-        return SignatureError("not_allowed", message, advice="Add the key only if you know its owner.")
-    options = ["-f", str(trust.allowed_signers), "-I", name, "-n", namespace, "-s", str(signature), time]
-    if trust.revoked_keys and not _ssh_keygen("-Y", "verify", *options, stdin=data).returncode:
+            message = f"the key {key} of {owner} was not valid on {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC (not yet, or expired)"
+            return SignatureError("not_valid_then", message, advice=f"See its valid-after and valid-before in {signers}.")
+        return SignatureError("not_allowed", f"the key {key} is not in {signers}", advice="Add the key only if you know its owner.")
+    if is_revoked:
         message = f"the key {key} of {name} has been revoked"
         return SignatureError("revoked", message, advice="Its signatures prove nothing: anybody with the key can make them.")
     message = f"{name} is not allowed to sign as {namespace} with the key {key}"
-    return SignatureError("not_allowed", message, advice=f"See its namespaces and options in {trust.allowed_signers}.")
+    return SignatureError("not_allowed", message, advice=f"See its namespaces and options in {signers}.")
 
 
 def _without_validity(allowed_signers: bytes) -> bytes:

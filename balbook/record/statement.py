@@ -133,11 +133,8 @@ def clock_notes(events: Sequence[Event], at: datetime | None = None) -> list[str
 
 
 def _journal(run_dir: Path, name: str) -> dict[str, Any]:
-    data = (run_dir / name).read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    lines = whole.splitlines()
-    head = sha256_of(lines[-1]) if lines else START
-    return {"name": name, "head": head, "events": len(lines), "cut_bytes": len(data) - len(whole)}
+    *lines, cut = (run_dir / name).read_bytes().split(b"\n")
+    return {"name": name, "head": sha256_of(lines[-1]) if lines else START, "events": len(lines), "cut_bytes": len(cut)}
 
 
 def _plan(run_dir: Path, name: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from balbook.errors import ExitStatus
-from balbook.record.events import CellStarted, ErrorRaised
+from balbook.record.events import CellStarted
 from balbook.record.history import History
 
 INJECTED_AFTER = "parameters"
@@ -38,7 +38,8 @@ def state(history: History, expected_cells: Sequence[str], returned: Returned) -
     """The verdict of a run. `expected_cells`: sha256 of the runbook's code cells, in order."""
     concluded = history.concluded
     if error := history.error:
-        return Stated("inconclusive" if error.exit_status == ExitStatus.INCONCLUSIVE else "failed", _with_advice(error), error.exit_status)
+        verdict = "inconclusive" if error.exit_status == ExitStatus.INCONCLUSIVE else "failed"
+        return Stated(verdict, "\n  ".join(filter(None, (error.message, error.advice))), error.exit_status)
     if returned.status == "error" and concluded and concluded.verdict in ("failed", "inconclusive"):
         return stated(concluded.verdict, concluded.why)  # the conclusion itself raised this error
     if returned.status != "ok":
@@ -79,10 +80,6 @@ def _name_set(node: ast.stmt) -> str:
             ast.literal_eval(value)
             return name
     return ""
-
-
-def _with_advice(error: ErrorRaised) -> str:
-    return "\n  ".join(part for part in (error.message, error.advice) if part)
 
 
 def _wrong_cells(ran: Sequence[CellStarted], expected: Sequence[str]) -> str:

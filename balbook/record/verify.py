@@ -19,7 +19,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from balbook.errors import BadInput, ExitStatus, RecordError
@@ -65,13 +65,8 @@ class Report:
         return ExitStatus.of(self.verdict)
 
     def data(self) -> dict[str, object]:
-        """Plain data, for `--json`."""
-        checks = [
-            {"number": c.number, "title": c.title, "state": c.state, "notes": list(c.notes)}
-            | {"findings": [{"place": f.place, "text": f.text, "is_open": f.is_open} for f in c.findings]}
-            for c in self.checks
-        ]
-        return {"verdict": self.verdict, "records": self.records, "entries": self.entries, "checks": checks}
+        """The report as plain data, for `--json`."""
+        return {"verdict": self.verdict, **asdict(self)}
 
 
 def verify_records(
@@ -95,7 +90,7 @@ def verify_records(
     folder = path.parent if is_single else path
     sealed = sorted(p.parent.name for p in folder.glob(f"*/{STATEMENT}"))
     book = ledger or open_ledger(folder / "ledger")
-    examiner = Examiner(folder, sealed, trust=trust, runbooks=runbooks)
+    examiner = Examiner(folder, sealed, trust, runbooks)
     try:
         entries, findings = _entries(book)
     except OSError as exc:
