@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from balbook.errors import BalbookError, Refused
 
 T = TypeVar("T")
+_ADAPTERS: dict[Any, Any] = {}
+"""By type; making one takes a while."""
 
 
 def read_json(path: Path, wanted: type[T], failed: Callable[[str], BalbookError], *, version: int | None = None) -> T:
@@ -29,8 +30,8 @@ def parse_json(text: bytes | str, wanted: type[T], where: str, failed: Callable[
     from pydantic import ValidationError
 
     try:
-        if version is not None and (found := json.loads(text)["version"]) > version:
-            raise Refused(f"{where} has version {found}; this balbook knows {version}", advice="Install a newer balbook.")
+        if version is not None and (newer := json.loads(text)["version"]) > version:
+            raise Refused(f"{where} has version {newer}; this balbook knows {version}", advice="Install a newer balbook.")
         found: T = _adapter(wanted).validate_json(text, strict=True, extra="forbid")
         return found
     except ValidationError as exc:
@@ -52,8 +53,9 @@ def plain(value: T, declared: type[T], what: str, failed: Callable[[str], Balboo
     return data
 
 
-@cache
-def _adapter(wanted: Hashable) -> Any:
+def _adapter(wanted: Any) -> Any:
     from pydantic import TypeAdapter
 
-    return TypeAdapter(wanted)
+    if wanted not in _ADAPTERS:
+        _ADAPTERS[wanted] = TypeAdapter(wanted)
+    return _ADAPTERS[wanted]

@@ -173,6 +173,11 @@ class Step:
         return "+".join(self.unit)
 
 
+def ensured(verb: str, host: str, title: str, check: Command, *commands: Command, **more: Any) -> Step:
+    """A step that is done where `check` exits 0, else runs the commands, and has worked where `check` exits 0 then."""
+    return Step(verb, host, title, tuple(Run(command) for command in commands), done=check, verify=(Run(check),), **more)
+
+
 @dataclass(frozen=True)
 class Precondition:
     """Something that must be so before a plan may be applied. `met_by`: the runbook that would see to it.
