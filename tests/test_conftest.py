@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.integration  # each of these starts pytest anew: too dear for `make check`
 CONFTEST = Path(__file__).parent / "conftest.py"
 TESTS = """
 import pytest

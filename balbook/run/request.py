@@ -8,26 +8,26 @@ kernel checks nothing of it again: it holds against it what the notebook was giv
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from balbook.errors import BadInput, ParameterError, Refused
 from balbook.inventory import Inventory, digest_of, read_inventory
+from balbook.local.atomic_files import write_text
+from balbook.local.typed_json import read_json
 from balbook.notebook.runbook import Runbook
 
 REQUEST = "BALBOOK_REQUEST"
 FILE = "request.json"
 
 
-class RunRequest(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
     """What a run was asked to do. It holds no secret: its parameters were searched for those of the inventory."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Literal[1] = 1
     """Version of this format."""
@@ -48,19 +48,14 @@ class RunRequest(BaseModel):
     """Of a job that may be retried; empty: it has none."""
 
     @classmethod
-    def of(cls, executed: Runbook, procedure: str, inventory: Inventory, parameters: Mapping[str, Any], **agreed: str) -> RunRequest:
+    def of(cls, executed: Runbook, procedure: str, inventory: Inventory, parameters: Mapping[str, Any], **agreed: Any) -> RunRequest:
         """What is asked for; `agreed` are the fields that have a default."""
-        about = {"inventory": inventory.path, "inventory_sha256": digest_of(inventory), "parameters": dict(parameters)}
+        about: dict[str, Any] = {"inventory": inventory.path, "inventory_sha256": digest_of(inventory), "parameters": dict(parameters)}
         return cls(notebook=executed.path.absolute(), procedure=procedure, **about, **agreed)
 
     def keep(self, run_dir: Path) -> None:
         """Writes it into the run's folder, readable for its owner alone."""
-        draft = run_dir / f".{FILE}.new"
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            file.write(self.model_dump_json(indent=1) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(run_dir / FILE)
+        write_text(run_dir / FILE, json.dumps(asdict(self), indent=1, default=str) + "\n", mode=0o600)
 
 
 @dataclass(frozen=True)
@@ -104,7 +99,10 @@ def handed(environ: Mapping[str, str] = os.environ) -> Handed | None:
     if not environ.get(REQUEST):
         return None
     path, _, fd = environ[REQUEST].rpartition("#")
-    try:
-        return Handed(RunRequest.model_validate_json(Path(path).read_bytes()), Path(path).parent, int(fd))
-    except (OSError, ValueError, ValidationError) as exc:
-        raise BadInput(f"{REQUEST} names no request: {type(exc).__name__}", advice="It is balbook's own; unset it.") from exc
+    if not fd.isdigit():
+        raise _not_ours("it names no descriptor")
+    return Handed(read_json(Path(path), RunRequest, _not_ours, version=1), Path(path).parent, int(fd))
+
+
+def _not_ours(why: str) -> BadInput:
+    return BadInput(f"{REQUEST} names no request: {why}", advice="It is balbook's own; unset it.")

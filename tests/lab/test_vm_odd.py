@@ -59,7 +59,7 @@ def test_the_commands_help_names_every_kind() -> None:
     import argparse
 
     parser = argparse.ArgumentParser()
-    add("lab", parser)
+    add(parser)
     named = re.search(r"KIND (banner[a-z, -]+)", " ".join(parser.format_help().split()))
     assert named
     assert set(re.findall(r"[a-z-]+", named[1])) >= set(vm_odd.ODD)

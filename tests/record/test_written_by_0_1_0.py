@@ -18,7 +18,7 @@ from balbook.record.events import KINDS
 from balbook.record.journal import Journal, history_of, read_events, timestamp
 from balbook.record.ledger import Head
 from balbook.record.lines import HEAD, event_from
-from balbook.record.listing import find_record, list_records, summary
+from balbook.record.listing import list_records, summary
 from balbook.record.progress import line_of
 from balbook.record.seal import read_record
 from balbook.record.signatures import Trust
@@ -92,7 +92,7 @@ def test_a_plan_has_the_digest_that_was_shown(written: Path, record: str) -> Non
 @pytest.mark.parametrize("record", RECORDS)
 def test_a_record_is_shown_as_it_was(written: Path, record: str) -> None:
     then = shown(written, f"show/{record}.json")
-    now = json.loads(json.dumps(summary(read_record(find_record(written / "records", record)))))
+    now = json.loads(json.dumps(summary(read_record(written / "records" / record))))
     assert {key: value for key, value in then.items() if key not in ("record", "is_sealed", "signed_by")} == {
         key: value for key, value in now.items() if key != "record"
     }

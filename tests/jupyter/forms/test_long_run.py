@@ -157,6 +157,7 @@ def run_it(room: Room) -> Path:
     return Path(room.run.dir / "hot_deploy.ipynb")
 
 
+@pytest.mark.integration  # three minutes of samples are too dear for `make check`
 def test_the_notebook_of_a_three_minute_deployment_holds_it_all_and_stays_small(room: Room) -> None:
     kept = run_it(room)
     assert room.engine.clock.events >= EVENTS
