@@ -141,7 +141,7 @@ def test_the_lease_of_a_run_of_this_machine_is_taken_over_once_its_process_is_de
     if not is_dead:
         process.write_pid(other)
     assert worker.main([str(run_dir)]) == 0
-    assert taken_over(run_dir).get("why") == ("its process, on this machine, is dead" if is_dead else None)
+    assert taken_over(run_dir).get("why") == ("the holder's process, on this machine, is dead" if is_dead else None)
     assert (ended(run_dir)["verdict"], ended(run_dir)["exit_status"]) == (("succeeded", 0) if is_dead else ("failed", 2))
     assert ended(run_dir)["units"] == dict.fromkeys(("app1:9090", "app2:9090"), "changed" if is_dead else "not reached")
 
