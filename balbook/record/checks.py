@@ -17,7 +17,7 @@ from balbook.record.chain import journal_faults
 from balbook.record.executed import execution_faults
 from balbook.record.journal import JOURNAL, read_events
 from balbook.record.ledger import Entry
-from balbook.record.signatures import Signer, Trust
+from balbook.record.signatures import Trust
 from balbook.record.statement import PREDICATE_TYPE, SIGNATURE, STATEMENT, STATEMENT_TYPE, VERSION, clock_notes, contradictions, files_of
 
 STATED, SIGNED, FILES, JOURNALED, EXECUTED = range(2, 7)
@@ -110,24 +110,27 @@ class Examiner:
 
     def _signed(self, place: str, predicate: Mapping[str, Any], text: bytes, signature: bytes, entry: Entry) -> list[Finding]:
         if not signature:
-            if entry.data["signature_sha256"]:
-                return []
-            return [Finding(SIGNED, place, f"is not signed: {entry.data['unsigned']}", is_open=True)]
+            told = f"is not signed: {entry.data['unsigned']}"
+            return [] if entry.data["signature_sha256"] else [Finding(SIGNED, place, told, is_open=True)]
         try:
             if sha256_of(text) != entry.data["statement_sha256"]:
                 signing.check(text, signature)  # an altered statement ends here in most cases, without a look at the signers
-            if self.trust is None:
-                signer = signing.check(text, signature)
-                told = f"is signed with {signer.fingerprint}; the key's owner is unknown, since no file of allowed signers was named"
-                return [Finding(SIGNED, place, told, is_open=True), *_other_key(place, predicate, signer)]
-            signer = signing.verify(text, signature, self.trust, datetime.fromisoformat(predicate["at"]))
+            at = datetime.fromisoformat(predicate["at"])
+            signer = signing.verify(text, signature, self.trust, at) if self.trust else signing.check(text, signature)
         except SignatureError as exc:
             what = f"{STATEMENT} or {SIGNATURE}: " if exc.fault == "altered" else ""
             return [Finding(SIGNED, place, what + exc.message)]
         except ValueError:
             return [Finding(STATED, place, f"{STATEMENT}: at is not a time")]
-        self.notes.append((SIGNED, f"signed by {signer.principal} with {signer.fingerprint}"))
-        return _other_key(place, predicate, signer)
+        findings, named = [], predicate.get("signing_key")
+        if named and named != signer.fingerprint:  # `records show` prints the key that the statement names
+            findings.append(Finding(SIGNED, place, f"is signed with {signer.fingerprint}, the statement says {named}"))
+        if self.trust:
+            self.notes.append((SIGNED, f"signed by {signer.principal} with {signer.fingerprint}"))
+        else:
+            told = f"is signed with {signer.fingerprint}; the key's owner is unknown, since no file of allowed signers was named"
+            findings.append(Finding(SIGNED, place, told, is_open=True))
+        return findings
 
     def _files(self, run_dir: Path, named: Mapping[str, str]) -> list[Finding]:
         place, findings = run_dir.name, []
@@ -174,13 +177,6 @@ class Examiner:
             for subject in _statement((self.folder / record / STATEMENT).read_bytes(), record)[0].get("subject", ()):
                 owners.setdefault(subject["digest"]["sha256"], f"{record}/{subject['name']}")
         return owners
-
-
-def _other_key(place: str, predicate: Mapping[str, Any], signer: Signer) -> list[Finding]:
-    """Finds a statement that names another key than the one that signed it: `records show` prints the named key."""
-    named = predicate.get("signing_key")
-    is_other = named and named != signer.fingerprint
-    return [Finding(SIGNED, place, f"is signed with {signer.fingerprint}, the statement says {named}")] if is_other else []
 
 
 def _statement(text: bytes, record: str) -> tuple[dict[str, Any], list[Finding]]:

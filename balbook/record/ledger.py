@@ -104,8 +104,6 @@ class Ledger:
             last = max(self.numbers(), default=0)
             previous = sha256_of(self.read(last)) if last else START
             data = {**fields, "number": last + 1, "previous": previous, "version": VERSION}
-            if set(data) != FIELDS:
-                raise ValueError(f"an entry has the fields {sorted(FIELDS)}")
             text = canonical(data) + b"\n"
             if self.store.create(_name(last + 1), text):
                 return Entry(last + 1, data, text)

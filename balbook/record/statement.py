@@ -113,11 +113,8 @@ def files_of(run_dir: Path) -> Iterator[str]:
     """The names of a record's files, in order: all files below the folder except hidden ones, the statement and its signature."""
     for path in sorted(run_dir.rglob("*")):
         name = path.relative_to(run_dir).as_posix()
-        if (
-            name in (STATEMENT, SIGNATURE)
-            or any(part.startswith(".") for part in name.split("/"))
-            or (path.is_dir() and not path.is_symlink())
-        ):
+        is_left_out = name in (STATEMENT, SIGNATURE) or any(part.startswith(".") for part in name.split("/"))
+        if is_left_out or (path.is_dir() and not path.is_symlink()):
             continue
         if path.is_symlink() or not path.is_file():
             raise RecordError(f"{path} is not a regular file", advice="A record holds its files itself: replace the link by the file.")
@@ -146,12 +143,9 @@ def _plan(run_dir: Path, name: str) -> dict[str, Any]:
 
 
 def _digests(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        for key, item in value.items():
+    if isinstance(value, Mapping | list):
+        for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
             yield from _digests(item, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, list):
-        for number, item in enumerate(value):
-            yield from _digests(item, f"{path}.{number}")
     elif isinstance(value, str) and re.fullmatch(r"(sha256:)?[0-9a-f]{64}", value):
         yield path, value.removeprefix("sha256:")
 
