@@ -118,7 +118,7 @@ def test_who_applies_must_be_known(planned: Path, ada: Keys, bob: Path, trust: T
 
 def test_a_run_without_a_plan_cannot_be_approved(planned: Path, bob: Path) -> None:
     (planned / "plan.json").unlink()
-    with pytest.raises(BadInput, match="no plan that can be read"):
+    with pytest.raises(BadInput, match="has no readable plan"):
         approve(planned, bob, user="bob", at=AT)
 
 
