@@ -35,7 +35,7 @@ def open_registry(location: str, *, credentials: str = "", base: Path | None = N
     parts = urlsplit(location)
     if parts.password:
         raise BadInput(
-            f"{scheme}://{parts.hostname}: a password stands in the address",
+            f"{scheme}://{parts.hostname}: the address contains a password",
             advice="Give a reference in `credentials`: env:NAME or file:PATH.",
         )
     files: Files
