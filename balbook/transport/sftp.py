@@ -37,11 +37,6 @@ class SftpFiles:
         self._client: paramiko.SSHClient | None = None
         self._session: paramiko.SFTPClient | None = None
 
-    def read(self, name: str) -> bytes | None:
-        with self._translated(name), contextlib.suppress(FileNotFoundError), self._sftp().open(self._path(name), "rb") as file:
-            return bytes(file.read())
-        return None
-
     def fetch(self, name: str, target: Path) -> bool:
         with self._translated(name), contextlib.suppress(FileNotFoundError):
             self._sftp().get(self._path(name), str(target))

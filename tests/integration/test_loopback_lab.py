@@ -228,7 +228,7 @@ def test_a_folder_of_somebody_elses_is_never_removed(environ: dict[str, str]) ->
     folder.mkdir(parents=True)
     (folder / "chapter1.tex").touch()
     for command in (loopback.up, loopback.down):
-        with pytest.raises(Refused, match="not a lab's"):
+        with pytest.raises(Refused, match="not the folder of a lab"):
             command("thesis", environ=environ)
     assert (folder / "chapter1.tex").exists()
 
