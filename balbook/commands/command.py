@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from balbook.commands import host_script
 from balbook.secrets.secret_ref import SecretRef, Text
 
 DEADLINE_S = 30.0
 WITH_PASSWORD = """IFS= read -r password && printf '%s\\n' "$password" | sudo -S -p '' -v && unset password && sudo -n -- "$@\""""
-"""The first line of standard input is for sudo alone, also where it wants none; the rest is the command's."""
+"""The first line of standard input is for sudo alone, even where sudo asks for no password; the command reads the rest."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +45,14 @@ class Command:
 
     def data(self) -> dict[str, Any]:
         """Plain data, for plans; the inverse of `command_from`."""
-        data: dict[str, Any] = {"argv": list(self.argv)}
-        if self.stdin:
-            data["stdin"] = [p if isinstance(p, str) else p.data() for p in self.stdin]
-        if self.environment:
-            data["environment"] = dict(sorted(self.environment.items()))
-        if self.deadline_s != DEADLINE_S:
-            data["deadline_s"] = float(self.deadline_s)  # one text for 60 and 60.0: it is a part of digests
-        if self.expect != (0,):
-            data["expect"] = list(self.expect)
-        if self.is_privileged:
-            data["privileged"] = True
-        return data
+        data = {
+            "stdin": [p if isinstance(p, str) else p.data() for p in self.stdin],
+            "environment": dict(sorted(self.environment.items())),
+            "deadline_s": float(self.deadline_s) if self.deadline_s != DEADLINE_S else None,  # one text for 60 and 60.0, for digests
+            "expect": list(self.expect) if self.expect != (0,) else None,
+            "privileged": self.is_privileged,
+        }
+        return {"argv": list(self.argv), **{key: value for key, value in data.items() if value}}
 
 
 def command_from(data: Mapping[str, Any]) -> Command:
@@ -75,9 +72,14 @@ def script(name: str, text: str, *args: str | int | float, **options: Any) -> Co
     return Command(argv=("sh", "-c", text, name, *(str(a) for a in args)), **options)
 
 
+def hosted(name: str, *args: str | int | float, file: str = "", after: tuple[str, ...] = (), **options: Any) -> Command:
+    """The script `scripts/FILE.sh` (unset: that of `name`), with the functions of the scripts `after` before it."""
+    return script(name, host_script(*after, file or name.replace("-", "_")), *args, **options)
+
+
 @dataclass(frozen=True)
 class Result:
-    """What came back: exit status, both streams as text, and how long it took."""
+    """A command's result: exit status, both streams as text, and how long it took."""
 
     status: int
     stdout: str = ""

@@ -55,11 +55,13 @@ def upstreams(rig: Rig, number: int = 20) -> set[str]:
 
 
 def drain(rig: Rig, number: int, within_s: float = 20) -> Result:
-    return run(haproxy.drain(rig.place, "hotel", servers_of(rig.inventory, "hotel", {})[number], within_s=within_s))
+    states = {servers_of(rig.inventory, "hotel", {})[number].word: "drain"}
+    return run(haproxy.put_states(rig.place, rig.content(number), "hotel", states, within_s=within_s))
 
 
 def ready(rig: Rig, number: int, within_s: float = 15) -> Result:
-    return run(haproxy.ready(rig.place, "hotel", servers_of(rig.inventory, "hotel", {})[number], within_s=within_s))
+    states = {servers_of(rig.inventory, "hotel", {})[number].word: "ready"}
+    return run(haproxy.put_states(rig.place, rig.content(), "hotel", states, within_s=within_s))
 
 
 def is_drained(rig: Rig, number: int) -> bool:

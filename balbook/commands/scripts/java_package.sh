@@ -1,5 +1,5 @@
 # java_package find|install NAME…: the first of these packages that the package manager offers. `find` prints it and changes nothing:
-# exit 1 where it offers none, 3 where nobody can say yet, since no package list was ever fetched. `install` fetches the lists first.
+# exit 1 where it offers none, 3 where that is unknown yet, since no package list was ever fetched. `install` fetches the lists first.
 set -u
 action=$1
 shift
@@ -30,5 +30,5 @@ elif command -v dnf >/dev/null 2>&1; then
     exit
   done
 fi
-echo "none of these packages is offered here: $*" >&2
+echo "this host's package manager offers none of: $*" >&2
 exit 1
