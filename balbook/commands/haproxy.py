@@ -51,8 +51,8 @@ def put_states(place: Place, content: str, application_name: str, states: States
     configuration with the same states; HAProxy reads it when it is started or reloaded.
     """
     own = (place.pid_file, place.socket, identifier(application_name), whole(within_s))
-    values = (place.main, marker_of(content), sha256_of(content), *own, *_words(states))
-    return _haproxy("states", *values, stdin=(content,), deadline_s=2 * whole(within_s) + 15)
+    values = (place.main, marker_of(content), sha256_of(content), *own)
+    return _haproxy("states", *values, *_words(states), stdin=(content,), deadline_s=2 * whole(within_s) + 15)
 
 
 def are_states(place: Place, content: str, application_name: str, states: States, *, generation_port: int = 0) -> Command:

@@ -25,7 +25,7 @@ from balbook.commands.balancer import Place, generation_of
 from balbook.commands.command import Command, hosted, script
 from balbook.local.digests import sha256_of
 
-INVALID, NOT_RUNNING, LINGERING = 21, 22, 24
+FOREIGN, INVALID, NOT_RUNNING, NOT_RELOADED, LINGERING, OTHER_GENERATION, DAMAGED, NOT_STOPPED, BUSY = 20, 21, 22, 23, 24, 25, 26, 27, 29
 SHARED = ("balancer_shared", "nginx_master")
 RELOAD_WITHIN_S = 10
 """How long NGINX may take to start new workers; it gives up a failing bind() after 2.5 s."""

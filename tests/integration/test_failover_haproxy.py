@@ -169,9 +169,9 @@ def test_a_drained_instance_gets_no_request_and_may_be_replaced(rigs: Rigs) -> N
     assert not is_drained(rig, 1)
     assert upstreams(rig) == {rig.address(1)}
     rig.instances[0].kill()
-    until(lambda: ready(rig, 0, within_s=1).status == 28, what="the check that finds it dead")
+    until(lambda: (drain(rig, 0), ready(rig, 0, within_s=1))[1].status == 28, what="the check that finds it dead")
     rig.instances[0].start()
-    assert ready(rig, 0).status == 0
+    assert (drain(rig, 0).status, ready(rig, 0).status) == (0, 0)
     assert rig.address(0) in upstreams(rig)
 
 
