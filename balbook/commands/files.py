@@ -16,6 +16,11 @@ def is_there(path: str, sha256: str, *, is_privileged: bool = False) -> Command:
     return hosted("is-there", path, sha256, is_privileged=is_privileged, after=("sha256",))
 
 
+def receive_file(path: str, sha256: str, mode: str, *, is_privileged: bool = False) -> Command:
+    """Receives a file on standard input, and moves it to `path` only with the right sha256."""
+    return hosted("receive-file", path, sha256, mode, after=("sha256",), is_privileged=is_privileged)
+
+
 def make_directories(paths: list[str], mode: str = "0755", *, is_privileged: bool = False) -> Command:
     """Makes the directories, with that mode."""
     return hosted("directory", mode, *paths, is_privileged=is_privileged)

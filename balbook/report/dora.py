@@ -68,7 +68,8 @@ def dora(deployments: pd.DataFrame, begin: pd.Timestamp, end: pd.Timestamp) -> D
 def _afterwards(acting: pd.DataFrame, run: pd.Series) -> pd.DataFrame:
     """The later runs on the same application in the same environment."""
     same = (acting["application"] == run["application"]) & (acting["environment"] == run["environment"])
-    return acting.loc[same & (acting["at"] > run["at"])]
+    later: pd.DataFrame = acting[same & (acting["at"] > run["at"])]
+    return later
 
 
 def _is_rolled_back(after: pd.DataFrame) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from balbook.commands import certificates, faults, files, health, host_script, nginx, process, releases, system
+from balbook.commands import certificates, faults, files, health, nginx, process, releases, system
 from balbook.commands.balancer import Place
 from balbook.commands.command import Command, Result, script
 from balbook.facts.certificates import parse_certificate
@@ -92,7 +92,7 @@ def test_a_port_is_held_by_the_process_that_listens_there_or_by_its_parent(sh: S
 
 
 def receive(path: Path, digest: str) -> Command:
-    return script("receive-file", host_script("sha256", "receive_file"), path, digest, "0755")
+    return files.receive_file(str(path), digest, "0755")
 
 
 def until(is_so: Callable[[], bool], within_s: float = 20) -> None:

@@ -120,7 +120,7 @@ def test_a_start_against_a_closed_port_fails_and_says_refused(tmp_path: Path) ->
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     probe = ProbeProcess(ProbeConfig("127.0.0.1", port, str(tmp_path / "out"), (OK,), rate=50))
-    with pytest.raises(Failed, match=rf"127.0.0.1:{port} within 0.5 s: \d+ refused"):
+    with pytest.raises(Failed, match=rf"127.0.0.1:{port} acknowledged no request of the probe within 0.5 s: \d+ refused"):
         probe.start(within_s=0.5)
     findings = read_findings(tmp_path / "out")
     assert findings.failed_by_kind == {"refused": findings.sent}
