@@ -77,13 +77,8 @@ def render_main(inventory: Inventory, balancer_name: str, *, is_root: bool) -> s
         return render_balancer(inventory, next(iter(applications_of(inventory, balancer_name))), {})
     # A lab's folders may lie below a private one of root's, which no other account can enter.
     user = ("root" if inventory.lab else "www-data") if is_root else ""
-    return render(
-        "balancer/nginx.conf.j2",
-        name=balancer_name,
-        user=user,
-        place=place(inventory, balancer_name),
-        shutdown_timeout=_duration(longest_s(inventory, balancer_name) + 5),
-    )
+    timeout = _duration(longest_s(inventory, balancer_name) + 5)
+    return render("balancer/nginx.conf.j2", name=balancer_name, user=user, place=place(inventory, balancer_name), shutdown_timeout=timeout)
 
 
 def place(inventory: Inventory, balancer_name: str) -> Place:
@@ -93,17 +88,9 @@ def place(inventory: Inventory, balancer_name: str) -> Place:
     file = packaged.main.rpartition("/")[2]
     if balancer.configuration == "own":
         base = balancer.directory or f"{inventory.hosts[balancer.host].root}/balancers/{balancer_name}"
-        return Place(
-            is_own=True,
-            prefix=base,
-            main=f"{base}/{file}",
-            directory=base if is_one_file else f"{base}/conf.d",
-            pid_file=f"{base}/balancer.pid",
-            error_log=f"{base}/logs/error.log",
-            logs=f"{base}/logs",
-            temporary=f"{base}/temporary",
-            socket=_socket(f"{base}/admin.sock"),
-        )
+        directory, logs = base if is_one_file else f"{base}/conf.d", f"{base}/logs"
+        others = (f"{logs}/error.log", logs, f"{base}/temporary", _socket(f"{base}/admin.sock"))
+        return Place(True, base, f"{base}/{file}", directory, f"{base}/balancer.pid", *others)
     directory = balancer.directory or packaged.directory
     return replace(packaged, directory=directory, main=f"{directory}/{file}" if is_one_file else packaged.main)
 

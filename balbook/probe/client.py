@@ -58,15 +58,10 @@ class ProbeProcess:
         if (self.out_dir / CONFIG).exists():
             raise BadInput(f"{self.out_dir} already holds the files of a probe", advice="Give every probe a directory of its own.")
         write_json(self.out_dir / CONFIG, self.config.data())
+        argv = [sys.executable, "-m", "balbook.probe", str((self.out_dir / CONFIG).resolve())]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_CODE), *filter(None, [os.environ.get("PYTHONPATH")])])}
         with (self.out_dir / LOG).open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "balbook.probe", str((self.out_dir / CONFIG).resolve())],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join([str(_CODE), *filter(None, [os.environ.get("PYTHONPATH")])])},
-            )
+            self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, env=env)
         try:
             self._wait_for_answer(within_s)
         except BaseException:

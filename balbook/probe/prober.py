@@ -195,22 +195,11 @@ class Prober:
         request.deadline = 0.0  # done: `_expire` passes over it
         stream = self.config.streams[request.stream]
         status, headers = (connection.reader.status, connection.reader.headers) if connection else (0, {})
+        outcome = _status_kind(status, stream) if kind == OK else kind
+        times = (request.due - self._t0, (request.sent - request.due) * 1000, (now - request.due) * 1000)
         instance, tries = _who_served(headers, self.config)
-        self._recorder.put(
-            Sample(
-                request.index,
-                stream.name,
-                request.due - self._t0,
-                (request.sent - request.due) * 1000,
-                (now - request.due) * 1000,
-                _status_kind(status, stream) if kind == OK else kind,
-                status,
-                instance,
-                tries,
-                headers.get("x-balbook-release", ""),
-                self.config.request_id(request.index),
-            )
-        )
+        served = (status, instance, tries, headers.get("x-balbook-release", ""), self.config.request_id(request.index))
+        self._recorder.put(Sample(request.index, stream.name, *times, outcome, *served))
 
     def _expire(self, now: float) -> None:
         """Deadlines stand in the order of sending, so only the first ones are looked at."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from balbook.artifacts.store import Artifact, Store
 from balbook.facts.ballerina import PHASES
-from balbook.report.picture import INK, Picture, bare, new_figure, save_figure
+from balbook.report.picture import INK, Picture, bare, hatch, new_figure, save_figure
 from balbook.run import Run
 
 if TYPE_CHECKING:
@@ -70,8 +70,7 @@ def _draw_phases(ax: Axes, build: Artifact) -> None:
     longest = max(phases.values(), default=1.0) or 1.0
     bars = ax.barh(names, [phases[name] for name in names], height=0.62, color=COLOURS[build.kind])
     ax.bar_label(bars, [_seconds(phases[name]) for name in names], padding=3, fontsize=9, color=INK)
-    for bar in bars:
-        bar.set(hatch=HATCHES[build.kind], edgecolor="white", linewidth=0)
+    hatch(bars, HATCHES[build.kind])
     ax.set_xlim(0, longest * 1.18)
     ax.set_xlabel("time (s)")
     ax.set_title(f"Phases of {build.version} ({build.kind}), {_seconds(_total_s(build))} in all", loc="left", fontsize=10, color=INK)
@@ -91,8 +90,7 @@ def _draw_history(ax: Axes, builds: Sequence[Artifact]) -> None:
         heights = [_total_s(group[kind]) for group in groups if kind in group]
         bars = ax.bar(places, heights, width=width * 0.92, color=COLOURS[kind], label=kind)
         ax.bar_label(bars, [_seconds(height) for height in heights], padding=2, fontsize=8, color=INK)
-        for bar in bars:
-            bar.set(hatch=HATCHES[kind], edgecolor="white", linewidth=0)
+        hatch(bars, HATCHES[kind])
     ax.set_xticks(range(len(groups)), _labels(groups), fontsize=8)
     ax.set_xlim(-0.6, max(len(groups), 3) - 0.4)
     ax.set_ylim(0, highest * 1.2)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import TYPE_CHECKING
 
-from balbook.report.picture import bare
+from balbook.report.picture import bare, hatch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,9 +159,7 @@ def _weekly(ax: Axes, deployments: pd.DataFrame) -> None:
 
     weeks = _weeks(deployments)
     ax.bar(weeks.index, weeks["good"], width=5.5, color=GOOD, label="succeeded")
-    bad = ax.bar(weeks.index, weeks["bad"], bottom=weeks["good"], width=5.5, color=BAD, label="failed or rolled back")
-    for bar in bad:
-        bar.set(hatch="///", edgecolor="white", linewidth=0)
+    hatch(ax.bar(weeks.index, weeks["bad"], bottom=weeks["good"], width=5.5, color=BAD, label="failed or rolled back"), "///")
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_ylabel("deployments a week")
     _dates(ax)

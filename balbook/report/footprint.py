@@ -13,7 +13,7 @@ from balbook.errors import BadInput
 from balbook.record.events import Measured
 from balbook.record.journal import history_of
 from balbook.report.builds import COLOURS, HATCHES, STAND_IN
-from balbook.report.picture import INK, Picture, bare, new_figure, save_figure
+from balbook.report.picture import INK, Picture, bare, hatch, new_figure, save_figure
 from balbook.run import Run
 
 if TYPE_CHECKING:
@@ -93,8 +93,7 @@ def _draw(ax: Axes, found: Mapping[str, Sequence[float]], title: str, unit: str)
             ax.text(place, highest * 0.03, "not measured", ha="center", fontsize=9, color=INK)
             continue
         middle = median(values)
-        (bar,) = ax.bar([place], [middle], width=0.6, color=COLOURS[kind], alpha=0.85)
-        bar.set(hatch=HATCHES[kind], edgecolor="white", linewidth=0)
+        hatch(ax.bar([place], [middle], width=0.6, color=COLOURS[kind], alpha=0.85), HATCHES[kind])
         spread = [place + 0.22 * ((number * 0.618) % 1 - 0.5) for number in range(len(values))]
         ax.plot(spread, values, linestyle="", marker="o", markersize=4, markerfacecolor="white", markeredgecolor=INK)
         label = f"{'median ' if len(values) > 1 else ''}{middle:.3g} {unit}"

@@ -6,6 +6,7 @@ without pyplot, so nothing is kept in a global state.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from balbook.show.markup import markup
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
 INK = "#7A7A7A"
 """4.3 to 1 on white, 4.4 to 1 on #111."""
@@ -68,6 +70,12 @@ def new_figure(title: str, width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
     figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold")
     return figure
+
+
+def hatch(bars: Iterable[Patch], pattern: str) -> None:
+    """Hatches bars, for readers who see few colours and for prints in grey."""
+    for bar in bars:
+        bar.set(hatch=pattern, edgecolor="white", linewidth=0)
 
 
 def bare(ax: Axes) -> None:

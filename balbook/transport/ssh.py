@@ -210,11 +210,8 @@ class SshTransport:
         """A new channel, on the host's connection or on a new one."""
         self._host(host)  # only a jump may be an address that the inventory does not know
         client = self._client(host)
-        transport = client.get_transport()
         try:
-            if transport is None:
-                raise EOFError
-            return transport.open_session(timeout=CONNECT_S)
+            return _transport_of(client).open_session(timeout=CONNECT_S)
         except LOST as exc:
             self._forget(host, client)
             raise HostUnreachable(host, "the connection was lost", advice="Look at the host and the network, then try again.") from exc
@@ -290,10 +287,17 @@ class SshTransport:
     def _through(self, endpoint: Endpoint) -> paramiko.Channel:
         """A channel from the last of the jump hosts to the endpoint; each is reached through those before it."""
         before, _, last = endpoint.jump.rpartition(",")
-        transport = self._client(last.strip(), before).get_transport()
+        client = self._client(last.strip(), before)
         try:
-            if transport is None:
-                raise EOFError("the jump host is gone")
-            return transport.open_channel("direct-tcpip", (endpoint.hostname, endpoint.port), ("127.0.0.1", 0), timeout=CONNECT_S)
+            return _transport_of(client).open_channel(
+                "direct-tcpip", (endpoint.hostname, endpoint.port), ("127.0.0.1", 0), timeout=CONNECT_S
+            )
         except LOST as exc:
             raise HostUnreachable(endpoint.name, f"{endpoint.jump} cannot reach {endpoint.hostname}:{endpoint.port}: {exc}") from exc
+
+
+def _transport_of(client: paramiko.SSHClient) -> paramiko.Transport:
+    transport = client.get_transport()
+    if transport is None:
+        raise EOFError("the connection was closed")
+    return transport

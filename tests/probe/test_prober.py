@@ -159,7 +159,7 @@ def test_a_killed_probe_leaves_samples_that_are_not_trusted(server: Any, tmp_pat
 
 def test_the_probe_ends_when_its_starter_is_killed(server: Any, tmp_path: Path, wait_for: Wait) -> None:
     code = (
-        "import sys, time; from balbook.probe import *\n"
+        "import sys, time; from balbook.probe.client import *; from balbook.probe.config import *\n"
         f"p = ProbeProcess(ProbeConfig('127.0.0.1', {server.port}, {str(tmp_path / 'out')!r}, (Stream(path='/ok'),), rate=50)).start()\n"
         "print(p.pid, flush=True); time.sleep(60)"
     )
