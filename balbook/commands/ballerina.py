@@ -24,13 +24,16 @@ def bal_of(root: str) -> str:
 
 def bal(root: str, directory: str, *words: str, within_s: int = BUILD_S) -> Command:
     """Runs one `bal` command in a directory; status 124 where it does not end in time."""
-    return hosted("bal", directory, within_s, bal_of(root), *words, deadline_s=within_s + 20.0, file="in_directory", after=("bounded",))
+    options: dict[str, Any] = {"after": ("bounded",), "deadline_s": within_s + 20.0, "shown": f"bal {' '.join(words)} in {directory}"}
+    return hosted("bal", directory, within_s, bal_of(root), *words, file="in_directory", **options)
 
 
 def push(root: str, directory: str, token: str, *, within_s: int = PUSH_S) -> Command:
     """Runs `bal push` to Central; the token goes over standard input."""
-    options: dict[str, Any] = {"file": "with_token", "after": ("bounded",), "deadline_s": within_s + 20.0}
-    return hosted("bal-push", directory, within_s, bal_of(root), "push", stdin=(SecretRef(token), "\n"), **options)
+    options: dict[str, Any] = {"after": ("bounded",), "deadline_s": within_s + 20.0, "shown": f"bal push in {directory}"}
+    stdin = (SecretRef(token), "
+")
+    return hosted("bal-push", directory, within_s, bal_of(root), "push", file="with_token", stdin=stdin, **options)
 
 
 def new_package(root: str, directory: str, name: str) -> Command:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from balbook.commands import host_script
-from balbook.secrets.secret_ref import SecretRef, Text
+from balbook.secrets.secret_ref import Text
 
 DEADLINE_S = 30.0
 WITH_PASSWORD = """IFS= read -r password && printf '%s\\n' "$password" | sudo -S -p '' -v && unset password && sudo -n -- "$@\""""
@@ -23,7 +23,7 @@ WITH_PASSWORD = """IFS= read -r password && printf '%s\\n' "$password" | sudo -S
 
 @dataclass(frozen=True)
 class Command:
-    """One command for one host. `is_privileged` runs it through the host's `become`."""
+    """One command for one host. `is_privileged` runs it through the host's `become`; `shown` is how people are told of it."""
 
     argv: tuple[str, ...]
     stdin: Text = ()
@@ -31,6 +31,7 @@ class Command:
     deadline_s: float = DEADLINE_S
     expect: tuple[int, ...] = (0,)
     is_privileged: bool = False
+    shown: str = ""
 
     def line(self, become: str = "", *, asks_password: bool = False) -> str:
         """The one shell line that a transport sends; every word quoted. `asks_password`: its input begins with a line for sudo."""
@@ -42,29 +43,6 @@ class Command:
         elif self.is_privileged and become:
             words = [become, "-n", "--", *words]
         return shlex.join(words)
-
-    def data(self) -> dict[str, Any]:
-        """Plain data, for plans; the inverse of `command_from`."""
-        data = {
-            "stdin": [p if isinstance(p, str) else p.data() for p in self.stdin],
-            "environment": dict(sorted(self.environment.items())),
-            "deadline_s": float(self.deadline_s) if self.deadline_s != DEADLINE_S else None,  # one text for 60 and 60.0, for digests
-            "expect": list(self.expect) if self.expect != (0,) else None,
-            "privileged": self.is_privileged,
-        }
-        return {"argv": list(self.argv), **{key: value for key, value in data.items() if value}}
-
-
-def command_from(data: Mapping[str, Any]) -> Command:
-    """The command that `Command.data` wrote."""
-    return Command(
-        argv=tuple(data["argv"]),
-        stdin=tuple(p if isinstance(p, str) else SecretRef(p["secret"], p.get("quoting", "")) for p in data.get("stdin", ())),
-        environment=dict(data.get("environment", {})),
-        deadline_s=float(data.get("deadline_s", DEADLINE_S)),
-        expect=tuple(data.get("expect", (0,))),
-        is_privileged=bool(data.get("privileged", False)),
-    )
 
 
 def script(name: str, text: str, *args: str | int | float, **options: Any) -> Command:

@@ -183,5 +183,6 @@ def _single(source: str, instances: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _balancer(host: str, ports: Mapping[str, int]) -> dict[str, Any]:
-    own = {"host": host, "kind": "nginx", "configuration": "own"}
+    # The lab's folders may lie below a private one of root's, which no other account can enter.
+    own = {"host": host, "kind": "nginx", "configuration": "own", "worker_user": "root"}
     return {**own, "listen": ports[f"{host}.listen"], "generation_port": ports[f"{host}.generation"]}

@@ -198,8 +198,8 @@ class Prober:
         outcome = _status_kind(status, stream) if kind == OK else kind
         times = (request.due - self._t0, (request.sent - request.due) * 1000, (now - request.due) * 1000)
         instance, tries = _who_served(headers, self.config)
-        served = (status, instance, tries, headers.get("x-balbook-release", ""), self.config.request_id(request.index))
-        self._recorder.put(Sample(request.index, stream.name, *times, outcome, *served))
+        release, request_id = headers.get("x-balbook-release", ""), self.config.request_id(request.index)
+        self._recorder.put(Sample(request.index, stream.name, *times, outcome, status, instance, tries, release, request_id))
 
     def _expire(self, now: float) -> None:
         """Deadlines stand in the order of sending, so only the first ones are looked at."""
