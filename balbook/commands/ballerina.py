@@ -31,8 +31,7 @@ def bal(root: str, directory: str, *words: str, within_s: int = BUILD_S) -> Comm
 def push(root: str, directory: str, token: str, *, within_s: int = PUSH_S) -> Command:
     """Runs `bal push` to Central; the token goes over standard input."""
     options: dict[str, Any] = {"after": ("bounded",), "deadline_s": within_s + 20.0, "shown": f"bal push in {directory}"}
-    stdin = (SecretRef(token), "
-")
+    stdin = (SecretRef(token), "\n")
     return hosted("bal-push", directory, within_s, bal_of(root), "push", file="with_token", stdin=stdin, **options)
 
 
