@@ -52,7 +52,7 @@ class FakeFleet(FakeTransport):
             return False
         source = Path(upload.source)
         if not source.exists():
-            raise StoreError(f"{source}: the file to upload is not there")
+            raise StoreError(f"{source}: the file to upload does not exist")
         if sha256_of_file(source) != upload.sha256:
             raise CommandFailed(f"{host}: receive-file {upload.path} ended with status {REFUSED_SHA256}")
         files[upload.path] = upload.sha256
