@@ -11,9 +11,11 @@ from typing import Any
 import yaml
 
 from balbook.artifacts.store import Store
+from balbook.commands.command import Command
 from balbook.engine.loop import Applied, Loop, StopRequest
 from balbook.inventory import Inventory, read_inventory
-from balbook.plan.model import Plan, plan_from
+from balbook.plan.model import Plan, Run, Step
+from balbook.plan.reading import plan_from
 from balbook.procedures import procedure
 from balbook.procedures.parts.site import Site
 from balbook.record.journal import Journal
@@ -66,6 +68,14 @@ def carry_out(fleet: FakeFleet, plan: Plan, journal: Journal, stop: StopRequest 
     read_back = plan_from(json.loads(json.dumps(plan.data())))
     journal.append(made("apply_started", digest=read_back.digest, pid=1, steps=len(plan.steps)))
     return Loop(read_back, fleet, journal, stop or StopRequest()).apply()
+
+
+def written(command: Command) -> Command:
+    """The command as it comes back from the JSON of a plan that has it."""
+    plan = Plan("a_runbook", "", (Step("run", "app1", "run it", (Run(command),)),))
+    (action,) = plan_from(json.loads(json.dumps(plan.data()))).steps[0].actions
+    assert isinstance(action, Run)
+    return action.command
 
 
 def fleet_with(folder: Path, version: str = "", **application: Any) -> FakeFleet:

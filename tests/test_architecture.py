@@ -107,6 +107,11 @@ def test_a_vendor_stays_behind_its_fence(vendor: str) -> None:
     assert [user for user in sorted(users) if top(user) not in EVERYWHERE and not user.startswith(FENCES[vendor])] == []
 
 
+@pytest.mark.parametrize("module", [module for module in MODULES if top(module) in ("engine", "transport")])
+def test_what_applies_a_plan_knows_neither_ballerina_nor_the_lab(module: str) -> None:
+    assert re.findall(r".*(?i:ballerina|\bbal\b|\blab\b|balbook_lab).*", MODULES[module].read_text(encoding="utf-8")) == []
+
+
 def test_the_test_itself_sees_arrows_and_vendors() -> None:
     assert ("run", "record") in {(module, used) for _, module, used in arrows()}
     assert "papermill" in {name for name, _ in imported(MODULES["run/headless"])}

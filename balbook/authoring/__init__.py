@@ -31,6 +31,7 @@ from balbook.plan.model import Fetch as Fetch
 from balbook.plan.model import Guard as Guard
 from balbook.plan.model import Hold as Hold
 from balbook.plan.model import Plan as Plan
+from balbook.plan.model import Precondition as Precondition
 from balbook.plan.model import Run as Run
 from balbook.plan.model import Step as Step
 from balbook.plan.model import Upload as Upload

@@ -31,10 +31,12 @@ def apply(args: argparse.Namespace) -> int:
         return common.run(args, args.name, common.parameters(args) | {"mode": "apply"}, key=args.key)
     if args.key:
         raise BadInput("--key and --plan do not go together", advice="A plan that was shown is applied once anyway.")
+    from balbook.plan.reading import read_plan, require_current
 
     run_dir = common.run_of(common.inventory_of(args), args.plan)
     run_id = run_id_of(run_dir)
     opened, planned = _shown(history_of(run_dir), run_id)
+    require_current(read_plan(run_dir))
     if args.name and args.name not in (opened.runbook, opened.notebook):
         raise BadInput(f"run {run_id} is of the runbook {opened.runbook}, not {args.name}", advice="Leave the name out.")
     args.inventory = Path(opened.inventory["path"])

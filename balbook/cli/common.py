@@ -174,12 +174,11 @@ def _unmet(outcome: Outcome) -> int:
 
 
 def _print(outcome: Outcome) -> None:
-    from balbook.plan.model import plan_from
+    from balbook.plan.reading import FILE, read_plan
     from balbook.plan.tables import diffs, plan_table, precondition_table
 
-    path = outcome.record / "plan.json"
-    if path.exists() and outcome.verdict == "planned":
-        shown = plan_from(json.loads(path.read_text(encoding="utf-8")))
+    if (outcome.record / FILE).exists() and outcome.verdict == "planned":
+        shown = read_plan(outcome.record)
         parts = [str(precondition_table(shown)) if shown.unmet else "", str(plan_table(shown)), diffs(shown)]
         print("\n\n".join(part for part in parts if part))
     what = "would change" if outcome.verdict == "planned" else "changed"

@@ -93,12 +93,10 @@ def render_main(inventory: Inventory, balancer_name: str, *, is_root: bool) -> s
     """The main file of a balancer of balbook's own; `is_root`: it is started as root, so its workers need a user."""
     if _balancer(inventory, balancer_name).traits.is_one_file:
         return render_balancer(inventory, next(iter(applications_of(inventory, balancer_name))), {})
-    # A lab's folders may lie below a private one of root's, which no other account can enter.
-    user = ("root" if inventory.lab else "www-data") if is_root else ""
     return render(
         "balancer/nginx.conf.j2",
         name=balancer_name,
-        user=user,
+        user=inventory.balancers[balancer_name].worker_user if is_root else "",
         place=place(inventory, balancer_name),
         shutdown_timeout=_duration(longest_s(inventory, balancer_name) + 5),
     )

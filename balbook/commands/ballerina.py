@@ -22,7 +22,8 @@ def bal_of(root: str) -> str:
 
 def bal(root: str, directory: str, *words: str, within_s: int = BUILD_S) -> Command:
     """One `bal` command in a directory; status 124 where it did not end in time."""
-    return script("bal", host_script("bounded", "in_directory"), directory, within_s, bal_of(root), *words, deadline_s=within_s + 20.0)
+    text, shown = host_script("bounded", "in_directory"), f"bal {' '.join(words)} in {directory}"
+    return script("bal", text, directory, within_s, bal_of(root), *words, deadline_s=within_s + 20.0, shown=shown)
 
 
 def push(root: str, directory: str, token: str, *, within_s: int = PUSH_S) -> Command:
@@ -36,6 +37,7 @@ def push(root: str, directory: str, token: str, *, within_s: int = PUSH_S) -> Co
         "push",
         stdin=(SecretRef(token), "\n"),
         deadline_s=within_s + 20.0,
+        shown=f"bal push in {directory}",
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from balbook.secrets.secret_ref import SecretRef, Text
+from balbook.secrets.secret_ref import Text
 
 DEADLINE_S = 30.0
 WITH_PASSWORD = """IFS= read -r password && printf '%s\\n' "$password" | sudo -S -p '' -v && unset password && sudo -n -- "$@\""""
@@ -22,7 +22,7 @@ WITH_PASSWORD = """IFS= read -r password && printf '%s\\n' "$password" | sudo -S
 
 @dataclass(frozen=True)
 class Command:
-    """One command for one host. `is_privileged` runs it through the host's `become`."""
+    """One command for one host. `is_privileged` runs it through the host's `become`; `shown` is how people are told of it."""
 
     argv: tuple[str, ...]
     stdin: Text = ()
@@ -30,6 +30,7 @@ class Command:
     deadline_s: float = DEADLINE_S
     expect: tuple[int, ...] = (0,)
     is_privileged: bool = False
+    shown: str = ""
 
     def line(self, become: str = "", *, asks_password: bool = False) -> str:
         """The one shell line that a transport sends; every word quoted. `asks_password`: its input begins with a line for sudo."""
@@ -41,33 +42,6 @@ class Command:
         elif self.is_privileged and become:
             words = [become, "-n", "--", *words]
         return shlex.join(words)
-
-    def data(self) -> dict[str, Any]:
-        """Plain data, for plans; the inverse of `command_from`."""
-        data: dict[str, Any] = {"argv": list(self.argv)}
-        if self.stdin:
-            data["stdin"] = [p if isinstance(p, str) else p.data() for p in self.stdin]
-        if self.environment:
-            data["environment"] = dict(sorted(self.environment.items()))
-        if self.deadline_s != DEADLINE_S:
-            data["deadline_s"] = float(self.deadline_s)  # one text for 60 and 60.0: it is a part of digests
-        if self.expect != (0,):
-            data["expect"] = list(self.expect)
-        if self.is_privileged:
-            data["privileged"] = True
-        return data
-
-
-def command_from(data: Mapping[str, Any]) -> Command:
-    """The command that `Command.data` wrote."""
-    return Command(
-        argv=tuple(data["argv"]),
-        stdin=tuple(p if isinstance(p, str) else SecretRef(p["secret"], p.get("quoting", "")) for p in data.get("stdin", ())),
-        environment=dict(data.get("environment", {})),
-        deadline_s=float(data.get("deadline_s", DEADLINE_S)),
-        expect=tuple(data.get("expect", (0,))),
-        is_privileged=bool(data.get("privileged", False)),
-    )
 
 
 def script(name: str, text: str, *args: str | int | float, **options: Any) -> Command:

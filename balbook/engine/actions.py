@@ -13,7 +13,7 @@ from balbook.artifacts.store import Store
 from balbook.commands.command import Command, Result, script
 from balbook.engine.exchange import exchange
 from balbook.errors import CommandFailed, DeadlineExceeded
-from balbook.facts.ballerina import advice_on, parse_build_time, parse_dependencies
+from balbook.facts.readers import FILES
 from balbook.plan.model import CONTROLLER, Action, Exchange, Fetch, Guard, Hold, Publish, Run, Step, Upload, Wait
 from balbook.record.journal import utc_now
 from balbook.transport import Reveal, Transport, describe, fan_out
@@ -37,7 +37,7 @@ def perform(
     """
     match action:
         case Run(command):
-            return _run(transport, host, command)
+            return transports.run(transport, host, command)
         case Wait():
             return _wait(transport, host, action)
         case Hold():
@@ -76,14 +76,6 @@ def holding(transport: Transport, guards: tuple[Guard, ...]) -> list[str]:
     return [guards[int(key)].host for key, ok in outcomes.succeeded.items() if ok]
 
 
-def _run(transport: Transport, host: str, command: Command) -> Result:
-    try:
-        return transports.run(transport, host, command)
-    except CommandFailed as exc:
-        exc.advice = exc.advice or advice_on(exc.output)
-        raise
-
-
 def _wait(transport: Transport, host: str, wait: Wait) -> Result:
     started = time.monotonic()
     while True:
@@ -91,16 +83,18 @@ def _wait(transport: Transport, host: str, wait: Wait) -> Result:
         if result.status in wait.command.expect:
             return result
         if result.status in wait.hopeless:
-            raise CommandFailed(f"{host}: {_waited_for(wait.command)} will not be so\n{result.tail()}".rstrip())
+            raise CommandFailed(f"{host}: {describe(wait.command)} cannot succeed any more\n{result.tail()}".rstrip())
         if time.monotonic() - started + wait.every_s > wait.within_s:
-            raise DeadlineExceeded(f"{host}: {_waited_for(wait.command)} was not so within {wait.within_s:g} s\n{result.tail(4)}".rstrip())
+            raise DeadlineExceeded(
+                f"{host}: {describe(wait.command)} did not succeed within {wait.within_s:g} s\n{result.tail(4)}".rstrip()
+            )
         time.sleep(wait.every_s)
 
 
 def _hold(transport: Transport, host: str, hold: Hold, go_on: Callable[[], None]) -> Result:
     started = time.monotonic()
     while True:
-        result = _run(transport, host, hold.command)
+        result = transports.run(transport, host, hold.command)
         left_s = hold.seconds - (time.monotonic() - started)
         if left_s <= 0:
             return result
@@ -124,8 +118,8 @@ def _publish(transport: Transport, host: str, publish: Publish) -> Result:
     store = Store(Path(publish.store))
     if there := store.built_from(publish.application, publish.details.get("input_digest", "")):
         return Result(0, f"already in the store: {there.version}\n")
-    resolved = transports.run(transport, host, Command(("cat", "--", publish.dependencies))).stdout
-    took = parse_build_time(transports.run(transport, host, Command(("cat", "--", publish.build_time))).stdout)
+    texts = [transports.run(transport, host, Command(("cat", "--", path))).stdout for path in publish.beside]
+    packages, details = FILES[publish.reads](*texts)
     with tempfile.TemporaryDirectory(prefix="balbook-") as folder:
         file = Path(folder) / "artifact"
         transport.download(host, publish.path, file)
@@ -135,11 +129,7 @@ def _publish(transport: Transport, host: str, publish: Publish) -> Result:
             publish.kind,
             file,
             at=utc_now(),
-            packages=parse_dependencies(resolved),
-            details={**publish.details, "build_s": took.total_s, "phases": dict(took.phases)},
+            packages=packages,
+            details={**publish.details, **details},
         )
     return Result(0, f"published {artifact.application} {artifact.version}, sha256 {artifact.sha256}\n")
-
-
-def _waited_for(command: Command) -> str:
-    return describe(command)

@@ -1,12 +1,12 @@
-"""What a rollout may cost and how long it may take; what is beyond that ends it."""
+"""Limits of a rollout: its cost and its time. A rollout beyond a limit ends."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
-from balbook.engine.measure import Measurement, too_slow
+from balbook.engine.measure import Unmeasured, too_slow
+from balbook.plan.settings import RolloutSettings
 
 P99_EVERY_S = 1.0
 P99_SHARE = 4.0
@@ -14,24 +14,24 @@ P99_SHARE = 4.0
 
 
 class Budget:
-    """Judges a rollout while it goes on. `rollout` is the plan's setting: `deadline_s`, `max_p99_ratio`."""
+    """Judges a rollout while it goes on."""
 
-    def __init__(self, rollout: Mapping[str, Any], measurement: Measurement, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, rollout: RolloutSettings, measurement: Unmeasured, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._rollout, self._measurement, self._monotonic = rollout, measurement, monotonic
         self._began = self._p99_due = monotonic()
         self._too_slow = ""
 
     def is_spent(self) -> str:
         """Why the rollout must end; empty: it need not."""
-        deadline_s = self._rollout.get("deadline_s")
-        if deadline_s and self._monotonic() - self._began > float(deadline_s):
-            return f"the rollout took longer than its deadline of {float(deadline_s):g} s"
+        deadline_s = self._rollout.deadline_s
+        if deadline_s and self._monotonic() - self._began > deadline_s:
+            return f"the rollout took longer than its deadline of {deadline_s:g} s"
         return self._measurement.is_spent() or self._slow()
 
     def _slow(self) -> str:
-        ratio = self._rollout.get("max_p99_ratio")
+        ratio = self._rollout.max_p99_ratio
         if ratio and (began := self._monotonic()) >= self._p99_due:
-            self._too_slow = self._judged_p99(float(ratio))
+            self._too_slow = self._judged_p99(ratio)
             took_s = self._monotonic() - began
             self._p99_due = began + took_s + max(P99_EVERY_S, P99_SHARE * took_s)
         return self._too_slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from balbook.plan.model import Plan
@@ -12,24 +11,22 @@ from balbook.record.journal import Journal
 
 
 def note_downtime(plan: Plan, journal: Journal) -> None:
-    """Journals it as `measured` for the plan's `settings["downtime"]` (instances); nothing where none of them was stopped."""
-    instances = plan.settings.get("downtime", ())
-    if found := downtimes(journal.history(), instances):
+    """Journals it as `measured` for the instances of which the plan wants it; nothing where none of them was stopped."""
+    if found := downtimes(journal.history(), plan):
         journal.append(Measured(downtime_s=found, more={"longest_downtime_s": max(found.values())}))
 
 
-def downtimes(history: History, instances: Sequence[str]) -> dict[str, float]:
+def downtimes(history: History, plan: Plan) -> dict[str, float]:
     """Seconds by instance, from right before it was asked to stop until one was seen healthy, the new one or the old one again.
 
     Seen from this machine, with the way to the host and what lies between two looks in it: an upper bound. An instance that did
     not come back is left out.
     """
+    steps = {step.id: (step.verb, name) for step in plan.steps for name in step.instances if name in plan.settings.downtime}
     stopped: dict[str, datetime] = {}
     found: dict[str, float] = {}
     for move in history.moves:
-        verb, _, name = move.step.partition(" ")
-        if name not in instances:
-            continue
+        verb, name = steps.get(move.step, ("", ""))
         if (verb, move.state) == ("stop", "started"):
             stopped[name] = move.event.time
             found.pop(name, None)

@@ -11,16 +11,15 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 
 from balbook.commands.command import Result
 from balbook.engine.actions import holding, is_done, perform
 from balbook.engine.ending import Applied, StopRequest, defect
 from balbook.engine.order import PROVE, batches, units_before, units_in_order
 from balbook.errors import BalbookError, Failed, StepFailed
-from balbook.facts.ballerina import parse_tests
+from balbook.facts.readers import OUTPUTS
 from balbook.plan.model import Plan, Step
-from balbook.probe.phases import IN_SERVICE, LEAVING
+from balbook.probe.phases import IN_SERVICE, LEAVING, mark_name
 from balbook.record import events as ev
 from balbook.record.journal import Journal
 from balbook.transport import Reveal, Transport, fan_out
@@ -89,7 +88,7 @@ class Loop:
         self._go_on_or_end()
         self._on_changed()
         if self._result.verdict == "failed":
-            self._result.fail("it serves, and was not marked as proven")
+            self._result.fail("the release serves, but was not marked as proven")
         return self._result.verdict != "failed"
 
     def _carry_out(self, unit: list[Step]) -> None:
@@ -105,7 +104,7 @@ class Loop:
                 self._go_on_or_end()  # a canary's soak has just passed, say
             self._completed.append(self._begun)
             is_changed = any(self._result.outcomes.get(step.id) == "changed" for step in unit)
-            self._result.units[unit[0].unit] = "changed" if is_changed else "already"
+            self._result.units[unit[0].unit_name] = "changed" if is_changed else "already"
 
     def _go_on_or_end(self) -> None:
         if self._stop.is_asked:
@@ -141,12 +140,13 @@ class Loop:
                 self._found_done(step, started)
                 return
             self._hold_floor(step)
-            self._on_phase(step.phase)
+            self._on_phase(mark_name(step.instances, step.phase))
             self._journal.append(ev.StepStarted(step=step.id, host=step.host, title=step.title))
             self._begun.append(step)
             result = self._act(step)
         except BalbookError as exc:
             outcome, whole = "stopped" if isinstance(exc, _Ended) else "failed", getattr(exc, "whole", "")
+            exc.advice = exc.advice or OUTPUTS[step.reads](getattr(exc, "output", "")).advice
             self._finish(step, outcome, started, status=getattr(exc, "status", None), tail=_said_by(exc), whole=whole)
             raise
         self._finish(step, "changed", started, status=result.status, tail=result.tail(TAIL_LINES), whole=result.stdout)
@@ -158,7 +158,7 @@ class Loop:
         self._finish(step, "changed" if step.id in self._interrupted else "already", started)
 
     def _act(self, step: Step) -> Result:
-        """What all actions said, and the last one's status."""
+        """The output of all actions, with the status of the last one."""
         progress, go_on = self._progress(step), self._go_on_or_end
         said = [perform(self._transport, step.host, action, progress, self._reveal, go_on) for action in step.actions]
         for action in step.verify:
@@ -173,7 +173,7 @@ class Loop:
         while len(hosts := holding(self._transport, step.guards)) < step.guards_needed:
             if self._monotonic() > deadline:
                 raise StepFailed(
-                    f"{step.title}: capacity floor: {len(hosts)} of the other instances serve, {step.guards_needed} must",
+                    f"{step.title}: capacity floor: {len(hosts)} of the other instances serve, {step.guards_needed} are needed",
                     advice="Nothing was taken out of service. Bring the others up first, or lower `capacity_floor`.",
                 )
             time.sleep(0.2)
@@ -200,7 +200,7 @@ class Loop:
                 seconds=round(self._monotonic() - started, 3),
                 status=status,
                 tail=_last_lines(tail),
-                tests=_tests(whole),
+                tests=OUTPUTS[step.reads](whole).tests,
             )
         )
 
@@ -209,12 +209,12 @@ class Loop:
         self._result.fail(why)
         in_hand = self._begun if self._begun and self._begun[0].unit else []
         taken = [in_hand] if in_hand else []
-        if self._plan.settings.get("rollout", {}).get("on_failure") == "rollback" and not self._stop.is_asked:
-            taken += [unit for unit in reversed(self._completed) if unit and self._result.units[unit[0].unit] == "changed"]
+        if self._plan.settings.rollout.on_failure == "rollback" and not self._stop.is_asked:
+            taken += [unit for unit in reversed(self._completed) if unit and self._result.units[unit[0].unit_name] == "changed"]
         elif self._completed:
-            self._note(ev.Paused(why=why, done=tuple(unit[0].unit for unit in self._completed if unit)))
+            self._note(ev.Paused(why=why, done=tuple(unit[0].unit_name for unit in self._completed if unit)))
         for unit in taken:
-            name = unit[0].unit
+            name = unit[0].unit_name
             if lost := self._is_lost():
                 self._result.units[name] = "NOT taken back" if unit is in_hand else "changed"
                 self._result.why += f"\n{name} was left as it is: {lost}"
@@ -225,7 +225,7 @@ class Loop:
                 break
             is_whole, service = self._undo(list(reversed(unit)))
             self._result.units[name] = "taken back" if is_whole else "NOT taken back"
-            state = "was taken back to what it was" if is_whole else f"could NOT be taken back; look at it now{service}"
+            state = "was taken back to its earlier state" if is_whole else f"could NOT be taken back; look at this instance now{service}"
             self._result.why += f"\n{name} {state}"
             if not is_whole:
                 break  # the others serve; one that does not is enough
@@ -240,7 +240,7 @@ class Loop:
             for step in unit:
                 self._hold_floor(step)
         except StepFailed as exc:
-            return exc.message.rpartition(": capacity floor: ")[2] + "; it serves on as it is"
+            return exc.message.rpartition(": capacity floor: ")[2] + "; the unit keeps serving as it is"
         return ""
 
     def _undo(self, steps: Sequence[Step]) -> tuple[bool, str]:
@@ -252,15 +252,17 @@ class Loop:
         for step in steps:
             if not step.undo:
                 continue
-            if not is_back and _state_of(step) == LEAVING:
+            if not is_back and step.phase == LEAVING:
                 others = holding(self._transport, step.guards)
-                service = "; it was left out of service" if others else "; it is in service all the same, since nobody else serves"
+                service = (
+                    "; the instance was left out of service" if others else "; the instance is in service, since no other instance serves"
+                )
                 if others:
                     continue
             if not self._undo_step(step):
                 is_whole = False
                 # One that does not leave the balancer may yet come back; all else is a part of what it was.
-                is_back = is_back and _state_of(step) in IN_SERVICE
+                is_back = is_back and step.phase in IN_SERVICE
         return is_whole, service
 
     def _undo_step(self, step: Step) -> bool:
@@ -283,21 +285,10 @@ class Loop:
             self._journal.append(event)
 
 
-def _state_of(step: Step) -> str:
-    """What its phase says of its instances; see `probe.phases`."""
-    return step.phase.partition(" ")[2]
-
-
 def _said_by(exc: BalbookError) -> str:
     """The error in a line with all that the command printed, where it was one; else the error with its advice."""
     output = getattr(exc, "output", "")
     return f"{exc.message.splitlines()[0]}\n{output}" if output else str(exc)
-
-
-def _tests(output: str) -> dict[str, int] | None:
-    """The counts of `bal test` over the whole output, of which only the end is kept; None where there are none."""
-    counts: dict[str, int] = asdict(parse_tests(output))
-    return counts if any(counts.values()) else None
 
 
 def _last_lines(text: str) -> str:

@@ -1,11 +1,11 @@
-"""What a rollout costs those who use the application: requests sent from outside while it goes on."""
+"""The cost of a rollout for the users of the application, seen by requests from outside."""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from balbook import transport as transports
 from balbook.commands import process
 from balbook.engine.ending import Applied
 from balbook.errors import BalbookError, Failed
-from balbook.inventory.models import ProbeRequest
+from balbook.plan.settings import ProbeSettings
 from balbook.probe.client import CONFIG, START_WITHIN_S, ProbeProcess, read_config
 from balbook.probe.config import ProbeConfig, streams_from
 from balbook.probe.judge import Findings, acknowledged_posts, judge_posts, latency_of, needed
@@ -24,74 +24,83 @@ from balbook.record import events as ev
 from balbook.record.journal import Journal
 from balbook.transport import Transport, fan_out
 
-LEAST_S = 2.0
 LEAST_SAMPLES = 25
 MAX_S = 3600.0
 QUICK_START_WITHIN_S = 3.0
 ALWAYS_ALLOWED_P99_MS = 25.0
 
 
-class Measurement:
-    """A probe beside the rollout; `nothing_measured()` stands in where there is nothing to ask."""
+class Unmeasured:
+    """For runs that change nothing, an application that nothing serves yet, and a probe that cannot start where it is no gate."""
 
-    def __init__(self, probe: ProbeProcess | None, settings: Mapping[str, Any], journal: Journal | None) -> None:
+    def phase(self, name: str) -> None:
+        """The rollout's phase, for the picture."""
+
+    def is_spent(self) -> str:
+        """Why the rollout must end: more requests failed than it may cost; empty: it need not."""
+        return ""
+
+    def p99_ms(self, phase: str) -> float | None:
+        """p99 of a phase so far; None where too few requests carry it."""
+        return None
+
+    def finish(self, applied: Applied, transport: Transport, max_p99_ratio: float | None = None) -> None:
+        """Measures the time after, judges, and lets the findings decide on the verdict; once. `max_p99_ratio`: where somebody asked."""
+
+
+class Measurement(Unmeasured):
+    """A probe beside the rollout."""
+
+    def __init__(self, probe: ProbeProcess, settings: ProbeSettings, journal: Journal) -> None:
         self._probe, self._settings, self._journal = probe, settings, journal
         self._is_finished = False
 
     @classmethod
     @contextlib.contextmanager
-    def begun(cls, run_dir: Path, settings: Mapping[str, Any], run_id: str, journal: Journal) -> Iterator[Measurement]:
+    def begun(cls, run_dir: Path, settings: ProbeSettings, run_id: str, journal: Journal) -> Iterator[Unmeasured]:
         """Starts the probe and waits for a baseline; the probe ends in any case."""
-        probe, is_gate = ProbeProcess(_config(run_dir, settings, run_id)), bool(settings.get("is_gate", True))
+        probe = ProbeProcess(_config(run_dir, settings, run_id))
         try:
-            probe.start(START_WITHIN_S if is_gate else QUICK_START_WITHIN_S)
-            journal.append(ev.ProbeStarted(rate=int(settings["rate"]), target=f"{settings['host']}:{settings['port']}"))
-            time.sleep(_long_enough_s(settings, "baseline_s"))
+            probe.start(START_WITHIN_S if settings.is_gate else QUICK_START_WITHIN_S)
+            journal.append(ev.ProbeStarted(rate=settings.rate, target=f"{settings.host}:{settings.port}"))
+            time.sleep(_long_enough_s(settings, settings.baseline_s))
             probe.phase("during")
         except Failed as exc:
             probe.close()
-            if is_gate:
+            if settings.is_gate:
                 raise
             journal.append(ev.ProbeFailed(why=exc.message))
-            yield nothing_measured()
+            yield Unmeasured()
             return
         with contextlib.closing(probe):
             yield cls(probe, settings, journal)
 
     def phase(self, name: str) -> None:
-        """What the rollout is doing now, for the picture."""
-        if self._probe and name:
+        if name:
             self._probe.phase(name)
 
     def is_spent(self) -> str:
-        """Why the rollout must end: more requests failed than it may cost; empty: it need not."""
-        if not self._probe:
+        if not self._settings.is_gate or self._settings.judged_methods is not None:
             return ""
-        if not self._settings.get("is_gate", True) or "judged_methods" in self._settings:
-            return ""
-        failed, allowed = int(self._probe.progress().get("failed", 0)), int(self._settings["max_failed"])
-        return f"{failed} requests failed, {allowed} may" if failed > allowed else ""
+        failed, allowed = int(self._probe.progress().get("failed", 0)), self._settings.max_failed
+        return f"{failed} requests failed (limit {allowed})" if failed > allowed else ""
 
     def p99_ms(self, phase: str) -> float | None:
-        """p99 of a phase so far; None where too few requests carry it."""
-        if not self._probe:
-            return None
         out_dir = self._probe.out_dir
         spans = phase_spans(read_marks(out_dir), float("inf"))
         samples = (s for s in read_samples(out_dir) if s.has_latency and phase_at(spans, s.intended_s) == phase)
         return latency_of(s.latency_ms for s in samples).p99_ms
 
     def finish(self, applied: Applied, transport: Transport, max_p99_ratio: float | None = None) -> None:
-        """Measures the time after, judges, and lets the findings decide on the verdict; once. `max_p99_ratio`: where somebody asked."""
-        if not self._probe or not self._journal or self._is_finished:
+        if self._is_finished:
             return
         self._is_finished = True
         self._probe.phase("after")
-        time.sleep(_long_enough_s(self._settings, "after_s"))
+        time.sleep(_long_enough_s(self._settings, self._settings.after_s))
         findings = self._probe.stop()
         posts, p99 = self._posts(transport), p99_of(findings, max_p99_ratio)
         self._journal.append(ev.measured({**findings.data(), **posts, **({"p99": p99.said} if p99.said else {})}))
-        if applied.verdict != "succeeded" or not self._settings.get("is_gate", True):
+        if applied.verdict != "succeeded" or not self._settings.is_gate:
             return
         if why := self._cost(findings, posts):
             applied.fail(why)
@@ -101,18 +110,18 @@ class Measurement:
             applied.verdict, applied.why = "failed" if p99.is_judged else "inconclusive", p99.said
 
     def _cost(self, findings: Findings, posts: Mapping[str, Any]) -> str:
-        """What it cost those who use the application, beyond what it may; empty where nothing did."""
-        failed, allowed = self._judged(findings), int(self._settings["max_failed"])
+        """The cost for the users of the application beyond the limit; empty: none."""
+        failed, allowed = self._judged(findings), self._settings.max_failed
         if failed > allowed:
-            return f"{failed} requests failed, {allowed} may"
+            return f"{failed} requests failed (limit {allowed})"
         if posts.get("duplicate_posts"):
             return f"{posts['duplicate_posts']} acknowledged POSTs were executed more than once"
         return f"{posts['missing_posts']} acknowledged POSTs were never executed" if posts.get("missing_posts") else ""
 
     def _judged(self, findings: Findings) -> int:
         """How many failed requests count: all, or those of the methods that a drill's balancer may send again."""
-        methods = self._settings.get("judged_methods")
-        if methods is None or not self._probe:
+        methods = self._settings.judged_methods
+        if methods is None:
             return findings.failed
         samples = read_samples(self._probe.out_dir)
         return sum(s.is_failed and s.stream.partition(" ")[0] in methods for s in samples)
@@ -122,25 +131,24 @@ class Measurement:
 
         Those too that were acknowledged before the run was resumed, each process of it with ids of its own.
         """
-        if not self._probe or not any(r["has_logged_id"] for r in self._settings["requests"]):
+        if not any(request.has_logged_id for request in self._settings.requests):
             return {}
-        logs: Mapping[str, list[str]] = self._settings["logs"]
         acknowledged: list[str] = []
         executed: Counter[str] = Counter()
         for place in sorted(file.parent for file in self._probe.out_dir.parent.glob(f"probe*/{CONFIG}")):
             config = read_config(place)
             acknowledged += acknowledged_posts(read_samples(place), config)
             try:
-                executed += _executed(transport, logs, config.run_id)
+                executed += _executed(transport, self._settings.logs, config.run_id)
             except BalbookError as exc:
-                return {"posts": f"whether each POST was executed once was not judged: the logs could not be read: {exc.message}"}
+                return {"posts": f"no check that each POST was executed once, since the logs could not be read: {exc.message}"}
         missing, duplicate = judge_posts(acknowledged, executed)
         return {"acknowledged_posts": len(acknowledged), "missing_posts": len(missing), "duplicate_posts": len(duplicate)}
 
 
 @dataclass(frozen=True)
 class P99:
-    """What is to be said of p99 during the rollout; nothing where it is as it may be, or nobody asked."""
+    """A finding about p99 during the rollout; empty where p99 is within its limit, or has none."""
 
     said: str = ""
     is_judged: bool = True
@@ -162,10 +170,10 @@ def p99_of(findings: Findings, ratio: float | None) -> P99:
 def too_slow(ratio: float, before_ms: float, during_ms: float) -> str:
     """How far p99 is beyond what is allowed; empty: it is not."""
     limit = max(ratio * before_ms, ALWAYS_ALLOWED_P99_MS)
-    return f"p99 is {during_ms:.0f} ms, {limit:.0f} ms are allowed ({before_ms:.1f} ms before)" if during_ms > limit else ""
+    return f"p99 is {during_ms:.0f} ms (limit {limit:.0f} ms; {before_ms:.1f} ms before)" if during_ms > limit else ""
 
 
-def _executed(transport: Transport, logs: Mapping[str, list[str]], prefix: str) -> Counter[str]:
+def _executed(transport: Transport, logs: Mapping[str, Sequence[str]], prefix: str) -> Counter[str]:
     """How often the instances' logs name each id with this prefix as executed."""
     found = fan_out(logs, lambda h: transports.run(transport, h, process.executed_ids(prefix, list(logs[h]))).stdout).require()
     executed: Counter[str] = Counter()
@@ -176,28 +184,21 @@ def _executed(transport: Transport, logs: Mapping[str, list[str]], prefix: str) 
     return executed
 
 
-def nothing_measured() -> Measurement:
-    """For runs that change nothing, or an application that nothing serves yet."""
-    return Measurement(None, {}, None)
-
-
-def _long_enough_s(settings: Mapping[str, Any], name: str) -> float:
+def _long_enough_s(settings: ProbeSettings, wanted_s: float) -> float:
     """How long to measure before and after: a slow probe needs longer for figures that mean something."""
-    return max(float(settings.get(name, LEAST_S)), LEAST_SAMPLES / int(settings["rate"]))
+    return max(wanted_s, LEAST_SAMPLES / settings.rate)
 
 
-def _config(run_dir: Path, settings: Mapping[str, Any], run_id: str) -> ProbeConfig:
+def _config(run_dir: Path, settings: ProbeSettings, run_id: str) -> ProbeConfig:
     return ProbeConfig(
-        host=settings["host"],
-        port=settings["port"],
-        rate=settings["rate"],
-        timeout_s=settings["timeout_s"],
-        host_header=settings.get("host_header", ""),
-        streams=streams_from(
-            [ProbeRequest.model_validate(r) for r in settings["requests"]], settings["health_path"], health_expect=settings["health_expect"]
-        ),
-        instances=settings["instances"],
-        must_reach=tuple(settings["must_reach"]) if "must_reach" in settings else None,
+        host=settings.host,
+        port=settings.port,
+        rate=settings.rate,
+        timeout_s=settings.timeout_s,
+        host_header=settings.host_header,
+        streams=streams_from(settings.requests, settings.health_path, health_expect=settings.health_expect),
+        instances=settings.instances,
+        must_reach=settings.must_reach,
         run_id=run_id,
         seed=int(run_id[:8], 16) if all(c in "0123456789abcdef" for c in run_id[:8]) else 1,
         max_seconds=MAX_S,

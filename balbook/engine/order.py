@@ -24,8 +24,9 @@ def batches(unit: Sequence[Step]) -> Iterator[list[Step]]:
 
 
 def units_before(plan: Plan) -> dict[str, str]:
-    """What is so of every instance before the first step: `not reached` by the steps of its unit, or `already` as it should be."""
-    units = {step.unit: "not reached" for step in plan.steps if step.unit}
-    waiting = {name for unit in units for name in unit.split("+")}
-    known = [*plan.settings.get("probe", {}).get("instances", {}).values(), *plan.settings.get("downtime", ())]
+    """The state of every instance before the first step: `not reached` by the steps of its unit, or `already` as it should be."""
+    units = {step.unit_name: "not reached" for step in plan.steps if step.unit}
+    waiting = {name for step in plan.steps for name in step.unit}
+    probe = plan.settings.probe
+    known = [*(probe.instances.values() if probe else ()), *plan.settings.downtime]
     return units | {name: "already" for name in known if name not in waiting}

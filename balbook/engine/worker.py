@@ -7,31 +7,32 @@ SIGTERM, SIGINT, and the end of its standard input (its controller is gone) are 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from balbook import transport as transports
 from balbook.engine import lease as lock
 from balbook.engine.budget import Budget
 from balbook.engine.downtime import note_downtime
 from balbook.engine.ending import ON_REQUEST, Applied, StopRequest, defect
-from balbook.engine.lease import LeasePlace, held
+from balbook.engine.lease import held
 from balbook.engine.loop import Loop
-from balbook.engine.measure import Measurement, nothing_measured
+from balbook.engine.measure import Measurement, Unmeasured
 from balbook.engine.order import units_before
 from balbook.engine.process import TAKEN, find, is_stop_requested, take, write_pid
 from balbook.engine.reporter import Reporter
 from balbook.errors import BalbookError, ExitStatus, Refused
 from balbook.inventory import read_inventory
-from balbook.plan.model import Plan, plan_from, secrets_of
+from balbook.plan.model import Plan, secrets_of
+from balbook.plan.reading import read_plan, require_current
+from balbook.plan.settings import LeasePlace
 from balbook.record import events as ev
 from balbook.record.journal import Journal, opening_of
 from balbook.secrets.references import Scrubber
@@ -82,7 +83,7 @@ def _apply(
 ) -> None:
     """Applies the plan; what came of it stands in `applied`, also where this raises."""
     opened = _opened(journal)
-    plan = plan_from(json.loads((run_dir / "plan.json").read_text(encoding="utf-8")))
+    plan = read_plan(run_dir)
     _require_shown(plan, journal)
     applied.units |= units_before(plan)
     inventory = read_inventory(Path(opened.inventory["path"]))
@@ -97,10 +98,10 @@ def _apply(
         journal.append(ev.ApplyStarted(digest=plan.digest, pid=os.getpid(), steps=len(plan.steps)))
         reporter.begin(inventory, plan, reveal)
         with leased(transport, plan, opened, journal, stop, run_dir) as lost, _measured(run_dir, plan, journal, opened) as measurement:
-            rollout = plan.settings.get("rollout", {})
+            rollout = plan.settings.rollout
 
             def measure() -> None:
-                measurement.finish(applied, transport, rollout.get("max_p99_ratio"))
+                measurement.finish(applied, transport, rollout.max_p99_ratio)
 
             Loop(
                 plan,
@@ -129,8 +130,10 @@ def _opened(journal: Journal) -> ev.RunOpened:
 
 def _require_shown(plan: Plan, journal: Journal) -> None:
     """The file is what was shown and agreed on: its digest stands in the journal."""
-    planned = journal.history().planned
-    shown = planned.digest if planned else ""
+    history = journal.history()
+    if not history.has_applied:
+        require_current(plan)
+    shown = history.planned.digest if history.planned else ""
     if plan.digest != shown:
         raise Refused(
             f"changed_plan: plan.json is not the plan that was shown: its digest is {plan.digest[:12]}…, the journal has {shown[:12]}…",
@@ -143,13 +146,12 @@ def leased(
     transport: Transport, plan: Plan, opened: ev.RunOpened, journal: Journal, stop: StopRequest, run_dir: Path
 ) -> Iterator[Callable[[], str]]:
     """Holds the application's lease, where the plan is about one and has something to do; yields what says whether it is lost."""
-    lease: Mapping[str, str] | None = plan.settings.get("lease")
-    if not lease or not plan.pending:
+    place = plan.settings.lease
+    if not place or not plan.pending:
         yield lambda: ""
         return
     who = f"{opened.who.get('user', '?')}@{opened.who.get('host', '?')}"
     holder = {"run_id": opened.run_id, "who": who, "since": opened.at, "reason": opened.reason}
-    place = LeasePlace(plan.application, lease["host"], lease["directory"])
     _release_dead(transport, place, opened, journal, run_dir)
     with held(transport, place, holder["run_id"], holder, on_lost=lambda why: _ask(stop, journal, why)) as mine:
         if taken_from := mine.taken_from:
@@ -166,19 +168,19 @@ def _release_dead(transport: Transport, place: LeasePlace, opened: ev.RunOpened,
     began = opening_of(other) if other else None
     is_of_this_machine = began is not None and began.who.get("host") == opened.who.get("host")
     if other and is_of_this_machine and find(other) is None and lock.release(transport, place, holder.run_id):
-        journal.append(ev.LeaseTakenOver(**vars(holder), why="its process, on this machine, is dead"))
+        journal.append(ev.LeaseTakenOver(**vars(holder), why="the holder's process, on this machine, is dead"))
 
 
 @contextlib.contextmanager
-def _measured(run_dir: Path, plan: Plan, journal: Journal, opened: ev.RunOpened) -> Iterator[Measurement]:
+def _measured(run_dir: Path, plan: Plan, journal: Journal, opened: ev.RunOpened) -> Iterator[Unmeasured]:
     """Requests go on meanwhile, where something serves already and something is to be changed."""
-    settings: Mapping[str, Any] | None = plan.settings.get("probe")
+    settings = plan.settings.probe
     if not settings or not plan.pending:
-        yield nothing_measured()
+        yield Unmeasured()
         return
     name = opened.run_id
     if times := len(journal.history().resumes):
-        settings = {**settings, "must_reach": []}  # what was deployed before the crash may have served then
+        settings = replace(settings, must_reach=())  # what was deployed before the crash may have served then
         name += f"r{times}"  # the process that died sent requests with these ids before
     with Measurement.begun(run_dir, settings, name, journal) as measurement:
         yield measurement

@@ -20,3 +20,11 @@ class Fact(Generic[Value]):
 
     command: Command
     parse: Callable[[str], Value]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a step's commands have said: how many `tests` were passing, failing, skipped; `advice` on what to do next, where they failed."""
+
+    tests: dict[str, int] | None = None
+    advice: str = ""

@@ -6,10 +6,11 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from balbook.errors import BadInput, Failed
+from balbook.facts import Said
 
 _SEMVER = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?\Z")
 PACKAGE_NAME = re.compile(r"(?!.*__)(?![0-9_])(?!\.+\Z)[A-Za-z0-9_.]{1,256}(?<!_)\Z")
@@ -149,9 +150,17 @@ def java_needed(version: str) -> int:
     return 21 if (year, update) >= (2201, 11) else 17
 
 
-def advice_on(output: str) -> str:
-    """What to do next after `bal` failed with this output; empty where its own words must do."""
-    return next((advice for said, advice in ADVICE if said in output), "")
+def said(output: str) -> Said:
+    """What `bal` printed: the counts of its tests, and what to do next where it failed; nothing where its own words must do."""
+    counts = asdict(parse_tests(output))
+    advice = next((advice for words, advice in ADVICE if words in output), "")
+    return Said(counts if any(counts.values()) else None, advice)
+
+
+def built(dependencies: str, build_time: str) -> tuple[dict[str, str], dict[str, Any]]:
+    """The packages of a build, by its `Dependencies.toml`, and how long it took, by its `build-time.json`."""
+    took = parse_build_time(build_time)
+    return parse_dependencies(dependencies), {"build_s": took.total_s, "phases": dict(took.phases)}
 
 
 def newest(versions: list[str]) -> str | None:

@@ -70,6 +70,8 @@ class Balancer(Model):
     """`include`: one file beside the distribution's configuration; `own`: an instance of balbook's own."""
     directory: AbsolutePath | None = None
     """Where the file goes; unset: `/etc/nginx/conf.d`, `/etc/haproxy`; for `own` below the host's root."""
+    worker_user: Name = "www-data"
+    """Account of the workers of an NGINX of balbook's own that is started as root."""
     generation_port: Port = 8099
     """Port on 127.0.0.1 of the balancer's host that says which configuration is in force."""
     max_fails: Annotated[int, Field(ge=1)] = 3

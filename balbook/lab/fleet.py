@@ -67,8 +67,9 @@ def inventory_text(lab: Path, hosts: Sequence[str], ports: Mapping[str, int], us
         for host in hosts
     }
     instances = [{"host": host, "port": ports[f"{host}.instance"]} for host in hosts if role(host) == "app"]
+    # The worker is root, since the lab's folders can lie below a private folder of root, which no other account can enter.
     own = [
-        {"configuration": "own", "listen": ports[f"{host}.listen"], "generation_port": ports[f"{host}.generation"]}
+        {"configuration": "own", "worker_user": "root", "listen": ports[f"{host}.listen"], "generation_port": ports[f"{host}.generation"]}
         for host in hosts
         if role(host) == "balancer"
     ]

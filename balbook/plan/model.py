@@ -1,4 +1,4 @@
-"""What will be done, as data: a plan of steps, each a unit that one person can review, on one host.
+"""A plan as data: steps, each a unit that one person can review, on one host.
 
 A plan can be shown, compared, written as JSON, signed, and applied by another process. `Plan.digest` covers all that
 would be done and nothing that differs from one look to the next (times, PIDs, durations): the same facts give the same
@@ -7,16 +7,22 @@ digest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal
 
-from balbook.commands.command import Command, command_from
+from balbook.commands.command import Command
 from balbook.errors import BadInput
+from balbook.facts.readers import FilesReader, OutputReader
 from balbook.local.digests import canonical, sha256_of
+from balbook.local.typed_json import plain
+from balbook.plan.settings import Settings
 from balbook.secrets.secret_ref import SecretRef
 
-VERSION = 1
+VERSION = 2
+Way = Literal["keep", "publish", "retrieve"]
+Phase = Literal["", "stage", "draining", "killed", "hanging", "unreachable", "down", "starting", "new", "serving", "settle"]
+"""The state of a step's instances while the step is done and from then on; `stage` and `settle` are about no instance."""
 CONTROLLER = "this machine"
 """`Step.host` of what is done where the run's process is; no host has this name, since it has a space."""
 
@@ -76,9 +82,8 @@ class Fetch:
 class Publish:
     """Action: a built executable of the host into the local artifact store `store`, with what is in it.
 
-    `dependencies` is the host's `Dependencies.toml`: the versions that the build resolved; `build_time` its `build-time.json`.
-    `details` go into the store's entry; of them `input_digest` says what it was built from, since two builds of one input
-    differ in bytes.
+    `reads` names what reads the files `beside` it: the packages that are in it, and more details (`facts.readers`). `details` go
+    into the store's entry; of them `input_digest` says what it was built from, since two builds of one input differ in bytes.
     """
 
     path: str
@@ -86,8 +91,8 @@ class Publish:
     application: str
     version: str
     kind: str
-    dependencies: str
-    build_time: str
+    reads: FilesReader = ""
+    beside: tuple[str, ...] = ()
     details: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -99,7 +104,7 @@ class Exchange:
     address or a directory, relative to the folder `base`; `credentials` a secret's reference, empty where none are needed.
     """
 
-    way: str
+    way: Way
     store: str
     application: str
     version: str
@@ -126,21 +131,28 @@ class Guard:
 class Step:
     """One reviewable unit on one host.
 
-    `unit` groups the steps that belong together (an instance): a plan stops only between units, and a failure undoes
-    the unit in hand. `done`: a command that exits 0 where the step is already done; `is_done` is what it said when the
-    plan was made. `verify` says that it worked. `undo` takes it back. `diff` is a unified diff for the reader.
+    `verb` says what is done: `drain`, `start`, `upload`; `about` what it is done to, where that is neither `instances` nor the
+    host. `unit` groups the steps that belong together, by the names of what they change (instances, mostly): a plan stops only
+    between units, and a failure undoes the unit in hand; unless they are given, `instances` are all of it. `phase` is what its
+    instances are in from then on. `id` names the step in the journal; it is made of the verb and what that is done to.
+
+    `done`: a command that exits 0 where the step is already done; `is_done` is what it said when the
+    plan was made. `verify` says that it worked. `undo` takes it back. `diff` is a unified diff for the reader. `reads` names what
+    reads the output of its commands (`facts.readers`).
     Neighbours with the same `group` run side by side, those of one host and one `lane` in their order. Of the `guards` at least
     `guards_needed` must hold right before the actions (the capacity floor).
     """
 
-    id: str
+    verb: str
     host: str
     title: str
     actions: tuple[Action, ...]
-    unit: str = ""
+    about: str = ""
+    instances: tuple[str, ...] = ()
+    unit: tuple[str, ...] = ()
     group: str = ""
     lane: str = ""
-    phase: str = ""
+    phase: Phase = ""
     done: Command | None = None
     is_done: bool = False
     verify: tuple[Action, ...] = ()
@@ -148,35 +160,60 @@ class Step:
     diff: str = ""
     guards: tuple[Guard, ...] = ()
     guards_needed: int = 0
+    reads: OutputReader = ""
+    id: str = ""
 
-    def data(self) -> dict[str, Any]:
-        """Plain data; the inverse of `step_from`."""
-        data: dict[str, Any] = {"id": self.id, "host": self.host, "title": self.title, "is_done": self.is_done}
-        data |= {key: value for key in ("unit", "group", "lane", "phase", "diff") if (value := getattr(self, key))}
-        data |= {key: [_action_data(a) for a in value] for key in ("actions", "verify", "undo") if (value := getattr(self, key))}
-        if self.done:
-            data["done"] = self.done.data()
-        if self.guards:
-            data["guards"] = [{"host": g.host, "command": g.command.data()} for g in self.guards]
-        if self.guards_needed:  # without guards too: then nobody is left to serve, and the floor refuses the step
-            data["guards_needed"] = self.guards_needed
-        return data
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "instances", self.instances or self.unit)
+        object.__setattr__(self, "id", self.id or f"{self.verb} {self.about or '+'.join(self.instances) or self.host}")
+
+    @property
+    def unit_name(self) -> str:
+        """The unit as the journal names it; empty where the step is in none."""
+        return "+".join(self.unit)
+
+
+def ensured(verb: str, host: str, title: str, check: Command, *commands: Command, **more: Any) -> Step:
+    """A step that is done where `check` exits 0, else runs the commands, and has worked where `check` exits 0 then."""
+    return Step(verb, host, title, tuple(Run(command) for command in commands), done=check, verify=(Run(check),), **more)
+
+
+@dataclass(frozen=True)
+class Precondition:
+    """A precondition of applying a plan. `met_by`: the runbook that meets it.
+
+    `left out`: it needs privilege that balbook was not given, and hinders nothing.
+    """
+
+    what: str
+    state: Literal["met", "unmet", "left out"]
+    found: str = ""
+    met_by: str = ""
+
+    @property
+    def said(self) -> str:
+        """The state for people: `met`, `unmet`, `left out` or `met by runbook NAME`."""
+        return f"met by runbook {self.met_by}" if self.state == "unmet" and self.met_by else self.state
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.said}" + (f", {self.found}" if self.found else "")
 
 
 @dataclass(frozen=True)
 class Plan:
     """Steps in order, for one runbook; `application` is whose lock is taken (empty: none).
 
-    `subject` names what the plan is about (release, strategy, versions), `settings` what the engine needs beside the
-    steps (capacity floor, probe), both plain data.
+    `subject` names what the plan is about (release, strategy, versions), plain data of the runbook's own.
     """
+
+    version: ClassVar[int] = VERSION
 
     runbook: str
     application: str
     steps: tuple[Step, ...]
     subject: Mapping[str, Any] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    preconditions: tuple[Mapping[str, str], ...] = ()
+    settings: Settings = field(default_factory=Settings)
+    preconditions: tuple[Precondition, ...] = ()
 
     @property
     def pending(self) -> tuple[Step, ...]:
@@ -184,66 +221,25 @@ class Plan:
         return tuple(step for step in self.steps if not step.is_done)
 
     @property
-    def unmet(self) -> tuple[Mapping[str, str], ...]:
+    def unmet(self) -> tuple[Precondition, ...]:
         """The preconditions that are not met; what was left out for want of privilege does not count."""
-        return tuple(p for p in self.preconditions if p["state"] not in ("met", "left out"))
+        return tuple(p for p in self.preconditions if p.state == "unmet")
 
     @property
     def digest(self) -> str:
         """sha256 (hex) over the canonical JSON of the plan, less what preconditions measured (free space, clocks)."""
-        states = [{"what": p["what"], "state": p["state"]} for p in self.preconditions]
+        states = [[p.what, p.said] for p in self.preconditions]
         return sha256_of(canonical(self.data() | {"preconditions": states}))
 
     def data(self) -> dict[str, Any]:
-        """Plain data; the inverse of `plan_from`."""
-        return {
-            "version": VERSION,
-            "runbook": self.runbook,
-            "application": self.application,
-            "subject": dict(self.subject),
-            "settings": dict(self.settings),
-            "preconditions": [dict(p) for p in self.preconditions],
-            "steps": [step.data() for step in self.steps],
-        }
+        """Plain data, what is as usual left out; the inverse of `reading.plan_from`. BadInput where a field has another type."""
+        always: dict[str, Any] = {"version": VERSION, "subject": {}, "settings": {}, "preconditions": []}
+        return always | plain(self, Plan, f"the plan of {self.runbook}", BadInput)
 
-    def restricted_to(self, ids: set[str]) -> Plan:
-        """The same plan with only these steps."""
-        return replace(self, steps=tuple(step for step in self.steps if step.id in ids))
-
-
-def plan_from(data: Mapping[str, Any]) -> Plan:
-    """The plan that `Plan.data` wrote; a newer version is refused."""
-    if data.get("version", 0) > VERSION:
-        raise BadInput(f"this plan has version {data['version']}, this balbook knows {VERSION}", advice="Install a newer balbook.")
-    return Plan(
-        runbook=data["runbook"],
-        application=data["application"],
-        steps=tuple(step_from(step) for step in data["steps"]),
-        subject=data["subject"],
-        settings=data["settings"],
-        preconditions=tuple(data["preconditions"]),
-    )
-
-
-def step_from(data: Mapping[str, Any]) -> Step:
-    """The step that `Step.data` wrote."""
-    return Step(
-        id=data["id"],
-        host=data["host"],
-        title=data["title"],
-        is_done=data["is_done"],
-        unit=data.get("unit", ""),
-        group=data.get("group", ""),
-        lane=data.get("lane", ""),
-        phase=data.get("phase", ""),
-        diff=data.get("diff", ""),
-        done=command_from(data["done"]) if "done" in data else None,
-        actions=tuple(_action_from(a) for a in data.get("actions", ())),
-        verify=tuple(_action_from(a) for a in data.get("verify", ())),
-        undo=tuple(_action_from(a) for a in data.get("undo", ())),
-        guards=tuple(Guard(g["host"], command_from(g["command"])) for g in data.get("guards", ())),
-        guards_needed=int(data.get("guards_needed", 0)),
-    )
+    def restricted_to(self, verbs: Collection[str]) -> Plan:
+        """A plan of its steps with these verbs alone, with nothing measured beside it."""
+        steps = tuple(step for step in self.steps if step.verb in verbs)
+        return Plan(self.runbook, self.application, steps, self.subject, replace(self.settings, probe=None), self.preconditions)
 
 
 def secrets_of(plan: Plan) -> list[SecretRef]:
@@ -252,38 +248,3 @@ def secrets_of(plan: Plan) -> list[SecretRef]:
     commands = [a.command for a in actions if isinstance(a, Run | Wait | Hold)]
     shown = [SecretRef(a.credentials) for a in actions if isinstance(a, Exchange) and a.credentials]
     return list(dict.fromkeys([*(part for command in commands for part in command.stdin if isinstance(part, SecretRef)), *shown]))
-
-
-def _action_data(action: Action) -> dict[str, Any]:
-    match action:
-        case Run(command):
-            return {"run": command.data()}
-        case Wait(command, within_s, every_s, hopeless):
-            given = {"hopeless": list(hopeless)} if hopeless else {}
-            return {"wait": command.data(), "within_s": float(within_s), "every_s": float(every_s), **given}
-        case Hold(command, seconds):
-            return {"hold": command.data(), "seconds": float(seconds)}
-        case Upload(source, sha256, path, mode, is_privileged):
-            return {"upload": path, "sha256": sha256, "source": source, "mode": mode, "privileged": is_privileged}
-        case Fetch(path, destination, is_directory):
-            return {"fetch": path, "destination": destination, **({"is_directory": True} if is_directory else {})}
-        case Publish():
-            return {"publish": asdict(action)}
-        case Exchange():
-            return {"exchange": {key: value for key, value in asdict(action).items() if value}}
-
-
-def _action_from(data: Mapping[str, Any]) -> Action:
-    if "run" in data:
-        return Run(command_from(data["run"]))
-    if "wait" in data:
-        return Wait(command_from(data["wait"]), float(data["within_s"]), float(data["every_s"]), tuple(data.get("hopeless", ())))
-    if "hold" in data:
-        return Hold(command_from(data["hold"]), float(data["seconds"]))
-    if "fetch" in data:
-        return Fetch(data["fetch"], data["destination"], bool(data.get("is_directory", False)))
-    if "publish" in data:
-        return Publish(**data["publish"])
-    if "exchange" in data:
-        return Exchange(**data["exchange"])
-    return Upload(data["source"], data["sha256"], data["upload"], data["mode"], bool(data["privileged"]))

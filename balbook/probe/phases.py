@@ -36,6 +36,11 @@ class Span:
     state: str
 
 
+def mark_name(instances: Sequence[str], state: str) -> str:
+    """What a mark is called that says what these instances are in; empty where they are in nothing."""
+    return f"{'+'.join(instances)} {state}".lstrip() if state else ""
+
+
 def phase_spans(marks: Iterable[Mark], end_s: float) -> tuple[Span, ...]:
     """The phases in order, each up to the next one; the last up to `end_s`. What lies ahead of `during` is `before`."""
     phases = [mark for mark in _in_order(marks) if mark.name in PHASES]

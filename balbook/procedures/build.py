@@ -20,11 +20,11 @@ from balbook.commands import ballerina
 from balbook.errors import BalbookError
 from balbook.facts.ballerina import PHASES, parse_package, parse_version
 from balbook.local.digests import canonical, sha256_of
-from balbook.plan.model import Action, Plan, Publish, Run, Step, Upload
+from balbook.plan.model import Action, Plan, Precondition, Publish, Run, Step, Upload
 from balbook.procedures import Check
 from balbook.procedures.parts.bal_outputs import bal_outputs
 from balbook.procedures.parts.packages import read_package
-from balbook.procedures.parts.preconditions import Row, row
+from balbook.procedures.parts.preconditions import row
 from balbook.procedures.parts.project import Project, project, single, wanted_packages
 from balbook.procedures.parts.sharing import exchange_step, registry_of
 from balbook.procedures.parts.site import Site
@@ -52,7 +52,7 @@ def plan(site: Site) -> Plan:
     digest = input_digest(found, kind, distribution)
     is_built = site.store.built_from(site.application_name, digest) is not None
     elsewhere = None if is_built else _published(site, _version(found, digest), digest)
-    rows = [row(f"{found.host}: bal is there", bool(distribution), distribution, otherwise="met by runbook install")]
+    rows = [row(f"{found.host}: bal is there", bool(distribution), distribution, met_by="install")]
     rows += [] if package else _consolidated(site, found)
     if elsewhere:
         title = f"{site.application_name} {elsewhere.version}, built from the same input elsewhere, from the registry into the store"
@@ -95,7 +95,7 @@ def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Shown]:
     if artifact and "phases" in artifact.details:
         shown.append(_phase_table(artifact))
         _record(journal, artifact)
-    tests, *outputs = bal_outputs(journal)
+    tests, *outputs = bal_outputs(plan, journal)
     return [*shown, *([tests] if site.application.source else []), *outputs]
 
 
@@ -124,11 +124,11 @@ def _record(journal: Journal, artifact: Artifact) -> None:
         journal.append(Timed(version=artifact.version, kind=artifact.kind, build_s=artifact.details["build_s"], more=phases))
 
 
-def _consolidated(site: Site, found: Project) -> list[Row]:
+def _consolidated(site: Site, found: Project) -> list[Precondition]:
     return [
-        row("the project is there", found.exists, otherwise="met by runbook consolidate"),
-        row("its packages are those of the inventory", found.services == wanted_packages(site), otherwise="met by runbook consolidate"),
-        row("its tests passed as it stands", found.is_tested, otherwise="met by runbook consolidate"),
+        row("the project is there", found.exists, met_by="consolidate"),
+        row("its packages are those of the inventory", found.services == wanted_packages(site), met_by="consolidate"),
+        row("its tests passed as it stands", found.is_tested, met_by="consolidate"),
     ]
 
 
@@ -139,8 +139,8 @@ def _test(found: Project, root: str, package: Sources, is_built: bool) -> list[S
     name = parse_package(found.toml, f"{package.origin}/Ballerina.toml").full_name
     common: dict[str, Any] = {"host": found.host, "done": done, "is_done": is_built}
     return [
-        Step(id="sources", title=f"sources from {package.origin}", actions=bring, **common),
-        Step(id=f"test {name}", title="bal test", actions=(Run(ballerina.bal(root, found.place, "test")),), **common),
+        Step(verb="sources", about=name, title=f"sources from {package.origin}", actions=bring, **common),
+        Step(verb="test", about=name, reads="bal", title="bal test", actions=(Run(ballerina.bal(root, found.place, "test")),), **common),
     ]
 
 
@@ -172,15 +172,17 @@ def _step(site: Site, found: Project, root: str, kind: str, distribution: str, d
         application=site.application_name,
         version=_version(found, digest),
         kind=kind,
-        dependencies=f"{found.place}/Dependencies.toml",
-        build_time=f"{found.place}/target/build-time.json",
+        reads="bal build",
+        beside=(f"{found.place}/Dependencies.toml", f"{found.place}/target/build-time.json"),
         details={"input_digest": digest, "project_digest": found.digest, "distribution": distribution, "build_host": found.host},
     )
     return Step(
-        id=f"build {site.application_name}",
+        verb="build",
+        about=site.application_name,
         host=found.host,
         title=f"bal build{' --graalvm' if kind == 'native' else ''}: {site.application_name} {_version(found, digest)} into the store",
         done=ballerina.nothing() if is_done else None,
         is_done=is_done,
         actions=(build, publish),
+        reads="bal",
     )

@@ -13,9 +13,11 @@ from pathlib import Path
 from balbook.commands import releases
 from balbook.inventory.secret_references import PLACEHOLDER
 from balbook.plan.model import Plan, Step
+from balbook.plan.settings import Settings
 from balbook.procedures import Check
 from balbook.procedures.parts import supervision
-from balbook.procedures.parts.deployment import diffs_of, planned, preconditions_of, state_table, subject_of
+from balbook.procedures.parts.deployment import diffs_of, planned, preconditions_of, subject_of
+from balbook.procedures.parts.deployment import preflight as preflight
 from balbook.procedures.parts.look import Seen, look
 from balbook.procedures.parts.preconditions import UNIT
 from balbook.procedures.parts.release import Release, release_of, staging
@@ -23,11 +25,6 @@ from balbook.procedures.parts.site import Site
 from balbook.procedures.provision import unit_step
 from balbook.show.table import Shown, Table
 from balbook.transport import fan_out
-
-
-def preflight(site: Site) -> Table:
-    """What runs now, by instance."""
-    return state_table(site, look(site))
 
 
 def plan(site: Site) -> Plan:
@@ -67,15 +64,14 @@ def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Shown]:
 
 def _plan(site: Site, seen: Seen, release: Release) -> Plan:
     staged = {host: release.name in seen.installed[host].releases for host in site.application_hosts}
-    place = site.lease_place
     steps = [*_units(site), *staging(site, release, staged, diffs_of(site, seen, release))]
     return Plan(
         "configure",
         site.application_name,
         tuple(steps),
         subject=subject_of(site, release),
-        settings={"lease": {"host": place.host, "directory": place.directory}},
-        preconditions=tuple(row for row in preconditions_of(site, seen, release) if not row["what"].endswith(UNIT)),
+        settings=Settings(lease=site.lease_place),
+        preconditions=tuple(row for row in preconditions_of(site, seen, release) if not row.what.endswith(UNIT)),
     )
 
 

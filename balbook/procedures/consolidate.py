@@ -7,15 +7,16 @@ after every call and held against what was asked.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from balbook.artifacts.sources import Sources, tree_digest
 from balbook.commands import ballerina
 from balbook.commands.command import Command
-from balbook.plan.model import Action, Fetch, Plan, Run, Step, Upload
+from balbook.plan.model import Action, Fetch, Plan, Precondition, Run, Step, Upload, ensured
 from balbook.procedures import Check
 from balbook.procedures.parts.bal_outputs import bal_outputs
-from balbook.procedures.parts.preconditions import Row, row
+from balbook.procedures.parts.preconditions import row
 from balbook.procedures.parts.project import KEPT, Project, newer, project, repository_sources, wanted_packages, with_repository
 from balbook.procedures.parts.site import Site
 from balbook.record.journal import Journal
@@ -42,7 +43,7 @@ def plan(site: Site) -> Plan:
     offered, root = newer(site, found), site.host(found.host).root
     steps = [*_bring(there, kept, root), *_change(found, wanted, root)]
     is_settled = all(step.is_done for step in steps) and found.is_tested and not offered
-    is_new = kept is None or any(step.title.startswith(f"{ballerina.TOOL} new") for step in steps)
+    is_new = kept is None or any(step.verb == "consolidate new" for step in steps)
     steps += [_test(found, root, offered, is_settled), _take_back(found, is_settled, KEPT if is_new else KEPT[:2])]
     subject = {"packages": wanted, "newer": offered}
     return Plan("consolidate", site.application_name, tuple(steps), subject=subject, preconditions=tuple(_preconditions(site, found, root)))
@@ -61,12 +62,12 @@ def verify(site: Site, plan: Plan) -> Sequence[Check]:
 
 def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Shown]:
     """What `bal` said, the counts of the tests, and what is in the project."""
-    return [*bal_outputs(Journal(run_dir / "journal.jsonl")), preflight(site)]
+    return [*bal_outputs(plan, Journal(run_dir / "journal.jsonl")), preflight(site)]
 
 
-def _preconditions(site: Site, found: Project, root: str) -> Iterator[Row]:
+def _preconditions(site: Site, found: Project, root: str) -> Iterator[Precondition]:
     has_tool = site.transport.execute(found.host, ballerina.has_tool(root)).status == 0
-    yield row(f"{found.host}: the tool {ballerina.TOOL} is there", has_tool, otherwise="met by runbook install")
+    yield row(f"{found.host}: the tool {ballerina.TOOL} is there", has_tool, met_by="install")
     where = f"{found.repository}/Ballerina.toml"
     if found.exists:
         what = f"{where} is of a consolidated project"
@@ -82,18 +83,9 @@ def _bring(there: Project, kept: Sources | None, root: str) -> Iterator[Step]:
         return
     archive, digest = f"{root}/projects/{kept.sha256}.tar", tree_digest(kept.files)
     is_same = ballerina.has_tree_digest(there.place, digest)
-    yield Step(
-        id="bring project",
-        host=there.host,
-        title=f"the project from {there.repository}",
-        done=is_same,
-        is_done=there.digest == digest,
-        actions=(
-            Upload(str(kept.archive), kept.sha256, archive),
-            Run(ballerina.unpack(archive, there.place, kept.sha256, ("target",))),
-        ),
-        verify=(Run(is_same),),
-    )
+    unpack = Run(ballerina.unpack(archive, there.place, kept.sha256, ("target",)))
+    bring = ensured("bring", there.host, f"the project from {there.repository}", is_same, about="project", is_done=there.digest == digest)
+    yield replace(bring, actions=(Upload(str(kept.archive), kept.sha256, archive), unpack))
 
 
 def _change(found: Project, wanted: Sequence[str], root: str) -> Iterator[Step]:
@@ -116,14 +108,8 @@ def _change(found: Project, wanted: Sequence[str], root: str) -> Iterator[Step]:
 def _tool_step(found: Project, verb: str, names: Sequence[str], command: Command, standing: Sequence[str]) -> Step:
     """One call of the tool; right after it the project is read again."""
     has_all = ballerina.has_services(found.place, sorted(standing))
-    return Step(
-        id=f"consolidate {verb} {','.join(names)}",
-        host=found.host,
-        title=f"{ballerina.TOOL} {verb}: {', '.join(names)}",
-        done=has_all,
-        actions=(Run(command),),
-        verify=(Run(has_all),),
-    )
+    title = f"{ballerina.TOOL} {verb}: {', '.join(names)}"
+    return ensured(f"consolidate {verb}", found.host, title, has_all, command, about=",".join(names), reads="bal")
 
 
 def _test(found: Project, root: str, offered: Mapping[str, str], is_settled: bool) -> Step:
@@ -132,13 +118,15 @@ def _test(found: Project, root: str, offered: Mapping[str, str], is_settled: boo
     test = (Run(ballerina.bal(root, found.place, "test")), Run(ballerina.remember_digest(found.place)))
     newest = f" with {', '.join(f'{name} {version}' for name, version in sorted(offered.items()))}" if offered else ""
     return Step(
-        id=f"test {found.place.rpartition('/')[2]}",
+        verb="test",
+        about=found.place.rpartition("/")[2],
         host=found.host,
         title=f"bal test: resolve the packages{newest}, and run the integration tests",
         done=ballerina.is_tested(found.place) if is_settled else None,
         is_done=is_settled,
         actions=(*resolve, *test),
         verify=(Run(ballerina.is_tested(found.place)),),
+        reads="bal",
     )
 
 
@@ -146,7 +134,8 @@ def _take_back(found: Project, is_settled: bool, names: Sequence[str]) -> Step:
     """The files that the tool and the resolution wrote, into the repository."""
     is_same = is_settled and all((found.repository / name).exists() for name in names)
     return Step(
-        id="take project back",
+        verb="take back",
+        about="project",
         host=found.host,
         title=f"what changed, back into {found.repository} (commit it)",
         done=ballerina.nothing() if is_same else None,

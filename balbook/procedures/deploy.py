@@ -10,27 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from balbook.plan.model import Plan
-from balbook.procedures import Check
-from balbook.procedures.parts.deployment import plan_for, planned, settled_checks, state_table, versions_table
-from balbook.procedures.parts.look import look
+from balbook.procedures.parts.deployment import plan_to, versions_table
+from balbook.procedures.parts.deployment import preflight as preflight
+from balbook.procedures.parts.deployment import verify as verify
 from balbook.procedures.parts.site import Site
 from balbook.record.journal import history_of
 from balbook.show.table import Shown, Table
 
 
-def preflight(site: Site) -> Table:
-    """What runs now, by instance."""
-    return state_table(site, look(site))
-
-
 def plan(site: Site) -> Plan:
     """The steps from what runs now to the wanted release on every instance."""
-    return planned(site, "deploy", lambda seen, release: plan_for(site, seen, release, "deploy"))
-
-
-def verify(site: Site, plan: Plan) -> Sequence[Check]:
-    """Fresh facts: every instance runs the release, is healthy, and is in service where a balancer stands in front."""
-    return settled_checks(site, str(plan.subject.get("release", "")))
+    return plan_to(site, "deploy")
 
 
 def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Shown]:
@@ -39,4 +29,4 @@ def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Shown]:
     rows = [(name, f"{seconds:.2f} s") for name, seconds in ((measured and measured.downtime_s) or {}).items()]
     note = "" if rows else "None was stopped." if not site.application.balancer else "A balancer sends requests elsewhere meanwhile."
     downtime = Table(("instance", "not there for"), rows, title="Downtime, from the request to stop until it was healthy", note=note)
-    return [versions_table(site, look(site)), downtime]
+    return [versions_table(site), downtime]

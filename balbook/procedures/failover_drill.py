@@ -9,8 +9,9 @@ and measures nothing more.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from balbook.commands import faults, health
@@ -18,25 +19,27 @@ from balbook.commands.command import Command
 from balbook.errors import ParameterError, Refused, nearest
 from balbook.inventory import read_inventory
 from balbook.inventory.models import Instance
-from balbook.plan.model import Action, Plan, Run, Step, Wait
+from balbook.plan.model import Action, Phase, Plan, Precondition, Run, Step, Wait
+from balbook.plan.settings import Settings
 from balbook.probe.outage import failover_of
 from balbook.procedures import Check
 from balbook.procedures.parts import supervision, watchdog
 from balbook.procedures.parts.balancing import Front
 from balbook.procedures.parts.balancing import front as front_of
 from balbook.procedures.parts.batch import THROUGH_BALANCER_S
-from balbook.procedures.parts.deployment import probe_settings, state_table
+from balbook.procedures.parts.deployment import preflight as preflight
+from balbook.procedures.parts.deployment import probe_settings
 from balbook.procedures.parts.look import Seen, look
-from balbook.procedures.parts.preconditions import Row, deployment_preconditions, row
+from balbook.procedures.parts.preconditions import deployment_preconditions, row
 from balbook.procedures.parts.site import Site
 from balbook.show.table import Table
 
 FAULTS = ("kill", "hang", "drain", "blackhole")
-STATES = {"kill": "killed", "hang": "hanging", "drain": "draining", "blackhole": "unreachable"}
+STATES: Mapping[str, Phase] = {"kill": "killed", "hang": "hanging", "drain": "draining", "blackhole": "unreachable"}
 BASELINE_S = 3.0
 WATCHDOG_MARGIN_S = 30
 ON_RESUME = ("repair", "healthy", "restore", "call off")
-"""The steps of a drill that was cut off which are left to do: what is measured after that is not what was asked."""
+"""The verbs of what is left to do of a drill that was cut off: what is measured after that is not what was asked."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,6 @@ class Fault:
     watchdog: Command
 
 
-def preflight(site: Site) -> Table:
-    """What runs now, by instance."""
-    return state_table(site, look(site))
-
-
 def plan(site: Site) -> Plan:
     """Configure the strategy, inject, hold, repair, see the instance return, put the inventory's configuration back."""
     seen, name = look(site), str(site.parameters.get("fault", "kill"))
@@ -66,15 +64,15 @@ def plan(site: Site) -> Plan:
     victim, seconds = _victim(site, seen), max(1, int(site.parameters.get("seconds", 12)))
     fault = _fault(site, seen, victim, name)
     within_s = _repaired_within_s(seen.front, fault, seconds)
-    settings = probe_settings(site, seen) | {
-        "rate": int(site.parameters.get("rate", 0)) or site.application.probe.rate,
-        "baseline_s": BASELINE_S,
-        "after_s": BASELINE_S,
+    probe = replace(
+        probe_settings(site, seen),
+        rate=int(site.parameters.get("rate", 0)) or site.application.probe.rate,
+        baseline_s=BASELINE_S,
+        after_s=BASELINE_S,
         # A POST that was sent to a dying instance may have run, so no balancer sends it again: its failure is the truth.
-        "judged_methods": ["GET"],
-        "must_reach": [],
-    }
-    place = site.lease_place
+        judged_methods=("GET",),
+        must_reach=(),
+    )
     return Plan(
         runbook="failover_drill",
         application=site.application_name,
@@ -91,7 +89,7 @@ def plan(site: Site) -> Plan:
             "instance": victim.name,
             "seconds": seconds,
         },
-        settings={"lease": {"host": place.host, "directory": place.directory}, "probe": settings, "on_resume": list(ON_RESUME)},
+        settings=Settings(lease=site.lease_place, probe=probe, on_resume=ON_RESUME),
         preconditions=tuple(_preconditions(site, seen, victim, fault)),
     )
 
@@ -122,7 +120,7 @@ def _victim(site: Site, seen: Seen) -> Instance:
     return serving[0] if serving else site.application.instances[0]
 
 
-def _preconditions(site: Site, seen: Seen, victim: Instance, fault: Fault) -> list[Row]:
+def _preconditions(site: Site, seen: Seen, victim: Instance, fault: Fault) -> list[Precondition]:
     serving = sum(seen.is_serving(i) for i in site.application.instances)
     marked = {name: site.host(name).drill for name in (victim.host, fault.host)}
     rows = [
@@ -151,15 +149,10 @@ def _configure(site: Site, seen: Seen, victim: Instance, within_s: int) -> list[
     """The balancer as the strategy has it; whatever ends the drill early puts the inventory's back."""
     front, own = seen.front, _own_front(site)
     assert front is not None
-    configure = Step(
-        id="configure",
-        host=front.host,
-        title=f"{front.name}: configuration for {site.application.strategy}",
-        unit=victim.name,
-        done=front.is_final(),
-        is_done=seen.is_final_applied,
-        actions=front.finish(),
-        undo=own.finish(),
+    step = partial(Step, unit=(victim.name,))
+    title = f"{front.name}: configuration for {site.application.strategy}"
+    configure = step(
+        "configure", front.host, title, front.finish(), undo=own.finish(), done=front.is_final(), is_done=seen.is_final_applied
     )
     if not _is_other(front, own):
         return [configure]
@@ -167,34 +160,22 @@ def _configure(site: Site, seen: Seen, victim: Instance, within_s: int) -> list[
     longest_s = within_s + 4 * _change_s(front) + site.application.health.within_s + _return_within_s(front) + BASELINE_S
     limit_s = math.ceil(longest_s) + WATCHDOG_MARGIN_S
     file, command = watchdog.configuration_file(own), _first_command(own.finish())
-    watch = Step(
-        id="watch configuration",
-        host=own.host,
-        title=f"{own.name}: configuration as in the inventory after {limit_s} s whatever happens",
-        unit=victim.name,
-        actions=(Run(faults.set_watchdog(file, "configuration", command, limit_s)),),
-        undo=(*own.finish(), _call_off(file, command)),
-    )
-    return [watch, configure]
+    title = f"{own.name}: configuration as in the inventory after {limit_s} s whatever happens"
+    set_it = Run(faults.set_watchdog(file, "configuration", command, limit_s))
+    return [step("watch configuration", own.host, title, (set_it,), undo=(*own.finish(), _call_off(file, command))), configure]
 
 
 def _restore(site: Site, seen: Seen, victim: Instance) -> list[Step]:
     """Where the drill was about another strategy than the inventory's, that one is put back."""
     own, front = _own_front(site), seen.front
     assert front is not None
-    restore = Step(
-        id="restore",
-        host=own.host,
-        title=f"{own.name}: configuration as in the inventory",
-        unit=victim.name,
-        done=own.is_final(),
-        is_done=not _is_other(front, own) and seen.is_final_applied,
-        actions=own.finish(),
-    )
+    step, is_done = partial(Step, unit=(victim.name,)), not _is_other(front, own) and seen.is_final_applied
+    title = f"{own.name}: configuration as in the inventory"
+    restore = step("restore", own.host, title, own.finish(), done=own.is_final(), is_done=is_done)
     if not _is_other(front, own):
         return [restore]
     off = _call_off(watchdog.configuration_file(own), _first_command(own.finish()))
-    return [restore, Step(id="call off", host=own.host, title=f"{own.name}: call off its watchdog", unit=victim.name, actions=(off,))]
+    return [restore, step("call off", own.host, f"{own.name}: call off its watchdog", (off,))]
 
 
 def _own_front(site: Site) -> Front:
@@ -214,48 +195,16 @@ def _drill(site: Site, seen: Seen, victim: Instance, fault: Fault, seconds: int,
     healthy = Wait(health.is_healthy(victim.port, check.path, check.expect), within_s=check.within_s)
     off = _call_off(fault.file, fault.watchdog)
     # The strategy decides who is asked: one that stands by is not, as long as the active one serves.
-    returned = (Wait(front.answers(victim), within_s=_return_within_s(front)),)
+    setting = Run(faults.set_watchdog(fault.file, fault.name, fault.watchdog, within_s))
+    step, title = partial(Step, unit=(victim.name,)), f"{fault.name} {victim.name}; repaired after {within_s} s whatever happens"
+    back = f"{front.name} sends requests to {victim.name} again"
     return [
-        Step(
-            id="inject",
-            host=fault.host,
-            title=f"{fault.name} {victim.name}; repaired after {within_s} s whatever happens",
-            unit=victim.name,
-            phase=f"{victim.name} {STATES[fault.name]}",
-            actions=(Run(faults.set_watchdog(fault.file, fault.name, fault.watchdog, within_s)), *fault.inject),
-            undo=(*fault.repair, off),
-        ),
-        Step(
-            id="hold",
-            host=front.host,
-            title=f"measure for {seconds} s",
-            unit=victim.name,
-            actions=(Run(faults.wait(seconds)),),
-        ),
-        Step(
-            id="repair",
-            host=fault.host,
-            title=f"repair {victim.name}",
-            unit=victim.name,
-            phase=f"{victim.name} starting",
-            actions=(*fault.repair, off),
-        ),
-        Step(id="healthy", host=victim.host, title=f"{victim.name} is healthy", unit=victim.name, actions=(healthy,)),
-        Step(
-            id="return",
-            host=front.host,
-            title=f"{front.name} sends requests to {victim.name} again",
-            unit=victim.name,
-            actions=returned,
-        ),
-        Step(
-            id="returned",
-            host=front.host,
-            title=f"measure for {BASELINE_S:g} s",
-            unit=victim.name,
-            phase=f"{victim.name} serving",
-            actions=(Run(faults.wait(BASELINE_S)),),
-        ),
+        step("inject", fault.host, title, (setting, *fault.inject), phase=STATES[fault.name], undo=(*fault.repair, off)),
+        step("hold", front.host, f"measure for {seconds} s", (Run(faults.wait(seconds)),)),
+        step("repair", fault.host, f"repair {victim.name}", (*fault.repair, off), phase="starting"),
+        step("healthy", victim.host, f"{victim.name} is healthy", (healthy,)),
+        step("return", front.host, back, (Wait(front.answers(victim), within_s=_return_within_s(front)),)),
+        step("returned", front.host, f"measure for {BASELINE_S:g} s", (Run(faults.wait(BASELINE_S)),), phase="serving"),
     ]
 
 

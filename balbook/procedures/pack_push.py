@@ -15,11 +15,11 @@ from typing import Any
 from balbook.commands import ballerina
 from balbook.errors import BalbookError
 from balbook.inventory import Inventory
-from balbook.plan.model import Fetch, Plan, Run, Step, Upload
+from balbook.plan.model import Fetch, Plan, Precondition, Run, Step, Upload
 from balbook.procedures import Check
 from balbook.procedures.parts.bal_outputs import bal_outputs
 from balbook.procedures.parts.packages import Packed, build_host, look, named, record_of, repository
-from balbook.procedures.parts.preconditions import Row, row
+from balbook.procedures.parts.preconditions import row
 from balbook.procedures.parts.site import Site
 from balbook.record.journal import Journal
 from balbook.secrets.references import resolve
@@ -43,7 +43,7 @@ def plan(site: Site) -> Plan:
     """Bring the sources, test, pack, push; packages side by side."""
     host, found = build_host(site), look(site)
     has_bal = site.transport.execute(host, ballerina.has_bal(site.host(host).root)).status == 0
-    rows = [row(f"{host}: bal is there", has_bal, otherwise="met by runbook install")]
+    rows = [row(f"{host}: bal is there", has_bal, met_by="install")]
     rows += [_publishable(p) for p in found.packed if p.published not in ("same", "absent", "lost")]
     if repository(site) == "central" and any(p.published != "same" for p in found.packed):
         rows.append(_token(site))
@@ -67,16 +67,16 @@ def verify(site: Site, plan: Plan) -> Sequence[Check]:
 
 def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Shown]:
     """What `bal` said, the counts of the tests, and the packages."""
-    return [*bal_outputs(Journal(run_dir / "journal.jsonl")), preflight(site)]
+    return [*bal_outputs(plan, Journal(run_dir / "journal.jsonl")), preflight(site)]
 
 
-def _publishable(packed: Packed) -> Row:
+def _publishable(packed: Packed) -> Precondition:
     if packed.published == "other":
         return row(f"{packed.package} is not published yet", False, "it is, from other sources: raise the version in Ballerina.toml")
     return row("Central says what it has", False, packed.published)
 
 
-def _token(site: Site) -> Row:
+def _token(site: Site) -> Precondition:
     """`bal push` without a token opens a browser and waits for ever, so it is looked for before the call."""
     what, reference = "Central's access token is there", site.inventory.central.token
     if not reference:
@@ -100,7 +100,8 @@ def _steps(site: Site, host: str, packed: Packed) -> Iterator[Step]:
 
     def step(verb: str, title: str, actions: Sequence[Any], verify: Sequence[Any] = ()) -> Step:
         return Step(
-            id=f"{verb} {package.full_name}",
+            verb=verb,
+            about=package.full_name,
             host=host,
             title=f"{package}: {title}",
             actions=tuple(actions),
@@ -109,6 +110,7 @@ def _steps(site: Site, host: str, packed: Packed) -> Iterator[Step]:
             done=done,
             is_done=is_done,
             verify=tuple(verify),
+            reads="bal",
         )
 
     unpack = Run(ballerina.unpack(archive, place, found.sha256))
@@ -127,11 +129,13 @@ def _new(site: Site, host: str, directory: Path) -> Step:
     """A package from the template, which comes back to this machine to be written; it is pushed by a later run."""
     root = site.host(host).root
     return Step(
-        id=f"new {directory.name}",
+        verb="new",
+        about=directory.name,
         host=host,
         title=f"bal new --template lib: {directory} (write it, then run this again)",
         actions=(
             Run(ballerina.new_package(root, f"{root}/sources/new", directory.name)),
             Fetch(f"{root}/sources/new/{directory.name}", str(directory), is_directory=True),
         ),
+        reads="bal",
     )

@@ -13,9 +13,9 @@ from balbook.artifacts.registry import Published, Registry
 from balbook.artifacts.store import Artifact
 from balbook.errors import BadInput, BalbookError, StoreError
 from balbook.local.digests import sha256_of_file
-from balbook.plan.model import Plan, Step
+from balbook.plan.model import Plan, Precondition, Step
 from balbook.procedures import Check, pack_push
-from balbook.procedures.parts.preconditions import Row, row
+from balbook.procedures.parts.preconditions import row
 from balbook.procedures.parts.sharing import exchange_step, place_of, registry_of, stored, where_table
 from balbook.procedures.parts.site import Site
 from balbook.show.table import Shown, Table
@@ -47,14 +47,14 @@ def plan(site: Site) -> Plan:
     rows = [row(f"{place.url} and the store can be used", not found.trouble, found.trouble)]
     steps: list[Step] = []
     if found.artifact is None:
-        rows.append(row("the artifact is in the store", False, "nothing was built", otherwise="met by runbook build"))
+        rows.append(row("the artifact is in the store", False, "nothing was built", met_by="build"))
     else:
         rows += _immutable(found)
         steps += _steps(site, found)
     central = _central(site)
     pushing = pack_push.plan(central) if central else None
     if pushing:
-        steps, rows = [*steps, *pushing.steps], [*rows, *(dict(p) for p in pushing.preconditions)]
+        steps, rows = [*steps, *pushing.steps], [*rows, *pushing.preconditions]
     about = found.artifact
     subject = {"version": about.version, "kind": about.kind, "artifact_sha256": about.sha256, "registry": place.url} if about else {}
     packages = {"packages": pushing.subject["packages"], "new": pushing.subject["new"]} if pushing else {}
@@ -126,7 +126,7 @@ def _executable(site: Site, given: str) -> Path:
     return found[0]
 
 
-def _immutable(found: Found) -> Iterator[Row]:
+def _immutable(found: Found) -> Iterator[Precondition]:
     """Neither the store nor the registry has other content under this version."""
     wanted = found.artifact
     assert wanted is not None

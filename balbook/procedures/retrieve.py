@@ -13,9 +13,9 @@ from balbook.artifacts.store import FILE_OF_KIND, Artifact
 from balbook.commands import files
 from balbook.errors import BalbookError, StoreError
 from balbook.facts.system import system
-from balbook.plan.model import Plan, Step, Upload
+from balbook.plan.model import Plan, Precondition, Step, Upload
 from balbook.procedures import Check
-from balbook.procedures.parts.preconditions import Row, row
+from balbook.procedures.parts.preconditions import PROVISION, row
 from balbook.procedures.parts.sharing import exchange_step, find, place_of, registry_of, stored, where_table
 from balbook.procedures.parts.site import Site
 from balbook.show.table import Shown, Table
@@ -81,11 +81,11 @@ def _kept(site: Site, version: str) -> tuple[Artifact | None, str]:
         return None, exc.message
 
 
-def _hosts(site: Site) -> Iterator[Row]:
+def _hosts(site: Site) -> Iterator[Precondition]:
     found = site.ask_all(site.application_hosts, lambda host: system(site.host(host).root)).require()
     for host, there in found.items():
         what = f"{host}: balbook may write below {site.host(host).root}"
-        yield row(what, there.is_root_writable, otherwise="met by runbook provision")
+        yield row(what, there.is_root_writable, met_by=PROVISION)
 
 
 def _uploads(site: Site, published: Published) -> Iterator[Step]:
@@ -94,7 +94,7 @@ def _uploads(site: Site, published: Published) -> Iterator[Step]:
     for host, is_there in _is_there(site, published.sha256).items():
         place = site.artifact_path(host, published.sha256)
         yield Step(
-            id=f"upload {host}",
+            verb="upload",
             host=host,
             title=f"{FILE_OF_KIND[published.kind]} to {host} ({published.bytes:,} bytes)",
             group="hosts",

@@ -13,10 +13,10 @@ from pathlib import Path
 from balbook.errors import ParameterError, nearest
 from balbook.inventory.models import Instance
 from balbook.plan.model import Plan
-from balbook.procedures import Check
-from balbook.procedures.parts.deployment import plan_back, service_of, settled_checks, versions_table
+from balbook.procedures.parts.deployment import plan_back, service_of, versions_table
+from balbook.procedures.parts.deployment import verify as verify
 from balbook.procedures.parts.look import Seen, look
-from balbook.procedures.parts.preconditions import deployment_preconditions
+from balbook.procedures.parts.preconditions import deployment_preconditions, row
 from balbook.procedures.parts.release import Release, release_from
 from balbook.procedures.parts.site import Site
 from balbook.show.table import Table
@@ -41,19 +41,14 @@ def plan(site: Site) -> Plan:
     name = chosen(site, seen)
     if name is None:
         what = "a release that was proven healthy stands on every host"
-        missing = {"what": what, "state": "unmet", "found": "nothing to go back to; deploy an earlier version"}
+        missing = row(what, False, "nothing to go back to; deploy an earlier version")
         return Plan("rollback", site.application_name, (), preconditions=(missing, *deployment_preconditions(site, seen)))
     return plan_back(site, seen, _release(site, seen, name), "rollback")
 
 
-def verify(site: Site, plan: Plan) -> Sequence[Check]:
-    """Fresh facts: every instance runs the release, is healthy, and is in service."""
-    return settled_checks(site, str(plan.subject.get("release", "")))
-
-
 def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Table]:
     """Which package versions run where now."""
-    return [versions_table(site, look(site))]
+    return [versions_table(site)]
 
 
 def candidates(site: Site, seen: Seen) -> list[str]:

@@ -15,18 +15,13 @@ from balbook.inventory.models import HttpCheck, Instance
 from balbook.plan.model import Plan
 from balbook.procedures import Check
 from balbook.procedures.parts import supervision
-from balbook.procedures.parts.deployment import planned, settled_checks, state_table, subject_of
-from balbook.procedures.parts.look import look
+from balbook.procedures.parts.deployment import planned, settled_checks, subject_of
+from balbook.procedures.parts.deployment import preflight as preflight
 from balbook.procedures.parts.site import Site
 from balbook.record.events import Measured
 from balbook.record.journal import Journal
 from balbook.show.table import Shown, Table
 from balbook.transport import fan_out
-
-
-def preflight(site: Site) -> Table:
-    """What runs now, by instance."""
-    return state_table(site, look(site))
 
 
 def plan(site: Site) -> Plan:

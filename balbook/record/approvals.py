@@ -12,7 +12,6 @@ Who somebody is, `allowed_signers` says: two keys with one name there are one pe
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -25,7 +24,8 @@ from balbook.local.atomic_files import write_bytes
 from balbook.local.digests import canonical
 from balbook.local.names import require_word
 from balbook.local.typed_json import parse_json
-from balbook.plan.model import Plan, plan_from
+from balbook.plan.model import Plan
+from balbook.plan.reading import read_plan, require_current
 from balbook.record import signatures as signing
 from balbook.record.journal import JOURNAL, history_of, timestamp
 from balbook.record.ledger import open_ledger
@@ -65,9 +65,9 @@ def approve(
 ) -> tuple[Approval, Path]:
     """Sign the digest of the plan in a run's folder; the approval, and the file that it was written to.
 
-    BadInput where the run has no plan; SignatureError where the key cannot sign.
+    BadInput where the run has no plan, or one of an earlier version; SignatureError where the key cannot sign.
     """
-    plan = read_plan(run_dir)
+    plan = require_current(read_plan(run_dir))
     run_id = require_word(run_id_of(run_dir), "run id")
     said = Said(user, at, reason, run_id, plan.digest, plan.runbook, plan.application, VERSION)
     text = canonical(asdict(said) | {"at": timestamp(at)}) + b"\n"
@@ -164,11 +164,3 @@ def keep_approvals(run_dir: Path, approvals: Sequence[Approval]) -> None:
     for number, approval in enumerate(approvals, 1):
         write_bytes(folder / f"{number}.json", approval.text)
         write_bytes(folder / f"{number}.json.sig", approval.signature)
-
-
-def read_plan(run_dir: Path) -> Plan:
-    """The plan that a run's folder keeps; BadInput where there is none to read."""
-    try:
-        return plan_from(json.loads((run_dir / "plan.json").read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise BadInput(f"{run_dir} has no plan that can be read", advice="Run balbook plan, and name that run's id.") from exc

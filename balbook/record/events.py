@@ -315,6 +315,11 @@ class ApplyFinished(Event):
     why: str
     units: Mapping[str, str]
 
+    @property
+    def instances(self) -> dict[str, str]:
+        """What became of each instance; a unit may be several, joined by `+`."""
+        return {name: outcome for unit, outcome in self.units.items() for name in unit.split("+")}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Verified(Event):

@@ -10,7 +10,7 @@ from typing import Any
 
 from balbook.errors import BadInput
 from balbook.notebook.runbook import Cell, cell_digest, read_runbook
-from balbook.plan.model import plan_from
+from balbook.plan.reading import FILE, read_plan
 from balbook.record.events import Event, RunOpened
 from balbook.record.history import History
 from balbook.record.verdict import is_injected
@@ -138,13 +138,13 @@ def _source(cells: Sequence[Cell], opened: RunOpened, runbooks: Path | None, nam
 
 def _plan(folder: Path, history: History) -> Iterator[str]:
     """The plan that was kept is the one that was shown, applied and concluded."""
-    path = folder / "plan.json"
+    path = folder / FILE
     shown = [event for event in history.shown if event.digest]
     if not path.is_file():
         return
     try:
-        kept = plan_from(json.loads(path.read_bytes())).digest
-    except (ValueError, KeyError, TypeError, BadInput):
+        kept = read_plan(folder).digest
+    except BadInput:
         yield "plan.json: is not a plan"
         return
     if shown and kept not in {event.digest for event in shown}:

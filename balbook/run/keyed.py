@@ -32,6 +32,7 @@ from balbook.local import locks
 from balbook.local.atomic_files import write_text
 from balbook.local.digests import sha256_of
 from balbook.notebook.runbook import Runbook, read_runbook, runbook_path
+from balbook.plan.reading import read_plan
 from balbook.record.history import History
 from balbook.record.journal import JOURNAL, Journal, history_of
 from balbook.record.keeping import records_folder, seal_run
@@ -209,5 +210,4 @@ def _is_final(run_dir: Path) -> bool:
     history = history_of(run_dir)
     if not history.has_changed_hosts or history.stopping:
         return False
-    settings = json.loads((run_dir / "plan.json").read_text(encoding="utf-8")).get("settings", {})
-    return bool(settings.get("lease"))
+    return read_plan(run_dir).settings.lease is not None

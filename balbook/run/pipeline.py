@@ -16,7 +16,6 @@ after it unless the caller names one: after a return to earlier sources `latest`
 from __future__ import annotations
 
 import contextlib
-import json
 import signal
 import threading
 import time
@@ -35,6 +34,7 @@ from balbook.local.resources import resource
 from balbook.local.signals import answered
 from balbook.notebook.parameters import Parameter
 from balbook.notebook.runbook import find_runbooks, read_runbook, runbook_path
+from balbook.plan.reading import read_plan
 from balbook.record.events import Resumed, RunbookFinished, RunbookStarted
 from balbook.record.history import History
 from balbook.record.journal import Journal, history_of, utc_now
@@ -257,8 +257,7 @@ def is_latest_wanted(parameters: Mapping[str, Any]) -> bool:
 
 def built_version(record: Path) -> str:
     """The version that this run of `build` made, or found made from the same input."""
-    plan = json.loads((record / "plan.json").read_text(encoding="utf-8"))
-    return str(plan["subject"]["version"])
+    return str(read_plan(record).subject["version"])
 
 
 def _entry(place: str, item: object) -> Entry:

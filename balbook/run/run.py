@@ -182,7 +182,7 @@ class Run:
         if self.journal.history().has_applied:
             raise Refused("this run has applied its plan already", advice="Open a new run: run the notebook from its top.")
         if plan.unmet:
-            rows = "\n".join(f"  {p['what']}: {p['state']} {p.get('found', '')}".rstrip() for p in plan.unmet)
+            rows = "\n".join(f"  {p}" for p in plan.unmet)
             raise Refused(f"{len(plan.unmet)} preconditions are not met; nothing was changed:\n{rows}", advice=_advice(plan))
 
     def _require_same_facts(self, plan: Plan) -> None:
@@ -236,7 +236,7 @@ class Run:
         rows = [(step.host, step.title, step.outcome, f"{step.seconds:.2f} s") for step in history.finished]
         tables = [Table(("host", "step", "outcome", "time"), rows, title="Steps")] if rows else []
         if history.applied and history.applied.units:
-            tables.append(Table(("instance", "outcome"), unit_rows(history.applied.units), title="What became of each instance"))
+            tables.append(Table(("instance", "outcome"), list(history.applied.instances.items()), title="What became of each instance"))
         if (measured := self.measurements()) and "sent" in measured:
             flat = [(key.replace("_", " "), value) for key, value in measured.items() if isinstance(value, int | float | str)]
             tables.append(Table(("measured", "value"), flat, title="Requests sent from outside meanwhile"))
@@ -245,7 +245,7 @@ class Run:
     def _verdict(self) -> tuple[str, str]:
         if self.mode == "plan":
             unmet = self._plan.unmet if self._plan else ()
-            told = "".join(f"\n{p['what']}: {p['state']}" + (f", {p['found']}" if p["found"] else "") for p in unmet)
+            told = "".join(f"\n{p}" for p in unmet)
             return "planned", f"{len(unmet)} preconditions are not met:{told}" if unmet else ""
         applied = self.journal.history().applied
         if applied is None:
@@ -304,20 +304,16 @@ def write_plan(run_dir: Path, plan: Plan, scrubber: Scrubber) -> None:
 def require_plan_without_secret(plan: Plan, scrubber: Scrubber) -> None:
     """Refused where a plan would show a secret: it is kept, compared and signed as it stands."""
     advice = "Write its reference in its place. If a host's file has it in clear, change it there first."
-    for step in plan.steps:
-        if scrubber.data(step.data()) != step.data():
+    whole = plan.data()
+    for step, data in zip(plan.steps, whole["steps"], strict=True):
+        if scrubber.data(data) != data:
             shown = scrubber.text(step.diff or step.title)[:400]
             raise Refused(f"{step.id}: the plan would show a secret in clear: {shown}", advice=advice)
-    for name, value in plan.data().items():
+    for name, value in whole.items():
         if scrubber.data(value) != value:
             raise Refused(f"the plan would show a secret in clear, in its {name}: {scrubber.text(str(value))[:400]}", advice=advice)
 
 
-def unit_rows(units: Mapping[str, str]) -> list[tuple[str, str]]:
-    """A row for each instance; a unit may be several, joined by `+`."""
-    return [(name, outcome) for unit, outcome in units.items() for name in unit.split("+")]
-
-
 def _advice(plan: Plan) -> str:
-    runbooks = sorted({p["state"].rpartition(" ")[2] for p in plan.unmet if p["state"].startswith("met by runbook")})
+    runbooks = sorted({p.met_by for p in plan.unmet if p.met_by})
     return "Run first: " + ", ".join(f"balbook apply {name}" for name in runbooks) if runbooks else "Mend these, then apply again."

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,8 @@ from balbook import transport as transports
 from balbook.engine import process
 from balbook.errors import BadInput, Refused
 from balbook.inventory import Inventory, read_inventory
-from balbook.plan.model import Plan, plan_from
+from balbook.plan.model import Plan
+from balbook.plan.reading import read_plan
 from balbook.procedures.parts.site import Site
 from balbook.record import approvals as approval
 from balbook.record import events as ev
@@ -39,7 +38,7 @@ def apply_directly(inventory: Inventory, plan: Plan, parameters: Mapping[str, An
     An emergency act: it asks for no approval. Where the inventory wants some, Refused without a reason, and the journal says so.
     """
     if plan.unmet:
-        raise Refused(f"{len(plan.unmet)} preconditions are not met: " + "; ".join(p["what"] for p in plan.unmet))
+        raise Refused(f"{len(plan.unmet)} preconditions are not met: " + "; ".join(p.what for p in plan.unmet))
     needed = approval.needed(inventory, plan)
     if needed and not str(parameters.get("reason", "")).strip():
         raise Refused(
@@ -88,19 +87,14 @@ def resume(run_dir: Path, say: Say, read: Inventory | None = None) -> Stated:
 
 def _leave_out(run_dir: Path, journal: Journal, scrubber: Scrubber) -> None:
     """The plan becomes what it says is left to do when it is resumed, with nothing measured beside it."""
-    plan = _plan_of(run_dir)
-    if left := plan.settings.get("on_resume"):
-        settings = {name: value for name, value in plan.settings.items() if name != "probe"}
-        _show(run_dir, journal, replace(plan.restricted_to(set(left)), settings=settings), scrubber)
+    plan = read_plan(run_dir)
+    if left := plan.settings.on_resume:
+        _show(run_dir, journal, plan.restricted_to(left), scrubber)
 
 
 def _show(run_dir: Path, journal: Journal, plan: Plan, scrubber: Scrubber) -> None:
     write_plan(run_dir, plan, scrubber)
     journal.append(planned(plan))
-
-
-def _plan_of(run_dir: Path) -> Plan:
-    return plan_from(json.loads((run_dir / "plan.json").read_text(encoding="utf-8")))
 
 
 def _to_its_end(inventory: Inventory, run_dir: Path, journal: Journal, say: Say) -> Stated:
@@ -119,15 +113,15 @@ def _state(inventory: Inventory, run_dir: Path, journal: Journal, position: int)
     history = journal.history()
     if wrong := _not_so(inventory, run_dir, history.opened, journal):
         return stated("failed", "not so: " + "; ".join(wrong))
-    plan = _plan_of(run_dir)
-    if "on_resume" in plan.settings and history.resumes:
+    plan = read_plan(run_dir)
+    if plan.settings.on_resume and history.resumes:
         return stated("inconclusive", f"it was cut off: what the {plan.runbook} left was put right, and nothing measured")
     return stated("succeeded")
 
 
 def _not_so(inventory: Inventory, run_dir: Path, opened: ev.RunOpened | None, journal: Journal) -> Sequence[str]:
     """What the procedure's own checks find wrong now; plans without a procedure have their steps' checks alone."""
-    plan = _plan_of(run_dir)
+    plan = read_plan(run_dir)
     notebook = Path(opened.notebook) if opened and opened.notebook else None
     if opened is None or (plan.runbook not in procedures.NAMES and (notebook is None or notebook.stem != plan.runbook)):
         return []

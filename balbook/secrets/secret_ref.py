@@ -19,10 +19,6 @@ class SecretRef:
         """The value as it fits into the text around it."""
         return value.replace("\\", "\\\\").replace('"', '\\"') if self.quoting == "toml" else value
 
-    def data(self) -> dict[str, str]:
-        """Plain data, for plans."""
-        return {"secret": self.reference, **({"quoting": self.quoting} if self.quoting else {})}
-
 
 Text = tuple[str | SecretRef, ...]
 """Text with secrets left out: parts that are joined once the references are read."""

@@ -118,14 +118,13 @@ def run(transport: Transport, host: str, command: Command) -> Result:
 
 
 def describe(command: Command) -> str:
-    """A short name of a command, for people: of a script its name and arguments, not its text."""
+    """A short name of a command, for people: what it says itself, else of a script its name and arguments."""
     argv = command.argv
+    if command.shown:
+        return command.shown
     if argv[:2] != ("sh", "-c") or len(argv) <= 3:
         return " ".join(argv)
     name, *arguments = argv[3:]
-    if name in ("bal", "bal-push") and len(arguments) > 2:
-        arguments = [f"{' '.join(arguments[3:])} in {arguments[0]}"]
-        name = "bal"
     return " ".join([name, *arguments])
 
 

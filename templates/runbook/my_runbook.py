@@ -39,10 +39,10 @@ def step(site: Site, host: str) -> Step:
     path, text = f"{site.host(host).root}/notes/my_runbook", f"{site.parameters['text']}\n"
     done = files.is_there(path, hashlib.sha256(text.encode()).hexdigest(), is_privileged=True)
     return Step(
-        id=f"note {host}",
+        verb="note",
         host=host,
         title="the note is there",
-        unit=host,
+        unit=(host,),
         group="notes",
         done=done,
         is_done=site.transport.execute(host, done).status == 0,

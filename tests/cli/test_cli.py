@@ -16,11 +16,14 @@ from balbook import transport
 from balbook.cli import COMMANDS, main
 from balbook.engine import process
 from balbook.errors import HostUnreachable
-from balbook.plan.model import plan_from
+from balbook.plan.model import Precondition
+from balbook.plan.reading import read_plan
 from balbook.procedures.parts import maintenance
 from balbook.record.journal import Journal
 from balbook.testing import FakeFleet
 from tests.journals import last, made
+from tests.plan.test_version_1 import DATA as VERSION_1
+from tests.run_folders import run_folder
 from tests.small_fleet import carry_out, change_inventory, edit_inventory, fleet_with, write_inventory
 
 VENDORS = ("pandas", "matplotlib", "papermill", "paramiko", "pydantic", "yaml", "IPython", "nbformat", "jinja2", "httpx", "argcomplete")
@@ -248,13 +251,20 @@ def process_of_its_own(fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch) -> Non
     """The run's process is a call in this one."""
 
     def start(run_dir: Path, secrets: object) -> Any:
-        plan = plan_from(json.loads((run_dir / "plan.json").read_text()))
+        plan = read_plan(run_dir)
         journal = Journal(run_dir / "journal.jsonl")
         applied = carry_out(fleet, plan, journal)
         journal.append(made("apply_finished", verdict=applied.verdict, changes=applied.changes, why=applied.why))
         return SimpleNamespace(poll=lambda: 0)
 
     monkeypatch.setattr(process, "start", start)
+
+
+def test_a_plan_of_version_1_is_not_applied_any_more(fleet: FakeFleet, capsys: pytest.CaptureFixture[str]) -> None:
+    record = run_folder(fleet.inventory.path.parent / "records", run_id="k3x9", verdict="planned")
+    (record / "plan.json").write_text(json.dumps(VERSION_1))
+    assert run("apply", "--plan", "k3x9", "-i", str(fleet.inventory.path)) == 2
+    assert "Make a new plan: balbook plan hot_deploy" in capsys.readouterr().err
 
 
 def test_an_emergency_act_goes_without_approval_but_not_without_a_reason(
@@ -281,7 +291,7 @@ def test_a_plan_that_would_show_a_secret_is_not_applied_without_a_notebook_eithe
     edit_inventory(fleet, central={"token": "env:CANARY"})
     monkeypatch.setenv("CANARY", "Canary-Secret-1")
     genuine = maintenance.drain
-    shown = {"what": "lb1 says Canary-Secret-1", "state": "met"}
+    shown = Precondition("lb1 says Canary-Secret-1", "met")
     monkeypatch.setattr(maintenance, "drain", lambda *args: replace(genuine(*args), preconditions=(shown,)))
     assert run("drain", "hotel", "app2:9090", "-i", str(fleet.inventory.path)) == 2
     said = capsys.readouterr().err

@@ -63,10 +63,10 @@ def test_the_main_file_renders_as_its_golden() -> None:
 
 
 def test_workers_get_an_account_only_where_nginx_starts_as_root() -> None:
-    lab = inventory().model_copy(update={"lab": True})
+    another = inventory(balancers={"public": {"worker_user": "nginx"}})
     assert not re.search("^user ", render_main(inventory(), "public", is_root=False), re.M)
     assert "\nuser www-data;" in render_main(inventory(), "public", is_root=True)
-    assert "\nuser root;" in render_main(lab, "public", is_root=True)
+    assert "\nuser nginx;" in render_main(another, "public", is_root=True)
 
 
 def test_the_generation_follows_the_content() -> None:

@@ -10,10 +10,11 @@ import pytest
 
 from balbook.commands import haproxy, host_script, nginx
 from balbook.commands.balancer import Place, Server, generation_of
-from balbook.commands.command import Command, command_from
+from balbook.commands.command import Command
 from balbook.commands.health import is_healthy
 from balbook.local.digests import sha256_of
 from balbook.local.rendering import render
+from tests.small_fleet import written
 
 PLACE = Place(True, "/b", "/b/nginx.conf", "/b/conf.d", "/b/pid", "/b/error.log", "/b/logs", "/b/temporary", "/b/sock")
 INCLUDED = Place(False, "/etc/nginx", "/etc/nginx/nginx.conf", "/etc/nginx/conf.d", "/run/nginx.pid", "/e.log", "/var/log/nginx", "", "")
@@ -82,7 +83,7 @@ def test_a_replaced_file_must_begin_with_the_same_marker() -> None:
     ids=lambda command: command.argv[3],
 )
 def test_a_command_survives_being_written_into_a_plan(command: Command) -> None:
-    assert command_from(command.data()) == command
+    assert written(command) == command
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

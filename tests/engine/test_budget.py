@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from balbook.engine.budget import Budget
+from balbook.plan.settings import RolloutSettings
 
 
 class Measured:
@@ -24,7 +25,7 @@ class Measured:
 
 def budget(measured: Measured, now: list[float] | None = None, **rollout: Any) -> Budget:
     times = iter(now or [0.0] * 9)
-    return Budget(rollout, measured, lambda: next(times))  # type: ignore[arg-type]
+    return Budget(RolloutSettings(**rollout), measured, lambda: next(times))  # type: ignore[arg-type]
 
 
 def test_nothing_is_spent_where_nothing_is_measured() -> None:
@@ -32,7 +33,7 @@ def test_nothing_is_spent_where_nothing_is_measured() -> None:
 
 
 def test_failed_requests_end_it() -> None:
-    assert budget(Measured("3 requests failed, 0 may")).is_spent() == "3 requests failed, 0 may"
+    assert budget(Measured("3 requests failed (limit 0)")).is_spent() == "3 requests failed (limit 0)"
 
 
 def test_the_deadline_ends_it_once_it_has_passed() -> None:

@@ -14,8 +14,8 @@ import pytest
 from balbook.commands import lease
 from balbook.commands.command import Command, Result
 from balbook.engine import lease as lock
-from balbook.engine.lease import LeasePlace
 from balbook.errors import HostUnreachable, Refused
+from balbook.plan.settings import LeasePlace
 from balbook.testing import FakeTransport, text_of
 
 HOLDER = {"run_id": "r1", "who": "ann@laptop", "since": "09:00", "reason": "new prices; $(id) 'quoted'"}

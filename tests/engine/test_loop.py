@@ -18,6 +18,7 @@ from balbook.engine.ending import Applied, StopRequest
 from balbook.engine.loop import Loop
 from balbook.errors import HostUnreachable
 from balbook.plan.model import Guard, Hold, Plan, Run, Step, Upload, Wait
+from balbook.plan.settings import RolloutSettings, Settings
 from balbook.record.events import Event, StepStarted
 from balbook.record.journal import Journal
 from balbook.testing import Died, DyingJournal, FakeFleet, FakeTransport
@@ -28,6 +29,7 @@ from tests.small_fleet import carry_out, fleet_with, make_plan, outcomes, publis
 def step(name: str, *, host: str = "app1", done: bool = False, undo: bool = True, **fields: Any) -> Step:
     """A step `name` whose commands are `NAME`, `NAME?` (done), `NAME!` (verify) and `un-NAME`."""
     return Step(
+        verb=name,
         id=name,
         host=host,
         title=f"do {name}",
@@ -40,7 +42,8 @@ def step(name: str, *, host: str = "app1", done: bool = False, undo: bool = True
 
 
 def apply(transport: FakeTransport, steps: Sequence[Step], path: Path, stop: StopRequest | None = None, **options: Any) -> Applied:
-    plan = Plan("hot_deploy", "hotel", tuple(steps), settings=options.pop("settings", {}))
+    settings = Settings(rollout=RolloutSettings(on_failure=options.pop("on_failure", "pause")))
+    plan = Plan("hot_deploy", "hotel", tuple(steps), settings=settings)
     journal = options.pop("journal", None) or Journal(path)
     journal.append(made("apply_started", digest=plan.digest))
     return Loop(plan, transport, journal, stop or StopRequest(), **options).apply()
@@ -68,7 +71,7 @@ def test_what_is_so_already_is_left_alone_and_counts_as_no_change(path: Path) ->
 
 def test_a_failure_undoes_the_unit_in_reverse_and_ends_there(path: Path) -> None:
     transport = FakeTransport({"three": Result(7, "", "no luck")})
-    units = [step("zero", unit="a"), *(step(n, unit="b") for n in ("one", "two", "three", "four")), step("five", unit="c")]
+    units = [step("zero", unit=("a",)), *(step(n, unit=("b",)) for n in ("one", "two", "three", "four")), step("five", unit=("c",))]
     applied = apply(transport, units, path)
     assert transport.names() == ["zero", "zero!", "one", "one!", "two", "two!", "three", "un-three", "un-two", "un-one"]
     assert applied.verdict == "failed"
@@ -79,7 +82,7 @@ def test_a_failure_undoes_the_unit_in_reverse_and_ends_there(path: Path) -> None
 
 def test_a_step_whose_verification_fails_is_undone_too(path: Path) -> None:
     transport = FakeTransport({"one!": 1})
-    assert apply(transport, [step("one", unit="a")], path).verdict == "failed"
+    assert apply(transport, [step("one", unit=("a",))], path).verdict == "failed"
     assert transport.names() == ["one", "one!", "un-one"]
 
 
@@ -99,7 +102,7 @@ class FullDisk(Journal):
 
 def test_a_unit_is_undone_where_its_journal_cannot_be_written_any_more(path: Path) -> None:
     transport = FakeTransport()
-    applied = apply(transport, [step(n, unit="a") for n in ("one", "two", "three")], path, journal=FullDisk(path, "three"))
+    applied = apply(transport, [step(n, unit=("a",)) for n in ("one", "two", "three")], path, journal=FullDisk(path, "three"))
     assert transport.names() == ["one", "one!", "two", "two!", "un-two", "un-one"]
     assert (applied.verdict, applied.changes, applied.units) == ("failed", 0, {"a": "taken back"})
     assert "No space left on device" in applied.why
@@ -109,27 +112,27 @@ def test_a_unit_is_undone_where_a_defect_ends_it_and_the_defect_is_raised(path: 
     transport = FakeTransport({"two": lambda host, command: {}["nobody"]})
     applied = Applied()
     with pytest.raises(KeyError):
-        apply(transport, [step(n, unit="a") for n in ("one", "two")], path, applied=applied)
+        apply(transport, [step(n, unit=("a",)) for n in ("one", "two")], path, applied=applied)
     assert transport.names() == ["one", "one!", "two", "un-two", "un-one"]
     assert (applied.verdict, applied.units) == ("failed", {"a": "taken back"})
-    assert applied.why == "defect in balbook: KeyError: 'nobody'\na was taken back to what it was"
+    assert applied.why == "defect in balbook: KeyError: 'nobody'\na was taken back to its earlier state"
 
 
 def test_a_defect_in_undoing_does_not_keep_the_others_from_being_undone(path: Path) -> None:
     transport = FakeTransport({"three": 1, "un-two": lambda host, command: {}["nobody"]})
-    applied = apply(transport, [step(n, unit="a") for n in ("one", "two", "three")], path)
+    applied = apply(transport, [step(n, unit=("a",)) for n in ("one", "two", "three")], path)
     assert applied.outcomes == {"three": "undone", "two": "undo_failed", "one": "undone"}
 
 
 def test_what_was_so_before_is_not_undone(path: Path) -> None:
     transport = FakeTransport({"two": 1})
-    apply(transport, [step("one", unit="a", done=True), step("two", unit="a")], path)
+    apply(transport, [step("one", unit=("a",), done=True), step("two", unit=("a",))], path)
     assert transport.names() == ["one?", "two", "un-two"]
 
 
 def test_an_undo_that_fails_does_not_keep_the_others_from_being_undone(path: Path) -> None:
     transport = FakeTransport({"three": 1, "un-two": HostUnreachable("app1", "no route")})
-    applied = apply(transport, [step(n, unit="a") for n in ("one", "two", "three")], path)
+    applied = apply(transport, [step(n, unit=("a",)) for n in ("one", "two", "three")], path)
     assert applied.outcomes == {"three": "undone", "two": "undo_failed", "one": "undone"}
     assert "could NOT be taken back" in applied.why
 
@@ -145,22 +148,21 @@ def test_units_before_the_one_that_failed_are_taken_back_only_where_the_plan_say
     for on_failure, undone in (("pause", ["un-two"]), ("rollback", ["un-two", "un-one"])):
         transport = FakeTransport({"two": 1})
         path.unlink(missing_ok=True)
-        apply(transport, [step("one", unit="a"), step("two", unit="b")], path, settings={"rollout": {"on_failure": on_failure}})
+        apply(transport, [step("one", unit=("a",)), step("two", unit=("b",))], path, on_failure=on_failure)
         assert [n for n in transport.names() if n.startswith("un-")] == undone
 
 
 def test_a_unit_that_changed_nothing_is_not_taken_back(path: Path) -> None:
     transport = FakeTransport({"two": 1})
-    steps = [step("one", unit="a", done=True), step("two", unit="b")]
-    assert apply(transport, steps, path, settings={"rollout": {"on_failure": "rollback"}}).verdict == "failed"
+    steps = [step("one", unit=("a",), done=True), step("two", unit=("b",))]
+    assert apply(transport, steps, path, on_failure="rollback").verdict == "failed"
     assert "un-one" not in transport.names()
 
 
 def test_what_another_may_be_working_on_is_left_as_it_is(path: Path) -> None:
     transport = FakeTransport({"three": 1})
-    steps = [step("one", unit="a"), step("two", unit="b"), step("three", unit="b")]
-    settings = {"rollout": {"on_failure": "rollback"}}
-    applied = apply(transport, steps, path, settings=settings, is_lost=lambda: "the lock on hotel is held by eve (run r2)")
+    steps = [step("one", unit=("a",)), step("two", unit=("b",)), step("three", unit=("b",))]
+    applied = apply(transport, steps, path, on_failure="rollback", is_lost=lambda: "the lock on hotel is held by eve (run r2)")
     assert [n for n in transport.names() if n.startswith("un-")] == []
     assert applied.units == {"a": "changed", "b": "NOT taken back"}
     assert applied.why.endswith("b was left as it is: the lock on hotel is held by eve (run r2)")
@@ -177,7 +179,7 @@ def asking(stop: StopRequest) -> FakeTransport:
 def test_a_stop_in_the_middle_of_a_unit_undoes_the_unit(path: Path) -> None:
     stop = StopRequest()
     transport = asking(stop)
-    applied = apply(transport, [step(n, unit="a") for n in ("one", "two", "three")], path, stop)
+    applied = apply(transport, [step(n, unit=("a",)) for n in ("one", "two", "three")], path, stop)
     assert transport.names() == ["one", "one!", "two", "two!", "un-two", "un-one"]
     assert (applied.verdict, applied.changes) == ("failed", 0)
     assert "stopped: asked by SIGTERM" in applied.why
@@ -193,7 +195,7 @@ def test_a_stop_that_somebody_asked_for_is_said_to_be_on_request() -> None:
 def test_a_stop_at_the_end_of_a_unit_leaves_it_and_begins_no_other(path: Path) -> None:
     stop = StopRequest()
     transport = asking(stop)
-    applied = apply(transport, [step("one", unit="a"), step("two", unit="a"), step("three", unit="b")], path, stop)
+    applied = apply(transport, [step("one", unit=("a",)), step("two", unit=("a",)), step("three", unit=("b",))], path, stop)
     assert transport.names() == ["one", "one!", "two", "two!"]
     assert (applied.verdict, applied.changes) == ("failed", 2)
 
@@ -214,8 +216,8 @@ def test_the_first_reason_to_stop_stands() -> None:
 
 def test_a_rollout_whose_budget_is_spent_ends(path: Path) -> None:
     transport = FakeTransport()
-    spent = iter(["", "9 requests failed, 0 may", "9 requests failed, 0 may", "9 requests failed, 0 may"])
-    applied = apply(transport, [step("one", unit="a"), step("two", unit="b")], path, is_spent=lambda: next(spent))
+    spent = iter(["", "9 requests failed (limit 0)", "9 requests failed (limit 0)", "9 requests failed (limit 0)"])
+    applied = apply(transport, [step("one", unit=("a",)), step("two", unit=("b",))], path, is_spent=lambda: next(spent))
     assert applied.verdict == "failed"
     assert "9 requests failed" in applied.why
     assert "two" not in transport.names()
@@ -226,7 +228,7 @@ def test_a_rollout_whose_budget_is_spent_ends(path: Path) -> None:
 
 def guarded(count: int, needed: int) -> Step:
     guards = tuple(Guard(f"app{n}", Command(("healthy",))) for n in range(2, 2 + count))
-    return step("drain", host="lb1", unit="a", guards=guards, guards_needed=needed)
+    return step("drain", host="lb1", unit=("a",), guards=guards, guards_needed=needed)
 
 
 @pytest.mark.parametrize(("count", "needed", "sick"), [(0, 1, ()), (1, 1, ("app2",)), (2, 2, ("app3",)), (2, 1, ("app2", "app3"))])
@@ -277,15 +279,19 @@ def test_a_wait_asks_again_until_it_is_so_and_gives_up_in_time(path: Path) -> No
     looks = iter([1, 1, 0])
     wait = Wait(Command(("ready",)), within_s=5, every_s=0.01)
     assert apply(FakeTransport({"ready": lambda host, command: next(looks)}), [step("one", actions=(wait,))], path).verdict == "succeeded"
-    hopeless = step("two", unit="a", actions=(Wait(Command(("ready",)), within_s=0.02, every_s=0.01),))
+    hopeless = step("two", unit=("a",), actions=(Wait(Command(("ready",)), within_s=0.02, every_s=0.01),))
     applied = apply(FakeTransport({"ready": Result(1, "port 9090: nothing listens")}), [hopeless], path)
     assert applied.verdict == "failed"
-    assert "app1: ready was not so within 0.02 s" in applied.why
+    assert "app1: ready did not succeed within 0.02 s" in applied.why
     assert "nothing listens" in applied.why
 
 
 def held(seconds: float) -> list[Step]:
-    return [step("one", unit="a"), Step("soak", "app1", "soak", (Hold(Command(("healthy",)), seconds),), unit="a"), step("two", unit="b")]
+    return [
+        step("one", unit=("a",)),
+        Step("soak", "app1", "soak", (Hold(Command(("healthy",)), seconds),), unit=("a",), id="soak"),
+        step("two", unit=("b",)),
+    ]
 
 
 def test_what_must_hold_is_looked_at_throughout_and_the_first_look_that_fails_ends_it(path: Path) -> None:
@@ -307,12 +313,12 @@ def test_a_stop_is_heard_while_something_is_only_held(path: Path) -> None:
     applied = apply(FakeTransport(), held(60), path, stop)
     assert time.monotonic() - began < 2
     assert applied.outcomes == {"one": "undone", "soak": "stopped"}
-    assert applied.why == "stopped on request (Stop safely)\na was taken back to what it was"
+    assert applied.why == "stopped on request (Stop safely)\na was taken back to its earlier state"
 
 
 def test_a_spent_budget_ends_what_is_only_held_and_the_canary_is_taken_back(path: Path) -> None:
     began = time.monotonic()
-    why = "9 requests failed, 0 may"
+    why = "9 requests failed (limit 0)"
     applied = apply(FakeTransport(), held(60), path, is_spent=lambda: why if time.monotonic() - began > 0.3 else "")
     assert time.monotonic() - began < 2.3
     assert applied.units == {"a": "taken back", "b": "not reached"}
@@ -340,14 +346,13 @@ def test_a_release_is_not_marked_as_proven_where_what_came_after_failed(path: Pa
     def measured() -> None:
         assert applied.units == {"a": "changed"}
         if not is_good:
-            applied.fail("3 requests failed, 0 may")
+            applied.fail("3 requests failed (limit 0)")
 
     transport = FakeTransport()
-    steps = [step("one", unit="a"), *(step(f"prove {host}", host=host, group="prove") for host in ("app1", "app2")), step("prune")]
-    settings = {"rollout": {"on_failure": "rollback"}}
-    apply(transport, steps, path, settings=settings, applied=applied, on_changed=measured)
+    steps = [step("one", unit=("a",)), *(step(f"prove {host}", host=host, group="prove") for host in ("app1", "app2")), step("prune")]
+    apply(transport, steps, path, on_failure="rollback", applied=applied, on_changed=measured)
     assert ("prove app1" in transport.names()) == ("prune" in transport.names()) == is_good
-    why = "3 requests failed, 0 may\nit serves, and was not marked as proven"
+    why = "3 requests failed (limit 0)\nthe release serves, but was not marked as proven"
     assert (applied.verdict, applied.why) == (("succeeded", "") if is_good else ("failed", why))
     assert "un-one" not in transport.names(), "it goes on serving"
 
@@ -356,7 +361,7 @@ def test_a_release_is_not_marked_as_proven_where_what_came_after_failed(path: Pa
 
 
 def test_a_resumed_run_skips_what_was_finished(path: Path) -> None:
-    steps = [step(n, unit="a") for n in ("one", "two", "three")]
+    steps = [step(n, unit=("a",)) for n in ("one", "two", "three")]
     with pytest.raises(Died):
         apply(FakeTransport(dies_after=3), steps, path)  # dies in `two`
     transport = FakeTransport()
@@ -366,7 +371,7 @@ def test_a_resumed_run_skips_what_was_finished(path: Path) -> None:
 
 
 def test_a_resumed_run_that_fails_undoes_what_the_earlier_process_did(path: Path) -> None:
-    steps = [step("zero", unit="a", done=True), *(step(n, unit="a", done=True) for n in ("one", "two", "three"))]
+    steps = [step("zero", unit=("a",), done=True), *(step(n, unit=("a",), done=True) for n in ("one", "two", "three"))]
     with pytest.raises(Died):
         apply(FakeTransport({"one?": 1, "two?": 1}, dies_after=6), steps, path)  # `zero` was so; dies in `two`
     transport = FakeTransport({"three?": 1, "three": 1})  # `two` had its effect
@@ -376,7 +381,7 @@ def test_a_resumed_run_that_fails_undoes_what_the_earlier_process_did(path: Path
 
 
 def test_a_resumed_run_does_again_what_the_earlier_process_was_undoing(path: Path) -> None:
-    steps = [step(n, unit="a") for n in ("one", "two")]
+    steps = [step(n, unit=("a",)) for n in ("one", "two")]
     with pytest.raises(Died):
         apply(FakeTransport({"two": 1}, dies_after=5), steps, path)  # dies in `un-one`
     transport = FakeTransport()

@@ -14,11 +14,13 @@ from balbook import transport as transports
 from balbook.commands.command import Command, Result
 from balbook.engine import process, worker
 from balbook.engine.ending import Applied
-from balbook.engine.measure import Measurement
+from balbook.engine.measure import Unmeasured
+from balbook.plan.reading import read_plan
 from balbook.record.journal import Journal
 from balbook.testing import FakeFleet, arguments_of
 from balbook.transport import Transport
 from tests.journals import last, lines, made
+from tests.plan.test_version_1 import DATA as VERSION_1
 from tests.small_fleet import edit_inventory, fleet_with, make_plan, publish
 
 
@@ -63,13 +65,13 @@ def test_a_plan_is_applied_and_its_end_is_journaled(fleet: FakeFleet, run_dir: P
 def test_what_is_measured_after_the_change_decides_before_the_release_is_marked_as_proven(
     fleet: FakeFleet, run_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Failing(Measurement):
+    class Failing(Unmeasured):
         def finish(self, applied: Applied, transport: Transport, max_p99_ratio: float | None = None) -> None:
-            applied.fail("3 requests failed, 0 may")
+            applied.fail("3 requests failed (limit 0)")
 
-    monkeypatch.setattr(worker, "nothing_measured", lambda: Failing(None, {}, None))
+    monkeypatch.setattr(worker, "Unmeasured", Failing)
     assert worker.main([str(run_dir)]) == 0
-    assert ended(run_dir)["why"] == "3 requests failed, 0 may\nit serves, and was not marked as proven"
+    assert ended(run_dir)["why"] == "3 requests failed (limit 0)\nthe release serves, but was not marked as proven"
     assert set(ended(run_dir)["units"].values()) == {"changed"}
     assert not [e for e in lines(run_dir / "journal.jsonl") if str(e.get("step", "")).startswith(("prove", "prune"))]
 
@@ -77,7 +79,7 @@ def test_what_is_measured_after_the_change_decides_before_the_release_is_marked_
 def test_a_defect_ends_in_a_stated_verdict_that_says_what_was_taken_back(fleet: FakeFleet, run_dir: Path) -> None:
     fleet.answers["app2", "process-start"] = breaks_once(fleet, lambda: KeyError("nobody"))
     assert worker.main([str(run_dir)]) == 1
-    assert "defect in balbook: KeyError: 'nobody'\napp2:9090 was taken back to what it was" in ended(run_dir)["why"]
+    assert "defect in balbook: KeyError: 'nobody'\napp2:9090 was taken back to its earlier state" in ended(run_dir)["why"]
     assert ended(run_dir)["why"].count("defect") == 1
     assert set(ended(run_dir)["units"].values()) == {"taken back"}
     assert {r.rpartition("-")[0] for r in fleet.running("hotel").values()} == {"1.0.0"}
@@ -139,7 +141,7 @@ def test_the_lease_of_a_run_of_this_machine_is_taken_over_once_its_process_is_de
     if not is_dead:
         process.write_pid(other)
     assert worker.main([str(run_dir)]) == 0
-    assert taken_over(run_dir).get("why") == ("its process, on this machine, is dead" if is_dead else None)
+    assert taken_over(run_dir).get("why") == ("the holder's process, on this machine, is dead" if is_dead else None)
     assert (ended(run_dir)["verdict"], ended(run_dir)["exit_status"]) == (("succeeded", 0) if is_dead else ("failed", 2))
     assert ended(run_dir)["units"] == dict.fromkeys(("app1:9090", "app2:9090"), "changed" if is_dead else "not reached")
 
@@ -164,3 +166,16 @@ def breaks_once(fleet: FakeFleet, what: Callable[[], Exception | None]) -> Any:
         return fleet.answer(host, command)
 
     return answer
+
+
+@pytest.mark.parametrize(("has_begun", "verdict"), [(False, "failed"), (True, "succeeded")])
+def test_a_plan_of_version_1_is_gone_on_with_and_never_begun(run_dir: Path, has_begun: bool, verdict: str) -> None:
+    journal, plan = Journal(run_dir / "journal.jsonl"), {**VERSION_1, "application": "", "settings": {}, "preconditions": []}
+    plan["steps"] = [{"id": "look app1", "host": "app1", "title": "look", "is_done": False, "actions": [{"run": {"argv": ["true"]}}]}]
+    (run_dir / "plan.json").write_text(json.dumps(plan))
+    journal.append(made("planned", digest=read_plan(run_dir).digest, changes=1, steps=1, unmet=0))
+    if has_begun:
+        journal.append(made("apply_started", digest=read_plan(run_dir).digest, pid=1, steps=1))
+    assert worker.main([str(run_dir)]) == 0
+    assert (ended(run_dir)["verdict"], ended(run_dir)["exit_status"]) == (verdict, 0 if has_begun else 2)
+    assert has_begun or "Make a new plan: balbook plan hot_deploy" in ended(run_dir)["why"]

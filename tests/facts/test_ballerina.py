@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from balbook.errors import BalbookError
-from balbook.facts import ballerina
+from balbook.facts import Said, ballerina
 
 FILES = sorted((Path(__file__).parents[1] / "data" / "ballerina").glob("*.json"))
 
@@ -62,5 +62,5 @@ def test_a_distribution_says_which_java_it_needs(version: str, java: int) -> Non
 
 def test_advice_follows_what_bal_says() -> None:
     said = "error: compilation failed: Two incompatible versions exist in the dependency graph: acme/linen versions: 0.1.0, 0.2.0"
-    assert "consolidate" in ballerina.advice_on(said)
-    assert ballerina.advice_on("error: something new") == ""
+    assert "consolidate" in ballerina.said(said).advice
+    assert ballerina.said("error: something new") == Said()

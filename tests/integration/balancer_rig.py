@@ -117,6 +117,7 @@ class Rig:
             "host": "lb1",
             "kind": self.kind,
             "configuration": "own",
+            "worker_user": "root",
             "listen": self.listen,
             "generation_port": self.generation_port,
             "method": self.method,
@@ -124,7 +125,6 @@ class Rig:
         }
         self.inventory = Inventory.model_validate(
             {
-                "lab": True,
                 "hosts": {**apps, "lb1": {**host, "roles": ["balancer"]}},
                 "applications": {"hotel": application},
                 "balancers": {"public": balancer},

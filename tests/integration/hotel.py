@@ -104,8 +104,7 @@ class Hotel:
         """The plan of a deployment, without a notebook; unless measured it does without the probe, which takes seconds."""
         with self.site(inventory, release=release, **parameters) as site:
             plan = procedures.procedure("hot_deploy").plan(site)
-        settings = {k: v for k, v in plan.settings.items() if is_measured or k != "probe"}
-        return replace(plan, settings=settings)
+        return plan if is_measured else replace(plan, settings=replace(plan.settings, probe=None))
 
     def apply(self, plan: Plan, inventory: Inventory | None = None) -> tuple[Stated, Path]:
         """Applies a plan in a process of its own; the verdict and the record."""

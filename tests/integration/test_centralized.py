@@ -127,7 +127,7 @@ def test_only_the_package_that_changed_is_tested_and_pushed_again(story: Story) 
 
 def test_the_new_version_is_consolidated_tested_and_brought_back(story: Story) -> None:
     steps = story.steps(story.second, "consolidate")
-    assert [step for step, outcome in steps.items() if outcome == "changed"] == ["test hotel", "take project back"]
+    assert [step for step, outcome in steps.items() if outcome == "changed"] == ["test hotel", "take back project"]
     pinned = (story.rig.lab.folder / "hotel" / "Dependencies.toml").read_text()
     assert 'name = "rooms"\nversion = "0.2.0"' in pinned
     assert 'name = "bookings"\nversion = "0.1.0"' in pinned

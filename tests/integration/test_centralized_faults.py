@@ -126,7 +126,7 @@ def test_a_central_that_cannot_be_reached_stops_the_run_before_the_push(rig: Bal
     gone = inventory.central.model_copy(update={"url": "http://127.0.0.1:9/registry"})
     linen = str(rig.write_package("linen", WHOLE))
     unmet = rig.plan("pack_push", inventory.model_copy(update={"central": gone}), packages=[linen]).unmet
-    assert [p for p in unmet if "does not answer" in p["found"]], unmet
+    assert [p for p in unmet if "does not answer" in p.found], unmet
 
 
 def test_a_push_that_hangs_ends_at_its_deadline_with_all_its_processes(rig: BallerinaLab, central: Central) -> None:
@@ -151,7 +151,7 @@ def test_a_bal_that_hangs_on_the_host_is_ended_with_its_children_and_recorded(ri
 
     with bal_of(rig, put), rig.site("pack_push") as site:
         hung = Run(ballerina.bal(str(rig.root), "/", "test", within_s=1))
-        done = rig.carry_out(site, Plan("pack_push", "", (Step("test linen", "build1", "bal test", (hung,)),)))
+        done = rig.carry_out(site, Plan("pack_push", "", (Step("test", "build1", "bal test", (hung,), about="linen", reads="bal"),)))
     assert done.applied.verdict == "failed"
     assert "did not end within 1 s" in done.why
     assert "compiling" in done.written
@@ -211,7 +211,7 @@ def test_a_version_from_other_sources_is_refused_and_from_the_same_left_alone(ri
     assert rig.plan("pack_push", inventory, packages=[str(place)]).pending == ()
     rig.write_package("linen", "function g() {\n}\n")
     unmet = rig.plan("pack_push", inventory, packages=[str(place)]).unmet
-    assert "raise the version" in unmet[0]["found"]
+    assert "raise the version" in unmet[0].found
     rig.write_package("linen", "function g() {\n}\n", version="0.2.0")
     assert push(rig, inventory, place).applied.verdict == "succeeded"
     assert central.versions("acme", "linen") == ["0.2.0", "0.1.0"]
@@ -245,7 +245,7 @@ def test_two_packages_that_do_not_go_together_are_named_and_no_artifact_is_made(
     assert "Two incompatible versions exist in the dependency graph: acme/linen" in done.why
     assert "consolidate" in done.why.splitlines()[-1]
     build = rig.plan("build", inventory, application="inn")
-    assert [p["state"] for p in build.unmet if "tests passed" in p["what"]] == ["met by runbook consolidate"]
+    assert [p.said for p in build.unmet if "tests passed" in p.what] == ["met by runbook consolidate"]
 
 
 def test_packages_come_and_go_with_the_inventory(rig: BallerinaLab, central: Central) -> None:
@@ -356,9 +356,9 @@ def test_what_the_traps_left_in_a_repository_is_mended_or_named(rig: BallerinaLa
         assert done.applied.verdict == "succeeded", done.why
         assert parse_services(toml.read_text()) == ["acme/bar", "acme/beds"]
     toml.write_text(toml.read_text() + '\n[[dependency]]\norg = "acme"\nname = "linen"\nversion = "1.0.0"\nrepository = "local"\n')
-    assert "acme/linen" in rig.plan("consolidate", inventory, application="inn").unmet[0]["found"]
+    assert "acme/linen" in rig.plan("consolidate", inventory, application="inn").unmet[0].found
     toml.write_text('[package]\norg = "acme"\nname = "inn"\nversion = "0.1.0"\n')
-    assert "another project" in rig.plan("consolidate", inventory, application="inn").unmet[0]["found"]
+    assert "another project" in rig.plan("consolidate", inventory, application="inn").unmet[0].found
     assert toml.read_text().count("inn") == 1
 
 

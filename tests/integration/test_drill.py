@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 
 from balbook.engine import process
-from balbook.plan.model import plan_from
+from balbook.plan.reading import read_plan
 from balbook.probe.outage import Failover, failover_of
 from tests.integration.rollout_lab import RolloutLab, events, measured, until
 
@@ -42,7 +41,7 @@ def make() -> Iterator[Any]:
 def drill(lab: RolloutLab, fault: str, seconds: int = 4, strategy: str = "") -> tuple[Failover, Path]:
     stated, record = lab.apply("failover_drill", fault=fault, rate=200, seconds=seconds, strategy=strategy)
     assert stated.verdict == "succeeded", (stated, (record / "engine.log").read_text())
-    plan = plan_from(json.loads((record / "plan.json").read_text()))
+    plan = read_plan(record)
     return failover_of(record / "probe", str(plan.subject["instance"])), record
 
 

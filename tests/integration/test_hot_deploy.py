@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from balbook.plan.model import plan_from
+from balbook.plan.reading import read_plan
 from tests.integration.hotel import ROOT, Hotel, events, last, printed_json
 
 pytestmark = pytest.mark.integration
@@ -43,7 +43,7 @@ def test_the_plan_that_was_shown_is_applied_under_load_without_a_failed_request_
     record = Path(data["record"])
     assert last(record, "run_opened")["reason"] == "a test; $(not run)"
     assert events(record)[-1]["verdict"] == "succeeded"
-    kept = plan_from(json.loads((record / "plan.json").read_text()))
+    kept = read_plan(record)
     assert digest_of(record) == kept.digest == last(record, "apply_started")["digest"] == digest_of(Path(planned["record"]))
     outputs = [o for cell in json.loads(Path(run["notebook"]).read_text())["cells"] for o in cell.get("outputs", [])]
     assert outputs

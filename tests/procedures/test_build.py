@@ -12,7 +12,8 @@ from balbook.artifacts.backends import open_registry
 from balbook.artifacts.store import Store
 from balbook.engine.loop import Loop, StopRequest
 from balbook.inventory import Inventory, read_inventory
-from balbook.plan.model import Plan, plan_from
+from balbook.plan.model import Plan
+from balbook.plan.reading import plan_from
 from balbook.procedures import procedure
 from balbook.procedures.parts.site import Site
 from balbook.record.journal import Journal
@@ -94,7 +95,7 @@ def test_what_was_published_from_another_input_or_cannot_be_asked_for_hinders_no
     open_registry(str(tmp_path / "registry")).publish("rooms", version, "jar", tmp_path / "other.jar", at=BEGIN, details={})
     unreachable = controller(tmp_path, "third", "http://127.0.0.1:9/raw")
     for inventory in (first, unreachable):
-        assert [step.id for step in plan_of(inventory).steps] == ["sources", "test acme/rooms", "build rooms"]
+        assert [step.id for step in plan_of(inventory).steps] == ["sources acme/rooms", "test acme/rooms", "build rooms"]
 
 
 def test_two_builds_of_one_input_at_the_same_time_are_told_apart_from_a_version_that_wants_raising(
@@ -105,4 +106,4 @@ def test_two_builds_of_one_input_at_the_same_time_are_told_apart_from_a_version_
     built(second, "two")
     assert carried_out(first, plan_of(first, "publish_artifact"), tmp_path / "publish") == "succeeded"
     (unmet,) = plan_of(second, "publish_artifact").unmet
-    assert "both were built from the same input" in unmet["found"]
+    assert "both were built from the same input" in unmet.found

@@ -9,7 +9,8 @@ import pytest
 from balbook.commands.command import Result
 from balbook.engine.downtime import downtimes, note_downtime
 from balbook.facts.footprint import Footprint, parse_footprint
-from balbook.plan.model import Plan
+from balbook.plan.model import Plan, Step
+from balbook.plan.settings import Settings
 from balbook.procedures import procedure
 from balbook.procedures.parts.site import Site
 from balbook.record.journal import Journal
@@ -54,7 +55,7 @@ def test_systemd_units_are_configured_with_the_limits(tmp_path: Path) -> None:
     change_inventory(fleet, system={"nofile": 4096, "memory_mb": 256})
     plan = make_plan(fleet, "configure")
     assert [step.id for step in plan.pending][:2] == ["unit app1 hotel", "unit app2 hotel"]
-    assert not [row for row in plan.unmet if "systemd unit" in row["what"]]
+    assert not [row for row in plan.unmet if "systemd unit" in row.what]
 
 
 def test_behind_a_balancer_deploying_is_a_hot_deployment(tmp_path: Path) -> None:
@@ -62,7 +63,7 @@ def test_behind_a_balancer_deploying_is_a_hot_deployment(tmp_path: Path) -> None
     publish(fleet.inventory, "2.0.0")
     plan, hot = make_plan(fleet, "deploy"), make_plan(fleet)
     assert plan.steps == hot.steps
-    assert "downtime" not in plan.settings
+    assert not plan.settings.downtime
     assert carry_out(fleet, plan, Journal(tmp_path / "j")).verdict == "succeeded"
     assert wrong("deploy", fleet, plan) == []
 
@@ -83,7 +84,7 @@ def test_a_sole_instance_without_a_balancer_is_restarted_with_its_downtime_measu
 def test_a_sole_instance_is_not_hot_deployed_but_sent_to_deploy(tmp_path: Path) -> None:
     fleet = fleet_with(tmp_path, hosts=1, balancer=False)
     publish(fleet.inventory, "1.0.0")
-    assert [row["found"] for row in make_plan(fleet).unmet] == ["there is none: use the runbook deploy"]
+    assert [row.found for row in make_plan(fleet).unmet] == ["there is none: use the runbook deploy"]
     assert make_plan(fleet, "deploy").unmet == ()
 
 
@@ -117,7 +118,9 @@ def test_downtime_is_from_the_request_to_stop_until_something_is_healthy_again()
         event("step_started", "stop c:1", 13),
         event("step_finished", "start d:1", 14, "changed"),
     ]
-    assert downtimes(history(events), ["a:1", "b:1", "c:1", "d:1"]) == {"a:1": 3.0, "b:1": 7.0}
+    names = ("a:1", "b:1", "c:1", "d:1")
+    steps = tuple(Step(verb, "app1", verb, (), unit=(name,)) for name in names for verb in ("stop", "start"))
+    assert downtimes(history(events), Plan("deploy", "hotel", steps, settings=Settings(downtime=names))) == {"a:1": 3.0, "b:1": 7.0}
 
 
 def test_verifying_asks_every_instance_and_changes_nothing(tmp_path: Path) -> None:
@@ -218,5 +221,5 @@ def test_each_application_has_an_account_and_a_unit_of_its_own_under_systemd(tmp
     edit_inventory(fleet, hosts={"app1": {"address": "127.0.0.2", "roles": ["app"], "become": "sudo"}})
     steps = {step.id: step for step in make_plan(fleet, "provision").steps}
     assert {"account app1 hotel", "account app1 inn", "unit app1 hotel", "unit app1 inn"} <= set(steps)
-    assert "User=inn" in str(steps["unit app1 inn"].data())
-    assert "User=inn" not in str(steps["unit app1 hotel"].data())
+    assert "User=inn" in str(steps["unit app1 inn"])
+    assert "User=inn" not in str(steps["unit app1 hotel"])

@@ -82,7 +82,7 @@ def test_an_ipv6_address_or_a_name_is_known_as_the_balancer_has_it(tmp_path: Pat
     assert carry_out(fleet, make_plan(fleet, release="1.0.0"), Journal(tmp_path / "first")).verdict == "succeeded"
     assert fleet.serving("hotel") == BOTH
     plan = make_plan(fleet)
-    assert plan.settings["probe"]["instances"] == {place: "app1:9090", "127.0.0.22:9090": "app2:9090"}
+    assert plan.settings.probe.instances == {place: "app1:9090", "127.0.0.22:9090": "app2:9090"}
     assert "public: take app1:9090 out of service" in [step.title for step in plan.steps]
 
 
@@ -169,7 +169,7 @@ def test_one_whose_old_release_does_not_become_healthy_again_is_left_out_of_serv
     plan = make_plan(fleet)
     fleet.answers["app1", "balbook-is-healthy"] = 1
     applied = carry_out(fleet, plan, Journal(tmp_path / "sick"))
-    assert "app1:9090 could NOT be taken back; look at it now; it was left out of service" in applied.why
+    assert "app1:9090 could NOT be taken back; look at it now; the instance was left out of service" in applied.why
     assert applied.units["app1:9090"] == "NOT taken back"
     assert fleet.serving("hotel") == ["app2:9090"]
     assert fleet.running("hotel")["app1:9090"].startswith("1.0.0"), "it runs, for whoever looks at it"
@@ -181,7 +181,7 @@ def test_the_only_one_is_put_back_into_service_whatever_it_answers(tmp_path: Pat
     plan = make_plan(fleet)
     fleet.answers["app1", "balbook-is-healthy"] = 1
     applied = carry_out(fleet, plan, Journal(tmp_path / "sick"))
-    assert "app1:9090 could NOT be taken back; look at it now; it is in service all the same, since nobody else serves" in applied.why
+    assert "app1:9090 could NOT be taken back; look at it now; the instance is in service, since no other instance serves" in applied.why
     assert fleet.serving("hotel") == ["app1:9090"]
 
 
@@ -230,7 +230,7 @@ def test_two_at_a_time_change_together_and_go_back_together(tmp_path: Path) -> N
     fleet = fleet_with(tmp_path, "1.0.0", hosts=4, capacity_floor=2)
     publish(fleet.inventory, "2.0.0")
     plan = make_plan(fleet, serial=2)
-    assert list(dict.fromkeys(s.unit for s in plan.steps if s.unit)) == ["app1:9090+app2:9090", "app3:9090+app4:9090"]
+    assert list(dict.fromkeys(s.unit_name for s in plan.steps if s.unit)) == ["app1:9090+app2:9090", "app3:9090+app4:9090"]
     fleet.answers["app4", "process-start"] = 1
     applied = carry_out(fleet, plan, Journal(tmp_path / "j"))
     assert applied.verdict == "failed"
@@ -243,7 +243,7 @@ def test_of_active_and_passive_the_passive_one_changes_first(tmp_path: Path) -> 
     fleet = fleet_with(tmp_path, "1.0.0", strategy="active_passive")
     publish(fleet.inventory, "2.0.0")
     plan = make_plan(fleet)
-    assert list(dict.fromkeys(s.unit for s in plan.steps if s.unit)) == ["app2:9090", "app1:9090"]
+    assert list(dict.fromkeys(s.unit_name for s in plan.steps if s.unit)) == ["app2:9090", "app1:9090"]
     assert carry_out(fleet, plan, Journal(tmp_path / "j")).verdict == "succeeded"
     assert versions(fleet) == {"app1:9090": "2.0.0", "app2:9090": "2.0.0"}
 
@@ -308,7 +308,7 @@ def test_an_artifact_that_was_changed_in_the_store_is_an_unmet_precondition_and_
     (fleet.inventory.resolve(fleet.inventory.artifacts) / "hotel" / "2.0.0" / "app.jar").write_text("evil")
     plan = make_plan(fleet)
     assert plan.steps == ()
-    assert [p["what"] for p in plan.unmet] == ["the artifact is in the store"]
+    assert [p.what for p in plan.unmet] == ["the artifact is in the store"]
 
 
 def test_an_artifact_that_changes_between_plan_and_apply_never_reaches_an_instance(tmp_path: Path) -> None:
@@ -325,7 +325,7 @@ def test_hosts_that_lack_something_make_unmet_preconditions_that_name_the_runboo
     fleet.hosts["app1"].system = {"java": "11.0.2"}
     fleet.hosts["app2"].system = {"root_writable": "no"}
     fleet.hosts["lb1"].is_balancer_running = False
-    states = {p["what"]: p["state"] for p in make_plan(fleet).unmet}
+    states = {p.what: p.said for p in make_plan(fleet).unmet}
     assert states == {
         "app1: a Java runtime, 17 or later": "unmet",
         "app2: balbook may write below /opt/balbook": "met by runbook provision",

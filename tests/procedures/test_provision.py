@@ -55,7 +55,7 @@ def test_a_changed_balancer_is_shown_before_it_is_reloaded(tmp_path: Path) -> No
 def test_a_port_of_the_balancer_that_another_program_has_is_an_unmet_precondition(fleet: FakeFleet, tmp_path: Path) -> None:
     fleet.hosts["lb1"].system["listens"] = f"{18080:04X}\nlistens {18099:04X}"
     whats = [f"lb1: port {port} is free or the balancer public's own" for port in (18080, 18099)]
-    assert [p["what"] for p in make_plan(fleet, "provision").unmet] == whats
+    assert [p.what for p in make_plan(fleet, "provision").unmet] == whats
     fleet.hosts["lb1"].is_balancer_running = True
     assert make_plan(fleet, "provision").unmet == ()
 
@@ -85,13 +85,13 @@ def test_an_unknown_host_is_refused_with_the_nearest_name_and_nothing_is_asked(f
 )
 def test_what_a_host_lacks_is_an_unmet_precondition(fleet: FakeFleet, facts: dict[str, str], what: str) -> None:
     fleet.hosts["app1"].system |= facts
-    assert [p["what"] for p in make_plan(fleet, "provision").unmet] == [what]
+    assert [p.what for p in make_plan(fleet, "provision").unmet] == [what]
 
 
 def test_the_needs_of_all_applications_on_a_host_count_together(fleet: FakeFleet) -> None:
     fleet.hosts["app1"].system |= {"memory_mb": "1000"}
     change_inventory(fleet, requires={"memory_mb": 1001})
-    assert [p["what"] for p in make_plan(fleet, "provision").unmet] == ["app1: at least 1001 MB of memory"]
+    assert [p.what for p in make_plan(fleet, "provision").unmet] == ["app1: at least 1001 MB of memory"]
 
 
 def test_without_privilege_it_does_what_it_may_and_lists_the_rest(fleet: FakeFleet, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_without_privilege_it_does_what_it_may_and_lists_the_rest(fleet: FakeFle
     change_inventory(fleet, requires={"os_packages": ["libpq5"]})
     plan = make_plan(fleet, "provision")
     assert plan.unmet == ()
-    left_out = [p["what"] for p in plan.preconditions if p["state"] == "left out"]
+    left_out = [p.what for p in plan.preconditions if p.said == "left out"]
     assert left_out == [f"{host}: {what}" for host in fleet.hosts for what in ("service accounts", "OS packages", "system limits")]
     assert carry_out(fleet, plan, Journal(tmp_path / "j")).verdict == "succeeded"
     assert not fleet.hosts["app1"].packages
@@ -127,7 +127,7 @@ def test_hosts_that_cannot_be_reached_are_rows_of_the_first_look(fleet: FakeFlee
 def test_a_host_that_does_not_answer_is_a_precondition_and_the_others_are_planned(fleet: FakeFleet) -> None:
     fleet.answers["app1", "system"] = HostUnreachable("app1", "no route to host", advice="Is it up?")
     plan = make_plan(fleet, "provision")
-    assert [(p["what"], p["found"]) for p in plan.unmet] == [("app1: takes commands", "unreachable: no route to host. Is it up?")]
+    assert [(p.what, p.found) for p in plan.unmet] == [("app1: takes commands", "unreachable: no route to host. Is it up?")]
     assert {s.host for s in plan.pending} == {"app2", "lb1"}
 
 
@@ -164,14 +164,14 @@ def test_a_certificate_must_be_valid_for_two_weeks_yet(fleet: FakeFleet, said: C
     fleet.inventory.path.write_text(yaml.safe_dump(data))
     change_inventory(fleet)
     fleet.answers["lb1", "certificate-end"] = Result(0, said(time.time()) + "\n", "")
-    found = [p for p in make_plan(fleet, "provision").preconditions if "certificate" in p["what"]]
-    assert [p["what"] for p in found] == ["lb1: the certificate /etc/ssl/hotel.crt is valid for 14 days yet"]
-    assert [p["found"] for p in found if p["state"] == "unmet"] == unmet
+    found = [p for p in make_plan(fleet, "provision").preconditions if "certificate" in p.what]
+    assert [p.what for p in found] == ["lb1: the certificate /etc/ssl/hotel.crt is valid for 14 days yet"]
+    assert [p.found for p in found if p.said == "unmet"] == unmet
 
 
 def test_a_host_without_applications_needs_some_disk_too(fleet: FakeFleet) -> None:
     fleet.hosts["lb1"].system |= {"disk_mb": "255"}
-    assert [p["what"] for p in make_plan(fleet, "provision").unmet] == ["lb1: at least 256 MB free below /opt/balbook"]
+    assert [p.what for p in make_plan(fleet, "provision").unmet] == ["lb1: at least 256 MB free below /opt/balbook"]
 
 
 def with_a_build_host(fleet: FakeFleet, **build1: object) -> FakeFleet:
@@ -189,7 +189,7 @@ def test_a_managed_build_host_gets_curl_unzip_and_its_own_packages(fleet: FakeFl
     plan = make_plan(built, "provision", hosts=["build1"])
     assert plan.unmet == ()
     assert [step.title for step in plan.steps if step.group == "packages"] == ["OS packages: curl, libpq-dev, unzip"]
-    told = {p["what"]: p["found"] for p in plan.preconditions}
+    told = {p.what: p.found for p in plan.preconditions}
     assert told["build1: curl is there"] == told["build1: unzip or python3 is there"] == "installed by this plan"
     assert carry_out(built, plan, Journal(tmp_path / "j")).verdict == "succeeded"
     assert built.hosts["build1"].packages == {"curl", "libpq-dev", "unzip"}
@@ -197,9 +197,9 @@ def test_a_managed_build_host_gets_curl_unzip_and_its_own_packages(fleet: FakeFl
 
 def test_a_host_that_is_not_managed_is_told_what_to_install_by_hand(fleet: FakeFleet) -> None:
     plan = make_plan(with_a_build_host(fleet, supervisor="process", os_packages=["libpq-dev"]), "provision", hosts=["build1"])
-    assert [p["what"] for p in plan.unmet] == ["build1: curl is there", "build1: unzip or python3 is there"]
-    assert all(p["found"].startswith("install it by hand") for p in plan.unmet)
-    assert [p["what"] for p in plan.preconditions if p["state"] == "left out"] == ["build1: OS packages: libpq-dev"]
+    assert [p.what for p in plan.unmet] == ["build1: curl is there", "build1: unzip or python3 is there"]
+    assert all(p.found.startswith("install it by hand") for p in plan.unmet)
+    assert [p.what for p in plan.preconditions if p.said == "left out"] == ["build1: OS packages: libpq-dev"]
 
 
 @pytest.mark.parametrize(("become", "state"), [("", "unmet"), ("sudo", "met by runbook provision")])
@@ -211,8 +211,8 @@ def test_a_deployment_without_curl_says_whether_provision_brings_it(tmp_path: Pa
     )
     change_inventory(fleet)
     fleet.answers["app1", "system"] = "cpus 4\nroot_writable yes\nos debian 12\nuid 1000\njava 17.0.15\n"
-    row = next(p for p in make_plan(fleet, "hot_deploy").preconditions if p["what"] == "app1: curl is there")
-    assert (row["state"], row["found"].startswith("install it by hand")) == (state, not become)
+    row = next(p for p in make_plan(fleet, "hot_deploy").preconditions if p.what == "app1: curl is there")
+    assert (row.said, row.found.startswith("install it by hand")) == (state, not become)
 
 
 def test_a_memory_limit_that_nothing_enforces_is_left_out_and_the_plan_says_so(tmp_path: Path) -> None:
@@ -220,9 +220,9 @@ def test_a_memory_limit_that_nothing_enforces_is_left_out_and_the_plan_says_so(t
     wanted = [f"{host}: hotel is held to 256 MB of memory" for host in ("app1", "app2")]
     for runbook in ("provision", "hot_deploy"):
         plan = make_plan(fleet, runbook)
-        assert [p["what"] for p in plan.preconditions if p["state"] == "left out"] == wanted
-        assert [p["what"] for p in plan.unmet if "memory" in p["what"]] == []
+        assert [p.what for p in plan.preconditions if p.said == "left out"] == wanted
+        assert [p.what for p in plan.unmet if "memory" in p.what] == []
     path = fleet.inventory.path
     path.write_text(path.read_text().replace("supervisor: process", "supervisor: systemd\n    become: sudo"))
     change_inventory(fleet)
-    assert not [p for p in make_plan(fleet, "provision").preconditions if "held to" in p["what"]]
+    assert not [p for p in make_plan(fleet, "provision").preconditions if "held to" in p.what]

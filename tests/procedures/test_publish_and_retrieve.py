@@ -13,7 +13,8 @@ from balbook.artifacts.store import Store
 from balbook.engine.loop import Applied, Loop, StopRequest
 from balbook.errors import BadInput
 from balbook.local.digests import sha256_of_file
-from balbook.plan.model import CONTROLLER, Exchange, Plan, plan_from, secrets_of
+from balbook.plan.model import CONTROLLER, Exchange, Plan, secrets_of
+from balbook.plan.reading import plan_from
 from balbook.procedures import procedure
 from balbook.procedures.parts.site import Site
 from balbook.record.journal import Journal
@@ -64,7 +65,7 @@ def forget(fleet: FakeFleet) -> Store:
 
 
 def unmet(plan: Plan) -> str:
-    return "; ".join(f"{row['what']}: {row['found']}" for row in plan.unmet)
+    return "; ".join(f"{row.what}: {row.found}" for row in plan.unmet)
 
 
 def test_what_is_published_is_retrieved_elsewhere_and_brought_to_every_host(fleet: FakeFleet) -> None:
@@ -141,7 +142,7 @@ def test_a_file_that_changes_after_the_plan_was_made_is_not_taken(fleet: FakeFle
 
 def test_nothing_built_is_met_by_the_runbook_build(fleet: FakeFleet) -> None:
     forget(fleet)
-    assert {row["state"] for row in plan_of("publish_artifact", fleet).unmet} == {"met by runbook build"}
+    assert {row.said for row in plan_of("publish_artifact", fleet).unmet} == {"met by runbook build"}
     assert "no artifact of 'hotel' is there" in unmet(plan_of("retrieve", fleet))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def test_a_release_that_was_never_proven_is_refused_with_the_nearest_that_was(tm
 def test_where_there_is_nothing_to_go_back_to_the_plan_says_so(tmp_path: Path) -> None:
     plan = make_plan(fleet_with(tmp_path, "1.0.0"), "rollback", release="")
     assert plan.steps == ()
-    assert plan.unmet[0]["what"] == "a release that was proven healthy stands on every host"
+    assert plan.unmet[0].what == "a release that was proven healthy stands on every host"
 
 
 def test_a_release_that_failed_its_rollout_is_no_candidate(tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_what_a_drain_that_was_cut_off_left_in_hand_is_waited_for_before_the_sto
     deploy(fleet, tmp_path, "2.0.0")
     publish(fleet.inventory, "3.0.0")
     plan = make_plan(fleet, release="3.0.0")
-    carry_out(fleet, plan.restricted_to({"drain app1:9090"}), Journal(tmp_path / "cut-off.jsonl"))
+    carry_out(fleet, replace(plan, steps=tuple(s for s in plan.steps if s.id == "drain app1:9090")), Journal(tmp_path / "cut-off.jsonl"))
     # By the file it is out of service; the old workers have a request in hand.
     fleet.answers["balbook-is-applied"] = lambda host, command: 1 if arguments_of(command)[-1] else fleet_says(fleet, host, command)
     begin = len(fleet.commands)
@@ -141,14 +142,14 @@ def test_what_serves_nobody_is_changed_together_and_first(tmp_path: Path) -> Non
     for host in ("app2", "app3"):
         fleet.hosts[host].processes.clear()
     fleet._has_reached_floor.clear()  # two died, which is nothing that balbook did
-    units = list(dict.fromkeys(step.unit for step in make_plan(fleet, "rollback", release="").steps if step.unit))
+    units = list(dict.fromkeys(step.unit_name for step in make_plan(fleet, "rollback", release="").steps if step.unit))
     assert units == ["app2:9090+app3:9090", "app1:9090"]
 
 
 def test_as_many_at_a_time_as_the_capacity_floor_allows(tmp_path: Path) -> None:
     fleet = fleet_with(tmp_path, "1.0.0", hosts=4, capacity_floor=2)
     deploy(fleet, tmp_path, "2.0.0")
-    units = list(dict.fromkeys(step.unit for step in make_plan(fleet, "rollback", release="").steps if step.unit))
+    units = list(dict.fromkeys(step.unit_name for step in make_plan(fleet, "rollback", release="").steps if step.unit))
     assert units == ["app1:9090+app2:9090", "app3:9090+app4:9090"]
     assert roll_back(fleet, tmp_path).verdict == "succeeded"
 
@@ -157,8 +158,8 @@ def test_failed_requests_do_not_end_the_way_out_of_trouble(tmp_path: Path) -> No
     fleet = fleet_with(tmp_path, "1.0.0", rollout={"on_failure": "rollback", "max_p99_ratio": 2})
     deploy(fleet, tmp_path, "2.0.0")
     settings = make_plan(fleet, "rollback", release="").settings
-    assert settings["probe"]["is_gate"] is False
-    assert settings["rollout"]["max_p99_ratio"] is None
+    assert settings.probe.is_gate is False
+    assert settings.rollout.max_p99_ratio is None
 
 
 def test_a_rollout_that_died_after_any_event_is_undone(tmp_path: Path) -> None:
@@ -186,7 +187,7 @@ def test_the_way_back_from_half_a_rollout_is_what_served_before(tmp_path: Path) 
     fleet = fleet_with(tmp_path, "1.0.0")
     publish(fleet.inventory, "2.0.0")
     plan = make_plan(fleet, release="2.0.0")
-    half = plan.restricted_to({s.id for s in plan.steps if s.unit != "app2:9090" and s.phase != "settle"})
+    half = replace(plan, steps=tuple(s for s in plan.steps if s.unit_name != "app2:9090" and s.phase != "settle"))
     assert carry_out(fleet, half, Journal(tmp_path / "half.jsonl")).verdict == "succeeded"
     assert sorted(versions(fleet).values()) == ["1.0.0", "2.0.0"]
     assert roll_back(fleet, tmp_path).verdict == "succeeded"

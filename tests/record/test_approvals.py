@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,12 +12,14 @@ import pytest
 from balbook.errors import BadInput, Refused, SignatureError
 from balbook.inventory.models import Application
 from balbook.plan.model import Plan
-from balbook.record.approvals import approve, identity, keep_approvals, read_approvals, read_plan, require_approvals
+from balbook.plan.reading import read_plan
+from balbook.record.approvals import approve, identity, keep_approvals, read_approvals, require_approvals
 from balbook.record.ledger import open_ledger
 from balbook.record.seal import seal
 from balbook.record.signatures import Signer, Trust
 from balbook.record.statement import files_of
 from balbook.record.verify import verify_records
+from tests.plan.test_version_1 import DATA as VERSION_1
 from tests.run_folders import Keys, allowed_line, make_key, make_keys, run_folder
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -67,6 +70,13 @@ def test_ones_own_approval_does_not_count_even_with_another_key(tmp_path: Path, 
         approve(planned, key, user="somebody", at=AT)
     with pytest.raises(Refused, match=r"needs 1 approvals of other people, 0 count; one is of ada@example\.org, who applies it"):
         counting(planned, 1, identity(ada.key, trust, at=AT), trust)
+
+
+def test_a_plan_of_version_1_is_not_approved_any_more(planned: Path, bob: Path) -> None:
+    (planned / "plan.json").write_text(json.dumps(VERSION_1))
+    with pytest.raises(BadInput, match="this plan has version 1"):
+        approve(planned, bob, user="bob", at=AT)
+    assert read_approvals(planned.parent, "k3x9") == []
 
 
 def test_two_approvals_of_one_person_are_one(planned: Path, ada: Keys, bob: Path, trust: Trust) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from balbook.inventory import read_inventory
-from balbook.plan.model import canonical, plan_from
+from balbook.plan.model import canonical
+from balbook.plan.reading import read_plan
 from balbook.record.events import KINDS
 from balbook.record.journal import Journal, history_of, read_events, timestamp
 from balbook.record.ledger import Head
@@ -82,7 +83,7 @@ def test_a_history_says_what_0_1_0_said(written: Path, record: str) -> None:
 @pytest.mark.parametrize("record", [r for r in RECORDS if EXPECTED["records"][r].get("plan_digest")])
 def test_a_plan_has_the_digest_that_was_shown(written: Path, record: str) -> None:
     expected = EXPECTED["records"][record]
-    plan = plan_from(json.loads((written / "records" / record / "plan.json").read_text()))
+    plan = read_plan(written / "records" / record)
     assert plan.digest == expected["plan_digest"]
     standing, interrupted = history_of(written / "records" / record).earlier(plan.digest)
     assert (standing, sorted(interrupted)) == (expected["steps_finished"], sorted(expected["steps_interrupted"]))

@@ -16,6 +16,7 @@ from balbook.engine import process
 from balbook.errors import BadInput, Refused
 from balbook.inventory import Inventory, read_inventory
 from balbook.plan.model import Plan
+from balbook.plan.settings import LeasePlace, Settings
 from balbook.record.executed import execution_faults
 from balbook.record.journal import Journal
 from balbook.record.keeping import seal_run
@@ -54,7 +55,7 @@ class Runner:
 
     def __init__(self, inventory: Inventory, *runs: Events, lease: bool = True) -> None:
         self.inventory, self.runs, self.called = inventory, list(runs), 0
-        self.settings: dict[str, Any] = {"lease": {"host": "a", "directory": "/x"}} if lease else {}
+        self.settings = Settings(lease=LeasePlace("hotel", "a", "/x") if lease else None)
 
     def __call__(
         self, name: str, inventory: Inventory, parameters: Any, *, key: str, on_begun: Callable[[Path], None], say: Any

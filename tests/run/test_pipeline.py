@@ -17,6 +17,7 @@ from balbook.engine.process import STOP_FILE
 from balbook.errors import BadInput, ParameterError
 from balbook.inventory import Inventory, read_inventory
 from balbook.local.resources import resource
+from balbook.plan.model import Plan
 from balbook.record.statement import run_id_of
 from balbook.run import pipeline as pipelines
 from balbook.run.headless import Outcome
@@ -52,7 +53,7 @@ def executing(tmp_path: Path, verdicts: dict[str, tuple[str, int]], calls: list[
         calls.append((name, dict(parameters)))
         record = tmp_path / f"record-{len(calls)}"
         record.mkdir()
-        (record / "plan.json").write_text(json.dumps({"subject": {"version": BUILT}}))
+        (record / "plan.json").write_text(json.dumps(Plan("build", "hotel", (), {"version": BUILT}).data()))
         if name == stopped:
             (record / STOP_FILE).touch()
         verdict, status = verdicts.get(name, ("succeeded", 0))

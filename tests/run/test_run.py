@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +14,8 @@ from balbook.cli import main
 from balbook.engine import process
 from balbook.engine.loop import Loop, StopRequest
 from balbook.errors import BadInput, Failed, Inconclusive, ParameterError, Refused
-from balbook.plan.model import Plan, plan_from
+from balbook.plan.model import Plan
+from balbook.plan.reading import read_plan
 from balbook.record.events import Event
 from balbook.record.journal import Journal
 from balbook.run import Run, open_run
@@ -36,7 +36,7 @@ def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeFleet:
     monkeypatch.delenv(REQUEST, raising=False)
 
     def start(run_dir: Path, secrets: object) -> Any:
-        plan = plan_from(json.loads((run_dir / "plan.json").read_text()))
+        plan = read_plan(run_dir)
         journal = Journal(run_dir / "journal.jsonl")
         journal.append(made("apply_started", digest=plan.digest, pid=1, steps=len(plan.steps)))
         applied = Loop(plan, fleet, journal, StopRequest()).apply()
@@ -205,7 +205,7 @@ def test_a_run_in_apply_mode_ends_succeeded_with_fresh_facts(fleet: FakeFleet, c
     assert concluded is not None
     assert (concluded["verdict"], concluded["digest"]) == ("succeeded", plan.digest)
     assert set(fleet.running("hotel").values()) == {plan.subject["release"]}
-    assert plan_from(json.loads((run.dir / "plan.json").read_text())).digest == plan.digest
+    assert read_plan(run.dir).digest == plan.digest
 
 
 def test_who_what_and_why_stand_in_the_first_event(fleet: FakeFleet) -> None:

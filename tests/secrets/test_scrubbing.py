@@ -12,7 +12,6 @@ from urllib.parse import quote
 import pytest
 import yaml
 
-from balbook.commands.command import command_from
 from balbook.commands.files import put_file
 from balbook.inventory import read_inventory
 from balbook.inventory.secret_references import secret_references, with_secrets
@@ -21,6 +20,7 @@ from balbook.secrets.references import Scrubber, without_secrets
 from balbook.secrets.scrubbing import Pieces, ScrubbedStream
 from balbook.secrets.secret_ref import SecretRef
 from balbook.transport import reveal_text
+from tests.small_fleet import written
 
 SECRETS = ("S3cr3t-Canary/+42", 'a"b\\c&dé-long')
 ENCODINGS = {
@@ -105,6 +105,6 @@ def test_no_field_that_takes_a_reference_is_forgotten(tmp_path: Path) -> None:
 def test_a_secret_in_a_template_is_quoted_for_the_string_it_stands_in() -> None:
     parts = with_secrets('password = "${secret:env:PW}"\nuser = "ops"\n')
     assert parts == ('password = "', SecretRef("env:PW", "toml"), '"\nuser = "ops"\n')
-    command = command_from(json.loads(json.dumps(put_file("/x", parts).data())))
+    command = written(put_file("/x", parts))
     assert command.stdin == parts
     assert reveal_text(command.stdin, lambda ref: 'a"b\\c') == b'password = "a\\"b\\\\c"\nuser = "ops"\n'

@@ -20,7 +20,8 @@ def plan(site: Site) -> Plan:
 def step(host: str) -> Step:
     done = script("is-rotated", 'test -s "$1"', "/var/log/hotel.1", is_privileged=True)
     rotate = Command(("logrotate", "/etc/logrotate.d/hotel"), deadline_s=60)
-    return Step(id=host, host=host, title="logs are rotated", done=done, actions=(Run(rotate), Wait(done, within_s=5)), verify=(Run(done),))
+    actions = (Run(rotate), Wait(done, within_s=5))
+    return Step(verb="rotate", host=host, title="logs are rotated", done=done, actions=actions, verify=(Run(done),))
 
 
 def verify(site: Site, plan: Plan) -> Sequence[Check]:
@@ -37,8 +38,9 @@ class Wrong:
 
 
 def mistakes(site: Site, host: str) -> Procedure:
-    Step(id=host, host=host, title="lacks what is done")  # type: ignore[call-arg]
-    Step(id=host, host=host, title="a line for a shell", actions=("rm -rf /tmp/x",))  # type: ignore[arg-type]
+    Step(verb="rotate", host=host, title="lacks what is done")  # type: ignore[call-arg]
+    Step(verb="rotate", host=host, title="a line for a shell", actions=("rm -rf /tmp/x",))  # type: ignore[arg-type]
+    Step(verb="rotate", host=host, title="a unit of one letter each", actions=(), unit=host)  # type: ignore[arg-type]
     Run("rm -rf /tmp/x")  # type: ignore[arg-type]
     Command("rm -rf /tmp/x")  # type: ignore[arg-type]
     site.transport.excute(host, Command(("true",)))  # type: ignore[attr-defined]

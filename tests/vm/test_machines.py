@@ -45,8 +45,8 @@ def test_a_release_is_replaced_under_load_without_a_failed_request_and_a_second_
 
 
 def test_every_precondition_is_met_once_the_hosts_are_provisioned(machines: Machines) -> None:
-    assert {p["state"] for p in machines.provision_plan().preconditions} == {"met"}
-    assert {p["state"] for p in machines.plan(machines.other()).preconditions} == {"met"}
+    assert {p.said for p in machines.provision_plan().preconditions} == {"met"}
+    assert {p.said for p in machines.plan(machines.other()).preconditions} == {"met"}
 
 
 def test_the_unit_is_confined(machines: Machines) -> None:
@@ -96,7 +96,7 @@ def test_the_distributions_haproxy_serves_as_well(machines: Machines, tmp_path: 
     changed = machines.edited(tmp_path / "inventory.yaml", change)
     wanted = machines.other()
     try:
-        assert [p["state"] for p in machines.plan(wanted, inventory=changed).unmet] == ["met by runbook provision"]
+        assert [p.said for p in machines.plan(wanted, inventory=changed).unmet] == ["met by runbook provision"]
         stated, record = machines.apply(machines.provision_plan(changed), changed)
         assert stated.verdict == "succeeded", (stated, record)
         stated, record = machines.apply(machines.plan(wanted, inventory=changed, is_measured=True), changed)

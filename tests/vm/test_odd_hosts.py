@@ -64,7 +64,7 @@ def deployed(odd: Machines) -> Machines:
         hotel["instances"] = [i for i in hotel["instances"] if i["host"] not in ("app3", "app5")]
 
     plan = odd.provision_plan(hosts=["app1", "app2", "app3", "app4", "lb1"])
-    assert [row["what"] for row in plan.unmet] == ["app3: clock within 5 s of this machine's"]
+    assert [row.what for row in plan.unmet] == ["app3: clock within 5 s of this machine's"]
     odd.edited(path, change)
     plan = odd.provision_plan(hosts=["app1", "app2", "app4", "lb1"])
     stated, record = odd.apply(plan)
@@ -99,11 +99,11 @@ def test_each_is_odd_in_its_way(odd: Machines) -> None:
 
 
 def test_a_clock_that_is_an_hour_fast_is_seen(odd: Machines) -> None:
-    found = {row["what"]: row for row in odd.provision_plan(hosts=["app2", "app3"]).preconditions}
+    found = {row.what: row for row in odd.provision_plan(hosts=["app2", "app3"]).preconditions}
     assert found["app2: clock within 5 s of this machine's"]["state"] == "met"
     clock = found["app3: clock within 5 s of this machine's"]
-    assert clock["state"] == "unmet"
-    assert 3590 < int(clock["found"].removesuffix(" s")) < 3610
+    assert clock.said == "unmet"
+    assert 3590 < int(clock.found.removesuffix(" s")) < 3610
     shown = odd.balbook("apply", "provision", "-i", str(odd.lab.inventory), "-p", "hosts=app3")
     assert shown.returncode != 0
     assert "app3: clock within 5 s" in shown.stdout + shown.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from balbook.jupyter.forms.live import Live
 from balbook.jupyter.forms.live_page import live_page, static_page
 from balbook.jupyter.forms.panels import Html
 from balbook.jupyter.forms.sample_bins import Samples, newest_probe
-from balbook.plan.model import plan_from
+from balbook.plan.reading import FILE, read_plan
 from balbook.record.events import Event
 from balbook.record.journal import Journal
 
@@ -31,7 +30,7 @@ class Follower:
 
     def __init__(self, run_dir: Path, inventory: Inventory) -> None:
         self.run_dir = run_dir
-        plan = plan_from(json.loads((run_dir / "plan.json").read_text(encoding="utf-8")))
+        plan = read_plan(run_dir)
         self.live = Live.of(plan, inventory)
         self._journal, self._position = Journal(run_dir / "journal.jsonl"), 0
         self._events: list[Event] = []
@@ -92,4 +91,4 @@ class Follower:
 def ongoing(records: Path) -> list[Path]:
     """The folders of the runs on this machine whose process is alive, oldest first; pipelines, which have no plan, left out."""
     found = [p.parent for p in sorted(records.glob(f"*/{process.PID_FILE}")) if process.find(p.parent) is not None]
-    return [run_dir for run_dir in found if (run_dir / "plan.json").is_file()]
+    return [run_dir for run_dir in found if (run_dir / FILE).is_file()]

@@ -57,8 +57,8 @@ class Live:
         """Before anything has happened."""
         application = inventory.applications.get(plan.application)
         names = [i.name for i in application.instances] if application and any(s.unit for s in plan.steps) else []
-        leaving = {name for s in plan.steps if s.id.partition(" ")[0] in ("drain", "stop") for name in s.unit.split("+")}
-        planned = {name for s in plan.steps for name in s.unit.split("+") if name}
+        leaving = {name for s in plan.steps if s.verb in ("drain", "stop") for name in s.instances}
+        planned = {name for s in plan.steps for name in s.unit}
         names += sorted(planned - set(names))
         begun = {name: SERVING if name in leaving or name not in planned else NOT_RUNNING for name in names}
         return cls(plan, {step.id: StepView(step) for step in plan.steps}, {name: [Span(0.0, state)] for name, state in begun.items()})
@@ -69,9 +69,9 @@ class Live:
         return self.history.first_begun.time if self.history.first_begun else None
 
     @property
-    def units(self) -> Mapping[str, str]:
+    def outcomes(self) -> Mapping[str, str]:
         """What became of each unit, as the engine says; empty before it does."""
-        return self.history.applied.units if self.history.applied and not self.history.is_applying else {}
+        return self.history.applied.instances if self.history.applied and not self.history.is_applying else {}
 
     @property
     def stopped_by(self) -> str:
@@ -165,11 +165,10 @@ class Live:
         view.state = RUNNING if move.state == "started" else move.state
         if move.state == "started":
             view.started_s = at_s
-            subject, _, state = view.step.phase.partition(" ")
-            self._enter(subject.split("+"), state, at_s)
+            self._enter(view.step.instances, view.step.phase, at_s)
         elif move.state == TAKING_BACK:
             view.started_s = at_s
-            self._enter(view.step.unit.split("+"), TAKING_BACK, at_s)
+            self._enter(view.step.unit, TAKING_BACK, at_s)
         elif isinstance(move.event, StepFinished):
             view.seconds = move.event.seconds
             if move.state in ("failed", "undo_failed"):
@@ -193,8 +192,8 @@ class Live:
     def _settle(self, at_s: float) -> None:
         """What became of each instance, as the engine says."""
         ends = {"taken back": SERVING, "NOT taken back": "NOT taken back"}
-        for unit, outcome in self.units.items():
-            self._enter(unit.split("+"), ends.get(outcome, ""), at_s)
+        for name, outcome in self.outcomes.items():
+            self._enter((name,), ends.get(outcome, ""), at_s)
 
 
 def _noted(event: ProbeFailed | LeaseTakenOver | ControllerGone | Paused) -> str:

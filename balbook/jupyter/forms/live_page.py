@@ -120,5 +120,5 @@ def _worth_showing(steps: Sequence[StepView]) -> list[StepView]:
 def _history(live: Live, name: str) -> list[str]:
     spans = live.instances[name]
     told = ", ".join(f"{s.state} from {s.start_s:.0f} s" if n else s.state for n, s in enumerate(spans))
-    outcome = next((o for unit, o in live.units.items() if name in unit.split("+")), spans[-1].state)
+    outcome = live.outcomes.get(name, spans[-1].state)
     return [told, markup("<b>{}</b>", outcome) if outcome.startswith("NOT") else outcome]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from balbook.jupyter.forms.durations import Expected
 from balbook.jupyter.forms.panels import Html, inline, table
-from balbook.plan.model import Plan, Step
+from balbook.plan.model import Plan, Precondition, Step
 from balbook.plan.tables import diffs_by_text, subject
 from balbook.show.markup import Markup, joined, markup
 
@@ -26,7 +26,7 @@ def plan_page(plan: Plan, expected: Expected, environment: str) -> Html:
 
 
 def _preconditions(plan: Plan) -> Markup:
-    rows = [[inline(p["what"]), _state_of(p["state"]), inline(p.get("found", ""))] for p in plan.preconditions]
+    rows = [[inline(p.what), _state_of(p), inline(p.found)] for p in plan.preconditions]
     if not rows:
         return Markup()
     unmet = len(plan.unmet)
@@ -35,8 +35,8 @@ def _preconditions(plan: Plan) -> Markup:
     return markup("<details{}><summary>{}</summary>{}</details>", " open" if unmet else "", title, shown)
 
 
-def _state_of(state: str) -> Markup:
-    return inline(state) if state in ("met", "left out") else markup("<b>✘ {}</b>", inline(state))
+def _state_of(precondition: Precondition) -> Markup:
+    return markup("<b>✘ {}</b>" if precondition.state == "unmet" else "{}", inline(precondition.said))
 
 
 def _steps(plan: Plan) -> Markup:

@@ -36,7 +36,7 @@ def standing(run_dir: Path) -> tuple[list[str], list[str]]:
     history = history_of(run_dir)
     if history.applied is None:
         return [], []
-    application, units = str(history.parameters.get("application", "")), history.applied.units
+    application, units = str(history.parameters.get("application", "")), history.applied.instances
     state = [f"The plan was applied: {history.applied.verdict}.", *_units(units), "Nobody is working on the hosts now."]
     commands = [f"balbook status {application}".rstrip()]
     return state, [*commands, f"balbook rollback {application}"] if application and units else commands
@@ -65,11 +65,11 @@ def _units(units: Mapping[str, str]) -> list[str]:
         "NOT taken back": "could NOT be taken back; look at it now",
         "not reached": "was not touched",
     }
-    return [f"`{name}` {told.get(outcome, outcome)}." for unit, outcome in units.items() for name in unit.split("+")]
+    return [f"`{name}` {told.get(outcome, outcome)}." for name, outcome in units.items()]
 
 
 def _state(live: Live) -> list[str]:
-    states = _units(live.units)
+    states = _units(live.outcomes)
     if live.verdict == "lost":
         return [*states, "The run's process is gone in the middle of its work; nobody is working on the hosts now."]
     done = sum(v.state == "changed" for v in live.steps.values())
@@ -79,7 +79,7 @@ def _state(live: Live) -> list[str]:
 def _advice(error: BalbookError, live: Live) -> str:
     if live.verdict == "lost":
         return "Look at the application, then go on with this very plan:"
-    if "NOT taken back" in live.units.values():
+    if "NOT taken back" in live.outcomes.values():
         return "Look at that instance first; the others go on serving. Then bring back a release that was proven:"
     if live.is_stopped_on_request:
         return "It was stopped on request. Look at the application; run the cells again from `preflight` to go on."
@@ -92,6 +92,6 @@ def _commands(error: BalbookError, live: Live, run_id: str) -> list[str]:
         return [f"balbook records show {run_id}"]
     if live.verdict == "lost":
         return [f"balbook status {application}", f"balbook resume {run_id}"]
-    if "NOT taken back" in live.units.values():
+    if "NOT taken back" in live.outcomes.values():
         return [f"balbook status {application}", f"balbook logs {application}", f"balbook rollback {application}"]
     return [f"balbook status {application}", f"balbook logs {application}"]

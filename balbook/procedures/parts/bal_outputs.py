@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from balbook.facts.ballerina import Tests, parse_tests
-from balbook.record.events import StepFinished
+from balbook.facts.ballerina import Tests
+from balbook.plan.model import Plan
 from balbook.record.journal import Journal
 from balbook.show.table import Folded, Shown, Table
 
 
-def bal_outputs(journal: Journal) -> list[Shown]:
+def bal_outputs(plan: Plan, journal: Journal) -> list[Shown]:
     """The tests' table, then the output of each step that changed something or failed."""
     steps = [step for step in journal.history().finished if step.outcome != "already"]
     folded = [Folded(f"{s.host}: {s.title} ({s.outcome}, {s.seconds:.1f} s)", s.tail.strip()) for s in steps if s.tail]
-    return [test_table(steps), *folded]
-
-
-def test_table(steps: Sequence[StepFinished]) -> Table:
-    """A row for each `bal test` of the run; counts say how many, the outcome (by exit status) whether it went well."""
-    rows = []
+    tested, rows = {step.id: step.about for step in plan.steps if step.verb == "test"}, []
     for step in steps:
-        verb, _, subject = step.step.partition(" ")
-        if verb == "test":
-            counts = parse_tests(step.tail) if step.tests is None else Tests(**step.tests)
-            outcome = "passed" if step.outcome == "changed" else step.outcome
-            rows.append((subject, counts.passing, counts.failing, counts.skipped, outcome))
-    return Table(("tested", "passing", "failing", "skipped", "outcome"), rows, title="Tests of this run")
+        if name := tested.get(step.step):  # counts say how many, the outcome (by exit status) whether it went well
+            counts = Tests(**step.tests or {})
+            rows.append((name, counts.passing, counts.failing, counts.skipped, "passed" if step.outcome == "changed" else step.outcome))
+    return [Table(("tested", "passing", "failing", "skipped", "outcome"), rows, title="Tests of this run"), *folded]

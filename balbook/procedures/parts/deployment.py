@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any
 
 from balbook.commands import balancer as balancing
@@ -12,11 +13,12 @@ from balbook.engine.order import PROVE
 from balbook.errors import StoreError
 from balbook.facts.releases import Installed
 from balbook.inventory.models import Application, Instance
-from balbook.plan.model import Plan, Run, Step
+from balbook.plan.model import Plan, Precondition, Run, Step
+from balbook.plan.settings import ProbeSettings, RolloutSettings, Settings
 from balbook.procedures import Check
 from balbook.procedures.parts import supervision, watchdog
 from balbook.procedures.parts.look import Seen, look
-from balbook.procedures.parts.preconditions import Row, deployment_preconditions
+from balbook.procedures.parts.preconditions import deployment_preconditions, row
 from balbook.procedures.parts.release import Release, diff_of, release_of, staging
 from balbook.procedures.parts.rollout import Pace, final_configuration, roll
 from balbook.procedures.parts.site import Site
@@ -34,13 +36,17 @@ def planned(site: Site, runbook: str, make: Callable[[Seen, Release], Plan]) -> 
         artifact = site.store.find(site.application_name, str(site.parameters.get("release", "latest")))
         site.store.check(artifact)
     except StoreError as exc:
-        missing = {"what": "the artifact is in the store", "state": "unmet", "found": exc.message}
+        missing = row("the artifact is in the store", False, exc.message)
         return Plan(runbook, site.application_name, (), preconditions=(missing, *deployment_preconditions(site, seen)))
     return make(seen, release_of(site, artifact))
 
 
-def plan_for(site: Site, seen: Seen, release: Release, runbook: str) -> Plan:
-    """The steps that stage `release` and bring every instance to it."""
+def plan_to(site: Site, runbook: str) -> Plan:
+    """The steps that stage the release which the parameters name, and bring every instance to it."""
+    return planned(site, runbook, lambda seen, release: _plan_to(site, seen, release, runbook))
+
+
+def _plan_to(site: Site, seen: Seen, release: Release, runbook: str) -> Plan:
     serial = max(1, int(site.parameters.get("serial", 1) or 1))
     staged = {h: release.name in seen.installed[h].releases for h in site.application_hosts}
     steps = [
@@ -54,11 +60,15 @@ def plan_back(site: Site, seen: Seen, release: Release, runbook: str) -> Plan:
     """The steps that bring every instance to a `release` that stands on every host, as fast as the capacity floor allows."""
     steps = roll(site, seen, release, Pace.quick(site, seen))
     settings = deployment_settings(site, seen, steps)
-    if "probe" in settings:
-        # What is left behind may fail requests, and that must not end the way out of it.
-        settings["probe"] |= {"baseline_s": QUICK_PROBE_S, "after_s": QUICK_PROBE_S, "is_gate": False}
-    settings["rollout"] |= {"on_failure": "pause", "max_p99_ratio": None}
-    return _whole(site, seen, release, runbook, steps, settings)
+    # What is left behind may fail requests, and that must not end the way out of it.
+    probe = replace(settings.probe, baseline_s=QUICK_PROBE_S, after_s=QUICK_PROBE_S, is_gate=False) if settings.probe else None
+    rollout = replace(settings.rollout, on_failure="pause", max_p99_ratio=None)
+    return _whole(site, seen, release, runbook, steps, replace(settings, probe=probe, rollout=rollout))
+
+
+def verify(site: Site, plan: Plan) -> list[Check]:
+    """Fresh facts: every instance runs the release, is healthy, and is in service where a balancer stands in front."""
+    return settled_checks(site, str(plan.subject.get("release", "")))
 
 
 def settled_checks(site: Site, wanted: str) -> list[Check]:
@@ -85,8 +95,9 @@ def checks_of(site: Site, seen: Seen, wanted: str) -> list[Check]:
     return checks
 
 
-def state_table(site: Site, seen: Seen) -> Table:
+def preflight(site: Site) -> Table:
     """What runs now, by instance."""
+    seen = look(site)
     rows = [
         (i.name, seen.running(i) or "-", "yes" if seen.is_healthy[i.name] else "no", service_of(seen, i), seen.pid(i) or "-")
         for i in site.application.instances
@@ -96,8 +107,9 @@ def state_table(site: Site, seen: Seen) -> Table:
     return Table(("instance", "release", "healthy", "in service", "pid"), rows, title=f"{site.application_name} now", note=note)
 
 
-def versions_table(site: Site, seen: Seen) -> Table:
+def versions_table(site: Site) -> Table:
     """Which package versions run where now."""
+    seen = look(site)
     rows: list[tuple[str, str, str, str]] = []
     for instance in site.application.instances:
         revision = seen.revision(instance)
@@ -125,60 +137,58 @@ def service_of(seen: Seen, instance: Instance) -> str:
     return "yes" if seen.in_service[instance.name] else "no"
 
 
-def deployment_settings(site: Site, seen: Seen, steps: Sequence[Step]) -> dict[str, Any]:
+def deployment_settings(site: Site, seen: Seen, steps: Sequence[Step]) -> Settings:
     """What the engine needs beside the steps: the lease, what ends a rollout, and what to measure where something serves."""
-    place, application = site.lease_place, site.application
-    rollout = application.rollout
-    settings: dict[str, Any] = {
-        "lease": {"host": place.host, "directory": place.directory},
-        "rollout": {"on_failure": rollout.on_failure, "deadline_s": rollout.deadline_s, "max_p99_ratio": rollout.max_p99_ratio},
-    }
+    application, rollout, probe = site.application, site.application.rollout, None
     if seen.front and any(seen.is_serving(i) for i in application.instances):
-        changed = {name for step in steps for name in step.unit.split("+")}
-        settings["probe"] = probe_settings(site, seen) | {"must_reach": _must_reach(application, seen.front.balancer.method, changed)}
-    if not seen.front:
-        settings["downtime"] = [i.name for i in application.instances]
-    return settings
+        changed = {name for step in steps for name in step.unit}
+        probe = replace(probe_settings(site, seen), must_reach=_must_reach(application, seen.front.balancer.method, changed))
+    return Settings(
+        lease=site.lease_place,
+        rollout=RolloutSettings(rollout.on_failure, rollout.deadline_s, rollout.max_p99_ratio),
+        probe=probe,
+        downtime=() if seen.front else tuple(i.name for i in application.instances),
+    )
 
 
-def probe_settings(site: Site, seen: Seen) -> dict[str, Any]:
+def probe_settings(site: Site, seen: Seen) -> ProbeSettings:
     """What is asked of the application, and how often, while its hosts are changed."""
     application, front = site.application, seen.front
     assert front is not None
     probe, balancer = application.probe, front.balancer
     # p99 before, which the one during is held against, takes a thousand requests.
     least_s = 1000 / probe.rate + 0.5 if application.rollout.max_p99_ratio else 0
-    return {
-        "host": balancer.address or site.host(balancer.host).address,
-        "port": balancer.listen,
-        "rate": probe.rate,
-        "timeout_s": probe.timeout_s,
-        "max_failed": probe.max_failed,
-        "baseline_s": max(probe.baseline_s, least_s),
-        "after_s": probe.baseline_s,
-        "requests": [request.model_dump() for request in probe.requests],
-        "host_header": balancing.host_name(site.application_name),
-        "health_path": application.health.path,
-        "health_expect": application.health.expect,
-        "instances": {server.address: server.name for server in balancing.servers_of(site.inventory, site.application_name, {})},
-        "logs": {
-            host: [supervision.log_source(site, i) for i in application.instances if i.host == host] for host in site.application_hosts
+    return ProbeSettings(
+        host=balancer.address or site.host(balancer.host).address,
+        port=balancer.listen,
+        rate=probe.rate,
+        timeout_s=probe.timeout_s,
+        max_failed=probe.max_failed,
+        baseline_s=max(probe.baseline_s, least_s),
+        after_s=probe.baseline_s,
+        requests=tuple(probe.requests),
+        host_header=balancing.host_name(site.application_name),
+        health_path=application.health.path,
+        health_expect=application.health.expect,
+        instances={server.address: server.name for server in balancing.servers_of(site.inventory, site.application_name, {})},
+        logs={
+            host: tuple(supervision.log_source(site, i) for i in application.instances if i.host == host) for host in site.application_hosts
         },
-    }
+    )
 
 
-def _must_reach(application: Application, method: str, changed: Set[str]) -> list[str]:
+def _must_reach(application: Application, method: str, changed: Set[str]) -> tuple[str, ...]:
     """The instances that requests from one place come to see while those that are `changed` are replaced in turn."""
     if method == "ip_hash":
-        return []  # which of them is chance
-    names = [i.name for i in application.instances]
+        return ()  # which of them is chance
+    names = tuple(i.name for i in application.instances)
     if application.strategy != "active_passive":
         return names
     # While the active one leaves, the first that stands by serves, and nobody else; as long as it stays, it alone does.
     return names[: 2 if names[0] in changed else 1]
 
 
-def _whole(site: Site, seen: Seen, release: Release, runbook: str, steps: Sequence[Step], settings: Mapping[str, Any]) -> Plan:
+def _whole(site: Site, seen: Seen, release: Release, runbook: str, steps: Sequence[Step], settings: Settings) -> Plan:
     return Plan(
         runbook=runbook,
         application=site.application_name,
@@ -189,7 +199,7 @@ def _whole(site: Site, seen: Seen, release: Release, runbook: str, steps: Sequen
     )
 
 
-def preconditions_of(site: Site, seen: Seen, release: Release) -> list[Row]:
+def preconditions_of(site: Site, seen: Seen, release: Release) -> list[Precondition]:
     """What this release needs of the hosts."""
     artifact = release.artifact
     return deployment_preconditions(site, seen, str(artifact.details.get("distribution", "")), artifact.kind)
@@ -217,24 +227,24 @@ def _settle(site: Site, seen: Seen, release: Release) -> list[Step]:
         place, keep = site.application_dir(host), site.application.keep_releases
         steps += [
             Step(
-                id=f"prove {host}",
-                host=host,
-                title=f"mark {release.name} as proven healthy",
+                "prove",
+                host,
+                f"mark {release.name} as proven healthy",
+                (Run(releases.mark_proven(directory)),),
                 group=PROVE,
                 phase="settle",
                 done=releases.is_proven(directory),
                 is_done=installed.last_proven == release.name,
-                actions=(Run(releases.mark_proven(directory)),),
             ),
             Step(
-                id=f"prune {host}",
-                host=host,
-                title=f"keep the last {keep} releases",
+                "prune",
+                host,
+                f"keep the last {keep} releases",
+                (Run(releases.prune(place, keep, protected)),),
                 group="prune",
                 phase="settle",
                 done=releases.is_pruned(place, keep, protected),
                 is_done=_is_pruned(site, host, release, installed, protected),
-                actions=(Run(releases.prune(place, keep, protected)),),
             ),
         ]
     return sorted(steps, key=lambda step: step.group == "prune")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from balbook.commands.balancer import State
 from balbook.errors import BadInput, Refused, nearest
 from balbook.inventory.models import Instance
 from balbook.plan.model import Plan, Step, Wait
+from balbook.plan.settings import Settings
 from balbook.procedures.parts import watchdog
 from balbook.procedures.parts.batch import THROUGH_BALANCER_S
 from balbook.procedures.parts.look import Seen, look
@@ -46,11 +45,11 @@ def _plan(site: Site, seen: Seen, instance: Instance, name: str, wanted: State) 
     guards, needed = floor_guards(site, seen, before, [instance]) if wanted == "down" else ((), 0)
     is_answering = wanted == "up" and front.is_reachable(instance)
     step = Step(
-        id=f"{name} {instance.name}",
+        verb=name,
         host=front.host,
         title=f"{front.name}: {'take' if wanted == 'down' else 'put'} {instance.name} {'out of' if wanted == 'down' else 'into'} service",
-        unit=instance.name,
-        phase=f"{instance.name} {'draining' if wanted == 'down' else 'new'}",
+        unit=(instance.name,),
+        phase="draining" if wanted == "down" else "new",
         done=front.is_applied(after),
         is_done=site.transport.execute(front.host, front.is_applied(after)).status == 0,
         actions=front.apply(after),
@@ -59,10 +58,8 @@ def _plan(site: Site, seen: Seen, instance: Instance, name: str, wanted: State) 
         guards=guards,
         guards_needed=needed,
     )
-    place = site.lease_place
-    settings: dict[str, Any] = {"lease": {"host": place.host, "directory": place.directory}}
     steps = (*watchdog.end_pending(site, seen.watchdogs), step)
-    return Plan(name, site.application_name, steps, subject={"instance": instance.name}, settings=settings)
+    return Plan(name, site.application_name, steps, subject={"instance": instance.name}, settings=Settings(lease=site.lease_place))
 
 
 def _instance(site: Site, name: str) -> Instance:

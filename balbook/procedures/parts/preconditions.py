@@ -1,7 +1,4 @@
-"""What must be so before a plan may be applied: rows of `what`, `state`, `found`.
-
-`state` is `met`, `unmet`, `met by runbook NAME`, or `left out` (needs privilege that balbook was not given).
-"""
+"""What must be so before a plan may be applied."""
 
 from __future__ import annotations
 
@@ -13,11 +10,11 @@ from balbook.facts.ballerina import java_needed
 from balbook.facts.certificates import certificate
 from balbook.facts.system import System
 from balbook.inventory.models import Application, Host
+from balbook.plan.model import Precondition
 from balbook.procedures.parts import supervision
 from balbook.procedures.parts.look import Seen
 from balbook.procedures.parts.site import Site
 
-Row = dict[str, str]
 MAX_CLOCK_OFF_S = 5
 DEFAULT_JAVA = 17
 LEAST_FREE_MB = 256
@@ -26,12 +23,13 @@ LEAST_DAYS = 14
 """That a certificate must be valid yet: time to get another one."""
 UNPACKING = {"unzip", "python3", "jar"}
 BY_HAND = "install it by hand: balbook does not manage this host's system"
+PROVISION = "provision"
 UNIT = "the systemd unit is as the inventory has it"
 
 
-def row(what: str, is_met: bool, found: object = "", otherwise: str = "unmet") -> Row:
-    """One precondition."""
-    return {"what": what, "state": "met" if is_met else otherwise, "found": str(found)}
+def row(what: str, is_met: bool, found: object = "", *, met_by: str = "") -> Precondition:
+    """One precondition; `met_by`: the runbook that would see to it."""
+    return Precondition(what, "met" if is_met else "unmet", str(found), "" if is_met else met_by)
 
 
 def manages_system(host: Host, system: System) -> bool:
@@ -44,16 +42,16 @@ def has_privilege(host: Host, system: System) -> bool:
     return bool(host.become) or system.is_root
 
 
-def deployment_preconditions(site: Site, seen: Seen, distribution: str = "", kind: str = "") -> list[Row]:
+def deployment_preconditions(site: Site, seen: Seen, distribution: str = "", kind: str = "") -> list[Precondition]:
     """What a deployment needs of its hosts. `kind`: of the artifact, which may be older than the inventory; empty: the inventory's."""
-    rows: list[Row] = []
+    rows: list[Precondition] = []
     units = supervision.units(site)
     for host in site.application_hosts:
         system = seen.systems[host]
-        rows.append(row(f"{host}: balbook may write below {site.host(host).root}", system.is_root_writable, otherwise=_provision()))
+        rows.append(row(f"{host}: balbook may write below {site.host(host).root}", system.is_root_writable, met_by=PROVISION))
         rows.append(_curl(host, site.host(host), system))
         if host in units:
-            rows.append(row(f"{host}: {UNIT}", units[host], otherwise=_provision()))
+            rows.append(row(f"{host}: {UNIT}", units[host], met_by=PROVISION))
         rows += memory_limit(host, site.host(host), site.application_name, site.application)
         if (kind or site.application.artifact) == "jar":
             rows.append(_java(host, system, _java_of(site, distribution)))
@@ -62,12 +60,12 @@ def deployment_preconditions(site: Site, seen: Seen, distribution: str = "", kin
     return rows
 
 
-def memory_limit(name: str, host: Host, application_name: str, application: Application) -> list[Row]:
+def memory_limit(name: str, host: Host, application_name: str, application: Application) -> list[Precondition]:
     """Where systemd does not keep the instances, nothing holds them to their limit, and the plan says so."""
     if host.supervisor == "systemd" or not application.system.memory_mb:
         return []
     what = f"{name}: {application_name} is held to {application.system.memory_mb} MB of memory"
-    return [{"what": what, "state": "left out", "found": "only systemd does that; a jar's heap has -Xmx in java_options"}]
+    return [Precondition(what, "left out", "only systemd does that; a jar's heap has -Xmx in java_options")]
 
 
 def missing_tools(host: Host, system: System) -> list[str]:
@@ -76,7 +74,7 @@ def missing_tools(host: Host, system: System) -> list[str]:
     return [*([] if "curl" in system.tools else ["curl"]), *(["unzip"] if lacks_unzip else [])]
 
 
-def tools(name: str, host: Host, system: System) -> list[Row]:
+def tools(name: str, host: Host, system: System) -> list[Precondition]:
     """Whether they are there, or come by this plan, or have to be installed by hand."""
     missing = missing_tools(host, system)
     comes = manages_system(host, system)
@@ -85,7 +83,7 @@ def tools(name: str, host: Host, system: System) -> list[Row]:
     return [row(f"{name}: {what}", comes or tool not in missing, said if tool in missing else "") for tool, what in wanted.items()]
 
 
-def host_preconditions(name: str, host: Host, system: System, applications: Sequence[Application], clock_s: float) -> list[Row]:
+def host_preconditions(name: str, host: Host, system: System, applications: Sequence[Application], clock_s: float) -> list[Precondition]:
     """What the runbook `provision` asks of a host: OS, clock, and what all its applications need together."""
     off_s = system.epoch - clock_s
     rows = [
@@ -110,7 +108,7 @@ def host_preconditions(name: str, host: Host, system: System, applications: Sequ
     return rows
 
 
-def certificate_preconditions(site: Site, host: str, clock_s: float) -> list[Row]:
+def certificate_preconditions(site: Site, host: str, clock_s: float) -> list[Precondition]:
     """The certificates of the balancers on a host are there and valid for some time yet."""
     rows = []
     for balancer in site.inventory.balancers.values():
@@ -124,10 +122,10 @@ def certificate_preconditions(site: Site, host: str, clock_s: float) -> list[Row
     return rows
 
 
-def _curl(name: str, host: Host, system: System) -> Row:
+def _curl(name: str, host: Host, system: System) -> Precondition:
     is_there = "curl" in system.tools
     comes = manages_system(host, system)
-    return row(f"{name}: curl is there", is_there, "" if is_there or comes else BY_HAND, otherwise=_provision() if comes else "unmet")
+    return row(f"{name}: curl is there", is_there, "" if is_there or comes else BY_HAND, met_by=PROVISION if comes else "")
 
 
 def _java_of(site: Site, distribution: str) -> int:
@@ -137,12 +135,12 @@ def _java_of(site: Site, distribution: str) -> int:
     return java_needed(distribution) if distribution and not site.inventory.lab else DEFAULT_JAVA
 
 
-def _java(host: str, system: System, wanted: int) -> Row:
+def _java(host: str, system: System, wanted: int) -> Precondition:
     found = f"Java {system.java}" if system.java else "no Java"
     return row(f"{host}: a Java runtime, {wanted} or later", (system.java or 0) >= wanted, found)
 
 
-def _balancer(site: Site, seen: Seen) -> list[Row]:
+def _balancer(site: Site, seen: Seen) -> list[Precondition]:
     front = seen.front
     assert front is not None
     found, rows = seen.systems[front.host], []
@@ -154,12 +152,8 @@ def _balancer(site: Site, seen: Seen) -> list[Row]:
     if front.place.is_own or front.balancer.traits.is_one_file:
         main = balancing.render_main(site.inventory, front.name, is_root=found.is_root)
         runs = site.transport.execute(front.host, front.is_running(front.place, main)).status == 0
-        return [*rows, row(what, runs, otherwise=_provision())]
+        return [*rows, row(what, runs, met_by=PROVISION)]
     program = front.balancer.traits.program
     if found.has_systemd:
-        return [*rows, row(what, site.transport.execute(front.host, systemd.is_enabled(program)).status == 0, otherwise=_provision())]
+        return [*rows, row(what, site.transport.execute(front.host, systemd.is_enabled(program)).status == 0, met_by=PROVISION)]
     return [*rows, row(what, program in found.tools)]
-
-
-def _provision() -> str:
-    return "met by runbook provision"

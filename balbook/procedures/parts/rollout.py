@@ -72,7 +72,8 @@ def final_configuration(site: Site, seen: Seen) -> list[Step]:
     front = seen.front
     return [
         Step(
-            id=f"configure {front.name}",
+            verb="configure",
+            about=front.name,
             host=front.host,
             title=f"{front.name}: configuration as in the inventory",
             phase="settle",
@@ -108,7 +109,8 @@ def _before_rollout(site: Site, waiting: Sequence[Instance]) -> list[Step]:
         return []
     return [
         Step(
-            id=f"before rollout {number}",
+            verb="before rollout",
+            about=str(number),
             host=waiting[0].host,
             title=f"before the rollout: {line}",
             actions=(Run(Command(tuple(shlex.split(line)), deadline_s=3600)),),

@@ -10,7 +10,7 @@ from balbook.artifacts.registry import Published, Registry
 from balbook.artifacts.store import Artifact, chosen
 from balbook.errors import BadInput
 from balbook.inventory.models import Registry as Place
-from balbook.plan.model import CONTROLLER, Exchange, Step
+from balbook.plan.model import CONTROLLER, Exchange, Step, Way
 from balbook.procedures.parts.site import Site
 from balbook.secrets.references import resolve
 from balbook.show.table import Table
@@ -53,7 +53,7 @@ def stored(site: Site, version: str) -> Artifact | None:
     return found
 
 
-def exchange_step(site: Site, way: str, about: Artifact | Published, title: str, *, is_done: bool, source: str = "") -> Step:
+def exchange_step(site: Site, way: Way, about: Artifact | Published, title: str, *, is_done: bool, source: str = "") -> Step:
     """One artifact's way on this machine."""
     place = None if way == "keep" else place_of(site)
     action = Exchange(
@@ -68,7 +68,8 @@ def exchange_step(site: Site, way: str, about: Artifact | Published, title: str,
         base=str(site.inventory.path.parent),
         source=source,
     )
-    return Step(id=f"{way} {about.application} {about.version}", host=CONTROLLER, title=title, actions=(action,), is_done=is_done)
+    what = f"{about.application} {about.version}"
+    return Step(verb=way, about=what, host=CONTROLLER, title=title, actions=(action,), is_done=is_done)
 
 
 def where_table(site: Site, found: Mapping[str, Artifact | Published | str | None]) -> Table:

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 from balbook import transport as transports
 from balbook.artifacts.store import Store
-from balbook.engine.lease import LeasePlace
 from balbook.errors import BadInput, nearest
 from balbook.facts import Fact
 from balbook.inventory.models import Application, Host, Instance, Inventory
+from balbook.plan.settings import LeasePlace
 from balbook.transport import Outcomes, Transport, fan_out
 
 Value = TypeVar("Value")

@@ -45,7 +45,8 @@ def end_pending(site: Site, watchdogs: Mapping[str, Mapping[str, str]]) -> list[
     """
     return [
         Step(
-            id=f"end watchdog {host} {number}",
+            verb="end watchdog",
+            about=f"{host} {number}",
             host=host,
             title=f"call off the watchdog of a drill that was cut off ({fault})",
             actions=(Run(faults.end_watchdog(file, is_privileged=True)), *_repair(site, host, file, fault)),

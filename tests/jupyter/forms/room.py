@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import threading
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from typing import Any
 from balbook.engine.loop import Loop, StopRequest
 from balbook.engine.worker import asked
 from balbook.notebook.runbook import read_runbook, runbook_path
-from balbook.plan.model import plan_from
+from balbook.plan.reading import read_plan
 from balbook.record.journal import Journal
 from balbook.testing import FakeFleet
 from tests.journals import made
@@ -96,7 +95,7 @@ class Room:
             if is_so():
                 return
             pause.wait(0.02)
-        raise AssertionError(f"{what} was not so within {PATIENCE_S} s")
+        raise AssertionError(f"{what} did not succeed within {PATIENCE_S} s")
 
 
 class Engine:
@@ -109,7 +108,7 @@ class Engine:
 
     def start(self, run_dir: Path, secrets: object) -> Any:
         journal = Journal(run_dir / "journal.jsonl")
-        plan = plan_from(json.loads((run_dir / "plan.json").read_text()))
+        plan = read_plan(run_dir)
         if self.is_lost:
             journal.append(made("apply_started", digest=plan.digest, pid=1, steps=len(plan.steps)))
             return SimpleNamespace(poll=lambda: -9)

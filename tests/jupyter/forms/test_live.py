@@ -122,7 +122,7 @@ def test_a_resumed_run_is_running_again(live: Live) -> None:
 
 
 def test_a_plan_of_thousands_of_steps_makes_a_small_page_with_what_runs(fleet: FakeFleet) -> None:
-    steps = tuple(Step(f"s{n}", f"h{n // 10}", f"step {n}", (Run(Command(("true",))),)) for n in range(3000))
+    steps = tuple(Step("do", f"h{n // 10}", f"step {n}", (Run(Command(("true",))),), id=f"s{n}") for n in range(3000))
     live = Live.of(Plan("provision", "", steps), fleet.inventory)
     live.take([at(0, "apply_started", digest="d", steps=3000), at(1, "step_started", step="s1500", host="h150", title="t")])
     page = live_page(live, None, 5, 0).html

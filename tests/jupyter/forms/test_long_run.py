@@ -22,7 +22,8 @@ from balbook.engine.loop import Loop, StopRequest
 from balbook.jupyter.forms import follower, interactive, screen, view
 from balbook.jupyter.forms.apply_panel import OVER
 from balbook.notebook.runbook import read_runbook, runbook_path
-from balbook.plan.model import Plan, plan_from
+from balbook.plan.model import Plan
+from balbook.plan.reading import read_plan
 from balbook.probe.config import ProbeConfig, Stream
 from balbook.probe.samples import FILE, Sample, row
 from balbook.record.journal import Journal, utc_now
@@ -62,7 +63,7 @@ class LongEngine:
 
     def _apply(self, run_dir: Path) -> None:
         journal = Journal(run_dir / "journal.jsonl", now=self.clock)
-        plan = plan_from(json.loads((run_dir / "plan.json").read_text()))
+        plan = read_plan(run_dir)
         journal.append(made("apply_started", digest=plan.digest, pid=1, steps=len(plan.steps)))
         journal.append(made("probe_started", rate=SAMPLES / SECONDS, target="lb1"))
         applied = Loop(plan, self._fleet, journal, StopRequest()).apply()

@@ -47,7 +47,7 @@ def test_what_is_not_met_stands_open_and_what_is_met_is_folded(fleet: FakeFleet)
 
 def test_equal_diffs_are_shown_once_folded_and_escaped() -> None:
     diff = "--- a/x.conf\n+++ b/x.conf\n-old <b>\n+new\n+more"
-    steps = tuple(Step(f"c {host}", host, "configure", (), diff=diff) for host in ("app1", "app2"))
+    steps = tuple(Step("configure", host, "configure", (), diff=diff) for host in ("app1", "app2"))
     html = plan_page(Plan("hot_deploy", "hotel", steps), Expected(), "lab").html
     assert html.count("<details class='bb-diff'>") == 1
     assert "Diff on app1, app2: b/x.conf +2 −1 lines" in html

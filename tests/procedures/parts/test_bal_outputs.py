@@ -17,7 +17,6 @@ from balbook.procedures.parts.site import Site
 from balbook.record.journal import Journal
 from balbook.show.table import Table
 from balbook.testing import FakeTransport
-from tests.journals import made
 
 
 def module(name: str, passing: int, failing: int = 0) -> str:
@@ -31,19 +30,12 @@ def test_a_hundred_tests_in_two_modules_are_all_counted(tmp_path: Path, failing:
     said = "Running Tests\n" + module("rooms", 60, failing) + module("rooms.beds", 40)
     assert len(said.splitlines()) > TAIL_LINES
     journal = Journal(tmp_path / "j")
-    step = Step(id="test acme/rooms", host="build1", title="bal test", actions=(Run(Command(("bal", "test"))),))
-    Loop(Plan("pack_push", "", (step,)), FakeTransport({"bal": Result(status, said)}), journal, StopRequest()).apply()
-    table = bal_outputs(journal)[0]
+    step = Step("test", "build1", "bal test", (Run(Command(("bal", "test"))),), about="acme/rooms", reads="bal")
+    plan = Plan("pack_push", "", (step,))
+    Loop(plan, FakeTransport({"bal": Result(status, said)}), journal, StopRequest()).apply()
+    table = bal_outputs(plan, journal)[0]
     assert isinstance(table, Table)
     assert table.rows == [("acme/rooms", 100, failing, 0, outcome)]
-
-
-def test_a_journal_without_counts_is_read_by_the_end_of_the_output(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "j")
-    journal.append(made("step_finished", step="test hotel", outcome="changed", tail=module("hotel", 3)))
-    table, _ = bal_outputs(journal)
-    assert isinstance(table, Table)
-    assert table.rows == [("hotel", 3, 0, 0, "passed")]
 
 
 def test_the_build_of_a_single_package_shows_its_tests_too(tmp_path: Path) -> None:

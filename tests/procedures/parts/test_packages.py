@@ -182,7 +182,7 @@ def test_a_token_that_is_missing_or_empty_stops_the_run_before_the_push(
         monkeypatch.setenv("BALBOOK_TEST_TOKEN", value)
     inventory = write(tmp_path, **({"token": reference} if reference else {}))
     found = planned(inventory, central("404"), str(package(tmp_path / "p")))
-    assert [p["state"] for p in found.unmet if said in p["found"]] == ["unmet"], found.unmet
+    assert [p.said for p in found.unmet if said in p.found] == ["unmet"], found.unmet
 
 
 def test_a_push_to_the_local_repository_needs_no_token(inventory: Inventory, tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_a_central_that_does_not_say_what_it_has_stops_the_run(
 ) -> None:
     monkeypatch.setenv("BALBOOK_TEST_TOKEN", "open-sesame")
     found = planned(write(tmp_path, token="env:BALBOOK_TEST_TOKEN"), central(status), str(package(tmp_path / "p")))
-    assert len([p for p in found.unmet if said in p["found"]]) == 1, found.unmet
+    assert len([p for p in found.unmet if said in p.found]) == 1, found.unmet
 
 
 def test_a_version_that_central_has_from_the_same_code_is_done(inventory: Inventory, tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_a_version_that_central_has_from_the_same_code_is_done(inventory: Invent
     assert found.pending == ()
     (place / "rooms.bal").write_text("// other rooms\n")
     found = planned(inventory, central("302", archive.getvalue()), str(place))
-    assert "raise the version" in found.unmet[0]["found"]
+    assert "raise the version" in found.unmet[0].found
 
 
 def test_a_record_alone_does_not_make_a_version_published(inventory: Inventory, tmp_path: Path) -> None:

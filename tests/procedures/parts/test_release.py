@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from balbook.errors import BadInput, ParameterError
-from balbook.plan.model import plan_from, secrets_of
+from balbook.plan.model import secrets_of
+from balbook.plan.reading import plan_from
 from balbook.run.run import require_no_secrets
 from balbook.secrets.references import Scrubber
 from balbook.secrets.secret_ref import SecretRef

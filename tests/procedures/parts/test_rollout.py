@@ -27,11 +27,11 @@ def planned(folder: Path, *, parameters: dict[str, Any] | None = None, **applica
 
 
 def units(plan: Plan) -> list[str]:
-    return list(dict.fromkeys(step.unit for step in plan.steps if step.unit))
+    return list(dict.fromkeys(step.unit_name for step in plan.steps if step.unit))
 
 
 def steps_of(plan: Plan, unit: str) -> list[str]:
-    return [step.id.rpartition(" ")[0] for step in plan.steps if step.unit == unit]
+    return [step.id.rpartition(" ")[0] for step in plan.steps if step.unit_name == unit]
 
 
 def test_a_canary_is_one_instance_that_soaks_before_the_rest_follows(tmp_path: Path) -> None:
@@ -52,13 +52,13 @@ def test_one_that_stands_by_need_not_be_reached_unless_the_active_one_leaves(tmp
     fleet = fleet_with(tmp_path, "1.0.0", strategy="active_passive")
     publish(fleet.inventory, "2.0.0")
     plan = make_plan(fleet)
-    assert plan.settings["probe"]["must_reach"] == BOTH
+    assert plan.settings.probe.must_reach == tuple(BOTH)
     assert carry_out(fleet, plan, Journal(tmp_path / "whole")).verdict == "succeeded"
     fleet.hosts["app2"].processes.clear()
     fleet._has_reached_floor.clear()  # it died, which is nothing that balbook did
     again = make_plan(fleet)
     assert units(again) == [BOTH[1]]
-    assert again.settings["probe"]["must_reach"] == [BOTH[0]]
+    assert again.settings.probe.must_reach == (BOTH[0],)
 
 
 def test_a_new_instance_is_warmed_up_and_healthy_for_a_while_before_it_is_readmitted(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_the_strategy_of_the_parameters_stands_in_for_the_inventorys(tmp_path: P
     plan = planned(tmp_path, parameters={"strategy": "active_passive"})
     assert plan.subject["strategy"] == "active_passive"
     assert units(plan) == ["app2:9090", "app1:9090"]
-    assert "backup" in str(next(step for step in plan.steps if step.id == "configure public").data())
+    assert "backup" in str(next(step for step in plan.steps if step.id == "configure public"))
 
 
 def test_active_checks_are_refused_on_an_open_source_nginx_with_advice(tmp_path: Path) -> None:
@@ -117,10 +117,10 @@ def test_nginx_plus_is_asked_for_and_an_open_source_one_is_no_substitute(tmp_pat
     data["balancers"]["public"] |= {"kind": "nginx_plus"}
     fleet.inventory.path.write_text(yaml.safe_dump(data))
     fleet.inventory = read_inventory(fleet.inventory.path)
-    (unmet,) = [p for p in make_plan(fleet, strategy="active_active_checked").unmet if "Plus" in p["what"]]
-    assert "haproxy" in unmet["found"]
+    (unmet,) = [p for p in make_plan(fleet, strategy="active_active_checked").unmet if "Plus" in p.what]
+    assert "haproxy" in unmet.found
     fleet.answers["balbook-nginx-version"] = "nginx version: nginx/1.25.5 (nginx-plus-r32-p1)\n"
-    assert not [p for p in make_plan(fleet, strategy="active_active_checked").unmet if "Plus" in p["what"]]
+    assert not [p for p in make_plan(fleet, strategy="active_active_checked").unmet if "Plus" in p.what]
 
 
 def test_several_that_stand_by_are_refused_on_nginx_with_the_reason(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ class Spent:
 
     def __call__(self) -> str:
         begun = any(e["event"] == "step_finished" and e["step"] == self.step for e in lines(self.journal))
-        return "7 requests failed, 0 may" if begun else ""
+        return "7 requests failed (limit 0)" if begun else ""
 
 
 def spend(fleet: FakeFleet, folder: Path, step: str) -> tuple[Any, Journal]:
@@ -203,7 +203,7 @@ def test_an_instance_is_not_taken_back_where_it_is_the_last_that_serves(tmp_path
 
     applied = Loop(plan, fleet, journal, StopRequest(), is_spent=dies_and_is_noticed).apply()
     assert applied.verdict == "failed"
-    assert "app1:9090 was NOT taken back: 0 of the other instances serve, 1 must; it serves on as it is" in applied.why
+    assert "app1:9090 was NOT taken back: 0 of the other instances serve, 1 are needed; the unit keeps serving as it is" in applied.why
     assert applied.units["app1:9090"] == "changed"
     assert fleet.serving("hotel") == ["app1:9090"]
     assert fleet.running("hotel")["app1:9090"].startswith("2.0.0")
