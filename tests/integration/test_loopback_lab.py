@@ -246,7 +246,7 @@ def test_an_instance_can_be_hung_resumed_and_killed(environ: dict[str, str]) -> 
     until(lambda: state_of(process.pid).rpartition(")")[2].split()[0] != "T")
     faults.inject("kill", "app1", environ=environ)
     until(lambda: not loopback.status(environ=environ).instances[0].is_alive)
-    with pytest.raises(Refused, match="nothing of the lab listens"):
+    with pytest.raises(Refused, match="no process of lab default listens"):
         faults.inject("kill", "app1", environ=environ)
     with pytest.raises(ParameterError, match="Did you mean"):
         faults.inject("kil", "app1", environ=environ)
