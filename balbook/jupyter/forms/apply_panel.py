@@ -1,4 +1,4 @@
-"""The panel in which a person applies a plan: what will be done, a deliberate act, and then the live view.
+"""The panel in which a person applies a plan: a summary, a deliberate act, and then the live view.
 
 In production the act is the application's name typed in and the button; elsewhere the button. Running all cells never
 presses it.
@@ -30,14 +30,17 @@ class ApplyPanel:
         self.plan, self.state = plan, WAITS
         self._on_apply, self._once = on_apply, threading.Lock()
         self.word = (plan.application or inventory.environment) if inventory.is_production else ""
-        self.button = w.Button(description=_label(plan), button_style="danger" if self.word else "primary", layout=w.Layout(width="240px"))
+        label, changes = "Confirm: nothing to change", len(plan.pending)
+        if changes:
+            label = "Apply this 1 change" if changes == 1 else f"Apply these {changes} changes"
+        self.button = w.Button(description=label, button_style="danger" if self.word else "primary", layout=w.Layout(width="240px"))
+        self.button.disabled = bool(self.word)
         self.decline = w.Button(description="Do not apply", layout=w.Layout(width="160px"))
         self.confirmation = w.Text(description=f"Type {self.word} to confirm", style={"description_width": "initial"})
         self.confirmation.layout = w.Layout(width="420px", display="" if self.word else "none")
         self.told = w.HTML()
         for widget, css in ((self.button, "bb-apply-button"), (self.decline, "bb-decline"), (self.confirmation, "bb-confirm")):
             widget.add_class(css)
-        self.button.disabled = bool(self.word)
         self.button.on_click(lambda button: self.press())
         self.decline.on_click(lambda button: self.refuse())
         self.confirmation.observe(lambda change: self._check(), names="value")
@@ -49,15 +52,14 @@ class ApplyPanel:
         self.slot = Slot(self.root)
 
     def show(self) -> None:
-        """Draws it in the apply cell."""
+        """Draws the panel in the apply cell."""
         html = markup("<div class='bb-box bb-note bb-apply-twin'>{}<p>Nothing was applied yet.</p></div>", _intro(self.plan, None))
         self.slot.show(Html(html, "Nothing was applied yet."))
 
     def press(self) -> None:
-        """The click. Held against the confirmation here too: a front end may be anybody's."""
+        """Applies, once, if the confirmation is right: a foreign front end can press a disabled button."""
         with self._once:
             if self.state != WAITS or not self._is_confirmed:
-                self._check()
                 return
             self.state = APPLYING
         self._question.layout.display = "none"
@@ -66,23 +68,19 @@ class ApplyPanel:
         self._on_apply()
 
     def refuse(self) -> None:
-        """The plan is not to be applied; `conclude` says so."""
-        self._put_away(DECLINED, "You have chosen not to apply this plan. Nothing was changed. Run the cell `conclude` to close the run.")
+        """Declines the plan; `conclude` will state that."""
+        self.retire("You have chosen not to apply this plan. Nothing was changed. Run the cell `conclude` to close the run.", DECLINED)
 
-    def retire(self, why: str) -> bool:
-        """From now on it applies nothing, where it has waited until now; False where it is applying."""
-        self._put_away(RETIRED, why)
-        return self.state != APPLYING
-
-    def _put_away(self, state: str, why: str) -> None:
-        """The end of waiting, on the screen and in what stays in the notebook."""
+    def retire(self, why: str, state: str = RETIRED) -> bool:
+        """Ends the wait for the click, on the screen and in the notebook, for good; False where the panel is applying."""
         with self._once:
             if self.state != WAITS:
-                return
+                return self.state != APPLYING
             self.state = state
         self._question.layout.display = "none"
         self.view.page.value = markup("{}<div class='bb-{}' role='status'><p>{}</p></div>", CSS, state, inline(why))
         self.slot.change_twin(Html(markup("<div class='bb-box bb-note'><p>{}</p></div>", inline(why)), f"The plan was not applied. {why}"))
+        return True
 
     @property
     def _is_confirmed(self) -> bool:
@@ -91,14 +89,7 @@ class ApplyPanel:
     def _check(self) -> None:
         self.button.disabled = not self._is_confirmed
         is_wrong = bool(self.confirmation.value) and not self._is_confirmed
-        said = markup("<span class='bb-confirm-state' role='alert'>That is not {}.</span>", self.word) if is_wrong else ""
-        if self.told.value != said:
-            self.told.value = said
-
-
-def _label(plan: Plan) -> str:
-    changes = len(plan.pending)
-    return "Confirm: nothing to change" if not changes else "Apply this 1 change" if changes == 1 else f"Apply these {changes} changes"
+        self.told.value = markup("<span class='bb-confirm-state' role='alert'>That is not {}.</span>", self.word) if is_wrong else ""
 
 
 def _intro(plan: Plan, inventory: Inventory | None) -> Markup:
@@ -106,7 +97,7 @@ def _intro(plan: Plan, inventory: Inventory | None) -> Markup:
     named = ", ".join(hosts[:8]) + (f" and {len(hosts) - 8} more" if len(hosts) > 8 else "")
     return markup(
         "<h3>Apply: {}</h3><p>{} steps on {}{}; plan <code>{}</code>. "
-        "A failure takes the unit in hand back; a stop ends in a safe state.</p>",
+        "After a failure the run takes the current unit back; after a stop it ends in a safe state.</p>",
         inline(subject(plan)), len(plan.pending), named or "no host",
         markup(" in <b>{}</b>", inventory.environment) if inventory else "", plan.digest[:12],
     )  # fmt: skip
