@@ -133,14 +133,12 @@ def _service(inventory: Inventory, name: str, instance: Instance, seen: Seen) ->
 
 
 def _run_row(folder: Path, copies: Path | None) -> tuple[object, ...]:
-    try:
+    verdict, opened, is_running = "unreadable", None, process.find(folder) is not None
+    with suppress(BadInput):
         history = history_of(folder)
-    except BadInput:
-        return "", folder.name, "-", "-", "unreadable", "-", "-", run_id_of(folder)
-    opened, is_running = history.opened, process.find(folder) is not None
+        verdict, opened = "running" if is_running else "open" if history.is_open else history.verdict[0], history.opened
     if opened is None:
-        return "", folder.name, "-", "-", history.verdict[0], "-", "-", run_id_of(folder)
-    verdict = "running" if is_running else "open" if history.is_open else history.verdict[0]
+        return "", folder.name, "-", "-", verdict, "-", "-", run_id_of(folder)
     about = " ".join(str(opened.parameters[key]) for key in ("application", "release") if opened.parameters.get(key))
     run = opened.run_id if copies is None or is_running else _copied(folder, opened.runbook, opened.run_id, copies)
     at, by = opened.at[:19].replace("T", " "), str(opened.who.get("user", "-"))

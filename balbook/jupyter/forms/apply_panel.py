@@ -33,23 +33,19 @@ class ApplyPanel:
         label, changes = "Confirm: nothing to change", len(plan.pending)
         if changes:
             label = "Apply this 1 change" if changes == 1 else f"Apply these {changes} changes"
-        self.button = w.Button(description=label, button_style="danger" if self.word else "primary", layout=w.Layout(width="240px"))
-        self.button.disabled = bool(self.word)
-        self.decline = w.Button(description="Do not apply", layout=w.Layout(width="160px"))
+        self.button = w.Button(description=label, disabled=bool(self.word), layout=w.Layout(width="240px")).add_class("bb-apply-button")
+        self.button.button_style = "danger" if self.word else "primary"
+        self.decline = w.Button(description="Do not apply", layout=w.Layout(width="160px")).add_class("bb-decline")
         self.confirmation = w.Text(description=f"Type {self.word} to confirm", style={"description_width": "initial"})
-        self.confirmation.layout = w.Layout(width="420px", display="" if self.word else "none")
+        self.confirmation.add_class("bb-confirm").layout = w.Layout(width="420px", display="" if self.word else "none")
         self.told = w.HTML()
-        for widget, css in ((self.button, "bb-apply-button"), (self.decline, "bb-decline"), (self.confirmation, "bb-confirm")):
-            widget.add_class(css)
         self.button.on_click(lambda button: self.press())
         self.decline.on_click(lambda button: self.refuse())
         self.confirmation.observe(lambda change: self._check(), names="value")
         self.view = LiveView()
         self._question = w.VBox([w.HTML(CSS + _intro(plan, inventory)), self.confirmation, self.told, w.HBox([self.button, self.decline])])
         self.root = w.VBox([self._question, self.view.root], layout=w.Layout(overflow="visible"))
-        for css in ("bb-apply", "bb-box", "bb-note"):
-            self.root.add_class(css)
-        self.slot = Slot(self.root)
+        self.slot = Slot(self.root.add_class("bb-apply").add_class("bb-box").add_class("bb-note"))
 
     def show(self) -> None:
         """Draws the panel in the apply cell."""
@@ -63,8 +59,7 @@ class ApplyPanel:
                 return
             self.state = APPLYING
         self._question.layout.display = "none"
-        for css in ("bb-box", "bb-note"):
-            self.root.remove_class(css)  # the view has a frame of its own
+        self.root.remove_class("bb-box").remove_class("bb-note")  # the view has a frame of its own
         self._on_apply()
 
     def refuse(self) -> None:

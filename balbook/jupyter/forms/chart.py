@@ -88,7 +88,9 @@ def _grid(low: float, high: float, end_s: float) -> Iterator[Markup]:
 
 
 def _seconds(y: float, end_s: float) -> Iterator[Markup]:
-    return (markup("<text x='{:.0f}' y='{}' text-anchor='middle'>{:g} s</text>", _x(s, end_s), y, s) for s in _ticks(end_s))
+    step = next(s for s in (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600) if end_s / s <= 10 or s == 3600)
+    for s in range(0, int(end_s) + 1, step)[:30]:
+        yield markup("<text x='{:.0f}' y='{}' text-anchor='middle'>{} s</text>", _x(s, end_s), y, s)
 
 
 def _limits(samples: Samples) -> tuple[float, float]:
@@ -106,8 +108,3 @@ def _x(at_s: float, end_s: float) -> float:
 def _y(value: float, low: float, high: float) -> float:
     share = (math.log10(max(value, low)) - math.log10(low)) / (math.log10(high) - math.log10(low))
     return CHART_H - BOTTOM - (CHART_H - BOTTOM - TOP - 16) * min(1.0, share)
-
-
-def _ticks(end_s: float) -> list[float]:
-    step = next(s for s in (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600) if end_s / s <= 10 or s == 3600)
-    return [float(s) for s in range(0, int(end_s) + 1, step)][:30]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from balbook.errors import BadInput
@@ -15,22 +14,11 @@ MOST_RECORDS = 60
 """The number of records that are read, newest first; a notebook does not wait for years of records."""
 
 
-@dataclass(frozen=True)
-class Expected:
-    """The median of `runs` earlier runs, in seconds; None without an earlier run."""
-
-    seconds: float | None = None
-    runs: int = 0
-
-    def __str__(self) -> str:
-        if self.seconds is None:
-            return "Expected duration: unknown (no earlier run)."
-        runs = "1 earlier run" if self.runs == 1 else f"{self.runs} earlier runs"
-        return f"Expected duration: about {spoken(self.seconds)} (median of {runs})."
+UNKNOWN = "Expected duration: unknown (no earlier run)."
 
 
-def expected(plan: Plan, records: Path) -> Expected:
-    """The median of the runs of this runbook on this application that succeeded and changed something."""
+def expected(plan: Plan, records: Path) -> str:
+    """A sentence: the median of the runs of this runbook on this application that succeeded and changed something."""
     found = []
     for folder in sorted(records.glob(f"*-{plan.runbook}-*"), reverse=True)[:MOST_RECORDS]:
         with suppress(BadInput):
@@ -39,7 +27,8 @@ def expected(plan: Plan, records: Path) -> Expected:
             is_like = history.parameters.get("application", plan.application) == plan.application
             if is_like and began and ended and ended.verdict == "succeeded" and ended.changes:
                 found.append((ended.time - began.time).total_seconds())
-    return Expected(statistics.median(found), len(found)) if found else Expected()
+    runs = "1 earlier run" if len(found) == 1 else f"{len(found)} earlier runs"
+    return f"Expected duration: about {spoken(statistics.median(found))} (median of {runs})." if found else UNKNOWN
 
 
 def spoken(seconds: float) -> str:

@@ -33,8 +33,7 @@ class Field:
         self.error = w.HTML()
         help_ = w.HTML(markup("<span class='bb-help'>{}</span>", inline(parameter.help)))
         told = w.VBox([help_, self.error], layout=w.Layout(flex="1 1 0%", overflow="visible"))
-        self.row = w.HBox([control, told], layout=w.Layout(overflow="visible"))
-        self.row.add_class(f"bb-field-{parameter.name}")
+        self.row = w.HBox([control, told], layout=w.Layout(overflow="visible")).add_class(f"bb-field-{parameter.name}")
 
     def complain(self, problem: str) -> None:
         """Shows the problem; an empty one clears the place."""
@@ -53,15 +52,13 @@ class Form:
             start = with_defaults(self.world.inventory, name, start)
         self.fields = {p.name: Field(p, self._control(p, start)) for p in runbook.parameters}
         self._state, self._command, self.notice = w.HTML(), w.HTML(), w.VBox()
-        self._again = w.Button(description="New run with these values", layout=w.Layout(display="none", width="240px"))
-        self._again.add_class("bb-new-run")
+        hidden = w.Layout(display="none", width="240px")
+        self._again = w.Button(description="New run with these values", layout=hidden).add_class("bb-new-run")
         self._again.on_click(lambda button: on_new_run())
         head = w.HTML(markup("{}<h3>{}</h3>", CSS, runbook.title))
-        rows = [field.row for field in self.fields.values()]
-        self.root = w.VBox([head, self.notice, *rows, self._state, self._command, self._again], layout=w.Layout(overflow="visible"))
-        for css in ("bb-form", "bb-box", "bb-busy"):
-            self.root.add_class(css)
-        self.slot = Slot(self.root)
+        parts = [head, self.notice, *(field.row for field in self.fields.values()), self._state, self._command, self._again]
+        root = w.VBox(parts, layout=w.Layout(overflow="visible")).add_class("bb-form").add_class("bb-box").add_class("bb-busy")
+        self.slot = Slot(root)
         self._check()
         for parameter, field in self.fields.items():
             field.control.observe(partial(self._changed, parameter), names="value")

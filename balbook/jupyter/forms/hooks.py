@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,10 @@ def on_idle_interrupt(shell: Any, act: Callable[[], None]) -> None:
 
 def executed_notebook(runbook: Runbook) -> Runbook:
     """The notebook that this kernel executes: the runbook, unless Jupyter names another file with other cells."""
-    named = os.environ.get(SESSION_NAME, "")
-    if not named.endswith(".ipynb") or not Path(named).is_file():
-        return runbook
-    try:
-        opened = read_runbook(Path(named))
-    except BadInput:
-        return runbook
-    # A copy with outputs, or with parameters filled in, is still the runbook.
-    return runbook if cells_of(opened)[1:] == cells_of(runbook)[1:] else opened
+    named = Path(os.environ.get(SESSION_NAME, ""))
+    with suppress(BadInput):
+        if named.suffix == ".ipynb" and named.is_file():
+            opened = read_runbook(named)
+            # A copy with outputs, or with parameters filled in, is still the runbook.
+            return runbook if cells_of(opened)[1:] == cells_of(runbook)[1:] else opened
+    return runbook

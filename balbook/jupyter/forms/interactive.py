@@ -58,7 +58,6 @@ class InteractiveRun:
     """The runs that one form opens, one after the other. Every other attribute of a `Run` is the open run's."""
 
     def __init__(self, name: str, given: Mapping[str, Any], shell: Any) -> None:
-        self._shell = shell
         runbook = read_runbook(runbook_path(name))
         self._executed = executed_notebook(runbook)
         self._recorder = Recorder()
@@ -71,7 +70,7 @@ class InteractiveRun:
         self._applying: Applying | None = None
         self._is_closed, self._closing = True, threading.RLock()
         show_errors(shell, self._draw_error)
-        on_idle_interrupt(shell, self.on_interrupt)
+        on_idle_interrupt(shell, lambda: self.stop("Interrupt"))
         atexit.register(self.leave)
 
     # The cells ----------------------------------------------------------------------------------------------------------
@@ -125,10 +124,6 @@ class InteractiveRun:
         if self._applying and self.is_applying:
             self._applying.panel.view.ask_to_stop(by)
 
-    def on_interrupt(self) -> None:
-        """Stops the run at an interrupt while no cell runs."""
-        self.stop("Interrupt")
-
     @property
     def is_applying(self) -> bool:
         """True while hosts are being changed."""
@@ -138,7 +133,7 @@ class InteractiveRun:
         if name.startswith("_") or (not hasattr(Run, name) and name not in OPENED):
             raise AttributeError(f"an interactive run has no attribute {name!r}")
         if self._run is None:
-            raise NotYet("No run is open yet.", advice=FIRST)
+            raise NotYet(turns.NOT_OPEN, advice=FIRST)
         return getattr(self._run, name)
 
     # The form and the panels ----------------------------------------------------------------------------------------------
@@ -227,7 +222,7 @@ class InteractiveRun:
     # Waiting --------------------------------------------------------------------------------------------------------------
 
     def _require(self, role: str) -> None:
-        if (obstacle := self._obstacle(role)) is not None:
+        if obstacle := self._obstacle(role):
             raise obstacle
 
     def _ready(self, role: str) -> FormRun:

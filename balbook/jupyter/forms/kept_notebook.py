@@ -36,7 +36,7 @@ class Recorder:
         elif kind == "clear_output":
             self._outputs.pop(header.get("msg_id", ""), None)
         elif kind in OUTPUTS:
-            self._take(kind, copy.deepcopy(content), self._outputs.setdefault(header.get("msg_id", ""), []))
+            self._take({"output_type": kind, **copy.deepcopy(content)}, self._outputs.setdefault(header.get("msg_id", ""), []))
 
     def outputs(self, message_id: str) -> list[Output]:
         """The outputs of a cell's request, without the widgets, which no viewer could show later."""
@@ -45,13 +45,11 @@ class Recorder:
             output.get("data", {}).pop(WIDGET, None)
         return outputs
 
-    def _take(self, kind: str, content: dict[str, Any], outputs: list[Output]) -> None:
-        if kind == "stream" and outputs and outputs[-1].get("name") == content["name"]:
-            outputs[-1]["text"] += content["text"]
+    def _take(self, output: Output, outputs: list[Output]) -> None:
+        if output["output_type"] == "stream" and outputs and outputs[-1].get("name") == output["name"]:
+            outputs[-1]["text"] += output["text"]
             return
-        display_id = content.pop("transient", {}).get("display_id")
-        output = {"output_type": kind, **content}
-        if display_id:
+        if display_id := output.pop("transient", {}).get("display_id"):
             self._displays.setdefault(display_id, []).append(output)
         outputs.append(output)
 

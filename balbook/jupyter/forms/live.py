@@ -44,9 +44,9 @@ class Live:
         names = [i.name for i in application.instances] if application and any(s.unit for s in plan.steps) else []
         leaving = {name for s in plan.steps if s.verb in ("drain", "stop") for name in s.instances}
         planned = {name for s in plan.steps for name in s.unit}
-        names += sorted(planned - set(names))
-        begun = {name: SERVING if name in leaving or name not in planned else NOT_RUNNING for name in names}
-        return cls(plan, {step.id: step for step in plan.steps}, {name: [Span(0.0, state)] for name, state in begun.items()})
+        starting = planned - leaving
+        instances = {name: [Span(0.0, NOT_RUNNING if name in starting else SERVING)] for name in [*names, *sorted(planned)]}
+        return cls(plan, {step.id: step for step in plan.steps}, instances)
 
     @property
     def began(self) -> datetime | None:
@@ -75,11 +75,6 @@ class Live:
     def stopped_by(self) -> str:
         """The reason why the run is to stop; empty where it is not."""
         return self.history.stopping.by if self.history.stopping else ""
-
-    @property
-    def notes(self) -> list[str]:
-        """Sentences for people who watch."""
-        return [_noted(event) for event in self.history.notes]
 
     @property
     def is_stopped_on_request(self) -> bool:
@@ -157,7 +152,8 @@ class Live:
                 spans.append(Span(at_s, state))
 
 
-def _noted(event: ProbeFailed | LeaseTakenOver | ControllerGone | Paused) -> str:
+def noted(event: ProbeFailed | LeaseTakenOver | ControllerGone | Paused) -> str:
+    """A sentence about the event, for people who watch."""
     match event:
         case ProbeFailed(why=why):
             return f"Nothing is measured: {why}"

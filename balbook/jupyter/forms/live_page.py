@@ -7,7 +7,7 @@ from datetime import datetime
 
 from balbook.jupyter.forms.chart import instance_chart, instances_now, latency_chart
 from balbook.jupyter.forms.durations import spoken
-from balbook.jupyter.forms.live import NOT_STARTED, PENDING, RUNNING, TAKING_BACK, Live
+from balbook.jupyter.forms.live import NOT_STARTED, PENDING, RUNNING, TAKING_BACK, Live, noted
 from balbook.jupyter.forms.panels import Html, inline, table
 from balbook.jupyter.forms.sample_bins import Samples
 from balbook.plan.model import Step
@@ -56,7 +56,7 @@ def static_page(live: Live, now_s: float) -> Html:
 
 
 def _page(live: Live, now_s: float, samples: int, parts: Sequence[Markup]) -> Html:
-    notes = joined(markup("<p>{}</p>", inline(note)) for note in live.notes)
+    notes = joined(markup("<p>{}</p>", inline(noted(event))) for event in live.history.notes)
     over = f"{live.done} of {len(live.steps)} steps are over"
     html = markup(
         "<div class='bb-box {} bb-live' data-samples='{}' data-events='{}' data-state='{}'>"

@@ -40,19 +40,17 @@ def _line(run_dir: Path, inventory: Inventory, *, has_ended: bool = False) -> w.
         about = f"{opened.runbook} {opened.parameters.get('application', '')}".strip()
     told = markup("({}, by {}) has ended after its kernel died." if has_ended else "is applying <b>{}</b> now, by {}.", about, user)
     shown = markup("<div class='bb-ongoing' role='status'>Run <code>{}</code> {}</div>", run_id, told)
-    button = w.Button(description=f"Watch run {run_id}", layout=w.Layout(width="240px"))
-    button.add_class("bb-watch")
+    button = w.Button(description=f"Watch run {run_id}", layout=w.Layout(width="240px")).add_class("bb-watch")
     place = w.VBox()
-    button.on_click(lambda pressed: _watch(run_dir, inventory, place))
+
+    def watch(pressed: w.Button) -> None:
+        if not place.children:
+            view = LiveView()
+            place.children = [view.root]
+            threading.Thread(target=_to_its_end, args=(view, run_dir, inventory), name="balbook-watch", daemon=True).start()
+
+    button.on_click(watch)
     return w.VBox([w.HBox([w.HTML(shown), button]), place])
-
-
-def _watch(run_dir: Path, inventory: Inventory, place: w.VBox) -> None:
-    if place.children:
-        return
-    view = LiveView()
-    place.children = [view.root]
-    threading.Thread(target=_to_its_end, args=(view, run_dir, inventory), name="balbook-watch", daemon=True).start()
 
 
 def _to_its_end(view: LiveView, run_dir: Path, inventory: Inventory) -> None:

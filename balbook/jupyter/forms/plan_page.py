@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from balbook.jupyter.forms.durations import Expected
 from balbook.jupyter.forms.panels import Html, inline, table
 from balbook.plan.model import Plan
 from balbook.plan.tables import diffs_by_text, subject
@@ -11,8 +10,8 @@ from balbook.show.markup import Markup, joined, markup
 MOST_ROWS = 400
 
 
-def plan_page(plan: Plan, expected: Expected, environment: str) -> Html:
-    """The whole page: preconditions, steps, diffs, duration, digest."""
+def plan_page(plan: Plan, expected: str, environment: str) -> Html:
+    """The whole page: preconditions, steps, diffs, digest; `expected` is a sentence about the duration."""
     changes, hosts = len(plan.pending), len({step.host for step in plan.pending})
     todo = f"{changes} of {len(plan.steps)} steps to do, on {hosts} hosts" if changes else "Nothing to do: all steps are done already"
     html = markup(

@@ -12,7 +12,6 @@ from balbook.engine import process
 from balbook.errors import BadInput
 from balbook.inventory import Inventory
 from balbook.jupyter.forms import panels
-from balbook.jupyter.forms.durations import Expected
 from balbook.jupyter.forms.follower import Follower
 from balbook.jupyter.forms.kept_notebook import Recorder
 from balbook.jupyter.forms.panels import Html
@@ -31,8 +30,12 @@ MOST_RECORDS = 20
 
 def abandoned(records: Path) -> list[Path]:
     """The folders of newest runs that ended after their controller had died, and that nobody has closed."""
-    newest = sorted((p for p in records.glob("2*") if p.is_dir()), reverse=True)[:MOST_RECORDS]
-    return [folder for folder in newest if _is_abandoned(folder)]
+    found = []
+    for folder in sorted((p for p in records.glob("2*") if p.is_dir()), reverse=True)[:MOST_RECORDS]:
+        with suppress(BadInput):  # `records show` names the fault of a journal that cannot be read
+            if history_of(folder).is_abandoned and process.find(folder) is None:
+                found.append(folder)
+    return found
 
 
 def rescue(follower: Follower, inventory: Inventory) -> list[Html]:
@@ -40,22 +43,16 @@ def rescue(follower: Follower, inventory: Inventory) -> list[Html]:
     run_dir = follower.run_dir
     history = history_of(run_dir)
     opened = history.opened
-    if opened is None or not _is_abandoned(run_dir) or history.is_lost:
+    if opened is None or not history.is_abandoned or history.is_lost or process.find(run_dir) is not None:
         return []
     journal = Journal(run_dir / JOURNAL, clean=inventory.secrets.scrubber.data)
     executed = read_runbook(Path(opened.notebook))
     stated = close_executed(journal, cells_of(executed), Returned("kernel_death", "the notebook's kernel died"))
     verdict = panels.verdict(stated.verdict, stated.why, opened.runbook, opened.run_id)
-    recorder, plan = Recorder(), plan_page(follower.live.plan, Expected(), inventory.environment)
+    recorder, plan = Recorder(), plan_page(follower.live.plan, "", inventory.environment)
     for role, page in (("plan", plan), ("apply", follower.twin()), ("apply", verdict)):
         recorder.hear("display_data", {"data": page.bundle(), "metadata": {}}, {"msg_id": role})
     sources = {cell_digest(cell.source): cell.source for cell in executed.cells if cell.type == "code"}
     known = [(cell, sources[cell.source_sha256]) for cell in history.cells_that_ran if cell.source_sha256 in sources]
     ran = [Ran(cell.number, source, cell.role, message_id=cell.role) for cell, source in known]
     return [verdict, seal(inventory, run_dir, executed, ran, recorder, stated)]
-
-
-def _is_abandoned(run_dir: Path) -> bool:
-    with suppress(BadInput):  # `records show` names the fault of a journal that cannot be read
-        return history_of(run_dir).is_abandoned and process.find(run_dir) is None
-    return False

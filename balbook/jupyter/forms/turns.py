@@ -10,6 +10,7 @@ from balbook.jupyter.forms.applying import Applying
 from balbook.run.run import Run
 
 AFTER = ("preflight", "plan", "apply", "verify", "evidence", "conclude")
+NOT_OPEN = "No run is open yet."
 FIRST = "Fill in the form above, then run the cells in their order from `preflight`."
 THEN = "Then run the next cells: `verify`, `evidence`, `conclude`."
 GO_ON = "Run the cells `verify`, `evidence`, `conclude`. To drop it instead, press **New run with these values** in its form."
@@ -30,7 +31,7 @@ def obstacle(role: str, run: Run | None, applying: Applying | None, *, is_closed
     if role in ("preflight", "plan"):
         return None
     if run is None or is_closed:
-        return NotYet(f"Run {run.id} has ended." if run else "No run is open yet.", advice=FIRST)
+        return NotYet(f"Run {run.id} has ended." if run else NOT_OPEN, advice=FIRST)
     if run.shown_plan is None:
         return NotYet("The run has no plan yet.", advice="Run the cell `plan` first.")
     state = applying.panel.state if applying else ""

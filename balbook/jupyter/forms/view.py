@@ -25,12 +25,8 @@ class LiveView:
 
     def __init__(self) -> None:
         self.page, self.doing = w.HTML(), w.HTML()
-        self.stop = w.Button(
-            description=STOP,
-            tooltip="Finishes or takes back the current step and ends in a safe state",
-            layout=w.Layout(width="220px", display="none"),
-        )
-        self.stop.add_class("bb-stop")
+        hidden, tooltip = w.Layout(width="220px", display="none"), "Finishes or takes back the current step and ends in a safe state"
+        self.stop = w.Button(description=STOP, tooltip=tooltip, layout=hidden).add_class("bb-stop")
         self.stop.on_click(lambda button: self.ask_to_stop())
         bar = w.HBox([self.stop, self.doing], layout=w.Layout(align_items="center", overflow="visible"))
         self.root = w.VBox([bar, self.page], layout=w.Layout(overflow="visible"))
@@ -64,7 +60,7 @@ class LiveView:
         _set(self.page, CSS + page.html)
         now = "" if self.follower.live.verdict else self.follower.live.doing  # the end is the page's heading
         _set(self.doing, markup("<span class='bb-doing' role='status' aria-live='polite'>{}</span>", now))
-        if self.follower.live.stopped_by and not self.stop.disabled:
+        if self.follower.live.stopped_by:
             self.stop.disabled, self.stop.description = True, STOPPING
 
 

@@ -103,9 +103,7 @@ class Watch:
                 journal.append(ran.finished())
         self._journal, self.waited = journal, set()
         if self.ran:
-            current = self.ran.pop()
-            self._warn(current)
-            self.ran.append(current)
+            self._warn(self.ran[-1])
 
     def end(self) -> None:
         """Closes the journal, which gets no more events. The next run begins with the form as it stands."""
@@ -119,10 +117,10 @@ class Watch:
         """IPython's event before a cell."""
         source, cell_id = info.raw_cell, str(getattr(info, "cell_id", "") or "")
         ran = Ran(self._shell.execution_count, source, role_of(source, self._roles), cell_id, _message_id(self._shell))
+        self.ran.append(ran)
         if self._journal:
             self._journal.append(ran.started())
             self._warn(ran)
-        self.ran.append(ran)
 
     def after(self, result: Any) -> None:
         """IPython's event after a cell."""
@@ -156,7 +154,7 @@ class Watch:
             return f"The cell `{label}` was edited and is no longer the runbook's."
         if ran.role == "unknown":
             return "This cell is not one of the runbook's."
-        done = [r.sha256 for r in self.ran if r.role != "parameters"]
+        done = [r.sha256 for r in self.ran if r is not ran and r.role != "parameters"]
         if ran.sha256 in done:
             return f"The cell `{ran.role}` has run already in this run."
         place = self._expected.index(ran.sha256)

@@ -228,7 +228,7 @@ def test_a_stop_ends_in_a_stated_verdict_and_says_what_to_do(room: Room, engine:
 
 def test_an_interrupt_stops_the_run_under_its_own_name(room: Room, engine: Engine) -> None:
     room.kernel = SimpleNamespace(saved_sigint_handler=None, get_parent=lambda channel: {})
-    interactive.on_idle_interrupt(room, room.run.on_interrupt)
+    interactive.on_idle_interrupt(room, lambda: room.run.stop("Interrupt"))
     room.cells("preflight", "plan", "apply")
     engine.may_go.clear()
     press(room)
