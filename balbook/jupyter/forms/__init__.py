@@ -24,7 +24,7 @@ FORMS = "BALBOOK_FORMS"
 
 
 def open_run(name: str, **parameters: Any) -> Run:
-    """Opens a run of the runbook `name`; in JupyterLab it draws the form, and the run opens with the form's values.
+    """Opens a run of the runbook `name`; in JupyterLab draws the form and opens the run with the form's values.
 
     Connects to no host. Raises BadInput, before any change, where a value is wrong; raises Refused where running all cells would
     change production without a button.

@@ -13,7 +13,7 @@ AFTER = ("preflight", "plan", "apply", "verify", "evidence", "conclude")
 NOT_OPEN = "No run is open yet."
 FIRST = "Fill in the form above, then run the cells in their order from `preflight`."
 THEN = "Then run the next cells: `verify`, `evidence`, `conclude`."
-GO_ON = "Run the cells `verify`, `evidence`, `conclude`. To drop it instead, press **New run with these values** in its form."
+GO_ON = "Run the cells `verify`, `evidence`, `conclude`. To drop the run instead, press **New run with these values** in the form."
 DECIDE = "Press the button in the apply cell, or **Do not apply**; then run this cell again."
 PLAN_MODE = (
     "To apply the plan, press **New run with these values** in the form, choose the mode `apply`, and run the cells again from `preflight`."
