@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
 
 from balbook.commands import health, process, releases
 from balbook.commands.balancer import State
@@ -18,10 +19,11 @@ from balbook.procedures.parts.site import Site
 
 THROUGH_BALANCER_S = 30.0
 KNOWN_GOOD_WITHIN_S = 30.0
-"""What ran before is given up no sooner than this: impatience with a new release is none with the old one."""
+"""The least time that an undo gives the earlier release to become healthy, however impatient the inventory is with a new one."""
 Floor = Callable[[Sequence[Instance]], tuple[tuple[Guard, ...], int]]
 
 
+@dataclass
 class Batch:
     """One unit of a rollout. `states` is what the balancer will have; each batch moves it on.
 
@@ -29,49 +31,42 @@ class Batch:
     `soak_s`: how long it serves at the end before the rest follows, for a canary.
     """
 
-    def __init__(
-        self,
-        site: Site,
-        seen: Seen,
-        release: Release,
-        instances: Sequence[Instance],
-        states: dict[str, State],
-        *,
-        floor: Floor,
-        stop_within_s: int | None,
-        soak_s: float | None = None,
-    ) -> None:
-        self.site, self.seen, self.release, self.instances, self.states = site, seen, release, instances, states
-        self.floor, self.stop_within_s, self.soak_s = floor, stop_within_s, soak_s
-        self.unit = tuple(i.name for i in instances)
-        self.names = "+".join(self.unit)
+    site: Site
+    seen: Seen
+    release: Release
+    instances: Sequence[Instance]
+    states: dict[str, State]
+    floor: Floor
+    stop_within_s: int | None
+    soak_s: float | None = None
+
+    def __post_init__(self) -> None:
+        self.names = "+".join(i.name for i in self.instances)
+        self.step = partial(Step, unit=tuple(i.name for i in self.instances))
 
     def steps(self) -> list[Step]:
         """Drain, stop, switch, start, prove, readmit, soak."""
-        steps = self._hooks("before drain", self.site.application.hooks.before_drain) + self._drain()
-        for instance in self.instances:
-            steps += self._replace(instance)
-        for instance in self.instances:
-            steps += self._prove(instance)
-        steps += self._hooks("after ready", self.site.application.hooks.after_ready)
-        return steps + self._admit() + self._soak()
+        hooks = self.site.application.hooks
+        steps = self._hooks("before drain", hooks.before_drain) + self._drain()
+        for make in (self._replace, self._prove):
+            steps += [step for instance in self.instances for step in make(instance)]
+        return steps + self._hooks("after ready", hooks.after_ready) + self._admit() + self._soak()
 
     def _drain(self) -> list[Step]:
-        """Also where they are out of service and run: whoever took them out may have died before their requests were through."""
+        """Also instances that run out of service: the run that took them out may have died before their requests were through."""
         front = self.seen.front
         is_in_service = any(self.seen.in_service.get(i.name) for i in self.instances)
         is_leaving = bool(self.seen.balancer_text) and any(self.seen.running(i) for i in self.instances)
         if not front or not self._is_drained_first or not (is_in_service or is_leaving):
             return []
         guards, needed = self.floor(self.instances)
-        before = dict(self.states)
-        self.states.update({i.name: "down" for i in self.instances})
+        before = self._move("down")
+        change = f"take {self.names} out of service" if is_in_service else f"wait until {self.names} has no request"
         return [
-            Step(
+            self.step(
                 verb="drain",
                 host=front.host,
-                title=f"{front.name}: " + (f"take {self.names} out of service" if is_in_service else f"see {self.names} without requests"),
-                unit=self.unit,
+                title=f"{front.name}: {change}",
                 phase="draining",
                 done=front.is_applied(dict(self.states)),
                 actions=front.apply(dict(self.states)),
@@ -85,90 +80,69 @@ class Batch:
         place, host = self.site.instance_dir(instance), instance.host
         target = self.release.directory(self.site, host)
         old, link = self.seen.current(instance), f"{place}/current"
-        old_dir = f"{self.site.application_dir(host)}/releases/{old}" if old else ""
+        undo = releases.switch(link, f"{self.site.application_dir(host)}/releases/{old}") if old else releases.unlink(link)
         group = f"{self.names} replace" if len(self.instances) > 1 else ""
-        common: dict[str, Any] = {"host": host, "instances": (instance.name,), "unit": self.unit, "group": group}
-        return [
-            *self._stop(instance, common),
-            Step(
-                verb="switch",
-                title=f"switch from {old or 'nothing'} to {self.release.name}",
-                phase="down",
-                done=releases.points_to(link, target),
-                actions=(Run(releases.switch(link, target)),),
-                verify=(Run(releases.points_to(link, target)),),
-                undo=(Run(releases.switch(link, old_dir) if old else releases.unlink(link)),),
-                **common,
-            ),
-            Step(
-                verb="start",
-                title=f"start {self.release.name} and wait until it is healthy",
-                phase="starting",
-                actions=(Run(self._start(instance)),),
-                verify=(Run(process.runs(place, self.release.name)), *self._healthy(instance)),
-                undo=(Run(self._stop_command(instance)),),
-                **common,
-            ),
-        ]
-
-    def _stop(self, instance: Instance, common: dict[str, Any]) -> list[Step]:
+        step = partial(self.step, host=host, instances=(instance.name,), group=group)
+        switch = step(
+            verb="switch",
+            title=f"switch from {old or 'nothing'} to {self.release.name}",
+            phase="down",
+            done=releases.points_to(link, target),
+            actions=(Run(releases.switch(link, target)),),
+            verify=(Run(releases.points_to(link, target)),),
+            undo=(Run(undo),),
+        )
+        start = step(
+            verb="start",
+            title=f"start {self.release.name} and wait until it is healthy",
+            phase="starting",
+            actions=(Run(self._start(instance)),),
+            verify=(Run(process.runs(place, self.release.name)), *self._healthy(instance)),
+            undo=(Run(self._stop_command(instance)),),
+        )
         running = self.seen.running(instance)
         if not running:
-            return []
+            return [switch, start]
         guards, needed = ((), 0) if self._is_drained_first else self.floor(self.instances)
-        return [
-            Step(
-                verb="stop",
-                title=f"stop {running}",
-                phase="down",
-                done=process.runs(self.site.instance_dir(instance), "-"),
-                actions=(Run(self._stop_command(instance)),),
-                undo=(Run(self._start(instance)), *self._healthy(instance, KNOWN_GOOD_WITHIN_S)),
-                guards=guards,
-                guards_needed=needed,
-                **common,
-            )
-        ]
+        stop = step(
+            verb="stop",
+            title=f"stop {running}",
+            phase="down",
+            done=process.runs(place, "-"),
+            actions=(Run(self._stop_command(instance)),),
+            undo=(Run(self._start(instance)), *self._healthy(instance, KNOWN_GOOD_WITHIN_S)),
+            guards=guards,
+            guards_needed=needed,
+        )
+        return [stop, switch, start]
 
     def _prove(self, instance: Instance) -> list[Step]:
         """Warm-up requests and the minimum time healthy, before anybody is sent there."""
-        rollout, check = self.site.application.rollout, self.site.application.health
-        common: dict[str, Any] = {"host": instance.host, "instances": (instance.name,), "unit": self.unit, "phase": "starting"}
+        application, rollout = self.site.application, self.site.application.rollout
+        step = partial(self.step, host=instance.host, instances=(instance.name,), phase="starting")
         steps = []
         if rollout.warm_up_requests:
-            paths = [r.path for r in self.site.application.probe.requests if r.method == "GET"] or [check.path]
-            steps.append(
-                Step(
-                    verb="warm up",
-                    title=f"{rollout.warm_up_requests} requests to warm {instance.name} up",
-                    actions=(Run(health.warm_up(instance.port, paths, rollout.warm_up_requests)),),
-                    **common,
-                )
-            )
+            paths = [r.path for r in application.probe.requests if r.method == "GET"] or [application.health.path]
+            warm = Run(health.warm_up(instance.port, paths, rollout.warm_up_requests))
+            title = f"{rollout.warm_up_requests} requests to warm {instance.name} up"
+            steps.append(step(verb="warm up", title=title, actions=(warm,)))
         if rollout.min_healthy_s:
-            steps.append(
-                Step(
-                    verb="stay healthy",
-                    title=f"{instance.name} is healthy for {rollout.min_healthy_s:g} s",
-                    actions=(Hold(health.is_healthy(instance.port, check.path, check.expect), rollout.min_healthy_s),),
-                    **common,
-                )
-            )
+            hold = Hold(self.site.is_healthy(instance), rollout.min_healthy_s)
+            title = f"{instance.name} is healthy for {rollout.min_healthy_s:g} s"
+            steps.append(step(verb="stay healthy", title=title, actions=(hold,)))
         return steps
 
     def _admit(self) -> list[Step]:
         front = self.seen.front
         if not front:
             return []
-        before = dict(self.states)
-        self.states.update({i.name: "up" for i in self.instances})
+        before = self._move("up")
         is_changed = before != self.states
         return [
-            Step(
+            self.step(
                 verb="admit",
                 host=front.host,
-                title=f"{front.name}: put {self.names} into service and see it answer there",
-                unit=self.unit,
+                title=f"{front.name}: put {self.names} into service and see answers through the balancer",
                 phase="new",
                 actions=front.apply(dict(self.states)) if is_changed else (),
                 verify=self._answers(),
@@ -180,20 +154,18 @@ class Batch:
         """The canary serves for a while, and is healthy all the time; the probe judges it meanwhile."""
         if not self.soak_s:
             return []
-        instance, check = self.instances[0], self.site.application.health
-        return [
-            Step(
-                verb="soak",
-                host=instance.host,
-                title=f"the canary {self.names} serves for {self.soak_s:g} s before the rest follows",
-                unit=self.unit,
-                phase="serving",
-                actions=(Hold(health.is_healthy(instance.port, check.path, check.expect), self.soak_s),),
-            )
-        ]
+        instance, title = self.instances[0], f"the canary {self.names} serves for {self.soak_s:g} s before the rest follows"
+        hold = Hold(self.site.is_healthy(instance), self.soak_s)
+        return [self.step(verb="soak", host=instance.host, title=title, phase="serving", actions=(hold,))]
+
+    def _move(self, state: State) -> dict[str, State]:
+        """Moves the balancer's states on; returns those before."""
+        before = dict(self.states)
+        self.states.update({i.name: state for i in self.instances})
+        return before
 
     def _answers(self) -> tuple[Action, ...]:
-        """The balancer sends requests there, where one who asks from its own host can reach the instance."""
+        """The balancer sends requests to the instances, as far as a client on the balancer's own host can reach them."""
         front = self.seen.front
         if not front:
             return ()
@@ -221,13 +193,12 @@ class Batch:
 
     def _hooks(self, when: str, lines: Sequence[str]) -> list[Step]:
         return [
-            Step(
+            self.step(
                 verb=when,
                 about=f"{number} {instance.name}",
                 host=instance.host,
                 instances=(instance.name,),
                 title=f"{when}: {line}",
-                unit=self.unit,
                 actions=(Run(Command(tuple(shlex.split(line)), deadline_s=600)),),
             )
             for instance in self.instances
