@@ -202,7 +202,7 @@ def test_a_secret_of_the_configuration_is_in_a_private_file_and_in_no_plan(story
     written.chmod(0o644)
     with story.rig.site("configure", configured, application="rooms", release=story.versions[0]) as site:
         wrong = [check.what for check in procedure("configure").verify(site, plan) if not check.is_so]
-    assert wrong == ["app1: nobody else may read its configuration"]
+    assert wrong == ["app1: no other account can read the configuration"]
 
 
 def test_an_error_in_the_log_since_the_start_fails_the_verification_and_an_older_one_does_not(story: Story) -> None:

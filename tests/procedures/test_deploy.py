@@ -45,7 +45,7 @@ def test_configuring_stages_the_release_and_leaves_what_runs_alone(tmp_path: Pat
 def test_a_configuration_that_others_may_read_is_no_success(tmp_path: Path) -> None:
     fleet = fleet_with(tmp_path, "1.0.0")
     fleet.answers[("app2", "is-private")] = 1
-    assert wrong("configure", fleet, make_plan(fleet, "configure")) == ["app2: nobody else may read its configuration"]
+    assert wrong("configure", fleet, make_plan(fleet, "configure")) == ["app2: no other account can read the configuration"]
 
 
 def test_systemd_units_are_configured_with_the_limits(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ class Release:
         return {path: text for name, group in self.files.items() if name.rpartition(":")[0] == host for path, text in group.items()}
 
     def revision(self, host: str) -> str:
-        """The REVISION file: JSON, one line; what the release is made of."""
+        """The REVISION file: JSON, one line; the parts of the release."""
         about = {
             "release": self.name,
             "application": self.artifact.application,
@@ -83,11 +84,6 @@ def release_of(site: Site, artifact: Artifact) -> Release:
     return Release(f"{artifact.version}-{digest[:12]}", artifact, rendered)
 
 
-def staging(site: Site, release: Release, is_staged: Mapping[str, bool], diffs: Mapping[str, str]) -> list[Step]:
-    """The steps that bring the release beside those that are there, to all hosts at the same time."""
-    return [step for host in site.application_hosts for step in _stage(site, release, host, is_staged[host], diffs.get(host, ""))]
-
-
 def diff_of(before: Mapping[str, str], after: Mapping[str, str]) -> str:
     """A unified diff of two sets of files by path."""
     lines: list[str] = []
@@ -97,7 +93,8 @@ def diff_of(before: Mapping[str, str], after: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def _stage(site: Site, release: Release, host: str, is_staged: bool, diff: str) -> list[Step]:
+def stage(site: Site, release: Release, host: str, is_staged: bool, diff: str) -> list[Step]:
+    """The steps that bring the release to a host, beside the releases that the host has."""
     directory = release.directory(site, host)
     stored = site.artifact_path(host, release.artifact.sha256)
     there = releases.is_release(directory)
@@ -106,37 +103,20 @@ def _stage(site: Site, release: Release, host: str, is_staged: bool, diff: str) 
         Run(files.put_file(f"{directory}.draft/{path}", _content(path, text), "0600", is_privileged=True))
         for path, text in sorted(release.files_on(host).items())
     ]
-    upload = Step(
+    step, artifact = partial(Step, host=host, group="stage", phase="stage", done=there, is_done=is_staged), release.artifact
+    upload = step(
         verb="upload",
-        host=host,
-        title=f"upload {release.artifact.file_name} ({release.artifact.bytes:,} bytes, sha256 {release.artifact.sha256[:12]}…)",
-        group="stage",
-        phase="stage",
-        done=there,
-        is_done=is_staged,
-        actions=(Upload(str(release.artifact.path), release.artifact.sha256, stored, "0755", is_privileged=True),),
+        title=f"upload {artifact.file_name} ({artifact.bytes:,} bytes, sha256 {artifact.sha256[:12]}…)",
+        actions=(Upload(str(artifact.path), artifact.sha256, stored, "0755", is_privileged=True),),
     )
-    assemble = Step(
-        verb="stage",
-        host=host,
-        title=f"stage release {release.name} beside the current one",
-        group="stage",
-        phase="stage",
-        done=there,
-        is_done=is_staged,
-        diff=diff,
-        actions=(
-            Run(releases.begin_release(directory, stored, release.artifact.file_name)),
-            *writes,
-            Run(releases.finish_release(directory, release.revision(host), account)),
-        ),
-        verify=(Run(releases.is_release(directory)),),
-    )
-    return [upload, assemble]
+    begin = Run(releases.begin_release(directory, stored, artifact.file_name))
+    finish = Run(releases.finish_release(directory, release.revision(host), account))
+    title = f"stage release {release.name} beside the current one"
+    return [upload, step(verb="stage", title=title, diff=diff, actions=(begin, *writes, finish), verify=(Run(there),))]
 
 
 def _content(path: str, text: str) -> Text:
-    """Into `Config.toml` secrets are put on the way; elsewhere there are none."""
+    """The file's text; `Config.toml` gets its secrets on the way to the host, other files have none."""
     return with_secrets(text) if path.endswith(f"/{CONFIG}") else (text,)
 
 
@@ -151,11 +131,11 @@ def _instance_files(site: Site, application: Application, instance: Instance) ->
 
 
 def _config(site: Site, application: Application, instance: Instance) -> str:
-    """The user's Config.toml with the listener's tables; BadInput where the two do not go together."""
-    user_config = ""
+    """The user's Config.toml with the listener's tables; BadInput where the result is not valid TOML."""
+    name, user_config = CONFIG, ""
     if application.config:
-        path = site.inventory.resolve(application.config.file)
-        user_config = path.read_text(encoding="utf-8")
+        name = application.config.file
+        user_config = site.inventory.resolve(name).read_text(encoding="utf-8")
     text = render(
         "instance/Config.toml.j2",
         user_config=user_config,
@@ -167,16 +147,14 @@ def _config(site: Site, application: Application, instance: Instance) -> str:
     try:
         tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
-        raise BadInput(
-            f"{application.config.file if application.config else 'Config.toml'}: with the listener's tables it is no valid TOML: {exc}",
-            advice="Leave [ballerina.http] and [ballerina.http.defaultListenerConfig] to the inventory (instances, graceful_stop_s).",
-        ) from exc
-    _require_in_strings(application.config.file if application.config else CONFIG, text)
+        advice = "Leave [ballerina.http] and [ballerina.http.defaultListenerConfig] to the inventory (instances, graceful_stop_s)."
+        raise BadInput(f"{name} is not valid TOML together with the listener's tables: {exc}", advice=advice) from exc
+    _require_in_strings(name, text)
     return text.lstrip("\n")
 
 
 def _require_in_strings(name: str, text: str) -> None:
-    """Each reference to a secret is well-formed and stands in a string in double quotes; elsewhere its value would break the file."""
+    """Refuses a secret's reference that is malformed or stands outside of double quotes, where its value would break the file."""
     references = PLACEHOLDER.findall(text)
     for reference in references:
         parse(reference)
