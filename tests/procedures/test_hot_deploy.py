@@ -328,7 +328,7 @@ def test_hosts_that_lack_something_make_unmet_preconditions_that_name_the_runboo
     states = {p.what: p.said for p in make_plan(fleet).unmet}
     assert states == {
         "app1: a Java runtime, 17 or later": "unmet",
-        "app2: balbook may write below /opt/balbook": "met by runbook provision",
+        "app2: balbook can write below /opt/balbook": "met by runbook provision",
         "lb1: the balancer public runs": "met by runbook provision",
     }
 
