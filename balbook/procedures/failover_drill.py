@@ -246,7 +246,7 @@ def _fault(site: Site, front: Front, victim: Instance, name: str) -> Fault:
     host, place, file = victim.host, site.instance_dir(victim), watchdog.instance_file(site, victim)
     match name:
         case "kill":
-            start, killed = supervision.start_again(site, victim), (*supervision.keep_down(site, victim), faults.kill(place))
+            start, killed = supervision.start(site, victim, is_kept_down=True), (*supervision.keep_down(site, victim), faults.kill(place))
             return Fault(name, host, file, tuple(Run(command) for command in killed), (Run(start),), start)
         case "hang":
             return Fault(name, host, file, (Run(faults.hang(place)),), (Run(faults.wake(place)),), faults.wake(place))

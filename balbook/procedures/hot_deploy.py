@@ -1,7 +1,7 @@
 """Replace a running application by a new release, instance by instance, while the others serve.
 
 The release is staged beside the old one on every host. Then, a batch at a time: drain, stop, switch, start, wait until
-healthy, readmit, see the balancer send requests there. A batch that fails goes back to what it was, and the rollout stops.
+healthy, readmit, see answers through the balancer. A batch that fails goes back to its earlier release, and the rollout stops.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from balbook.show.table import Table
 
 
 def plan(site: Site) -> Plan:
-    """The steps from what runs now to the wanted release on every instance, while somebody serves."""
+    """The steps from what runs now to the wanted release on every instance, while other instances serve."""
     found = plan_to(site, "hot_deploy")
     if not site.application.is_restarted:
         return found
-    nobody = row("another instance or a balancer, so that requests flow meanwhile", False, "there is none: use the runbook deploy")
-    return replace(found, preconditions=(*found.preconditions, nobody))
+    what = "the application has a balancer or another instance that serves meanwhile"
+    return replace(found, preconditions=(*found.preconditions, row(what, False, "use the runbook deploy")))
 
 
 def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Table]:
-    """Which package versions run where now."""
+    """The package versions that run now, by instance."""
     return [versions_table(site)]

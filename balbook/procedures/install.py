@@ -63,7 +63,7 @@ def preflight(site: Site) -> Table:
 def plan(site: Site) -> Plan:
     """A Java runtime on build and app hosts, the distribution and the tool on build hosts."""
     version = _version(site.parameters)
-    needed = _java_needed(site, version)
+    needed = LAB_JAVA if site.inventory.lab else java_needed(version)
     builders, apps = _with_role(site, "build"), _with_role(site, "app")
     systems = site.ask_all([*builders, *apps], lambda host: system(site.host(host).root)).require()
     installed = {host: found for host, (found, _) in _versions(site).items()}
@@ -98,11 +98,6 @@ def _version(parameters: Mapping[str, Any]) -> str:
     if not re.match(VERSION, version):
         raise BadInput(f"parameter version: {version!r} is not a version of Ballerina", advice="Give a version such as 2201.13.1.")
     return version
-
-
-def _java_needed(site: Site, version: str) -> int:
-    """The Java version that the distribution and its builds need; the lab's stand-in needs the lab's."""
-    return LAB_JAVA if site.inventory.lab else java_needed(version)
 
 
 def _with_role(site: Site, role: str) -> list[str]:

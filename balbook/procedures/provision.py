@@ -6,7 +6,7 @@ Without privilege (no `become`, not root) the runbook does what the login can do
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,14 +58,13 @@ def plan(site: Site) -> Plan:
     Raises the hosts' errors where no host answers.
     """
     hosts = _hosts(site)
-    found, clocks, preconditions = _asked(site, hosts)
+    asked, preconditions = _asked(site, hosts)
     steps: list[Step] = []
-    for name in found:
-        preconditions += host_preconditions(name, site.host(name), found[name], list(_applications(site, name).values()), clocks[name])
-        preconditions += certificate_preconditions(site, name, clocks[name])
-        preconditions += _ports(site, name, found[name])
-        preconditions += _left_out(site, name, found[name])
-        steps += _steps(site, name, found[name])
+    for name, (found, clock_s) in asked.items():
+        preconditions += host_preconditions(name, site.host(name), found, list(_applications(site, name).values()), clock_s)
+        preconditions += certificate_preconditions(site, name, clock_s)
+        preconditions += (*_ports(site, name, found), *_left_out(site, name, found))
+        steps += _steps(site, name, found)
     unique = {p.what: p for p in preconditions}
     return Plan("provision", "", tuple(_with_state(site, steps)), subject={"hosts": hosts}, preconditions=tuple(unique.values()))
 
@@ -88,8 +87,8 @@ def _hosts(site: Site) -> list[str]:
     return wanted
 
 
-def _asked(site: Site, hosts: Sequence[str]) -> tuple[dict[str, System], dict[str, float], list[Precondition]]:
-    """The hosts' systems, this machine's clock at that moment, and a precondition for each host that alone does not answer."""
+def _asked(site: Site, hosts: Sequence[str]) -> tuple[Mapping[str, tuple[System, float]], list[Precondition]]:
+    """By host its system and this machine's clock at that moment; and a precondition for each host that alone does not answer."""
 
     def ask(host: str) -> tuple[System, float]:
         before_s = time.time()
@@ -101,8 +100,7 @@ def _asked(site: Site, hosts: Sequence[str]) -> tuple[dict[str, System], dict[st
     if not outcomes.succeeded or len(silent) < len(outcomes.failed):
         outcomes.require()
     whys = {host: f"unreachable: {error.message.removeprefix(f'{host}: ')}. {error.advice}".rstrip(". ") for host, error in silent.items()}
-    found, clocks = ({host: answer[part] for host, answer in outcomes.succeeded.items()} for part in (0, 1))
-    return found, clocks, [row(f"{host}: takes commands", False, why) for host, why in whys.items()]
+    return outcomes.succeeded, [row(f"{host}: takes commands", False, why) for host, why in whys.items()]
 
 
 def _applications(site: Site, host: str) -> dict[str, Application]:

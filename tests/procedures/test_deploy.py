@@ -84,7 +84,7 @@ def test_a_sole_instance_without_a_balancer_is_restarted_with_its_downtime_measu
 def test_a_sole_instance_is_not_hot_deployed_but_sent_to_deploy(tmp_path: Path) -> None:
     fleet = fleet_with(tmp_path, hosts=1, balancer=False)
     publish(fleet.inventory, "1.0.0")
-    assert [row.found for row in make_plan(fleet).unmet] == ["there is none: use the runbook deploy"]
+    assert [row.found for row in make_plan(fleet).unmet] == ["use the runbook deploy"]
     assert make_plan(fleet, "deploy").unmet == ()
 
 

@@ -42,11 +42,11 @@ def planned(site: Site, runbook: str, make: Callable[[Seen, Release], Plan]) -> 
 
 
 def plan_to(site: Site, runbook: str) -> Plan:
-    """The steps that stage the release which the parameters name, and bring every instance to it."""
-    return planned(site, runbook, lambda seen, release: _plan_to(site, seen, release, runbook))
+    """The steps that stage the release that the parameters name, and bring every instance to the release."""
+    return planned(site, runbook, partial(_plan_to, site, runbook))
 
 
-def _plan_to(site: Site, seen: Seen, release: Release, runbook: str) -> Plan:
+def _plan_to(site: Site, runbook: str, seen: Seen, release: Release) -> Plan:
     serial = max(1, int(site.parameters.get("serial", 1) or 1))
     steps = [*staging(site, seen, release), *roll(site, seen, release, Pace.of(site.application, serial))]
     return _whole(site, seen, release, runbook, steps, deployment_settings(site, seen, steps))
@@ -97,12 +97,17 @@ def checks_of(site: Site, seen: Seen, wanted: str) -> list[Check]:
 def preflight(site: Site) -> Table:
     """The release, health and service of each instance now."""
     seen = look(site)
+    faults = [f"{fault} on {host}" for host, found in sorted(seen.watchdogs.items()) for fault in sorted(found.values())]
+    note = f"A drill was cut off; its watchdogs still stand: {', '.join(faults)}" if faults else ""
+    return now_table(site, seen, note)
+
+
+def now_table(site: Site, seen: Seen, note: str) -> Table:
+    """The instances as this look found them."""
     rows = [
         (i.name, seen.running(i) or "-", "yes" if seen.is_healthy[i.name] else "no", service_of(seen, i), seen.pid(i) or "-")
         for i in site.application.instances
     ]
-    faults = [f"{fault} on {host}" for host, found in sorted(seen.watchdogs.items()) for fault in sorted(found.values())]
-    note = f"A drill was cut off; its watchdogs still stand: {', '.join(faults)}" if faults else ""
     return Table(("instance", "release", "healthy", "in service", "pid"), rows, title=f"{site.application_name} now", note=note)
 
 
@@ -203,15 +208,10 @@ def preconditions_of(site: Site, seen: Seen, release: Release) -> list[Precondit
 
 def subject_of(site: Site, release: Release) -> Mapping[str, Any]:
     """The subject of a plan about this release."""
-    return {
-        "release": release.name,
-        "version": release.artifact.version,
-        "kind": release.artifact.kind,
-        "artifact_sha256": release.artifact.sha256,
-        "packages": dict(release.artifact.packages),
-        "strategy": site.application.strategy,
-        "environment": site.inventory.environment,
-    }
+    artifact = release.artifact
+    about = {"release": release.name, "version": artifact.version, "kind": artifact.kind, "artifact_sha256": artifact.sha256}
+    placed = {"strategy": site.application.strategy, "environment": site.inventory.environment}
+    return {**about, "packages": dict(artifact.packages), **placed}
 
 
 def _settle(site: Site, seen: Seen, release: Release) -> list[Step]:

@@ -25,6 +25,8 @@ from balbook.secrets.references import parse
 from balbook.secrets.secret_ref import Text
 
 CONFIG = "Config.toml"
+OF_ARTIFACT = ("application", "version", "kind", "sha256")
+"""The fields of an artifact in REVISION."""
 
 
 @dataclass(frozen=True)
@@ -44,31 +46,16 @@ class Release:
 
     def revision(self, host: str) -> str:
         """The REVISION file: JSON, one line; the parts of the release."""
-        about = {
-            "release": self.name,
-            "application": self.artifact.application,
-            "version": self.artifact.version,
-            "kind": self.artifact.kind,
-            "sha256": self.artifact.sha256,
-            "packages": dict(self.artifact.packages),
-            "files": self.files_on(host),
-        }
+        about = {field: getattr(self.artifact, field) for field in OF_ARTIFACT}
+        about |= {"release": self.name, "packages": dict(self.artifact.packages), "files": self.files_on(host)}
         return json.dumps(about, sort_keys=True) + "\n"
 
 
 def release_from(site: Site, revisions: Mapping[str, Mapping[str, Any]]) -> Release:
     """The release that stands on the hosts, from its REVISION on each of them."""
     about = next(iter(revisions.values()))
-    artifact = Artifact(
-        application=str(about["application"]),
-        version=str(about["version"]),
-        kind=str(about["kind"]),
-        sha256=str(about["sha256"]),
-        bytes=0,
-        path=Path(),
-        published_at="",
-        packages=dict(about.get("packages", {})),
-    )
+    known: dict[str, Any] = {field: str(about[field]) for field in OF_ARTIFACT}
+    artifact = Artifact(**known, bytes=0, path=Path(), published_at="", packages=dict(about.get("packages", {})))
     groups = {
         i.name: {p: t for p, t in revisions[i.host].get("files", {}).items() if p.startswith(f"{i.port}/")}
         for i in site.application.instances

@@ -59,18 +59,10 @@ def stored(site: Site, version: str) -> Artifact | None:
 def exchange_step(site: Site, way: Way, about: Artifact | Published, title: str, *, is_done: bool, source: str = "") -> Step:
     """The step that moves one artifact on this machine."""
     place = None if way == "keep" else place_of(site)
-    action = Exchange(
-        way=way,
-        store=str(site.store.root),
-        application=about.application,
-        version=about.version,
-        kind=about.kind,
-        sha256=about.sha256,
-        registry=place.url if place else "",
-        credentials=(place.credentials or "") if place else "",
-        base=str(site.inventory.path.parent),
-        source=source,
-    )
+    registry, credentials = (place.url, place.credentials or "") if place else ("", "")
+    store, base = str(site.store.root), str(site.inventory.path.parent)
+    names = (about.application, about.version, about.kind, about.sha256)
+    action = Exchange(way, store, *names, registry=registry, credentials=credentials, base=base, source=source)
     name = f"{about.application} {about.version}"
     return Step(verb=way, about=name, host=CONTROLLER, title=title, actions=(action,), is_done=is_done)
 
