@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from balbook.plan.model import Plan
-from balbook.procedures.parts.deployment import plan_to, versions_table
+from balbook.procedures.parts.deployment import evidence as versions
+from balbook.procedures.parts.deployment import plan_to
 from balbook.procedures.parts.deployment import preflight as preflight
 from balbook.procedures.parts.deployment import verify as verify
 from balbook.procedures.parts.site import Site
@@ -35,4 +36,4 @@ def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Shown]:
         else "The balancer sent requests to other instances meanwhile."
     )
     downtime = Table(("instance", "downtime"), rows, title="Downtime of each instance, from the request to stop until healthy", note=note)
-    return [versions_table(site), downtime]
+    return [*versions(site, plan, run_dir), downtime]

@@ -168,12 +168,10 @@ def _preconditions(drill: Drill) -> list[Precondition]:
 
 def _configure(drill: Drill) -> list[Step]:
     """The balancer as the strategy has it; a drill that ends early puts the inventory's configuration back."""
-    front, own, unit = drill.front, drill.own, (drill.victim.name,)
-    configure = Step(
+    front, own, step = drill.front, drill.own, partial(Step, host=drill.own.host, unit=(drill.victim.name,))
+    configure = step(
         verb="configure",
-        host=front.host,
         title=f"{front.name}: configuration for {drill.site.application.strategy}",
-        unit=unit,
         done=front.is_final(),
         is_done=drill.seen.is_final_applied,
         actions=front.finish(),
@@ -185,11 +183,9 @@ def _configure(drill: Drill) -> list[Step]:
     drill_s = drill.repaired_within_s + 4 * drill.change_s + drill.site.application.health.within_s + drill.return_within_s + BASELINE_S
     limit_s = math.ceil(drill_s) + WATCHDOG_MARGIN_S
     file, command = watchdog.configuration_file(own), _first_command(own.finish())
-    watch = Step(
+    watch = step(
         verb="watch configuration",
-        host=own.host,
         title=f"{own.name}: a watchdog restores the inventory's configuration after {limit_s} s in any case",
-        unit=unit,
         actions=(Run(faults.set_watchdog(file, "configuration", command, limit_s)),),
         undo=(*own.finish(), _call_off(file, command)),
     )
@@ -217,7 +213,8 @@ def _drill(drill: Drill) -> list[Step]:
     step = partial(Step, unit=(victim.name,))
     inject = (Run(faults.set_watchdog(fault.file, fault.name, fault.watchdog, within_s)), *fault.inject)
     healthy = (Wait(drill.site.is_healthy(victim), within_s=drill.site.application.health.within_s),)
-    # The strategy decides who is asked: one that stands by is not, as long as the active one serves.
+    hold, rest = (Run(faults.wait(drill.seconds)),), (Run(faults.wait(BASELINE_S)),)
+    # The strategy decides which instance is asked: not one that stands by, as long as the active one serves.
     returned = (Wait(front.answers(victim), within_s=drill.return_within_s),)
     return [
         step(
@@ -228,17 +225,11 @@ def _drill(drill: Drill) -> list[Step]:
             actions=inject,
             undo=(*fault.repair, fault.call_off),
         ),
-        step(verb="hold", host=front.host, title=f"measure for {drill.seconds} s", actions=(Run(faults.wait(drill.seconds)),)),
+        step(verb="hold", host=front.host, title=f"measure for {drill.seconds} s", actions=hold),
         step(verb="repair", host=fault.host, title=f"repair {victim.name}", phase="starting", actions=(*fault.repair, fault.call_off)),
         step(verb="healthy", host=victim.host, title=f"{victim.name} is healthy", actions=healthy),
         step(verb="return", host=front.host, title=f"{front.name} sends requests to {victim.name} again", actions=returned),
-        step(
-            verb="returned",
-            host=front.host,
-            title=f"measure for {BASELINE_S:g} s",
-            phase="serving",
-            actions=(Run(faults.wait(BASELINE_S)),),
-        ),
+        step(verb="returned", host=front.host, title=f"measure for {BASELINE_S:g} s", phase="serving", actions=rest),
     ]
 
 

@@ -6,17 +6,15 @@ healthy, readmit, see answers through the balancer. A batch that fails goes back
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from balbook.plan.model import Plan
-from balbook.procedures.parts.deployment import plan_to, versions_table
+from balbook.procedures.parts.deployment import evidence as evidence
+from balbook.procedures.parts.deployment import plan_to
 from balbook.procedures.parts.deployment import preflight as preflight
 from balbook.procedures.parts.deployment import verify as verify
 from balbook.procedures.parts.preconditions import row
 from balbook.procedures.parts.site import Site
-from balbook.show.table import Table
 
 
 def plan(site: Site) -> Plan:
@@ -26,8 +24,3 @@ def plan(site: Site) -> Plan:
         return found
     what = "the application has a balancer or another instance that serves meanwhile"
     return replace(found, preconditions=(*found.preconditions, row(what, False, "use the runbook deploy")))
-
-
-def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Table]:
-    """The package versions that run now, by instance."""
-    return [versions_table(site)]

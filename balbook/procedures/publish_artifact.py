@@ -80,21 +80,17 @@ def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Shown]:
 def _look(site: Site) -> Found:
     artifact = kept = None
     try:
-        artifact = _from_file(site) or _newest(site)
+        artifact = _from_file(site)
+        if artifact is None and site.store.artifacts(site.application_name):
+            artifact = site.store.find(site.application_name, str(site.parameters.get("release", "latest")))
         kept = stored(site, artifact.version) if artifact else None
     except StoreError as exc:
         return Found(artifact, None, None, exc.message)
     try:
         registry = registry_of(site)
         return Found(artifact, kept, registry.published(site.application_name, artifact.version) if artifact else None)
-    except BalbookError as exc:  # unreachable, credentials that are not there: all of it is told before anything is done
+    except BalbookError as exc:  # unreachable, missing credentials: the plan says so before anything is done
         return Found(artifact, kept, None, exc.message)
-
-
-def _newest(site: Site) -> Artifact | None:
-    """The release that the parameters name; None where nothing was built yet."""
-    wanted = str(site.parameters.get("release", "latest"))
-    return site.store.find(site.application_name, wanted) if site.store.artifacts(site.application_name) else None
 
 
 def _from_file(site: Site) -> Artifact | None:

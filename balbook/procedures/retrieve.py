@@ -6,6 +6,7 @@ An artifact that has vanished from the registry, was changed in the registry, or
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from balbook.artifacts.registry import Published
@@ -89,18 +90,13 @@ def _hosts(site: Site) -> Iterator[Precondition]:
 
 def _uploads(site: Site, published: Published) -> Iterator[Step]:
     """Uploads to all hosts at the same time; a release is assembled from the uploaded file."""
-    source = site.store.root / published.application / published.version / FILE_OF_KIND[published.kind]
+    name, sha256 = FILE_OF_KIND[published.kind], published.sha256
+    source, step = site.store.root / published.application / published.version / name, partial(Step, verb="upload", group="hosts")
     for host, is_there in _is_there(site, published.sha256).items():
-        place = site.artifact_path(host, published.sha256)
-        yield Step(
-            verb="upload",
-            host=host,
-            title=f"{FILE_OF_KIND[published.kind]} to {host} ({published.bytes:,} bytes)",
-            group="hosts",
-            done=files.is_there(place, published.sha256, is_privileged=True),
-            is_done=is_there,
-            actions=(Upload(str(source), published.sha256, place, "0755", is_privileged=True),),
-        )
+        place = site.artifact_path(host, sha256)
+        done, title = files.is_there(place, sha256, is_privileged=True), f"{name} to {host} ({published.bytes:,} bytes)"
+        upload = Upload(str(source), sha256, place, "0755", is_privileged=True)
+        yield step(host=host, title=title, done=done, is_done=is_there, actions=(upload,))
 
 
 def _is_there(site: Site, sha256: str) -> dict[str, bool]:

@@ -7,13 +7,11 @@ nobody are changed together, and as many others at a time as the capacity floor 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 from balbook.errors import ParameterError, nearest
 from balbook.inventory.models import Instance
 from balbook.plan.model import Plan
-from balbook.procedures.parts.deployment import now_table, plan_back, versions_table
+from balbook.procedures.parts.deployment import evidence as evidence
+from balbook.procedures.parts.deployment import now_table, plan_back
 from balbook.procedures.parts.deployment import verify as verify
 from balbook.procedures.parts.look import Seen, look
 from balbook.procedures.parts.preconditions import deployment_preconditions, row
@@ -39,11 +37,6 @@ def plan(site: Site) -> Plan:
         return Plan("rollback", site.application_name, (), preconditions=(missing, *deployment_preconditions(site, seen)))
     revisions = {host: seen.installed[host].releases[name].revision for host in site.application_hosts}
     return plan_back(site, seen, release_from(site, revisions), "rollback")
-
-
-def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Table]:
-    """The package versions that run now, by instance."""
-    return [versions_table(site)]
 
 
 def candidates(site: Site, seen: Seen) -> list[str]:

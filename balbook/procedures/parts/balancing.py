@@ -90,17 +90,11 @@ class Front(ABC):
 
     def answers(self, instance: Instance) -> Command:
         """Exits 0 once this instance answered a health request through the balancer."""
-        application = self.site.application
-        scheme = "http" if not self.balancer.tls else "https"
-        port = self.balancer.tls.listen if self.balancer.tls else self.balancer.listen
-        return nginx.through_balancer(
-            f"{scheme}://127.0.0.1:{port}{application.health.path}",
-            self.site.host(instance.host).address,
-            instance.port,
-            expect=application.health.expect,
-            host_name=balancing.host_name(self.site.application_name),
-            requests=4 * len(application.instances) + 4,
-        )
+        check, tls = self.site.application.health, self.balancer.tls
+        url = f"https://127.0.0.1:{tls.listen}{check.path}" if tls else f"http://127.0.0.1:{self.balancer.listen}{check.path}"
+        address, host_name = self.site.host(instance.host).address, balancing.host_name(self.site.application_name)
+        requests = 4 * len(self.site.application.instances) + 4
+        return nginx.through_balancer(url, address, instance.port, expect=check.expect, host_name=host_name, requests=requests)
 
     @property
     def longest_s(self) -> float:

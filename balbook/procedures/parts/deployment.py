@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from balbook.commands import balancer as balancing
@@ -111,7 +112,7 @@ def now_table(site: Site, seen: Seen, note: str) -> Table:
     return Table(("instance", "release", "healthy", "in service", "pid"), rows, title=f"{site.application_name} now", note=note)
 
 
-def versions_table(site: Site) -> Table:
+def evidence(site: Site, plan: Plan, run_dir: Path) -> list[Table]:
     """The package versions that run now, by instance."""
     seen = look(site)
     rows: list[tuple[str, str, str, str]] = []
@@ -119,7 +120,7 @@ def versions_table(site: Site) -> Table:
         revision = seen.revision(instance)
         packages = dict(revision.get("packages", {})) or {site.application_name: str(revision.get("version", "-"))}
         rows += [(instance.name, seen.running(instance) or "-", package, version) for package, version in sorted(packages.items())]
-    return Table(("instance", "release", "package", "version"), rows, title="Package versions by instance")
+    return [Table(("instance", "release", "package", "version"), rows, title="Package versions by instance")]
 
 
 def staging(site: Site, seen: Seen, release: Release) -> list[Step]:

@@ -147,13 +147,13 @@ def _seen(site: Site, behind: Front | None, answers: Mapping[Question, Any], sil
     def by_host(what: str) -> dict[str, Any]:
         return {host: answer for (asked, host), answer in answers.items() if asked == what and answer}
 
-    instances = by_host("instances")
+    instances = by_host("instances").items()
     text = answers.get(("balancer", behind.host)) if behind else None
     return Seen(
-        installed={host: there for host, (there, _) in instances.items()},
+        installed={host: there for host, (there, _) in instances},
         systems=by_host("system"),
         watchdogs=by_host("watchdogs"),
-        is_healthy={name: is_well for _, healthy in instances.values() for name, is_well in healthy.items()},
+        is_healthy={name: is_well for _, (_, healthy) in instances for name, is_well in healthy.items()},
         in_service=behind.in_service(text) if behind and text is not None else {},
         front=behind,
         balancer_text=text or "",

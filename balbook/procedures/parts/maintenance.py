@@ -44,18 +44,19 @@ def _plan(site: Site, seen: Seen, instance: Instance, name: str, wanted: State) 
         )
     before: dict[str, State] = {n: "up" if is_in else "down" for n, is_in in seen.in_service.items()}
     after: dict[str, State] = {**before, instance.name: wanted}
-    guards, needed = floor_guards(site, seen, before, [instance]) if wanted == "down" else ((), 0)
-    is_answering = wanted == "up" and front.is_reachable(instance)
+    is_leaving = wanted == "down"
+    guards, needed = floor_guards(site, seen, before, [instance]) if is_leaving else ((), 0)
+    change = f"take {instance.name} out of service" if is_leaving else f"put {instance.name} into service"
     step = Step(
         verb=name,
         host=front.host,
-        title=f"{front.name}: {'take' if wanted == 'down' else 'put'} {instance.name} {'out of' if wanted == 'down' else 'into'} service",
+        title=f"{front.name}: {change}",
         unit=(instance.name,),
-        phase="draining" if wanted == "down" else "new",
+        phase="draining" if is_leaving else "new",
         done=front.is_applied(after),
-        is_done=site.transport.execute(front.host, front.is_applied(after)).status == 0,
+        is_done=site.holds(front.host, front.is_applied(after)),
         actions=front.apply(after),
-        verify=(Wait(front.answers(instance), within_s=THROUGH_BALANCER_S),) if is_answering else (),
+        verify=(Wait(front.answers(instance), within_s=THROUGH_BALANCER_S),) if not is_leaving and front.is_reachable(instance) else (),
         undo=front.apply(before),
         guards=guards,
         guards_needed=needed,

@@ -59,7 +59,9 @@ def deployment_preconditions(site: Site, seen: Seen, distribution: str = "", kin
             rows.append(row(f"{host}: {UNIT}", units[host], met_by=PROVISION))
         rows += memory_limit(host, site.host(host), site.application_name, site.application)
         if (kind or site.application.artifact) == "jar":
-            rows.append(_java(host, system, _java_of(site, distribution)))
+            wanted = site.application.requires.java or _java_of(site, distribution)
+            said, has_java = f"Java {system.java}" if system.java else "no Java", (system.java or 0) >= wanted
+            rows.append(row(f"{host}: a Java runtime, {wanted} or later", has_java, said))
     if seen.front:
         rows += _balancer(site, seen)
     return rows
@@ -130,15 +132,8 @@ def _curl(name: str, host: Host, system: System) -> Precondition:
 
 
 def _java_of(site: Site, distribution: str) -> int:
-    """The Java version that the inventory asks for, else the one that the distribution of the build needs (in a lab: less)."""
-    if site.application.requires.java:
-        return site.application.requires.java
+    """The Java version that the distribution of the build needs; a lab's stand-in needs less."""
     return java_needed(distribution) if distribution and not site.inventory.lab else DEFAULT_JAVA
-
-
-def _java(host: str, system: System, wanted: int) -> Precondition:
-    found = f"Java {system.java}" if system.java else "no Java"
-    return row(f"{host}: a Java runtime, {wanted} or later", (system.java or 0) >= wanted, found)
 
 
 def _balancer(site: Site, seen: Seen) -> list[Precondition]:

@@ -65,18 +65,10 @@ def project(site: Site) -> Project:
     host = build_host(site)
     place = f"{site.host(host).root}/projects/{site.application_name}"
 
-    def read(name: str) -> str:
-        return site.read(host, ballerina.read(f"{place}/{name}"))
-
-    return Project(
-        host=host,
-        place=place,
-        repository=site.inventory.resolve(site.application_name),
-        toml=read("Ballerina.toml"),
-        dependencies=read("Dependencies.toml"),
-        digest=site.read(host, ballerina.tree_digest(place)).strip(),
-        tested_digest=read(".balbook-tested").strip(),
-    )
+    files = ("Ballerina.toml", "Dependencies.toml", ".balbook-tested")
+    toml, dependencies, tested = (site.read(host, ballerina.read(f"{place}/{name}")) for name in files)
+    digest = site.read(host, ballerina.tree_digest(place)).strip()
+    return Project(host, place, site.inventory.resolve(site.application_name), toml, dependencies, digest, tested.strip())
 
 
 def single(site: Site, found: sources.Sources) -> Project:
