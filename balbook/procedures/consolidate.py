@@ -12,13 +12,12 @@ from pathlib import Path
 from balbook.artifacts.sources import Sources, tree_digest
 from balbook.commands import ballerina
 from balbook.commands.command import Command
-from balbook.plan.model import Fetch, Plan, Precondition, Run, Step, Upload
+from balbook.plan.model import Fetch, Plan, Precondition, Run, Step, Upload, ensured
 from balbook.procedures import Check
 from balbook.procedures.parts.bal_outputs import bal_outputs
 from balbook.procedures.parts.preconditions import row
 from balbook.procedures.parts.project import KEPT, Project, newer, project, repository_sources, wanted_packages, with_repository
 from balbook.procedures.parts.site import Site
-from balbook.procedures.parts.steps import checked
 from balbook.record.journal import Journal
 from balbook.show.table import Shown, Table
 
@@ -85,7 +84,7 @@ def _bring(there: Project, kept: Sources | None, root: str) -> Iterator[Step]:
     is_same = ballerina.has_tree_digest(there.place, digest)
     upload, unpack = Upload(str(kept.archive), kept.sha256, archive), ballerina.unpack(archive, there.place, kept.sha256, ("target",))
     title, is_done = f"bring the project from {there.repository}", there.digest == digest
-    yield checked(there.host, "bring", title, is_same, upload, unpack, about="project", is_done=is_done)
+    yield ensured("bring", there.host, title, is_same, upload, unpack, about="project", is_done=is_done)
 
 
 def _change(found: Project, wanted: Sequence[str], root: str) -> Iterator[Step]:
@@ -108,7 +107,7 @@ def _change(found: Project, wanted: Sequence[str], root: str) -> Iterator[Step]:
 def _tool_step(found: Project, verb: str, names: Sequence[str], command: Command, standing: Sequence[str]) -> Step:
     """One call of the tool; right after it the project is read again."""
     has_all, title = ballerina.has_services(found.place, sorted(standing)), f"{ballerina.TOOL} {verb}: {', '.join(names)}"
-    return checked(found.host, f"consolidate {verb}", title, has_all, command, about=",".join(names), reads="bal")
+    return ensured(f"consolidate {verb}", found.host, title, has_all, command, about=",".join(names), reads="bal")
 
 
 def _test(found: Project, root: str, offered: Mapping[str, str], is_settled: bool) -> Step:

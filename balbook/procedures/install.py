@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,10 @@ from balbook.facts.ballerina import java_needed, parse_sha256, parse_version
 from balbook.facts.system import System, system
 from balbook.inventory import Inventory
 from balbook.local.digests import sha256_of_file
-from balbook.plan.model import Plan, Precondition, Run, Step, Upload
+from balbook.plan.model import Plan, Precondition, Run, Step, Upload, ensured
 from balbook.procedures import Check
 from balbook.procedures.parts.preconditions import manages_system, row
 from balbook.procedures.parts.site import Site
-from balbook.procedures.parts.steps import checked
 from balbook.show.table import Table
 from balbook.transport import fan_out
 
@@ -145,14 +143,15 @@ def _addresses(source: str, version: str) -> tuple[str, str]:
 
 
 def _distribution(site: Site, host: str, version: str, origin: Origin, is_there: bool) -> Iterator[Step]:
-    root, step = site.host(host).root, partial(checked, host, group="install")
+    root = site.host(host).root
     archive, place, sha256 = f"{root}/ballerina/{version}.zip", f"{root}/ballerina", origin.sha256
     bring = Upload(str(origin.file), sha256, archive) if origin.file else Run(ballerina.download(origin.url, archive, sha256))
     unpack = Run(ballerina.install_distribution(archive, version, sha256, place, ballerina.bal_of(root)))
     has_version, has_tool = ballerina.has_version(root, version), ballerina.has_tool(root)
-    yield step("distribution", f"Ballerina {version}", has_version, *(() if is_there else (bring, unpack)), is_done=is_there)
+    todo = () if is_there else (bring, unpack)
+    yield ensured("distribution", host, f"Ballerina {version}", has_version, *todo, group="install", is_done=is_there)
     title, is_done = f"the tool {ballerina.TOOL} {ballerina.TOOL_VERSION}", is_there and site.holds(host, has_tool)
-    yield step("tool", title, has_tool, ballerina.pull_tool(root), is_done=is_done, reads="bal")
+    yield ensured("tool", host, title, has_tool, ballerina.pull_tool(root), group="install", is_done=is_done, reads="bal")
 
 
 def _java(site: Site, host: str, found: System, needed: int) -> Iterator[Precondition | Step]:
@@ -170,7 +169,7 @@ def _java(site: Site, host: str, found: System, needed: int) -> Iterator[Precond
     if not has_java:
         yield _offered(site, host, wanted, said, packages)
     install = system_commands.install_java(packages)
-    yield checked(host, "java", f"a Java runtime, {wanted}", check, install, group="java", is_done=has_java)
+    yield ensured("java", host, f"a Java runtime, {wanted}", check, install, group="java", is_done=has_java)
 
 
 def java_packages(wanted: int) -> list[str]:

@@ -16,7 +16,7 @@ from balbook.commands import system as system_commands
 from balbook.errors import BadInput, nearest
 from balbook.facts.system import System, system
 from balbook.inventory.models import Application, Balancer
-from balbook.plan.model import Plan, Precondition, Step
+from balbook.plan.model import Plan, Precondition, Step, ensured
 from balbook.procedures import Check
 from balbook.procedures.parts import supervision
 from balbook.procedures.parts.balancer_steps import distribution_balancers, own_balancer, packages_step
@@ -31,7 +31,6 @@ from balbook.procedures.parts.preconditions import (
     row,
 )
 from balbook.procedures.parts.site import Site
-from balbook.procedures.parts.steps import checked
 from balbook.show.table import Table
 from balbook.transport import fan_out
 
@@ -141,7 +140,7 @@ def _steps(site: Site, name: str, found: System) -> Iterator[Step]:
 
 def _account(name: str, account: str) -> Step:
     is_there, make = system_commands.has_account(account), system_commands.make_account(account)
-    return checked(name, "account", f"service account {account}, without a shell", is_there, make, about=f"{name} {account}")
+    return ensured("account", name, f"service account {account}, without a shell", is_there, make, about=f"{name} {account}")
 
 
 def _directories(site: Site, name: str) -> Step:
@@ -151,14 +150,14 @@ def _directories(site: Site, name: str) -> Step:
         place = site.application_dir(name, application)
         paths += [place, f"{place}/releases", f"{place}/artifacts", f"{place}/instances"]
     there, make = files.are_directories(paths, is_privileged=True), files.make_directories(paths, is_privileged=True)
-    return checked(name, "directories", f"directories below {root}", there, make)
+    return ensured("directories", name, f"directories below {root}", there, make)
 
 
 def _root_of_login(site: Site, name: str) -> Step:
     """Builds run without privilege, so the login owns the directories that builds write to."""
     root = site.host(name).root
     title = f"{root} belongs to the login, for builds without privilege"
-    return checked(name, "root", title, files.are_directories([root]), files.make_directories_of_login([root]))
+    return ensured("root", name, title, files.are_directories([root]), files.make_directories_of_login([root]))
 
 
 def unit_step(site: Site, name: str, application: str) -> Step:
@@ -171,7 +170,7 @@ def unit_step(site: Site, name: str, application: str) -> Step:
         files.put_file(f"{systemd.UNITS}/{unit}", (text,), is_privileged=True),
         systemd.reload_units(),
     )
-    return checked(name, "unit", f"systemd unit {unit}", there, *writes, about=f"{name} {application}", group="unit")
+    return ensured("unit", name, f"systemd unit {unit}", there, *writes, about=f"{name} {application}", group="unit")
 
 
 def _firewall(site: Site, name: str) -> Iterator[Step]:
@@ -180,7 +179,7 @@ def _firewall(site: Site, name: str) -> Iterator[Step]:
     ports |= {port for balancer in _balancers(site, name).values() for port in _listens_on(balancer)}
     if wanted := sorted(ports):
         title = f"the firewall, where one is active, lets in {', '.join(map(str, wanted))}"
-        yield checked(name, "firewall", title, firewall.is_open(wanted), firewall.open_ports(wanted))
+        yield ensured("firewall", name, title, firewall.is_open(wanted), firewall.open_ports(wanted))
 
 
 def _ports(site: Site, name: str, found: System) -> Iterator[Precondition]:

@@ -9,16 +9,15 @@ from balbook.commands import system as system_commands
 from balbook.commands import systemd
 from balbook.facts.balancer import configuration
 from balbook.facts.system import System
-from balbook.plan.model import Step
+from balbook.plan.model import Step, ensured
 from balbook.procedures.parts.balancing import FRONTS, file_diff
 from balbook.procedures.parts.site import Site
-from balbook.procedures.parts.steps import checked
 
 
 def packages_step(host: str, packages: Sequence[str], about: str = "") -> Step:
     """The host has these OS packages."""
     has, install = system_commands.has_os_packages(list(packages)), system_commands.install_os_packages(list(packages))
-    return checked(host, "packages", f"OS packages: {', '.join(packages)}", has, install, about=about)
+    return ensured("packages", host, f"OS packages: {', '.join(packages)}", has, install, about=about)
 
 
 def distribution_balancers(site: Site, name: str, found: System) -> Iterator[Step]:
@@ -37,7 +36,7 @@ def distribution_balancers(site: Site, name: str, found: System) -> Iterator[Ste
             commands.append(front.start(place, text, balancer.generation_port))
             diff = _diff(site, name, place.main, text)
         title = f"{program} of the distribution runs, now and after a boot"
-        yield checked(name, "balancer", title, check, *commands, about=balancer_name, diff=diff)
+        yield ensured("balancer", name, title, check, *commands, about=balancer_name, diff=diff)
 
 
 def own_balancer(site: Site, host: str, balancer_name: str, found: System) -> Step:
@@ -47,7 +46,7 @@ def own_balancer(site: Site, host: str, balancer_name: str, found: System) -> St
     others = dict.fromkeys(other.stop for other in FRONTS.values() if other.stop is not front.stop)
     commands = (*(stop(place) for stop in others), front.start(place, text, balancer.generation_port))
     title, diff = f"balbook's own {balancer.traits.program} for {balancer_name}", _diff(site, host, place.main, text)
-    return checked(host, "balancer", title, front.is_running(place, text), *commands, about=balancer_name, diff=diff)
+    return ensured("balancer", host, title, front.is_running(place, text), *commands, about=balancer_name, diff=diff)
 
 
 def _diff(site: Site, host: str, path: str, text: str) -> str:
