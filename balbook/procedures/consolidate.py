@@ -131,12 +131,6 @@ def _test(found: Project, root: str, offered: Mapping[str, str], is_settled: boo
 def _take_back(found: Project, is_settled: bool, names: Sequence[str]) -> Step:
     """Takes the files that the tool and the resolution wrote into the repository."""
     is_same = is_settled and all((found.repository / name).exists() for name in names)
-    return Step(
-        verb="take back",
-        about="project",
-        host=found.host,
-        title=f"take the changed files back into {found.repository} (commit them)",
-        done=ballerina.nothing() if is_same else None,
-        is_done=is_same,
-        actions=tuple(Fetch(f"{found.place}/{name}", str(found.repository / name)) for name in names),
-    )
+    title, done = f"take the changed files back into {found.repository} (commit them)", ballerina.nothing() if is_same else None
+    fetches = tuple(Fetch(f"{found.place}/{name}", str(found.repository / name)) for name in names)
+    return Step("take back", found.host, title, fetches, about="project", done=done, is_done=is_same)

@@ -183,25 +183,16 @@ def _configure(drill: Drill) -> list[Step]:
     drill_s = drill.repaired_within_s + 4 * drill.change_s + drill.site.application.health.within_s + drill.return_within_s + BASELINE_S
     limit_s = math.ceil(drill_s) + WATCHDOG_MARGIN_S
     file, command = watchdog.configuration_file(own), _first_command(own.finish())
-    watch = step(
-        verb="watch configuration",
-        title=f"{own.name}: a watchdog restores the inventory's configuration after {limit_s} s in any case",
-        actions=(Run(faults.set_watchdog(file, "configuration", command, limit_s)),),
-        undo=(*own.finish(), _call_off(file, command)),
-    )
-    return [watch, configure]
+    title = f"{own.name}: a watchdog restores the inventory's configuration after {limit_s} s in any case"
+    actions, undo = (Run(faults.set_watchdog(file, "configuration", command, limit_s)),), (*own.finish(), _call_off(file, command))
+    return [step(verb="watch configuration", title=title, actions=actions, undo=undo), configure]
 
 
 def _restore(drill: Drill) -> list[Step]:
     """The inventory's strategy again, where the drill was about another one."""
     own, step = drill.own, partial(Step, host=drill.own.host, unit=(drill.victim.name,))
-    restore = step(
-        verb="restore",
-        title=f"{own.name}: configuration as in the inventory",
-        done=own.is_final(),
-        is_done=not drill.is_other and drill.seen.is_final_applied,
-        actions=own.finish(),
-    )
+    title, is_done = f"{own.name}: configuration as in the inventory", not drill.is_other and drill.seen.is_final_applied
+    restore = step(verb="restore", title=title, actions=own.finish(), done=own.is_final(), is_done=is_done)
     if not drill.is_other:
         return [restore]
     off = _call_off(watchdog.configuration_file(own), _first_command(own.finish()))

@@ -72,7 +72,7 @@ def _asked(site: Site, instance: Instance, version: str) -> Iterator[Check]:
     source = supervision.log_source(site, instance)
     unit = "" if source.startswith("/") else source
     log = site.transport.execute(instance.host, process.log_errors(site.instance_dir(instance), unit, list(wanted.allowed_errors)))
-    yield Check(f"{instance.name}: no error in its log since its start", log.status == 0, log.stdout.strip() or log.stderr.strip())
+    yield Check(f"{instance.name}: no error in the log since the start", log.status == 0, log.stdout.strip() or log.stderr.strip())
 
 
 def _record(journal: Journal, plan: Plan, found: dict[str, Footprint]) -> None:

@@ -213,7 +213,7 @@ def test_an_error_in_the_log_since_the_start_fails_the_verification_and_an_older
         plan = verify.plan(site)
         (log / "current.log").write_text(text + 'time=2026 level=ERROR module=acme/rooms message="no rooms"\n')
         wrong = {check.what: check.found for check in verify.verify(site, plan) if not check.is_so}
-        name = f"app2:{story.port('app2')}: no error in its log since its start"
+        name = f"app2:{story.port('app2')}: no error in the log since the start"
         assert list(wrong) == [name]
         assert "no rooms" in wrong[name]
         (log / "began").write_text(str((log / "current.log").stat().st_size))

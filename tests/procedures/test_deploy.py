@@ -143,7 +143,7 @@ def test_verifying_asks_every_instance_and_changes_nothing(tmp_path: Path) -> No
     ("name", "answer", "said"),
     [
         ("http-check", Result(1, "status 500, not 200\n"), "app1:9090: GET /health answers 200"),
-        ("log-errors", Result(1, "level=ERROR\n"), "app1:9090: no error in its log since its start"),
+        ("log-errors", Result(1, "level=ERROR\n"), "app1:9090: no error in the log since the start"),
     ],
 )
 def test_what_is_not_so_fails_the_verification_with_what_was_found(tmp_path: Path, name: str, answer: Result, said: str) -> None:

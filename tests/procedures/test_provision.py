@@ -198,7 +198,7 @@ def test_a_managed_build_host_gets_curl_unzip_and_its_own_packages(fleet: FakeFl
 def test_a_host_that_is_not_managed_is_told_what_to_install_by_hand(fleet: FakeFleet) -> None:
     plan = make_plan(with_a_build_host(fleet, supervisor="process", os_packages=["libpq-dev"]), "provision", hosts=["build1"])
     assert [p.what for p in plan.unmet] == ["build1: curl is installed", "build1: unzip or python3 is installed"]
-    assert all(p.found.startswith("install it by hand") for p in plan.unmet)
+    assert all(p.found.startswith("install this program by hand") for p in plan.unmet)
     assert [p.what for p in plan.preconditions if p.said == "left out"] == ["build1: OS packages: libpq-dev"]
 
 
@@ -212,7 +212,7 @@ def test_a_deployment_without_curl_says_whether_provision_brings_it(tmp_path: Pa
     change_inventory(fleet)
     fleet.answers["app1", "system"] = "cpus 4\nroot_writable yes\nos debian 12\nuid 1000\njava 17.0.15\n"
     row = next(p for p in make_plan(fleet, "hot_deploy").preconditions if p.what == "app1: curl is installed")
-    assert (row.said, row.found.startswith("install it by hand")) == (state, not become)
+    assert (row.said, row.found.startswith("install this program by hand")) == (state, not become)
 
 
 def test_a_memory_limit_that_nothing_enforces_is_left_out_and_the_plan_says_so(tmp_path: Path) -> None:

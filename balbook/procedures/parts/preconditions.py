@@ -22,7 +22,7 @@ LEAST_FREE_MB = 256
 LEAST_DAYS = 14
 """The least days that a certificate is still valid: time to get another one."""
 UNPACKING = {"unzip", "python3", "jar"}
-BY_HAND = "install it by hand: balbook does not manage this host's system"
+BY_HAND = "install this program by hand: balbook does not manage the host's system"
 PROVISION = "provision"
 UNIT = "the systemd unit matches the inventory"
 

@@ -149,5 +149,5 @@ def _require_in_strings(name: str, text: str) -> None:
     if marked.count("\ue000") != len(references):
         raise BadInput(
             f"{name}: a secret's reference stands in a comment, a name or a string in single quotes",
-            advice='Write it as a value in double quotes: password = "${secret:env:DB_PASSWORD}".',
+            advice='Write the reference as a value in double quotes: password = "${secret:env:DB_PASSWORD}".',
         )

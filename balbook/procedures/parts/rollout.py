@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from balbook.commands.balancer import State
 from balbook.commands.command import Command
@@ -61,19 +62,9 @@ def final_configuration(site: Site, seen: Seen) -> list[Step]:
     front = seen.front
     if not front:
         return []
-    return [
-        Step(
-            verb="configure",
-            about=front.name,
-            host=front.host,
-            title=f"{front.name}: configuration as in the inventory",
-            phase="settle",
-            done=front.is_final(),
-            is_done=seen.is_final_applied,
-            actions=front.finish(),
-            diff=file_diff(front.path, seen.balancer_text, front.text({})),
-        )
-    ]
+    title, diff = f"{front.name}: configuration as in the inventory", file_diff(front.path, seen.balancer_text, front.text({}))
+    known: dict[str, Any] = {"done": front.is_final(), "is_done": seen.is_final_applied, "diff": diff}
+    return [Step("configure", front.host, title, front.finish(), about=front.name, phase="settle", **known)]
 
 
 def floor_guards(site: Site, seen: Seen, states: Mapping[str, State], leaving: Sequence[Instance]) -> tuple[tuple[Guard, ...], int]:

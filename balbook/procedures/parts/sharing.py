@@ -21,7 +21,7 @@ Content = TypeVar("Content", Artifact, Published)
 
 
 def place_of(site: Site) -> Place:
-    """The inventory's registry; BadInput where it names none."""
+    """The inventory's registry; BadInput where the inventory names none."""
     if site.inventory.registry is None:
         advice = "Add a registry, such as `registry: {url: s3://acme-artifacts/ballerina}`."
         raise BadInput(f"{site.inventory.path}: no registry is named", advice=advice)
