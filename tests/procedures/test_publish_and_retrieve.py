@@ -136,7 +136,7 @@ def test_a_file_that_changes_after_the_plan_was_made_is_not_taken(fleet: FakeFle
     (tmp_path / "a.jar").write_text("two")
     applied = Loop(plan, fleet, Journal(tmp_path / "j"), StopRequest()).apply()
     assert applied.verdict == "failed"
-    assert "make a new plan" in applied.why
+    assert "Make a new plan" in applied.why
     assert not (tmp_path / "registry").exists()
 
 
