@@ -71,7 +71,7 @@ def play(
     parameters: dict[str, Any] | None = None,
     stopped: str = "",
     resumed: Path | None = None,
-) -> tuple[pipelines.PipelineOutcome, list[tuple[str, dict[str, Any]]]]:
+) -> tuple[Outcome, list[tuple[str, dict[str, Any]]]]:
     calls: list[tuple[str, dict[str, Any]]] = []
     place = tmp_path / f"play-{len(list(tmp_path.glob('play-*')))}"
     place.mkdir()
@@ -101,12 +101,12 @@ def test_a_users_own_stands_over_ours(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("- a list", "is no pipeline"),
-        ("version: 1\nname: x\nrunbooks: []\nmore: 1\n", "is no pipeline"),
+        ("- a list", "is not a valid pipeline"),
+        ("version: 1\nname: x\nrunbooks: []\nmore: 1\n", "is not a valid pipeline"),
         ("version: 2\nname: x\nrunbooks: []\n", "version 2 is not known"),
         ("version: 1\nname: ../x\nrunbooks: []\n", "'../x' is not allowed"),
         ("version: 1\nname: x\nrunbooks: [{runbook: provison}]\n", "Did you mean 'provision'"),
-        ("version: 1\nname: x\nrunbooks: [build]\n", "is no entry"),
+        ("version: 1\nname: x\nrunbooks: [build]\n", "is not a valid entry"),
         ("version: 1\nname: x\nrunbooks:\n- {runbook: build}\n- {runbook: provison}\n", "p.yaml:5: there is no runbook 'provison'"),
         ("version: 1\nname: x\nrunbooks: [{runbook: build, parameters: [hotel]}]\n", "p.yaml:3: parameters ['hotel'] are no mapping"),
         ("version: 1\nname: x\nrunbooks: [{runbook: [build]}]\n", "there is no runbook ['build']"),
