@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from balbook.cli import common
 from balbook.errors import BadInput, ParameterError
-from balbook.notebook.parameters import parse_assignments
-from balbook.notebook.runbook import find_runbooks, read_runbook, runbook_path
+from balbook.notebook.runbook import find_runbooks
 from balbook.plan.reading import read_plan, require_current
 from balbook.record.events import RunOpened
 from balbook.record.journal import history_of
@@ -40,10 +38,14 @@ def run(args: argparse.Namespace) -> int:
     if args.name and args.name not in (opened.runbook, opened.notebook):
         raise BadInput(f"run {run_id} is of the runbook {opened.runbook}, not {args.name}", advice="Leave the name out.")
     args.inventory = Path(opened.inventory["path"])
+    args.name = _notebook(opened)
     agreed = {k: v for k, v in opened.parameters.items() if k != "inventory"}
-    if args.parameter or args.parameters_file:
-        _refuse_other_parameters(args, opened, agreed)
-    return common.run(args, _notebook(opened), agreed | {"mode": "apply"}, expected_digest=history.planned.digest, shown_in=run_id)
+    for key, value in common.parameters(args).items():
+        if agreed.get(key) != value and key not in ("reason", "ticket"):
+            problem = f"parameter {key}: the plan was made with {agreed.get(key)!r}"
+            raise ParameterError(problem, advice="Leave the parameter out, or make a new plan.")
+        agreed[key] = value
+    return common.run(args, args.name, agreed | {"mode": "apply"}, expected_digest=history.planned.digest, shown_in=run_id)
 
 
 def _notebook(opened: RunOpened) -> str:
@@ -51,13 +53,3 @@ def _notebook(opened: RunOpened) -> str:
     ours = find_runbooks().get(opened.runbook)
     is_ours = ours is not None and str(ours.resolve()) == (opened.notebook or str(ours.resolve()))
     return opened.runbook if is_ours else opened.notebook
-
-
-def _refuse_other_parameters(args: argparse.Namespace, opened: RunOpened, agreed: dict[str, Any]) -> None:
-    declared = read_runbook(runbook_path(_notebook(opened))).parameters
-    for key, value in parse_assignments(declared, args.parameter).items():
-        if agreed.get(key) != value and key not in ("reason", "ticket"):
-            raise ParameterError(
-                f"parameter {key}: the plan was made with {agreed.get(key)!r}", advice="Leave the parameter out, or make a new plan."
-            )
-        agreed[key] = value

@@ -10,7 +10,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -79,24 +79,21 @@ def execute(
     inventory: Inventory,
     parameters: Mapping[str, Any],
     *,
-    expected_digest: str = "",
-    shown_in: str = "",
-    key: str = "",
     on_begun: Callable[[Path], None] = lambda run_dir: None,
     on_stop: Callable[[], None] = lambda: None,
     say: Say = lambda line: None,
     cell_timeout_s: int = CELL_TIMEOUT_S,
+    **agreed: str,
 ) -> Outcome:
     """Runs one runbook to its end and states the verdict. BadInput before anything is touched; then an Outcome, also of a failure.
 
-    `expected_digest`: of the plan that was agreed on, and `shown_in` the run that showed it; another plan is refused. `key`: kept
-    in the journal. `on_begun` is told the run's folder before anything happens, `on_stop` that a signal asked the run to stop.
+    `on_begun` gets the run's folder before anything happens; `on_stop` is called when a signal asks the run to stop. `agreed`:
+    `expected_digest` of the plan that was agreed on and `shown_in`, the run that showed it (another plan is refused); `key`.
     """
     runbook = read_runbook(runbook_path(name))
     checked = checked_parameters(runbook, inventory, parameters)
     run_dir = make_run_dir(inventory, runbook.name)
-    request = RunRequest.of(runbook, runbook.procedure, inventory, checked, expected_digest=expected_digest, shown_in=shown_in, key=key)
-    request.keep(run_dir)
+    RunRequest.of(runbook, runbook.procedure, inventory, checked, **agreed).keep(run_dir)
     on_begun(run_dir)
     journal = Journal(run_dir / JOURNAL, clean=inventory.secrets.scrubber.data)
     started = time.monotonic()
@@ -235,8 +232,7 @@ def ended(name: str, run_dir: Path, history: History, stated: Stated, seconds: f
     )
 
 
-@contextlib.contextmanager
-def _signals(run_dir: Path, say: Say, on_stop: Callable[[], None]) -> Iterator[None]:
+def _signals(run_dir: Path, say: Say, on_stop: Callable[[], None]) -> contextlib.AbstractContextManager[None]:
     """Makes SIGINT and SIGTERM ask the run to stop; before the run applies its plan, they also interrupt the current cell."""
     from balbook.notebook.kernel import LocalKernel
 
@@ -249,5 +245,4 @@ def _signals(run_dir: Path, say: Say, on_stop: Callable[[], None]) -> Iterator[N
             then = "the run finishes its current step and reaches a safe state" if is_applying else "nothing was applied yet"
             say(f"{signal.Signals(number).name}: asked the run to stop; {then}")
 
-    with answered((signal.SIGINT, signal.SIGTERM), on_signal):
-        yield
+    return answered((signal.SIGINT, signal.SIGTERM), on_signal)

@@ -118,7 +118,7 @@ class _Kept:
         data = self._data()
         if not data:
             return None
-        if parameters is not None and data["parameters"] != _plain(parameters):
+        if parameters is not None and data["parameters"] != dict(parameters):
             raise Refused(
                 f"the key {self.key!r} belongs to the parameters {data['parameters']}", advice="Use another key for other parameters."
             )
@@ -126,7 +126,7 @@ class _Kept:
 
     def note(self, run_dir: Path, name: str, parameters: Mapping[str, Any]) -> None:
         """Makes this the key's run."""
-        data = {"key": self.key, "runbook": name, "run": run_dir.name, "parameters": _plain(parameters), "pid": os.getpid()}
+        data = {"key": self.key, "runbook": name, "run": run_dir.name, "parameters": dict(parameters), "pid": os.getpid()}
         write_text(self.path, json.dumps(data, indent=1, sort_keys=True) + "\n", mode=0o600)
 
     def _data(self) -> dict[str, Any]:
@@ -156,10 +156,6 @@ def _with_built(kept: _Kept, runbook: Runbook, parameters: Mapping[str, Any]) ->
     if build is None or closed is None or closed.verdict != "succeeded":
         return parameters
     return {**parameters, "release": built_version(build)}
-
-
-def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    return cast(dict[str, Any], json.loads(json.dumps(dict(parameters))))
 
 
 def _undisturbed(say: Say) -> Say:
@@ -211,6 +207,4 @@ def _give_up(history: History, run_dir: Path) -> None:
 def _is_final(run_dir: Path) -> bool:
     """True where a deployment was tried and failed by itself: its plan is one that holds an application's lease."""
     history = history_of(run_dir)
-    if not history.has_changed_hosts or history.stopping:
-        return False
-    return read_plan(run_dir).settings.lease is not None
+    return history.has_changed_hosts and not history.stopping and read_plan(run_dir).settings.lease is not None

@@ -184,8 +184,7 @@ class _Going:
         has_changed = mode == "apply" and any(o.changes for o in self.outcomes)
         if self.error:
             return Stated("failed", str(self.error), ExitStatus.FAILED if has_changed else self.error.exit_status)
-        bad = next((o for o in self.outcomes if o.exit_status), None)
-        if bad:
+        if bad := next((o for o in self.outcomes if o.exit_status), None):
             status = ExitStatus.FAILED if bad.exit_status == ExitStatus.BAD_INPUT and has_changed else bad.exit_status
             return Stated("inconclusive" if status == ExitStatus.INCONCLUSIVE else "failed", f"{bad.name}: {bad.why}", status)
         if len(self.outcomes) + len(self.done) < len(self.pipeline.entries):
@@ -194,9 +193,9 @@ class _Going:
         return stated("succeeded" if mode == "apply" else "planned")
 
     def _is_over(self) -> bool:
-        last = self.outcomes[-1] if self.outcomes else None
-        is_asked = self.is_stopped or process.is_stop_requested(self.record) or bool(last and process.is_stop_requested(last.record))
-        return is_asked or self.error is not None or bool(last and last.exit_status)
+        records = [self.record, *(outcome.record for outcome in self.outcomes[-1:])]
+        has_failed = self.error is not None or any(outcome.exit_status for outcome in self.outcomes)
+        return self.is_stopped or has_failed or any(process.is_stop_requested(record) for record in records)
 
     def _run(self, number: int, entry: Entry) -> None:
         self.say(self._place(number))

@@ -110,7 +110,7 @@ class Run:
         if self._plan is None or plan.digest != self._plan.digest:
             raise Refused("changed_plan: this is not the plan that was shown", advice="Run the plan cell again and apply that plan.")
         if self.journal.history().has_applied:
-            raise Refused("this run has already applied its plan", advice="To open a new run, run the notebook from its top.")
+            raise Refused("this run has applied its plan already", advice="To open a new run, run the notebook from its top.")
         if plan.unmet:
             runbooks = sorted({p.met_by for p in plan.unmet if p.met_by})
             first = f"Run first: {', '.join(f'balbook apply {name}' for name in runbooks)}"
@@ -141,8 +141,7 @@ class Run:
     def conclude(self) -> None:
         """States the verdict; raises Failed or Inconclusive for a bad verdict, so that every executor sees it."""
         verdict, why = self._verdict()
-        digest = self._plan.digest if self._plan else ""
-        self.journal.append(ev.Concluded(verdict=verdict, why=why, digest=digest))
+        self.journal.append(ev.Concluded(verdict=verdict, why=why, digest=self._plan.digest if self._plan else ""))
         self._site.transport.close()
         self.show_verdict(verdict, why)
         if kind := {"failed": Failed, "inconclusive": Inconclusive}.get(verdict):
@@ -205,8 +204,7 @@ class Run:
     def _follow(self, on_event: Callable[[Event], None]) -> ev.ApplyFinished | None:
         """Starts the run's process and hands on its events; returns the end of the application, None where the process was lost."""
         position = self.journal.path.stat().st_size
-        running = process.start(self.dir, self.inventory.secrets)
-        process.follow(running, self.journal, position, on_event)
+        process.follow(process.start(self.dir, self.inventory.secrets), self.journal, position, on_event)
         return self.journal.history().applied
 
     def _finished(self, applied: ev.ApplyFinished | None) -> None:
@@ -299,13 +297,11 @@ def require_plan_without_secret(plan: Plan, scrubber: Scrubber) -> None:
     """Refused where a plan would show a secret: records keep plans in clear."""
     advice = "Write a secret reference in place of the secret. If a file on a host has the secret in clear, change that file first."
     whole = plan.data()
-    for step, data in zip(plan.steps, whole["steps"], strict=True):
-        if scrubber.data(data) != data:
-            shown = scrubber.text(step.diff or step.title)[:400]
-            raise Refused(f"{step.id}: the plan would show a secret in clear: {shown}", advice=advice)
-    for name, value in whole.items():
+    parts = [(f"step {step.id}", data, step.diff or step.title) for step, data in zip(plan.steps, whole["steps"], strict=True)]
+    parts += [(name, value, str(value)) for name, value in whole.items() if name != "steps"]
+    for place, value, text in parts:
         if scrubber.data(value) != value:
-            raise Refused(f"the plan would show a secret in clear, in its {name}: {scrubber.text(str(value))[:400]}", advice=advice)
+            raise Refused(f"the plan would show a secret in clear, in its {place}: {scrubber.text(text)[:400]}", advice=advice)
 
 
 def _require_same(agreed: str, now: str, advice: str) -> None:
