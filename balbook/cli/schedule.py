@@ -53,7 +53,7 @@ def _list(args: argparse.Namespace) -> int:
             item.schedule.name,
             f"{item.schedule.mode} {item.schedule.runs}",
             item.schedule.when,
-            item.next_at if item.is_kept else f"lost: {item.schedule.backend} does not have it",
+            item.next_at if item.is_kept else f"lost: {item.schedule.backend} does not have this schedule",
             f"{item.last['at'][:19]} status {item.last['exit_status']} {item.last['verdict']}".rstrip() if item.last else "-",
         )
         for item in found

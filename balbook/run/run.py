@@ -117,7 +117,7 @@ class Run:
             rows = "\n".join(f"  {p}" for p in plan.unmet)
             raise Refused(
                 f"{len(plan.unmet)} preconditions are not met; nothing was changed:\n{rows}",
-                advice=first if runbooks else "Correct these, then apply again.",
+                advice=first if runbooks else "Meet these preconditions, then apply again.",
             )
 
     def verify(self) -> None:
@@ -212,7 +212,7 @@ class Run:
             self.journal.append(ev.RunLost(why="the run's process ended without a last event"))
             raise Failed(
                 "lost_run: the run's process was lost before it could finish",
-                advice=f"See {self.dir / process.LOG_FILE}; look at the application (balbook status), then: balbook resume {self.id}",
+                advice=f"Read {self.dir / process.LOG_FILE}; check the application (balbook status), then: balbook resume {self.id}",
             )
         if applied.verdict == "failed":
             raise Refused(applied.why) if applied.exit_status == ExitStatus.BAD_INPUT else Failed(applied.why)
