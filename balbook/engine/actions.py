@@ -83,9 +83,11 @@ def _wait(transport: Transport, host: str, wait: Wait) -> Result:
         if result.status in wait.command.expect:
             return result
         if result.status in wait.hopeless:
-            raise CommandFailed(f"{host}: {describe(wait.command)} will not be so\n{result.tail()}".rstrip())
+            raise CommandFailed(f"{host}: {describe(wait.command)} cannot succeed any more\n{result.tail()}".rstrip())
         if time.monotonic() - started + wait.every_s > wait.within_s:
-            raise DeadlineExceeded(f"{host}: {describe(wait.command)} was not so within {wait.within_s:g} s\n{result.tail(4)}".rstrip())
+            raise DeadlineExceeded(
+                f"{host}: {describe(wait.command)} did not succeed within {wait.within_s:g} s\n{result.tail(4)}".rstrip()
+            )
         time.sleep(wait.every_s)
 
 

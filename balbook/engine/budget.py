@@ -1,4 +1,4 @@
-"""What a rollout may cost and how long it may take; what is beyond that ends it."""
+"""Limits of a rollout: its cost and its time. A rollout beyond a limit ends."""
 
 from __future__ import annotations
 

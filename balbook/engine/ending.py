@@ -35,7 +35,7 @@ class StopRequest:
 
 @dataclass
 class Applied:
-    """What applying a plan came to.
+    """The result of applying a plan.
 
     `changes`: steps that changed something and stand. `outcomes` by step. `units`: what became of each unit, and of
     each instance that is in none: `changed`, `already`, `taken back`, `NOT taken back` or `not reached`.

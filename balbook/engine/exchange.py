@@ -15,7 +15,7 @@ from balbook.record.journal import utc_now
 from balbook.secrets.secret_ref import SecretRef
 from balbook.transport import Reveal
 
-CHANGED = "It was changed since the plan was made; make a new plan."
+CHANGED = "The artifact was changed since the plan was made. Make a new plan."
 
 
 def exchange(action: Exchange, reveal: Reveal | None) -> Result:

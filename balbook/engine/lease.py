@@ -27,7 +27,7 @@ FENCE_S = 30.0
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lease. `age_s`: seconds since its last heartbeat."""
+    """The holder of a lease. `age_s`: seconds since its last heartbeat."""
 
     age_s: int
     run_id: str
@@ -113,7 +113,7 @@ def acquire(transport: Transport, place: LeasePlace, lease_id: str, holder: Mapp
 
 
 def show(transport: Transport, place: LeasePlace) -> Holder | None:
-    """Who holds the lease now."""
+    """The holder of the lease now."""
     result = transports.run(transport, place.host, lease.show(place.directory))
     return read_holder(result.stdout) if result.status == 0 else None
 
@@ -158,7 +158,7 @@ def _renew(mine: Lease, place: LeasePlace, stop: threading.Event, on_lost: Calla
 
 
 def _fence(mine: Lease, place: LeasePlace, stop: threading.Event, on_lost: Callable[[str], None]) -> None:
-    """Whoever is not heard of gives up before others may take the lease over; a heartbeat may hang, so this is apart from it."""
+    """A holder that nobody hears gives up before others take the lease over; a heartbeat can hang, so this runs apart from it."""
     while not stop.wait(max(0.0, FENCE_S - mine.silent_s)):
         if mine.silent_s >= FENCE_S:
             on_lost(f"the lock on {place.application} could not be renewed for {FENCE_S:g} s")

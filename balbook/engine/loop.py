@@ -88,7 +88,7 @@ class Loop:
         self._go_on_or_end()
         self._on_changed()
         if self._result.verdict == "failed":
-            self._result.fail("it serves, and was not marked as proven")
+            self._result.fail("the release serves, but was not marked as proven")
         return self._result.verdict != "failed"
 
     def _carry_out(self, unit: list[Step]) -> None:
@@ -158,7 +158,7 @@ class Loop:
         self._finish(step, "changed" if step.id in self._interrupted else "already", started)
 
     def _act(self, step: Step) -> Result:
-        """What all actions said, and the last one's status."""
+        """The output of all actions, with the status of the last one."""
         progress, go_on = self._progress(step), self._go_on_or_end
         said = [perform(self._transport, step.host, action, progress, self._reveal, go_on) for action in step.actions]
         for action in step.verify:
@@ -173,7 +173,7 @@ class Loop:
         while len(hosts := holding(self._transport, step.guards)) < step.guards_needed:
             if self._monotonic() > deadline:
                 raise StepFailed(
-                    f"{step.title}: capacity floor: {len(hosts)} of the other instances serve, {step.guards_needed} must",
+                    f"{step.title}: capacity floor: {len(hosts)} of the other instances serve, {step.guards_needed} are needed",
                     advice="Nothing was taken out of service. Bring the others up first, or lower `capacity_floor`.",
                 )
             time.sleep(0.2)
@@ -225,7 +225,7 @@ class Loop:
                 break
             is_whole, service = self._undo(list(reversed(unit)))
             self._result.units[name] = "taken back" if is_whole else "NOT taken back"
-            state = "was taken back to what it was" if is_whole else f"could NOT be taken back; look at it now{service}"
+            state = "was taken back to its earlier state" if is_whole else f"could NOT be taken back; look at this instance now{service}"
             self._result.why += f"\n{name} {state}"
             if not is_whole:
                 break  # the others serve; one that does not is enough
@@ -240,7 +240,7 @@ class Loop:
             for step in unit:
                 self._hold_floor(step)
         except StepFailed as exc:
-            return exc.message.rpartition(": capacity floor: ")[2] + "; it serves on as it is"
+            return exc.message.rpartition(": capacity floor: ")[2] + "; the unit keeps serving as it is"
         return ""
 
     def _undo(self, steps: Sequence[Step]) -> tuple[bool, str]:
@@ -254,7 +254,9 @@ class Loop:
                 continue
             if not is_back and step.phase == LEAVING:
                 others = holding(self._transport, step.guards)
-                service = "; it was left out of service" if others else "; it is in service all the same, since nobody else serves"
+                service = (
+                    "; the instance was left out of service" if others else "; the instance is in service, since no other instance serves"
+                )
                 if others:
                     continue
             if not self._undo_step(step):

@@ -1,4 +1,4 @@
-"""What a rollout costs those who use the application: requests sent from outside while it goes on."""
+"""The cost of a rollout for the users of the application, seen by requests from outside."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Unmeasured:
     """For runs that change nothing, an application that nothing serves yet, and a probe that cannot start where it is no gate."""
 
     def phase(self, name: str) -> None:
-        """What the rollout is doing now, for the picture."""
+        """The rollout's phase, for the picture."""
 
     def is_spent(self) -> str:
         """Why the rollout must end: more requests failed than it may cost; empty: it need not."""
@@ -83,7 +83,7 @@ class Measurement(Unmeasured):
         if not self._settings.is_gate or self._settings.judged_methods is not None:
             return ""
         failed, allowed = int(self._probe.progress().get("failed", 0)), self._settings.max_failed
-        return f"{failed} requests failed, {allowed} may" if failed > allowed else ""
+        return f"{failed} requests failed (limit {allowed})" if failed > allowed else ""
 
     def p99_ms(self, phase: str) -> float | None:
         out_dir = self._probe.out_dir
@@ -110,10 +110,10 @@ class Measurement(Unmeasured):
             applied.verdict, applied.why = "failed" if p99.is_judged else "inconclusive", p99.said
 
     def _cost(self, findings: Findings, posts: Mapping[str, Any]) -> str:
-        """What it cost those who use the application, beyond what it may; empty where nothing did."""
+        """The cost for the users of the application beyond the limit; empty: none."""
         failed, allowed = self._judged(findings), self._settings.max_failed
         if failed > allowed:
-            return f"{failed} requests failed, {allowed} may"
+            return f"{failed} requests failed (limit {allowed})"
         if posts.get("duplicate_posts"):
             return f"{posts['duplicate_posts']} acknowledged POSTs were executed more than once"
         return f"{posts['missing_posts']} acknowledged POSTs were never executed" if posts.get("missing_posts") else ""
@@ -141,14 +141,14 @@ class Measurement(Unmeasured):
             try:
                 executed += _executed(transport, self._settings.logs, config.run_id)
             except BalbookError as exc:
-                return {"posts": f"whether each POST was executed once was not judged: the logs could not be read: {exc.message}"}
+                return {"posts": f"no check that each POST was executed once, since the logs could not be read: {exc.message}"}
         missing, duplicate = judge_posts(acknowledged, executed)
         return {"acknowledged_posts": len(acknowledged), "missing_posts": len(missing), "duplicate_posts": len(duplicate)}
 
 
 @dataclass(frozen=True)
 class P99:
-    """What is to be said of p99 during the rollout; nothing where it is as it may be, or nobody asked."""
+    """A finding about p99 during the rollout; empty where p99 is within its limit, or has none."""
 
     said: str = ""
     is_judged: bool = True
@@ -170,7 +170,7 @@ def p99_of(findings: Findings, ratio: float | None) -> P99:
 def too_slow(ratio: float, before_ms: float, during_ms: float) -> str:
     """How far p99 is beyond what is allowed; empty: it is not."""
     limit = max(ratio * before_ms, ALWAYS_ALLOWED_P99_MS)
-    return f"p99 is {during_ms:.0f} ms, {limit:.0f} ms are allowed ({before_ms:.1f} ms before)" if during_ms > limit else ""
+    return f"p99 is {during_ms:.0f} ms (limit {limit:.0f} ms; {before_ms:.1f} ms before)" if during_ms > limit else ""
 
 
 def _executed(transport: Transport, logs: Mapping[str, Sequence[str]], prefix: str) -> Counter[str]:

@@ -24,10 +24,10 @@ from balbook.transport import Reveal
 DEADLINE_S = 5.0
 VERDICTS = ("succeeded", "failed", "inconclusive")
 HEAD = {
-    "balbook_last_run_verdict": "Verdict of the last run that applied something: 1 for the one that it had.",
-    "balbook_last_run_duration_seconds": "How long it took.",
+    "balbook_last_run_verdict": "Verdict of the last run that applied something: 1 for its verdict, 0 for the others.",
+    "balbook_last_run_duration_seconds": "Duration of the last run in seconds.",
     "balbook_last_run_failed_requests": "Failed requests that its probe saw; -1 where nothing was measured.",
-    "balbook_last_run_end_timestamp_seconds": "When it ended.",
+    "balbook_last_run_end_timestamp_seconds": "When the last run ended, in seconds since 1970.",
 }
 LINE = re.compile(r'(?P<name>\w+)\{application="(?P<application>[^"]*)",runbook="(?P<runbook>[^"]*)"')
 
@@ -67,7 +67,7 @@ def _post(url: str, line: str, token: str) -> str:
     headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
     try:
         with ask("POST", url, within_s=DEADLINE_S, failed=Failed, content=line.encode(), headers=headers) as answer:
-            return "" if answer.status < 300 else f"it answered {answer.status} {answer.reason}"
+            return "" if answer.status < 300 else f"the webhook answered {answer.status} {answer.reason}"
     except Failed as exc:
         return exc.message
 

@@ -24,7 +24,7 @@ def batches(unit: Sequence[Step]) -> Iterator[list[Step]]:
 
 
 def units_before(plan: Plan) -> dict[str, str]:
-    """What is so of every instance before the first step: `not reached` by the steps of its unit, or `already` as it should be."""
+    """The state of every instance before the first step: `not reached` by the steps of its unit, or `already` as it should be."""
     units = {step.unit_name: "not reached" for step in plan.steps if step.unit}
     waiting = {name for step in plan.steps for name in step.unit}
     probe = plan.settings.probe

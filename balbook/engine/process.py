@@ -128,7 +128,7 @@ def ask_to_stop(run_dir: Path, by: str = "") -> bool:
             journal.append(StopAsked(by=by))  # before the signal, which cannot say it
         os.kill(pid, signal.SIGTERM)
     elif not is_stop_requested(run_dir):
-        raise BadInput(f"{run_dir.name}: no process of this run is running", advice="Nothing to stop. Look: balbook records show.")
+        raise BadInput(f"{run_dir.name}: no process of this run is running", advice="Nothing was stopped. See: balbook records show RUN_ID")
     return pid is not None
 
 
@@ -138,4 +138,4 @@ def is_stop_requested(run_dir: Path) -> bool:
 
 
 def _taken(run_dir: Path) -> Refused:
-    return Refused(f"{run_dir.name}: another process is at work on this run", advice="Wait for its end: balbook records show.")
+    return Refused(f"{run_dir.name}: another process is at work on this run", advice="Wait for its end. See: balbook records show RUN_ID")

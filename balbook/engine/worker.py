@@ -168,7 +168,7 @@ def _release_dead(transport: Transport, place: LeasePlace, opened: ev.RunOpened,
     began = opening_of(other) if other else None
     is_of_this_machine = began is not None and began.who.get("host") == opened.who.get("host")
     if other and is_of_this_machine and find(other) is None and lock.release(transport, place, holder.run_id):
-        journal.append(ev.LeaseTakenOver(**vars(holder), why="its process, on this machine, is dead"))
+        journal.append(ev.LeaseTakenOver(**vars(holder), why="the holder's process, on this machine, is dead"))
 
 
 @contextlib.contextmanager

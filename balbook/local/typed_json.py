@@ -14,6 +14,7 @@ from balbook.errors import BalbookError, Refused
 
 T = TypeVar("T")
 _ADAPTERS: dict[Any, Any] = {}
+"""By type; making one takes a while."""
 
 
 def read_json(path: Path, wanted: type[T], failed: Callable[[str], BalbookError], *, version: int | None = None) -> T:
@@ -29,10 +30,10 @@ def parse_json(text: bytes | str, wanted: type[T], where: str, failed: Callable[
     from pydantic import ValidationError
 
     try:
-        if version is not None and (found := json.loads(text)["version"]) > version:
-            raise Refused(f"{where} has version {found}; this balbook knows {version}", advice="Install a newer balbook.")
-        value: T = _adapter(wanted).validate_json(text, strict=True, extra="forbid")
-        return value
+        if version is not None and (newer := json.loads(text)["version"]) > version:
+            raise Refused(f"{where} has version {newer}; this balbook knows {version}", advice="Install a newer balbook.")
+        found: T = _adapter(wanted).validate_json(text, strict=True, extra="forbid")
+        return found
     except ValidationError as exc:
         fault = exc.errors()[0]
         field = ".".join(map(str, fault["loc"]))
@@ -55,4 +56,6 @@ def plain(value: T, declared: type[T], what: str, failed: Callable[[str], Balboo
 def _adapter(wanted: Any) -> Any:
     from pydantic import TypeAdapter
 
-    return _ADAPTERS.get(wanted) or _ADAPTERS.setdefault(wanted, TypeAdapter(wanted))
+    if wanted not in _ADAPTERS:
+        _ADAPTERS[wanted] = TypeAdapter(wanted)
+    return _ADAPTERS[wanted]

@@ -1,4 +1,4 @@
-"""What will be done, as data: a plan of steps, each a unit that one person can review, on one host.
+"""A plan as data: steps, each a unit that one person can review, on one host.
 
 A plan can be shown, compared, written as JSON, signed, and applied by another process. `Plan.digest` covers all that
 would be done and nothing that differs from one look to the next (times, PIDs, durations): the same facts give the same
@@ -22,7 +22,7 @@ from balbook.secrets.secret_ref import SecretRef
 VERSION = 2
 Way = Literal["keep", "publish", "retrieve"]
 Phase = Literal["", "stage", "draining", "killed", "hanging", "unreachable", "down", "starting", "new", "serving", "settle"]
-"""What a step's instances are in while it is done and from then on; `stage` and `settle` are about no instance."""
+"""The state of a step's instances while the step is done and from then on; `stage` and `settle` are about no instance."""
 CONTROLLER = "this machine"
 """`Step.host` of what is done where the run's process is; no host has this name, since it has a space."""
 
@@ -173,9 +173,14 @@ class Step:
         return "+".join(self.unit)
 
 
+def ensured(verb: str, host: str, title: str, check: Command, *commands: Command, **more: Any) -> Step:
+    """A step that is done where `check` exits 0, else runs the commands, and has worked where `check` exits 0 then."""
+    return Step(verb, host, title, tuple(Run(command) for command in commands), done=check, verify=(Run(check),), **more)
+
+
 @dataclass(frozen=True)
 class Precondition:
-    """Something that must be so before a plan may be applied. `met_by`: the runbook that would see to it.
+    """A precondition of applying a plan. `met_by`: the runbook that meets it.
 
     `left out`: it needs privilege that balbook was not given, and hinders nothing.
     """

@@ -31,7 +31,7 @@ def read_plan(run_dir: Path) -> Plan:
     try:
         data = json.loads((run_dir / FILE).read_bytes())
     except (OSError, ValueError) as exc:
-        raise BadInput(f"{run_dir} has no plan that can be read", advice="Run balbook plan, and name that run's id.") from exc
+        raise BadInput(f"{run_dir} has no readable plan", advice="Run balbook plan, and name that run's id.") from exc
     return plan_from(data, str(run_dir / FILE))
 
 

@@ -1,4 +1,4 @@
-"""What the engine needs beside a plan's steps: whose lock is taken, what ends the rollout, what is asked of the application meanwhile."""
+"""The engine's settings beside a plan's steps: whose lock is taken, which limits end the rollout, which requests are sent meanwhile."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class LeasePlace:
 
 @dataclass(frozen=True)
 class RolloutSettings:
-    """What a failure undoes, and what ends the rollout: None where nobody asked for it."""
+    """How much a failure undoes, and the limits that end the rollout; None: no limit."""
 
     on_failure: Literal["pause", "rollback"] = "pause"
     deadline_s: float | None = None
@@ -29,7 +29,7 @@ class RolloutSettings:
 
 @dataclass(frozen=True)
 class ProbeSettings:
-    """What is asked of the application, where and how often, while its hosts are changed.
+    """The requests to the application while its hosts are changed: where, how often.
 
     `instances` by the address that the balancer names; `logs`: where each host's instances log. `must_reach`: the instances that
     requests come to see; None: all. `judged_methods`: the failures that count; None: all, and too many end the rollout.

@@ -10,12 +10,12 @@ def plan_table(plan: Plan) -> Table:
     """A row a step: where, what, whether it is done already, whether it can be taken back."""
     rows = [(number, step.host, step.title, _state(step), _undo(step)) for number, step in enumerate(plan.steps, 1)]
     changes = len(plan.pending)
-    summary = f"{changes} of {len(plan.steps)} steps to do" if changes else "Nothing to do: all of it is so already"
+    summary = f"{changes} of {len(plan.steps)} steps to do" if changes else "Nothing to do: every step is done already"
     return Table(("#", "host", "step", "state", "undo"), rows, title=f"Plan: {subject(plan)}", note=f"{summary}. Digest {plan.digest}")
 
 
 def precondition_table(plan: Plan) -> Table:
-    """What must be so before the plan may be applied."""
+    """The preconditions of the plan."""
     rows = [(p.what, p.said, p.found) for p in plan.preconditions]
     return Table(("precondition", "state", "found"), rows, title="Preconditions")
 
@@ -35,7 +35,7 @@ def diffs_by_text(plan: Plan) -> dict[str, list[str]]:
 
 
 def subject(plan: Plan) -> str:
-    """What the plan is about, in a few words."""
+    """The subject of the plan, in a few words."""
     words = [plan.runbook, *([plan.application] if plan.application else [])]
     return " ".join([*words, *([f"to release {plan.subject['release']}"] if "release" in plan.subject else [])])
 

@@ -7,12 +7,13 @@ after every call and held against what was asked.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from balbook.artifacts.sources import Sources, tree_digest
 from balbook.commands import ballerina
 from balbook.commands.command import Command
-from balbook.plan.model import Action, Fetch, Plan, Precondition, Run, Step, Upload
+from balbook.plan.model import Action, Fetch, Plan, Precondition, Run, Step, Upload, ensured
 from balbook.procedures import Check
 from balbook.procedures.parts.bal_outputs import bal_outputs
 from balbook.procedures.parts.preconditions import row
@@ -82,19 +83,9 @@ def _bring(there: Project, kept: Sources | None, root: str) -> Iterator[Step]:
         return
     archive, digest = f"{root}/projects/{kept.sha256}.tar", tree_digest(kept.files)
     is_same = ballerina.has_tree_digest(there.place, digest)
-    yield Step(
-        verb="bring",
-        about="project",
-        host=there.host,
-        title=f"the project from {there.repository}",
-        done=is_same,
-        is_done=there.digest == digest,
-        actions=(
-            Upload(str(kept.archive), kept.sha256, archive),
-            Run(ballerina.unpack(archive, there.place, kept.sha256, ("target",))),
-        ),
-        verify=(Run(is_same),),
-    )
+    unpack = Run(ballerina.unpack(archive, there.place, kept.sha256, ("target",)))
+    bring = ensured("bring", there.host, f"the project from {there.repository}", is_same, about="project", is_done=there.digest == digest)
+    yield replace(bring, actions=(Upload(str(kept.archive), kept.sha256, archive), unpack))
 
 
 def _change(found: Project, wanted: Sequence[str], root: str) -> Iterator[Step]:
@@ -117,16 +108,8 @@ def _change(found: Project, wanted: Sequence[str], root: str) -> Iterator[Step]:
 def _tool_step(found: Project, verb: str, names: Sequence[str], command: Command, standing: Sequence[str]) -> Step:
     """One call of the tool; right after it the project is read again."""
     has_all = ballerina.has_services(found.place, sorted(standing))
-    return Step(
-        verb=f"consolidate {verb}",
-        about=",".join(names),
-        host=found.host,
-        title=f"{ballerina.TOOL} {verb}: {', '.join(names)}",
-        done=has_all,
-        actions=(Run(command),),
-        verify=(Run(has_all),),
-        reads="bal",
-    )
+    title = f"{ballerina.TOOL} {verb}: {', '.join(names)}"
+    return ensured(f"consolidate {verb}", found.host, title, has_all, command, about=",".join(names), reads="bal")
 
 
 def _test(found: Project, root: str, offered: Mapping[str, str], is_settled: bool) -> Step:

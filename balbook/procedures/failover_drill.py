@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from balbook.commands import faults, health
@@ -148,15 +149,10 @@ def _configure(site: Site, seen: Seen, victim: Instance, within_s: int) -> list[
     """The balancer as the strategy has it; whatever ends the drill early puts the inventory's back."""
     front, own = seen.front, _own_front(site)
     assert front is not None
-    configure = Step(
-        verb="configure",
-        host=front.host,
-        title=f"{front.name}: configuration for {site.application.strategy}",
-        unit=(victim.name,),
-        done=front.is_final(),
-        is_done=seen.is_final_applied,
-        actions=front.finish(),
-        undo=own.finish(),
+    step = partial(Step, unit=(victim.name,))
+    title = f"{front.name}: configuration for {site.application.strategy}"
+    configure = step(
+        "configure", front.host, title, front.finish(), undo=own.finish(), done=front.is_final(), is_done=seen.is_final_applied
     )
     if not _is_other(front, own):
         return [configure]
@@ -164,34 +160,22 @@ def _configure(site: Site, seen: Seen, victim: Instance, within_s: int) -> list[
     longest_s = within_s + 4 * _change_s(front) + site.application.health.within_s + _return_within_s(front) + BASELINE_S
     limit_s = math.ceil(longest_s) + WATCHDOG_MARGIN_S
     file, command = watchdog.configuration_file(own), _first_command(own.finish())
-    watch = Step(
-        verb="watch configuration",
-        host=own.host,
-        title=f"{own.name}: configuration as in the inventory after {limit_s} s whatever happens",
-        unit=(victim.name,),
-        actions=(Run(faults.set_watchdog(file, "configuration", command, limit_s)),),
-        undo=(*own.finish(), _call_off(file, command)),
-    )
-    return [watch, configure]
+    title = f"{own.name}: configuration as in the inventory after {limit_s} s whatever happens"
+    set_it = Run(faults.set_watchdog(file, "configuration", command, limit_s))
+    return [step("watch configuration", own.host, title, (set_it,), undo=(*own.finish(), _call_off(file, command))), configure]
 
 
 def _restore(site: Site, seen: Seen, victim: Instance) -> list[Step]:
     """Where the drill was about another strategy than the inventory's, that one is put back."""
     own, front = _own_front(site), seen.front
     assert front is not None
-    restore = Step(
-        verb="restore",
-        host=own.host,
-        title=f"{own.name}: configuration as in the inventory",
-        unit=(victim.name,),
-        done=own.is_final(),
-        is_done=not _is_other(front, own) and seen.is_final_applied,
-        actions=own.finish(),
-    )
+    step, is_done = partial(Step, unit=(victim.name,)), not _is_other(front, own) and seen.is_final_applied
+    title = f"{own.name}: configuration as in the inventory"
+    restore = step("restore", own.host, title, own.finish(), done=own.is_final(), is_done=is_done)
     if not _is_other(front, own):
         return [restore]
     off = _call_off(watchdog.configuration_file(own), _first_command(own.finish()))
-    return [restore, Step(verb="call off", host=own.host, title=f"{own.name}: call off its watchdog", unit=(victim.name,), actions=(off,))]
+    return [restore, step("call off", own.host, f"{own.name}: call off its watchdog", (off,))]
 
 
 def _own_front(site: Site) -> Front:
@@ -211,48 +195,16 @@ def _drill(site: Site, seen: Seen, victim: Instance, fault: Fault, seconds: int,
     healthy = Wait(health.is_healthy(victim.port, check.path, check.expect), within_s=check.within_s)
     off = _call_off(fault.file, fault.watchdog)
     # The strategy decides who is asked: one that stands by is not, as long as the active one serves.
-    returned = (Wait(front.answers(victim), within_s=_return_within_s(front)),)
+    setting = Run(faults.set_watchdog(fault.file, fault.name, fault.watchdog, within_s))
+    step, title = partial(Step, unit=(victim.name,)), f"{fault.name} {victim.name}; repaired after {within_s} s whatever happens"
+    back = f"{front.name} sends requests to {victim.name} again"
     return [
-        Step(
-            verb="inject",
-            host=fault.host,
-            title=f"{fault.name} {victim.name}; repaired after {within_s} s whatever happens",
-            unit=(victim.name,),
-            phase=STATES[fault.name],
-            actions=(Run(faults.set_watchdog(fault.file, fault.name, fault.watchdog, within_s)), *fault.inject),
-            undo=(*fault.repair, off),
-        ),
-        Step(
-            verb="hold",
-            host=front.host,
-            title=f"measure for {seconds} s",
-            unit=(victim.name,),
-            actions=(Run(faults.wait(seconds)),),
-        ),
-        Step(
-            verb="repair",
-            host=fault.host,
-            title=f"repair {victim.name}",
-            unit=(victim.name,),
-            phase="starting",
-            actions=(*fault.repair, off),
-        ),
-        Step(verb="healthy", host=victim.host, title=f"{victim.name} is healthy", unit=(victim.name,), actions=(healthy,)),
-        Step(
-            verb="return",
-            host=front.host,
-            title=f"{front.name} sends requests to {victim.name} again",
-            unit=(victim.name,),
-            actions=returned,
-        ),
-        Step(
-            verb="returned",
-            host=front.host,
-            title=f"measure for {BASELINE_S:g} s",
-            unit=(victim.name,),
-            phase="serving",
-            actions=(Run(faults.wait(BASELINE_S)),),
-        ),
+        step("inject", fault.host, title, (setting, *fault.inject), phase=STATES[fault.name], undo=(*fault.repair, off)),
+        step("hold", front.host, f"measure for {seconds} s", (Run(faults.wait(seconds)),)),
+        step("repair", fault.host, f"repair {victim.name}", (*fault.repair, off), phase="starting"),
+        step("healthy", victim.host, f"{victim.name} is healthy", (healthy,)),
+        step("return", front.host, back, (Wait(front.answers(victim), within_s=_return_within_s(front)),)),
+        step("returned", front.host, f"measure for {BASELINE_S:g} s", (Run(faults.wait(BASELINE_S)),), phase="serving"),
     ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from balbook.facts.ballerina import java_needed, parse_sha256, parse_version
 from balbook.facts.system import System, system
 from balbook.inventory import Inventory
 from balbook.local.digests import sha256_of_file
-from balbook.plan.model import Action, Plan, Precondition, Run, Step, Upload
+from balbook.plan.model import Action, Plan, Precondition, Run, Step, Upload, ensured
 from balbook.procedures import Check
 from balbook.procedures.parts.preconditions import manages_system, row
 from balbook.procedures.parts.site import Site
@@ -157,27 +157,11 @@ def _distribution(site: Site, host: str, version: str, origin: Origin, is_there:
         Upload(str(origin.file), origin.sha256, archive) if origin.file else Run(ballerina.download(origin.url, archive, origin.sha256))
     )
     unpack = ballerina.install_distribution(archive, version, origin.sha256, place, ballerina.bal_of(root))
-    yield Step(
-        verb="distribution",
-        host=host,
-        title=f"Ballerina {version}",
-        group="install",
-        done=ballerina.has_version(root, version),
-        is_done=is_there,
-        actions=() if is_there else (bring, Run(unpack)),
-        verify=(Run(ballerina.has_version(root, version)),),
-    )
-    yield Step(
-        verb="tool",
-        host=host,
-        title=f"the tool {ballerina.TOOL} {ballerina.TOOL_VERSION}",
-        group="install",
-        done=ballerina.has_tool(root),
-        is_done=is_there and site.transport.execute(host, ballerina.has_tool(root)).status == 0,
-        actions=(Run(ballerina.pull_tool(root)),),
-        verify=(Run(ballerina.has_tool(root)),),
-        reads="bal",
-    )
+    actions, has_version = () if is_there else (bring, Run(unpack)), ballerina.has_version(root, version)
+    yield replace(ensured("distribution", host, f"Ballerina {version}", has_version, group="install", is_done=is_there), actions=actions)
+    title, has_tool = f"the tool {ballerina.TOOL} {ballerina.TOOL_VERSION}", ballerina.has_tool(root)
+    is_done = is_there and site.transport.execute(host, has_tool).status == 0
+    yield ensured("tool", host, title, has_tool, ballerina.pull_tool(root), group="install", is_done=is_done, reads="bal")
 
 
 def _java(site: Site, host: str, found: System, needed: int) -> tuple[list[Precondition], list[Step]]:
@@ -191,16 +175,8 @@ def _java(site: Site, host: str, found: System, needed: int) -> tuple[list[Preco
     if not manages_system(site.host(host), found):
         return [row(f"{host}: a Java runtime, {wanted} or later{'' if jars else ', for bal'}", has_java, said)], []
     packages = java_packages(wanted)
-    step = Step(
-        verb="java",
-        host=host,
-        title=f"a Java runtime, {wanted}",
-        group="java",
-        done=system_commands.has_java(wanted),
-        is_done=has_java,
-        actions=(Run(system_commands.install_java(packages)),),
-        verify=(Run(system_commands.has_java(wanted)),),
-    )
+    check, install = system_commands.has_java(wanted), system_commands.install_java(packages)
+    step = ensured("java", host, f"a Java runtime, {wanted}", check, install, group="java", is_done=has_java)
     return ([] if has_java else [_offered(site, host, wanted, said, packages)]), [step]
 
 

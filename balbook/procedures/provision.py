@@ -16,10 +16,10 @@ from balbook.commands import system as system_commands
 from balbook.errors import BadInput, nearest
 from balbook.facts.system import System, system
 from balbook.inventory.models import Application
-from balbook.plan.model import Plan, Precondition, Run, Step
+from balbook.plan.model import Plan, Precondition, Step, ensured
 from balbook.procedures import Check
 from balbook.procedures.parts import supervision
-from balbook.procedures.parts.balancer_steps import distribution_balancers, own_balancer
+from balbook.procedures.parts.balancer_steps import distribution_balancers, own_balancer, packages_step
 from balbook.procedures.parts.look import SILENT
 from balbook.procedures.parts.preconditions import (
     certificate_preconditions,
@@ -123,25 +123,11 @@ def _steps(site: Site, name: str, found: System) -> Iterator[Step]:
     host = site.host(name)
     packages = sorted({*_os_packages(site, name), *missing_tools(host, found)})
     if packages and manages_system(host, found):
-        yield Step(
-            verb="packages",
-            host=name,
-            title=f"OS packages: {', '.join(packages)}",
-            group="packages",
-            done=system_commands.has_os_packages(packages),
-            actions=(Run(system_commands.install_os_packages(packages)),),
-        )
+        yield packages_step(name, packages)
     for application in _names_on(site, name) if manages_system(host, found) else []:
         account = site.inventory.applications[application].account or application
-        yield Step(
-            verb="account",
-            about=f"{name} {account}",
-            host=name,
-            title=f"service account {account}, without a shell",
-            group="accounts",
-            done=system_commands.has_account(account),
-            actions=(Run(system_commands.make_account(account)),),
-        )
+        title, make = f"service account {account}, without a shell", system_commands.make_account(account)
+        yield ensured("account", name, title, system_commands.has_account(account), make, about=f"{name} {account}", group="accounts")
     yield _directories(site, name)
     if "build" in host.roles and host.become:
         yield _root_of_login(site, name)
@@ -162,29 +148,15 @@ def _directories(site: Site, name: str) -> Step:
         place = site.application_dir(name, application)
         paths += [place, f"{place}/releases", f"{place}/artifacts", f"{place}/instances"]
     there = files.are_directories(paths, is_privileged=True)
-    return Step(
-        verb="directories",
-        host=name,
-        title=f"directories below {root}",
-        group="directories",
-        done=there,
-        actions=(Run(files.make_directories(paths, is_privileged=True)),),
-        verify=(Run(there),),
-    )
+    make = files.make_directories(paths, is_privileged=True)
+    return ensured("directories", name, f"directories below {root}", there, make, group="directories")
 
 
 def _root_of_login(site: Site, name: str) -> Step:
     """Builds run without privilege, so what they write to is the login's."""
     root = site.host(name).root
-    return Step(
-        verb="root",
-        host=name,
-        title=f"{root} is the login's, for builds without privilege",
-        group="root",
-        done=files.are_directories([root]),
-        actions=(Run(files.make_directories_of_login([root])),),
-        verify=(Run(files.are_directories([root])),),
-    )
+    title, there = f"{root} is the login's, for builds without privilege", files.are_directories([root])
+    return ensured("root", name, title, there, files.make_directories_of_login([root]), group="root")
 
 
 def unit_step(site: Site, name: str, application: str) -> Step:
@@ -192,19 +164,16 @@ def unit_step(site: Site, name: str, application: str) -> Step:
     text, there = supervision.unit_text(site, name, application), supervision.has_unit(site, name, application)
     assert there is not None
     unit = f"{systemd.UNITS}/{systemd.template_name(application)}"
-    return Step(
-        verb="unit",
+    return ensured(
+        "unit",
+        name,
+        f"systemd unit {systemd.template_name(application)}",
+        there,
+        files.put_file(supervision.launcher_path(site, name, application), (systemd.launcher(),), "0755", is_privileged=True),
+        files.put_file(unit, (text,), is_privileged=True),
+        systemd.reload_units(),
         about=f"{name} {application}",
-        host=name,
-        title=f"systemd unit {systemd.template_name(application)}",
         group="units",
-        done=there,
-        actions=(
-            Run(files.put_file(supervision.launcher_path(site, name, application), (systemd.launcher(),), "0755", is_privileged=True)),
-            Run(files.put_file(unit, (text,), is_privileged=True)),
-            Run(systemd.reload_units()),
-        ),
-        verify=(Run(there),),
     )
 
 
@@ -215,16 +184,9 @@ def _firewall(site: Site, name: str) -> Iterator[Step]:
         if balancer.host == name:
             ports |= {balancer.listen, *([balancer.tls.listen] if balancer.tls else [])}
     if ports:
-        check = firewall.is_open(sorted(ports))
-        yield Step(
-            verb="firewall",
-            host=name,
-            title=f"the firewall, where one is active, lets in {', '.join(map(str, sorted(ports)))}",
-            group="firewall",
-            done=check,
-            actions=(Run(firewall.open_ports(sorted(ports))),),
-            verify=(Run(check),),
-        )
+        title = f"the firewall, where one is active, lets in {', '.join(map(str, sorted(ports)))}"
+        check, let_in = firewall.is_open(sorted(ports)), firewall.open_ports(sorted(ports))
+        yield ensured("firewall", name, title, check, let_in, group="firewall")
 
 
 def _ports(site: Site, name: str, found: System) -> Iterator[Precondition]:

@@ -86,7 +86,7 @@ def test_a_runbook_without_a_form_is_run_cell_by_cell(hotel: Hotel, page: sync_a
         expect(notebook.output("conclude")).to_contain_text("planned", timeout=WITHIN_MS)
         take_pictures(page, "without_a_form")
         expect(notebook.output("apply")).to_contain_text("Plan mode: nothing was changed.")
-        expect(notebook.output("plan")).to_contain_text("Nothing to do: all of it is so already.")
+        expect(notebook.output("plan")).to_contain_text("Nothing to do: every step is done already.")
     assert json.loads((Path(__file__).parents[2] / "runbooks" / "provision.ipynb").read_text()) == shipped
 
 

@@ -33,7 +33,7 @@ def test_nothing_is_spent_where_nothing_is_measured() -> None:
 
 
 def test_failed_requests_end_it() -> None:
-    assert budget(Measured("3 requests failed, 0 may")).is_spent() == "3 requests failed, 0 may"
+    assert budget(Measured("3 requests failed (limit 0)")).is_spent() == "3 requests failed (limit 0)"
 
 
 def test_the_deadline_ends_it_once_it_has_passed() -> None:

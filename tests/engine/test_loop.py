@@ -115,7 +115,7 @@ def test_a_unit_is_undone_where_a_defect_ends_it_and_the_defect_is_raised(path: 
         apply(transport, [step(n, unit=("a",)) for n in ("one", "two")], path, applied=applied)
     assert transport.names() == ["one", "one!", "two", "un-two", "un-one"]
     assert (applied.verdict, applied.units) == ("failed", {"a": "taken back"})
-    assert applied.why == "defect in balbook: KeyError: 'nobody'\na was taken back to what it was"
+    assert applied.why == "defect in balbook: KeyError: 'nobody'\na was taken back to its earlier state"
 
 
 def test_a_defect_in_undoing_does_not_keep_the_others_from_being_undone(path: Path) -> None:
@@ -216,7 +216,7 @@ def test_the_first_reason_to_stop_stands() -> None:
 
 def test_a_rollout_whose_budget_is_spent_ends(path: Path) -> None:
     transport = FakeTransport()
-    spent = iter(["", "9 requests failed, 0 may", "9 requests failed, 0 may", "9 requests failed, 0 may"])
+    spent = iter(["", "9 requests failed (limit 0)", "9 requests failed (limit 0)", "9 requests failed (limit 0)"])
     applied = apply(transport, [step("one", unit=("a",)), step("two", unit=("b",))], path, is_spent=lambda: next(spent))
     assert applied.verdict == "failed"
     assert "9 requests failed" in applied.why
@@ -282,7 +282,7 @@ def test_a_wait_asks_again_until_it_is_so_and_gives_up_in_time(path: Path) -> No
     hopeless = step("two", unit=("a",), actions=(Wait(Command(("ready",)), within_s=0.02, every_s=0.01),))
     applied = apply(FakeTransport({"ready": Result(1, "port 9090: nothing listens")}), [hopeless], path)
     assert applied.verdict == "failed"
-    assert "app1: ready was not so within 0.02 s" in applied.why
+    assert "app1: ready did not succeed within 0.02 s" in applied.why
     assert "nothing listens" in applied.why
 
 
@@ -313,12 +313,12 @@ def test_a_stop_is_heard_while_something_is_only_held(path: Path) -> None:
     applied = apply(FakeTransport(), held(60), path, stop)
     assert time.monotonic() - began < 2
     assert applied.outcomes == {"one": "undone", "soak": "stopped"}
-    assert applied.why == "stopped on request (Stop safely)\na was taken back to what it was"
+    assert applied.why == "stopped on request (Stop safely)\na was taken back to its earlier state"
 
 
 def test_a_spent_budget_ends_what_is_only_held_and_the_canary_is_taken_back(path: Path) -> None:
     began = time.monotonic()
-    why = "9 requests failed, 0 may"
+    why = "9 requests failed (limit 0)"
     applied = apply(FakeTransport(), held(60), path, is_spent=lambda: why if time.monotonic() - began > 0.3 else "")
     assert time.monotonic() - began < 2.3
     assert applied.units == {"a": "taken back", "b": "not reached"}
@@ -346,13 +346,13 @@ def test_a_release_is_not_marked_as_proven_where_what_came_after_failed(path: Pa
     def measured() -> None:
         assert applied.units == {"a": "changed"}
         if not is_good:
-            applied.fail("3 requests failed, 0 may")
+            applied.fail("3 requests failed (limit 0)")
 
     transport = FakeTransport()
     steps = [step("one", unit=("a",)), *(step(f"prove {host}", host=host, group="prove") for host in ("app1", "app2")), step("prune")]
     apply(transport, steps, path, on_failure="rollback", applied=applied, on_changed=measured)
     assert ("prove app1" in transport.names()) == ("prune" in transport.names()) == is_good
-    why = "3 requests failed, 0 may\nit serves, and was not marked as proven"
+    why = "3 requests failed (limit 0)\nthe release serves, but was not marked as proven"
     assert (applied.verdict, applied.why) == (("succeeded", "") if is_good else ("failed", why))
     assert "un-one" not in transport.names(), "it goes on serving"
 

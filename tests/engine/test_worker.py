@@ -67,11 +67,11 @@ def test_what_is_measured_after_the_change_decides_before_the_release_is_marked_
 ) -> None:
     class Failing(Unmeasured):
         def finish(self, applied: Applied, transport: Transport, max_p99_ratio: float | None = None) -> None:
-            applied.fail("3 requests failed, 0 may")
+            applied.fail("3 requests failed (limit 0)")
 
     monkeypatch.setattr(worker, "Unmeasured", Failing)
     assert worker.main([str(run_dir)]) == 0
-    assert ended(run_dir)["why"] == "3 requests failed, 0 may\nit serves, and was not marked as proven"
+    assert ended(run_dir)["why"] == "3 requests failed (limit 0)\nthe release serves, but was not marked as proven"
     assert set(ended(run_dir)["units"].values()) == {"changed"}
     assert not [e for e in lines(run_dir / "journal.jsonl") if str(e.get("step", "")).startswith(("prove", "prune"))]
 
@@ -79,7 +79,7 @@ def test_what_is_measured_after_the_change_decides_before_the_release_is_marked_
 def test_a_defect_ends_in_a_stated_verdict_that_says_what_was_taken_back(fleet: FakeFleet, run_dir: Path) -> None:
     fleet.answers["app2", "process-start"] = breaks_once(fleet, lambda: KeyError("nobody"))
     assert worker.main([str(run_dir)]) == 1
-    assert "defect in balbook: KeyError: 'nobody'\napp2:9090 was taken back to what it was" in ended(run_dir)["why"]
+    assert "defect in balbook: KeyError: 'nobody'\napp2:9090 was taken back to its earlier state" in ended(run_dir)["why"]
     assert ended(run_dir)["why"].count("defect") == 1
     assert set(ended(run_dir)["units"].values()) == {"taken back"}
     assert {r.rpartition("-")[0] for r in fleet.running("hotel").values()} == {"1.0.0"}
@@ -141,7 +141,7 @@ def test_the_lease_of_a_run_of_this_machine_is_taken_over_once_its_process_is_de
     if not is_dead:
         process.write_pid(other)
     assert worker.main([str(run_dir)]) == 0
-    assert taken_over(run_dir).get("why") == ("its process, on this machine, is dead" if is_dead else None)
+    assert taken_over(run_dir).get("why") == ("the holder's process, on this machine, is dead" if is_dead else None)
     assert (ended(run_dir)["verdict"], ended(run_dir)["exit_status"]) == (("succeeded", 0) if is_dead else ("failed", 2))
     assert ended(run_dir)["units"] == dict.fromkeys(("app1:9090", "app2:9090"), "changed" if is_dead else "not reached")
 

@@ -77,7 +77,7 @@ class Desk:
         """Hears what the kernel sends on its own, until something is so."""
         deadline = time.monotonic() + within_s
         while not until():
-            assert time.monotonic() < deadline, f"{what} was not so within {within_s:g} s"
+            assert time.monotonic() < deadline, f"{what} did not succeed within {within_s:g} s"
             try:
                 self._hear(self.client.get_iopub_msg(timeout=0.2), is_mine=False)
             except Empty:

@@ -158,7 +158,7 @@ def test_a_version_that_is_never_healthy_is_taken_back_and_reported_with_the_dow
     (done,) = json.loads(shown.stdout)["runbooks"]
     assert done["verdict"] == "failed"
     assert "/health answers 503" in done["why"]
-    assert "was taken back to what it was" in done["why"]
+    assert "was taken back to its earlier state" in done["why"]
     assert list(done["measurements"]["downtime_s"]) == [f"app1:{story.port('app1')}"]
     assert story.running() == dict.fromkeys(("app1", "app2"), story.versions[0])
 

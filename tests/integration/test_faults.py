@@ -31,7 +31,7 @@ def test_a_release_that_is_never_healthy_costs_no_request_and_goes_back(hotel: H
     stated, record = hotel.apply(hotel.plan(NEVER_HEALTHY, inventory=impatient, is_measured=True), impatient)
     assert (stated.verdict, stated.exit_status) == ("failed", 1)
     assert "/health answers 503, not 200" in stated.why
-    assert "was taken back to what it was" in stated.why
+    assert "was taken back to its earlier state" in stated.why
     measured = last(record, "measured")
     assert measured["sent"] > 200
     assert (measured["failed"], measured["missing_posts"], measured["duplicate_posts"]) == (0, 0, 0)
@@ -49,7 +49,7 @@ def test_a_release_that_ends_at_its_start_is_found_out_at_once_with_its_last_wor
     assert "has ended" in stated.why or "runs -" in stated.why
     failed = next(e for e in events(record) if e["event"] == "step_finished" and e["outcome"] == "failed")
     within_s = hotel.inventory.applications["hotel"].health.within_s
-    assert "was not so within" not in failed["tail"], f"it waited {within_s} s for a process that had ended"
+    assert "did not succeed within" not in failed["tail"], f"it waited {within_s} s for a process that had ended"
     require_old_serves(hotel, version)
 
 
@@ -94,7 +94,7 @@ def test_the_last_instance_that_serves_is_not_taken_out_of_service(hotel: Hotel)
     faults.inject("kill", second, environ=hotel.environ)
     stated, record = hotel.apply(plan)
     assert (stated.verdict, stated.exit_status) == ("failed", 1)
-    assert "capacity floor: 0 of the other instances serve, 1 must" in stated.why
+    assert "capacity floor: 0 of the other instances serve, 1 are needed" in stated.why
     assert f"drain {first}" not in {e["step"] for e in events(record) if e["event"] == "step_started"}
     assert hotel.running() == {first: version}
 

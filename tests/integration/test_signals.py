@@ -57,7 +57,7 @@ def require_safe(hotel: Hotel, record: Path, version: str, why: str) -> None:
     first = hotel.inventory.applications["hotel"].instances[0].name
     assert finished["verdict"] == "failed"
     assert f"stopped {why}" in finished["why"].replace("stopped:", "stopped")
-    assert f"{first} was taken back to what it was" in finished["why"]
+    assert f"{first} was taken back to its earlier state" in finished["why"]
     assert last(record, "stop_requested")["by"] == why
     outcomes = {e["step"]: e["outcome"] for e in events(record) if e["event"] == "step_finished"}
     assert (outcomes[f"drain {first}"], outcomes[f"stop {first}"]) == ("undone", "undone")

@@ -40,18 +40,18 @@ def server(serve: Callable[[socket.socket], None]) -> Iterator[str]:
         listener.shutdown(socket.SHUT_RDWR)
 
 
-def heard(connection: socket.socket, answer: bytes = OK) -> str:
-    """A request's head, which is answered."""
+def hear(connection: socket.socket, lines: list[str], answer: bytes = OK) -> None:
+    """Notes a request's head, then answers the request."""
     data = b""
     while b"\r\n\r\n" not in data:
         data += connection.recv(65536) or b"\r\n\r\n"
+    lines.append(data.decode())
     connection.sendall(answer)
-    return data.decode()
 
 
 def test_a_request_goes_through_the_proxy_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
-    with server(lambda connection: lines.append(heard(connection))) as proxy:
+    with server(lambda connection: hear(connection, lines)) as proxy:
         monkeypatch.setenv("http_proxy", proxy)
         monkeypatch.setenv("no_proxy", "")
         with ask("GET", "http://artifacts.example.com/a", within_s=5, failed=Failed) as answer:
@@ -94,9 +94,9 @@ def test_what_gets_no_answer_is_our_error(url: str) -> None:
 @pytest.mark.parametrize(("method", "status"), [("GET", 200), ("PUT", 307)])
 def test_only_what_asks_is_redirected_and_strangers_get_no_token(method: str, status: int) -> None:
     lines: list[str] = []
-    with server(lambda connection: lines.append(heard(connection))) as other:
+    with server(lambda connection: hear(connection, lines)) as other:
         moved = f"HTTP/1.1 307 Moved\r\nLocation: {other}/b\r\nContent-Length: 0\r\n\r\n".encode()
-        with server(lambda connection: lines.append(heard(connection, moved))) as url:
+        with server(lambda connection: hear(connection, lines, moved)) as url:
             headers = {"Authorization": "Bearer canary"}
             with ask(method, url, within_s=5, failed=Failed, headers=headers) as answer:
                 assert answer.status == status

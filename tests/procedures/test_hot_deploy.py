@@ -169,7 +169,7 @@ def test_one_whose_old_release_does_not_become_healthy_again_is_left_out_of_serv
     plan = make_plan(fleet)
     fleet.answers["app1", "balbook-is-healthy"] = 1
     applied = carry_out(fleet, plan, Journal(tmp_path / "sick"))
-    assert "app1:9090 could NOT be taken back; look at it now; it was left out of service" in applied.why
+    assert "app1:9090 could NOT be taken back; look at it now; the instance was left out of service" in applied.why
     assert applied.units["app1:9090"] == "NOT taken back"
     assert fleet.serving("hotel") == ["app2:9090"]
     assert fleet.running("hotel")["app1:9090"].startswith("1.0.0"), "it runs, for whoever looks at it"
@@ -181,7 +181,7 @@ def test_the_only_one_is_put_back_into_service_whatever_it_answers(tmp_path: Pat
     plan = make_plan(fleet)
     fleet.answers["app1", "balbook-is-healthy"] = 1
     applied = carry_out(fleet, plan, Journal(tmp_path / "sick"))
-    assert "app1:9090 could NOT be taken back; look at it now; it is in service all the same, since nobody else serves" in applied.why
+    assert "app1:9090 could NOT be taken back; look at it now; the instance is in service, since no other instance serves" in applied.why
     assert fleet.serving("hotel") == ["app1:9090"]
 
 

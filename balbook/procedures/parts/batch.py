@@ -10,7 +10,7 @@ from balbook.commands import health, process, releases
 from balbook.commands.balancer import State
 from balbook.commands.command import Command
 from balbook.inventory.models import Instance
-from balbook.plan.model import Action, Guard, Hold, Run, Step, Wait
+from balbook.plan.model import Action, Guard, Hold, Run, Step, Wait, ensured
 from balbook.procedures.parts import supervision
 from balbook.procedures.parts.look import Seen
 from balbook.procedures.parts.release import Release
@@ -66,15 +66,16 @@ class Batch:
         guards, needed = self.floor(self.instances)
         before = dict(self.states)
         self.states.update({i.name: "down" for i in self.instances})
+        title = f"{front.name}: " + (f"take {self.names} out of service" if is_in_service else f"see {self.names} without requests")
         return [
             Step(
-                verb="drain",
-                host=front.host,
-                title=f"{front.name}: " + (f"take {self.names} out of service" if is_in_service else f"see {self.names} without requests"),
+                "drain",
+                front.host,
+                title,
+                front.apply(dict(self.states)),
                 unit=self.unit,
                 phase="draining",
                 done=front.is_applied(dict(self.states)),
-                actions=front.apply(dict(self.states)),
                 undo=front.apply(before),
                 guards=guards,
                 guards_needed=needed,
@@ -85,31 +86,26 @@ class Batch:
         place, host = self.site.instance_dir(instance), instance.host
         target = self.release.directory(self.site, host)
         old, link = self.seen.current(instance), f"{place}/current"
-        old_dir = f"{self.site.application_dir(host)}/releases/{old}" if old else ""
-        group = f"{self.names} replace" if len(self.instances) > 1 else ""
-        common: dict[str, Any] = {"host": host, "instances": (instance.name,), "unit": self.unit, "group": group}
+        back = releases.switch(link, f"{self.site.application_dir(host)}/releases/{old}") if old else releases.unlink(link)
+        there, switch = releases.points_to(link, target), releases.switch(link, target)
+        common = self._of(instance) | {"group": f"{self.names} replace" if len(self.instances) > 1 else ""}
         return [
             *self._stop(instance, common),
+            ensured("switch", host, f"switch from {old or 'nothing'} to {self.release.name}", there, switch, undo=(Run(back),), **common),
             Step(
-                verb="switch",
-                title=f"switch from {old or 'nothing'} to {self.release.name}",
-                phase="down",
-                done=releases.points_to(link, target),
-                actions=(Run(releases.switch(link, target)),),
-                verify=(Run(releases.points_to(link, target)),),
-                undo=(Run(releases.switch(link, old_dir) if old else releases.unlink(link)),),
-                **common,
-            ),
-            Step(
-                verb="start",
-                title=f"start {self.release.name} and wait until it is healthy",
-                phase="starting",
-                actions=(Run(self._start(instance)),),
+                "start",
+                host,
+                f"start {self.release.name} and wait until it is healthy",
+                (Run(self._start(instance)),),
                 verify=(Run(process.runs(place, self.release.name)), *self._healthy(instance)),
                 undo=(Run(self._stop_command(instance)),),
-                **common,
+                **common | {"phase": "starting"},
             ),
         ]
+
+    def _of(self, instance: Instance) -> dict[str, Any]:
+        """What all steps have in common that are about one instance, which is down meanwhile."""
+        return {"instances": (instance.name,), "unit": self.unit, "phase": "down"}
 
     def _stop(self, instance: Instance, common: dict[str, Any]) -> list[Step]:
         running = self.seen.running(instance)
@@ -118,11 +114,11 @@ class Batch:
         guards, needed = ((), 0) if self._is_drained_first else self.floor(self.instances)
         return [
             Step(
-                verb="stop",
-                title=f"stop {running}",
-                phase="down",
+                "stop",
+                instance.host,
+                f"stop {running}",
+                (Run(self._stop_command(instance)),),
                 done=process.runs(self.site.instance_dir(instance), "-"),
-                actions=(Run(self._stop_command(instance)),),
                 undo=(Run(self._start(instance)), *self._healthy(instance, KNOWN_GOOD_WITHIN_S)),
                 guards=guards,
                 guards_needed=needed,
@@ -133,27 +129,16 @@ class Batch:
     def _prove(self, instance: Instance) -> list[Step]:
         """Warm-up requests and the minimum time healthy, before anybody is sent there."""
         rollout, check = self.site.application.rollout, self.site.application.health
-        common: dict[str, Any] = {"host": instance.host, "instances": (instance.name,), "unit": self.unit, "phase": "starting"}
-        steps = []
+        common, steps = self._of(instance) | {"phase": "starting"}, []
         if rollout.warm_up_requests:
             paths = [r.path for r in self.site.application.probe.requests if r.method == "GET"] or [check.path]
-            steps.append(
-                Step(
-                    verb="warm up",
-                    title=f"{rollout.warm_up_requests} requests to warm {instance.name} up",
-                    actions=(Run(health.warm_up(instance.port, paths, rollout.warm_up_requests)),),
-                    **common,
-                )
-            )
+            warm_up = Run(health.warm_up(instance.port, paths, rollout.warm_up_requests))
+            title = f"{rollout.warm_up_requests} requests to warm {instance.name} up"
+            steps.append(Step("warm up", instance.host, title, (warm_up,), **common))
         if rollout.min_healthy_s:
-            steps.append(
-                Step(
-                    verb="stay healthy",
-                    title=f"{instance.name} is healthy for {rollout.min_healthy_s:g} s",
-                    actions=(Hold(health.is_healthy(instance.port, check.path, check.expect), rollout.min_healthy_s),),
-                    **common,
-                )
-            )
+            hold = Hold(health.is_healthy(instance.port, check.path, check.expect), rollout.min_healthy_s)
+            title = f"{instance.name} is healthy for {rollout.min_healthy_s:g} s"
+            steps.append(Step("stay healthy", instance.host, title, (hold,), **common))
         return steps
 
     def _admit(self) -> list[Step]:
@@ -162,35 +147,18 @@ class Batch:
             return []
         before = dict(self.states)
         self.states.update({i.name: "up" for i in self.instances})
-        is_changed = before != self.states
-        return [
-            Step(
-                verb="admit",
-                host=front.host,
-                title=f"{front.name}: put {self.names} into service and see it answer there",
-                unit=self.unit,
-                phase="new",
-                actions=front.apply(dict(self.states)) if is_changed else (),
-                verify=self._answers(),
-                undo=front.apply(before) if is_changed else (),
-            )
-        ]
+        actions, undo = (front.apply(dict(self.states)), front.apply(before)) if before != self.states else ((), ())
+        title = f"{front.name}: put {self.names} into service and see it answer there"
+        return [Step("admit", front.host, title, actions, unit=self.unit, phase="new", verify=self._answers(), undo=undo)]
 
     def _soak(self) -> list[Step]:
         """The canary serves for a while, and is healthy all the time; the probe judges it meanwhile."""
         if not self.soak_s:
             return []
         instance, check = self.instances[0], self.site.application.health
-        return [
-            Step(
-                verb="soak",
-                host=instance.host,
-                title=f"the canary {self.names} serves for {self.soak_s:g} s before the rest follows",
-                unit=self.unit,
-                phase="serving",
-                actions=(Hold(health.is_healthy(instance.port, check.path, check.expect), self.soak_s),),
-            )
-        ]
+        hold = Hold(health.is_healthy(instance.port, check.path, check.expect), self.soak_s)
+        title = f"the canary {self.names} serves for {self.soak_s:g} s before the rest follows"
+        return [Step("soak", instance.host, title, (hold,), unit=self.unit, phase="serving")]
 
     def _answers(self) -> tuple[Action, ...]:
         """The balancer sends requests there, where one who asks from its own host can reach the instance."""
@@ -222,13 +190,13 @@ class Batch:
     def _hooks(self, when: str, lines: Sequence[str]) -> list[Step]:
         return [
             Step(
-                verb=when,
+                when,
+                instance.host,
+                f"{when}: {line}",
+                (Run(Command(tuple(shlex.split(line)), deadline_s=600)),),
                 about=f"{number} {instance.name}",
-                host=instance.host,
                 instances=(instance.name,),
-                title=f"{when}: {line}",
                 unit=self.unit,
-                actions=(Run(Command(tuple(shlex.split(line)), deadline_s=600)),),
             )
             for instance in self.instances
             for number, line in enumerate(lines, 1)

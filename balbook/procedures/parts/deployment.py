@@ -227,24 +227,24 @@ def _settle(site: Site, seen: Seen, release: Release) -> list[Step]:
         place, keep = site.application_dir(host), site.application.keep_releases
         steps += [
             Step(
-                verb="prove",
-                host=host,
-                title=f"mark {release.name} as proven healthy",
+                "prove",
+                host,
+                f"mark {release.name} as proven healthy",
+                (Run(releases.mark_proven(directory)),),
                 group=PROVE,
                 phase="settle",
                 done=releases.is_proven(directory),
                 is_done=installed.last_proven == release.name,
-                actions=(Run(releases.mark_proven(directory)),),
             ),
             Step(
-                verb="prune",
-                host=host,
-                title=f"keep the last {keep} releases",
+                "prune",
+                host,
+                f"keep the last {keep} releases",
+                (Run(releases.prune(place, keep, protected)),),
                 group="prune",
                 phase="settle",
                 done=releases.is_pruned(place, keep, protected),
                 is_done=_is_pruned(site, host, release, installed, protected),
-                actions=(Run(releases.prune(place, keep, protected)),),
             ),
         ]
     return sorted(steps, key=lambda step: step.group == "prune")

@@ -17,7 +17,7 @@ from balbook.inventory.models import Application, Instance
 from balbook.inventory.secret_references import PLACEHOLDER, with_secrets
 from balbook.local.digests import canonical, sha256_of
 from balbook.local.rendering import render
-from balbook.plan.model import Run, Step, Upload
+from balbook.plan.model import Step, Upload, ensured
 from balbook.procedures.parts import supervision
 from balbook.procedures.parts.site import Site
 from balbook.secrets.references import parse
@@ -103,36 +103,19 @@ def _stage(site: Site, release: Release, host: str, is_staged: bool, diff: str) 
     there = releases.is_release(directory)
     account = supervision.account(site, host, site.application_name)
     writes = [
-        Run(files.put_file(f"{directory}.draft/{path}", _content(path, text), "0600", is_privileged=True))
+        files.put_file(f"{directory}.draft/{path}", _content(path, text), "0600", is_privileged=True)
         for path, text in sorted(release.files_on(host).items())
     ]
-    upload = Step(
-        verb="upload",
-        host=host,
-        title=f"upload {release.artifact.file_name} ({release.artifact.bytes:,} bytes, sha256 {release.artifact.sha256[:12]}…)",
-        group="stage",
-        phase="stage",
-        done=there,
-        is_done=is_staged,
-        actions=(Upload(str(release.artifact.path), release.artifact.sha256, stored, "0755", is_privileged=True),),
-    )
-    assemble = Step(
-        verb="stage",
-        host=host,
-        title=f"stage release {release.name} beside the current one",
-        group="stage",
-        phase="stage",
-        done=there,
-        is_done=is_staged,
-        diff=diff,
-        actions=(
-            Run(releases.begin_release(directory, stored, release.artifact.file_name)),
-            *writes,
-            Run(releases.finish_release(directory, release.revision(host), account)),
-        ),
-        verify=(Run(releases.is_release(directory)),),
-    )
-    return [upload, assemble]
+    artifact, common = release.artifact, dict[str, Any](group="stage", phase="stage", is_done=is_staged)
+    title = f"upload {artifact.file_name} ({artifact.bytes:,} bytes, sha256 {artifact.sha256[:12]}…)"
+    upload = Upload(str(artifact.path), artifact.sha256, stored, "0755", is_privileged=True)
+    begin = releases.begin_release(directory, stored, artifact.file_name)
+    finish = releases.finish_release(directory, release.revision(host), account)
+    staged = f"stage release {release.name} beside the current one"
+    return [
+        Step("upload", host, title, (upload,), done=there, **common),
+        ensured("stage", host, staged, there, begin, *writes, finish, diff=diff, **common),
+    ]
 
 
 def _content(path: str, text: str) -> Text:

@@ -95,7 +95,7 @@ class Room:
             if is_so():
                 return
             pause.wait(0.02)
-        raise AssertionError(f"{what} was not so within {PATIENCE_S} s")
+        raise AssertionError(f"{what} did not succeed within {PATIENCE_S} s")
 
 
 class Engine:

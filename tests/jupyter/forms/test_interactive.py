@@ -297,7 +297,7 @@ def test_a_deployment_that_fails_says_what_where_and_what_next_and_is_sealed(roo
         assert f"<h4>{heading}</h4>" in page
     assert "start 2.0.0" in page.partition("What failed")[2].partition("<h4>")[0]
     assert "(step <code>start app1:9090</code>)" in page
-    assert "was taken back to what it was, and serves" in page
+    assert "was taken back to its earlier state, and serves" in page
     assert "was not touched" in page
     assert "balbook logs hotel" in page
     assert page.index("What failed") < page.index("Traceback")

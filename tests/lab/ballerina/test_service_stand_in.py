@@ -168,7 +168,7 @@ def test_without_a_graceful_stop_requests_in_flight_are_cut(tmp_path: Path) -> N
         kept = in_flight(service)
         service.process.terminate()
         with contextlib.suppress(ConnectionError):
-            assert kept.recv(4096) == b"", "it answered"
+            assert kept.recv(4096) == b"", "the webhook answered"
 
 
 def in_flight(service: Service) -> socket.socket:

@@ -136,7 +136,7 @@ class Spent:
 
     def __call__(self) -> str:
         begun = any(e["event"] == "step_finished" and e["step"] == self.step for e in lines(self.journal))
-        return "7 requests failed, 0 may" if begun else ""
+        return "7 requests failed (limit 0)" if begun else ""
 
 
 def spend(fleet: FakeFleet, folder: Path, step: str) -> tuple[Any, Journal]:
@@ -203,7 +203,7 @@ def test_an_instance_is_not_taken_back_where_it_is_the_last_that_serves(tmp_path
 
     applied = Loop(plan, fleet, journal, StopRequest(), is_spent=dies_and_is_noticed).apply()
     assert applied.verdict == "failed"
-    assert "app1:9090 was NOT taken back: 0 of the other instances serve, 1 must; it serves on as it is" in applied.why
+    assert "app1:9090 was NOT taken back: 0 of the other instances serve, 1 are needed; the unit keeps serving as it is" in applied.why
     assert applied.units["app1:9090"] == "changed"
     assert fleet.serving("hotel") == ["app1:9090"]
     assert fleet.running("hotel")["app1:9090"].startswith("2.0.0")
