@@ -155,7 +155,7 @@ def test_verification_asks_the_hosts_anew(tmp_path: Path) -> None:
         (lambda now: f"ends {time.strftime(FORM, time.gmtime(now + 15 * DAY_S))}", []),
         (lambda now: f"ends {time.strftime(FORM, time.gmtime(now + 13 * DAY_S))}", ["13 days left"]),
         (lambda now: f"ends {time.strftime(FORM, time.gmtime(now - 2 * DAY_S))}", ["expired 2 days ago"]),
-        (lambda now: "problem it is no certificate in PEM", ["it is no certificate in PEM"]),
+        (lambda now: "problem the file is not a certificate in PEM", ["the file is not a certificate in PEM"]),
     ],
 )
 def test_a_certificate_must_be_valid_for_two_weeks_yet(fleet: FakeFleet, said: Callable[[float], str], unmet: list[str]) -> None:
