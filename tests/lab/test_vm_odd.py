@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from balbook.cli.lab import add
+from balbook.cli import fill, lab
 from balbook.errors import BadInput
 from balbook.inventory import read_inventory
 from balbook.lab import fleet, vm_odd
@@ -25,9 +25,9 @@ def test_kinds_are_kept_by_host_each_once() -> None:
     ("word", "hosts", "message"),
     [
         ("app9:clock", fleet.HOSTS, "no host 'app9'"),
-        ("app1:clok", fleet.HOSTS, "the way 'clok'"),
-        ("app1", fleet.HOSTS, "the way ''"),
-        ("app1:jump", ("app1",), "none to go through"),
+        ("app1:clok", fleet.HOSTS, "'clok' is not a known kind"),
+        ("app1", fleet.HOSTS, "'' is not a known kind"),
+        ("app1:jump", ("app1",), "needs a second host"),
     ],
 )
 def test_what_there_is_not_is_refused(word: str, hosts: tuple[str, ...], message: str) -> None:
@@ -59,7 +59,7 @@ def test_the_commands_help_names_every_kind() -> None:
     import argparse
 
     parser = argparse.ArgumentParser()
-    add(parser)
+    fill(parser, lab)
     named = re.search(r"KIND (banner[a-z, -]+)", " ".join(parser.format_help().split()))
     assert named
     assert set(re.findall(r"[a-z-]+", named[1])) >= set(vm_odd.ODD)

@@ -274,7 +274,7 @@ def test_the_last_call_seals_what_nobody_has_sealed(inventory: Inventory, play: 
     run_dir = call(inventory).record
     assert not (run_dir / STATEMENT).exists()
     (outcome,) = seal_rest("dag/run 1", inventory, lambda line: None)
-    assert (outcome.runbook, outcome.verdict, outcome.exit_status) == ("hot_deploy", "inconclusive", 3)
+    assert (outcome.name, outcome.verdict, outcome.exit_status) == ("hot_deploy", "inconclusive", 3)
     assert read_record(run_dir).verdict == "inconclusive"
     assert (run_dir / "hot_deploy.ipynb").exists()
     assert seal_rest("dag/run 1", inventory, lambda line: None) == [outcome]
@@ -300,5 +300,5 @@ def test_the_cells_that_a_resumed_run_never_came_to_are_no_fault_unless_they_sho
         data["cells"][-1]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "all went well"}]
     path.write_text(json.dumps(data))
     faults, _ = execution_faults(folder, journal.events(), None)
-    assert bool([fault for fault in faults if "added, or never run" in fault]) == has_output
+    assert bool([fault for fault in faults if "added, or never ran" in fault]) == has_output
     assert has_output or not faults

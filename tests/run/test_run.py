@@ -146,7 +146,7 @@ def test_a_plan_of_facts_that_have_changed_since_is_not_started(fleet: FakeFleet
     plan = run.plan()
     spoil(fleet, changed_by)
     before = repr(fleet.hosts)
-    with pytest.raises(Refused, match="the facts have changed since this plan was made"):
+    with pytest.raises(Refused, match="the facts have changed since the plan was made"):
         run.carry_out(plan, lambda event: None)
     assert repr(fleet.hosts) == before
     assert "apply_started" not in names(run)
@@ -190,7 +190,7 @@ def test_an_approved_plan_is_applied_once(fleet: FakeFleet, tmp_path: Path, monk
     approved = last(first.journal, "approved")
     assert approved is not None
     assert (approved["run"], approved["by"]) == (planned.id, ["bob@example.org"])
-    with pytest.raises(Refused, match=f"were used by run {first.id}"):
+    with pytest.raises(Refused, match=f"run {first.id} has used the approvals"):
         second.require_may_apply(plan)
 
 

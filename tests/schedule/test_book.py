@@ -106,7 +106,7 @@ def test_a_crontab_whose_end_was_lost_is_not_guessed_at(machine: Machine) -> Non
 @pytest.mark.parametrize("backend", ["systemd", "cron"])
 def test_a_name_that_is_taken_is_refused_and_what_is_there_stays(machine: Machine, backend: str) -> None:
     add(machine.schedule(backend=backend), machine.where)
-    with pytest.raises(Refused, match="there is a schedule 'drift' already"):
+    with pytest.raises(Refused, match="the schedule 'drift' exists already"):
         add(machine.schedule(backend=backend, when="daily"), machine.where)
     assert list_schedules(machine.where, NOW)[0].schedule.when == "Mon 06:00"
 
@@ -155,7 +155,7 @@ def test_a_timer_that_somebody_removed_by_hand_is_listed_as_lost(machine: Machin
     (machine.where.units / "balbook-drift.timer").unlink()
     assert not list_schedules(machine.where, NOW)[0].is_kept
     assert main(["schedule", "list"]) == 0
-    assert "lost: systemd does not have it" in capsys.readouterr().out
+    assert "lost: systemd does not have this schedule" in capsys.readouterr().out
 
 
 def test_systemd_is_taken_where_it_runs_else_cron(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

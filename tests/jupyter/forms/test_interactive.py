@@ -505,7 +505,7 @@ def test_facts_that_change_before_the_click_are_seen_and_nothing_is_started(room
     press(room)
     ended(room)
     page = room.run._applying.panel.view.page.value
-    assert "the facts have changed since this plan was made" in page
+    assert "the facts have changed since the plan was made" in page
     assert "Nothing was started. Run the cells again from <code>preflight</code>" in page
     assert "Nothing was applied" in page
     assert "lost" not in page
