@@ -3,7 +3,7 @@
 `forms/` is what a person sees inside a notebook. Nothing here applies a plan itself: that is the run's own process.
 """
 
-from balbook.jupyter.notebooks_folder import DEFAULT, prepare, write_index
+from balbook.jupyter.notebooks_folder import prepare, write_index
 from balbook.jupyter.server import Server, serve
 
-__all__ = ["DEFAULT", "Server", "prepare", "serve", "write_index"]
+__all__ = ["Server", "prepare", "serve", "write_index"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from balbook.artifacts.store import Store
 from balbook.engine import process
 from balbook.errors import BadInput, BalbookError
-from balbook.inventory import Inventory, find_inventory, read_inventory
+from balbook.inventory import Inventory, load_inventory
 from balbook.inventory.models import Instance
 from balbook.local.atomic_files import write_bytes
 from balbook.local.lab_place import running_inventory
@@ -97,8 +97,7 @@ def _runbooks_in(folder: Path) -> Iterator[Runbook]:
 
 def _inventory() -> Inventory:
     """The inventory that runbooks opened here use."""
-    found, _ = find_inventory(None, environ=os.environ, cwd=Path.cwd(), lab_inventory=running_inventory(os.environ))
-    return read_inventory(found)
+    return load_inventory(None, environ=os.environ, cwd=Path.cwd(), lab_inventory=running_inventory(os.environ))
 
 
 def _instance_rows(inventory: Inventory, name: str, seen: Seen) -> Iterator[tuple[object, ...]]:

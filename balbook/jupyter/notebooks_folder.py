@@ -28,7 +28,6 @@ from balbook.local.resources import resource
 from balbook.notebook.notebook_file import read_notebook, text_of_notebook, trust
 from balbook.notebook.runbook import find_runbooks, read_runbook
 
-DEFAULT = "jupyter"
 PRIVATE = ".balbook"
 COPIES = "copies.json"
 INDEX = "index.ipynb"

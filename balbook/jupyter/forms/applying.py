@@ -65,16 +65,14 @@ class Applying:
         """Starts both threads, which end with the run; a run that cannot even start ends here, without a change."""
         try:
             self._follower = Follower(self._run.dir, self._run.inventory)
-            self.panel.slot.change_twin(self._begun())
+            # The panel in a notebook that is saved meanwhile, and in a tab that has lost the view.
+            told = f"Run {self._run.id} has been applying this plan since {utc_now():%Y-%m-%d %H:%M:%S} UTC."
+            status = f"balbook status {self.panel.plan.application}".rstrip()
+            advice = f"Run the cell `setup` to see the run, or `{status}` to see the instances."
+            self.panel.slot.change_twin(panels.waiting(told, advice, css="bb-begun", sign="▶"))
             threading.Thread(target=self._watch, args=(self._follower,), name="balbook-view", daemon=True).start()
         except Exception as exc:
             self._finish(_defect(exc, UNSTARTED))
-
-    def _begun(self) -> Html:
-        """The panel in a notebook that is saved meanwhile, and in a tab that has lost the view."""
-        told = f"Run {self._run.id} has been applying this plan since {utc_now():%Y-%m-%d %H:%M:%S} UTC."
-        status = f"balbook status {self.panel.plan.application}".rstrip()
-        return panels.waiting(told, f"Run the cell `setup` to see the run, or `{status}` to see the instances.", css="bb-begun", sign="▶")
 
     def _watch(self, follower: Follower) -> None:
         """Draws until the process has ended; then shows the end, and lets the cells go on."""

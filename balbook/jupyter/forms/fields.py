@@ -89,10 +89,9 @@ def problem_with(runbook: Runbook, parameter: Parameter, raw: Any, world: World,
         return world.problem
     try:
         value = value_of(parameter, raw)
-        if parameter.name == "mode" and value not in MODES:
-            raise ParameterError(f"{value!r} is neither 'plan' nor 'apply'")
-        if parameter.name == "fault" and value not in FAULTS:
-            raise ParameterError(f"{value!r} is not a known fault", advice=f"Choose one of {', '.join(FAULTS)}.")
+        known = {"mode": MODES, "fault": tuple(FAULTS)}.get(parameter.name)
+        if known and value not in known:
+            raise ParameterError(f"{value!r} is not a valid {parameter.name}", advice=f"Choose one of {', '.join(known)}.")
         if world.inventory:
             procedures.check_names(world.inventory, {parameter.name: value})
             require_no_secrets({parameter.name: value}, world.inventory.secrets.scrubber)

@@ -68,8 +68,8 @@ def notebook_of(executed: Runbook, ran: Sequence[Ran], recorder: Recorder, param
         cells.append(_cell(written, here, recorder))
         if cell.role == "parameters":
             # As papermill writes the used values.
-            lines = ["# Parameters", *(f"{name} = {value!r}" for name, value in parameters.items())]
-            cells.append({**_new(INJECTED, INJECTED), "execution_count": None, "outputs": [], "source": _lines("\n".join(lines))})
+            used = "\n".join(["# Parameters", *(f"{name} = {value!r}" for name, value in parameters.items())])
+            cells.append(_cell({**_new(INJECTED, INJECTED), "source": used.splitlines(keepends=True)}, None, recorder))
         if here:
             behind = takewhile(lambda r: r.role != "parameters" and r.sha256 not in known, ran[list(ran).index(here) + 1 :])
             cells += [_cell(_new(f"{STRANGE}-{r.number}", STRANGE), r, recorder) for r in behind]
@@ -83,8 +83,5 @@ def _new(cell_id: str, tag: str) -> dict[str, Any]:
 def _cell(written: Mapping[str, Any], ran: Ran | None, recorder: Recorder) -> dict[str, Any]:
     if ran is None:
         return {**written, "execution_count": None, "outputs": []}
-    return {**written, "source": _lines(ran.source.rstrip()), "execution_count": ran.number, "outputs": recorder.outputs(ran.message_id)}
-
-
-def _lines(source: str) -> list[str]:
-    return source.splitlines(keepends=True)
+    source = ran.source.rstrip().splitlines(keepends=True)
+    return {**written, "source": source, "execution_count": ran.number, "outputs": recorder.outputs(ran.message_id)}

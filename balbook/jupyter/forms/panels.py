@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from balbook.jupyter.forms.style import CSS
-from balbook.run.display import SIGNS
+from balbook.run.display import SIGNS, Verdict
 from balbook.show import table as tables
 from balbook.show.markup import Markup, escape, joined, markup
 
@@ -87,7 +87,7 @@ def verdict(word: str, why: str, runbook: str, run_id: str) -> Html:
         "<p>{}, run <code>{}</code></p>{}</div>",
         BOX[word], SIGNS[word], runbook, run_id, markup("<pre>{}</pre>", why) if why else "", word=word,
     )  # fmt: skip
-    return Html(html, f"{SIGNS[word]} {word.upper()}: {runbook} (run {run_id})" + (f"\n{why}" if why else ""))
+    return Html(html, str(Verdict(word, why, runbook, run_id)))
 
 
 def table(columns: Sequence[object], rows: Sequence[Sequence[object]], *, css: str = "", caption: str = "") -> Markup:

@@ -13,7 +13,7 @@ MOST_ROWS = 400
 def plan_page(plan: Plan, expected: str, environment: str) -> Html:
     """The whole page: preconditions, steps, diffs, digest; `expected` is a sentence about the duration."""
     changes, hosts = len(plan.pending), len({step.host for step in plan.pending})
-    todo = f"{changes} of {len(plan.steps)} steps to do, on {hosts} hosts" if changes else "Nothing to do: all steps are done already"
+    todo = f"{changes} of {len(plan.steps)} steps to do, on {hosts} hosts" if changes else "Nothing to do: every step is done already"
     html = markup(
         "<div class='bb-box {} bb-plan'><h3>Plan: {}</h3><div class='bb-row'><span class='bb-strong'>{}</span>"
         "<span>environment <b>{}</b></span><span class='bb-expected'>{}</span></div>{}{}{}"
@@ -45,7 +45,7 @@ def _steps(plan: Plan) -> Markup:
         rows.append([number, where, inline(step.title), "✔ already done" if step.is_done else "● to do", undo])
     left_out = len(plan.steps) - MOST_ROWS
     more = markup("<p>… and {} more steps; the record's plan.json has all of them.</p>", left_out) if left_out > 0 else ""
-    return table(("#", "host", "does", "state", "undo"), rows, css="bb-plan-steps") + more
+    return table(("#", "host", "step", "state", "undo"), rows, css="bb-plan-steps") + more
 
 
 def _diffs(plan: Plan) -> Markup:
