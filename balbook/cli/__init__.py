@@ -1,6 +1,7 @@
-"""The command line: a file a command, of its name, imported only when it is called; `common` is what they share.
+"""The command line: a file for each command, imported only when the command is called; `common` has the parts that commands share.
 
-Commands read words, call a room below and print. They decide nothing that a notebook would decide otherwise.
+Commands read words, call a room below and print. They decide nothing that a notebook would decide otherwise. A command's file has
+`EXAMPLE`, `ARGUMENTS` and `run`, or `EXAMPLE` and `ACTIONS`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from traceback import format_exception
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from balbook import __version__
 from balbook.errors import BalbookError, ExitStatus, nearest
@@ -22,35 +23,35 @@ if TYPE_CHECKING:
     from balbook.inventory import Inventory
 
 COMMANDS = {
-    "plan": "show what a runbook or pipeline would change; changes nothing",
+    "plan": "show the changes that a runbook or pipeline would make; change nothing",
     "apply": "run a runbook or pipeline",
-    "resume": "go on with a run whose process died",
-    "stop": "ask a run to end in a safe state",
-    "status": "what runs where, and who holds the lock",
-    "logs": "the last lines of an application's logs",
+    "resume": "continue a run after its process died",
+    "stop": "stop a run in a safe state",
+    "status": "show the release on each instance, and the holder of the lock",
+    "logs": "show the last lines of an application's logs",
     "drain": "take one instance out of service, for maintenance",
     "readmit": "put a drained instance back into service",
-    "rollback": "bring an application back to a release that was proven healthy",
-    "unlock": "take an application's lock away from whoever holds it",
+    "rollback": "return an application to a release that was proven healthy",
+    "unlock": "take an application's lock away from its holder",
     "records": "list, show, compare, verify and export the records of runs",
-    "seal": "seal what plain papermill or JupyterLab left",
-    "approve": "sign a plan with your key, so that somebody else may apply it",
-    "lab": "a disposable fleet for rehearsing",
+    "seal": "seal a run of plain papermill or JupyterLab",
+    "approve": "sign a plan with your key, so that another person may apply it",
+    "lab": "start, show, break and remove a disposable fleet for rehearsals",
     "init": "make a deployment repository",
-    "jupyter": "JupyterLab on the runbooks, with an index of what is deployed",
+    "jupyter": "open JupyterLab on the runbooks, with an index of the deployed releases",
     "new-runbook": "write a runbook of your own, with its procedure",
-    "check": "hold runbooks against the anatomy of a runbook",
-    "doctor": "what this machine and the hosts have and lack",
-    "registry": "publish artifacts to a registry, and retrieve them from there",
-    "report": "over all records: is it getting better?",
-    "schedule": "runbooks and pipelines at set times, by systemd, cron or Airflow",
+    "check": "check that runbooks have the anatomy of a runbook",
+    "doctor": "check this machine and the hosts for the things that balbook needs",
+    "registry": "publish artifacts to a registry, and retrieve them",
+    "report": "write a page of measures over all records",
+    "schedule": "run runbooks and pipelines at set times, by systemd, cron or Airflow",
     "workflow": "write workflows for GitHub Actions",
-    "schema": "the inventory's JSON Schema, for editors",
+    "schema": "print the inventory's JSON Schema, for editors",
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit status. An error of ours is a message and advice; a traceback means a defect of balbook's."""
+    """Runs one command; returns its exit status. A BalbookError is a message and advice; a traceback means a defect in balbook."""
     words = list(sys.argv[1:] if argv is None else argv)
     unwrapped = sys.stdout, sys.stderr  # the command may put something around them that hides secrets
     if "_ARGCOMPLETE" in os.environ:
@@ -71,8 +72,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         unwrapped[1].close()
         return ExitStatus.FAILED
     except OSError as exc:
-        what = f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc)
-        print(f"balbook: {what}\n  Is it there, is there space, and may you use it? Then try again.", file=sys.stderr)
+        problem = f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc)
+        print(
+            f"balbook: {problem}\n  Check that the file exists, that you have access, and that the disk has space; try again.",
+            file=sys.stderr,
+        )
         return ExitStatus.FAILED
     except Exception as exc:  # printed here, while what is around the streams hides secrets
         told = " ".join(f"{type(exc).__name__}: {exc}".split())
@@ -85,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """An argument parser that names the nearest command."""
+    """An argument parser whose errors look like those of balbook."""
 
     def error(self, message: str) -> None:  # type: ignore[override]
         self.print_usage(sys.stderr)
@@ -113,17 +117,29 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
     called = next((word for word in words if not word.startswith("-")), None)
     if called is not None and called not in COMMANDS:
-        parser.error(f"there is no command {called!r}. {nearest(called, COMMANDS)}")
+        parser.error(f"balbook has no command {called!r}. {nearest(called, COMMANDS)}")
     for name, summary in COMMANDS.items():
-        is_called = name == called
-        command = commands.add_parser(name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
-        if is_called:
-            import_module(f"balbook.cli.{name.replace('-', '_')}").add(command)
+        command = commands.add_parser(name, help=summary, description=summary)
+        if name == called:
+            fill(command, import_module(f"balbook.cli.{name.replace('-', '_')}"))
     return parser
 
 
+def fill(parser: argparse.ArgumentParser, command: Any) -> None:
+    """Gives the parser the example and the arguments of a command's module, or its actions; and those of an `Action`."""
+    parser.epilog, parser.formatter_class = f"example: {command.EXAMPLE}", argparse.RawDescriptionHelpFormatter
+    if actions := getattr(command, "ACTIONS", {}):
+        below = parser.add_subparsers(metavar="ACTION", required=True, dest="chosen")
+        for name, action in actions.items():
+            fill(below.add_parser(name, help=action.summary, description=action.summary), action)
+        return
+    for flags, about in command.ARGUMENTS:
+        parser.add_argument(*flags, **about)
+    parser.set_defaults(run=command.run)
+
+
 def _complete(line: str) -> None:
-    """Answers the shell, which asks what may stand where its cursor is, and ends this process."""
+    """Answers the shell's question for completions of this line, and ends this process."""
     import argcomplete
 
     command = [word for word in line.split()[1:] if word in COMMANDS][:1]
@@ -131,7 +147,7 @@ def _complete(line: str) -> None:
 
 
 def _offered(prefix: str, action: argparse.Action, parser: argparse.ArgumentParser, parsed_args: argparse.Namespace) -> Iterable[str]:
-    """What may be given to an argument; nothing where that cannot be told."""
+    """The values that an argument takes; empty where they are not known."""
     from argcomplete.completers import FilesCompleter
 
     with suppress(BalbookError, OSError):
@@ -159,9 +175,8 @@ def _runbooks() -> Iterable[str]:
 
 
 def _inventory(args: argparse.Namespace) -> Inventory:
-    """The one that the command would use."""
-    from balbook.inventory import find_inventory, read_inventory
-    from balbook.local.lab_place import running_inventory
+    """The inventory that the command would use."""
+    from balbook.cli.common import found_inventory
+    from balbook.inventory import read_inventory
 
-    named, running = getattr(args, "inventory", None), running_inventory(os.environ)
-    return read_inventory(find_inventory(named, environ=os.environ, cwd=Path.cwd(), lab_inventory=running)[0])
+    return read_inventory(found_inventory(getattr(args, "inventory", None))[0])

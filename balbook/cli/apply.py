@@ -1,72 +1,55 @@
-"""`apply`: a runbook or a pipeline, or exactly the plan that another run showed."""
+"""`apply`: runs a runbook or a pipeline, or applies exactly the plan that another run showed."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from balbook.cli import common
 from balbook.errors import BadInput, ParameterError
-from balbook.record.events import Planned, RunOpened
-from balbook.record.history import History
+from balbook.notebook.runbook import find_runbooks
+from balbook.plan.reading import read_plan, require_current
+from balbook.record.events import RunOpened
 from balbook.record.journal import history_of
 from balbook.record.statement import run_id_of
 
-
-def add(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `apply`."""
-    parser.epilog = "example: balbook apply hot_deploy -p application=hotel -p release=2.0.0 -p reason='new prices'"
-    parser.add_argument("name", nargs="?", metavar="NAME", help="a runbook or a pipeline")
-    common.add_run(parser)
-    parser.add_argument("--plan", metavar="RUN_ID", help="apply exactly the plan that this run showed")
-    parser.set_defaults(run=apply)
+EXAMPLE = "balbook apply hot_deploy -p application=hotel -p release=2.0.0 -p reason='new prices'"
+ARGUMENTS = (
+    common.argument("name", nargs="?", metavar="NAME", help="a runbook or a pipeline"),
+    *common.RUN,
+    common.argument("--plan", metavar="RUN_ID", help="apply exactly the plan that this run showed"),
+)
 
 
-def apply(args: argparse.Namespace) -> int:
-    """Runs it; with `--plan` exactly what another run showed."""
+def run(args: argparse.Namespace) -> int:
+    """Runs the runbook or pipeline; with `--plan` applies exactly the plan that another run showed."""
     if not args.plan:
         if not args.name:
-            raise BadInput("no runbook is named", advice="Give its name, or --plan RUN_ID.")
+            raise BadInput("apply needs a runbook, a pipeline or a plan", advice="Give a name, or --plan RUN_ID.")
         return common.run(args, args.name, common.parameters(args) | {"mode": "apply"}, key=args.key)
     if args.key:
-        raise BadInput("--key and --plan do not go together", advice="A plan that was shown is applied once anyway.")
-    from balbook.plan.reading import read_plan, require_current
-
+        raise BadInput("--key and --plan do not go together", advice="Leave --key out: a plan that was shown is applied only once.")
     run_dir = common.run_of(common.inventory_of(args), args.plan)
-    run_id = run_id_of(run_dir)
-    opened, planned = _shown(history_of(run_dir), run_id)
+    run_id, history = run_id_of(run_dir), history_of(run_dir)
+    if history.opened is None or history.planned is None:
+        raise BadInput(f"run {run_id} showed no plan", advice="Make a plan: balbook plan NAME.")
+    opened = history.opened
     require_current(read_plan(run_dir))
     if args.name and args.name not in (opened.runbook, opened.notebook):
         raise BadInput(f"run {run_id} is of the runbook {opened.runbook}, not {args.name}", advice="Leave the name out.")
     args.inventory = Path(opened.inventory["path"])
+    args.name = _notebook(opened)
     agreed = {k: v for k, v in opened.parameters.items() if k != "inventory"}
-    if args.parameter or args.parameters_file:
-        _refuse_other_parameters(args, opened, agreed)
-    return common.run(args, _notebook(opened), agreed | {"mode": "apply"}, expected_digest=planned.digest, shown_in=run_id)
+    for key, value in common.parameters(args).items():
+        if agreed.get(key) != value and key not in ("reason", "ticket"):
+            problem = f"parameter {key}: the plan was made with {agreed.get(key)!r}"
+            raise ParameterError(problem, advice="Leave the parameter out, or make a new plan.")
+        agreed[key] = value
+    return common.run(args, args.name, agreed | {"mode": "apply"}, expected_digest=history.planned.digest, shown_in=run_id)
 
 
 def _notebook(opened: RunOpened) -> str:
-    """What was executed: one of ours by its name, another by its file."""
-    from balbook.notebook.runbook import find_runbooks
-
+    """The executed runbook: its name if it is one of ours, else its file."""
     ours = find_runbooks().get(opened.runbook)
     is_ours = ours is not None and str(ours.resolve()) == (opened.notebook or str(ours.resolve()))
     return opened.runbook if is_ours else opened.notebook
-
-
-def _shown(history: History, run_id: str) -> tuple[RunOpened, Planned]:
-    if history.opened is None or history.planned is None:
-        raise BadInput(f"run {run_id} never showed a plan", advice="Make one: balbook plan NAME.")
-    return history.opened, history.planned
-
-
-def _refuse_other_parameters(args: argparse.Namespace, opened: RunOpened, agreed: dict[str, Any]) -> None:
-    from balbook.notebook.parameters import parse_assignments
-    from balbook.notebook.runbook import read_runbook, runbook_path
-
-    declared = read_runbook(runbook_path(_notebook(opened))).parameters
-    for key, value in parse_assignments(declared, args.parameter).items():
-        if agreed.get(key) != value and key not in ("reason", "ticket"):
-            raise ParameterError(f"parameter {key}: the plan was made with {agreed.get(key)!r}", advice="Leave it out, or make a new plan.")
-        agreed[key] = value

@@ -9,37 +9,29 @@ from pathlib import Path
 
 from balbook.cli import common
 from balbook.errors import BadInput
+from balbook.record.approvals import approve
+from balbook.record.journal import utc_now
+from balbook.record.keeping import signing_key
+from balbook.record.statement import run_id_of
+
+EXAMPLE = "balbook approve 3f2a90c1 --key ~/.ssh/id_ed25519"
+ARGUMENTS = (
+    common.INVENTORY,
+    common.run_id("the run that showed the plan"),
+    common.argument("--key", type=Path, metavar="FILE", help="your SSH key (default: the inventory's records.sign_with)"),
+    common.REASON,
+)
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `approve`."""
-    parser.epilog = "example: balbook approve 3f2a90c1 --key ~/.ssh/id_ed25519"
-    common.add_inventory(parser)
-    common.add_run_id(parser, "the run that showed the plan")
-    parser.add_argument("--key", type=Path, metavar="FILE", help="your SSH key (else the inventory's records.sign_with)")
-    parser.add_argument("--reason", default="", metavar="TEXT")
-    parser.set_defaults(run=approve)
-
-
-def approve(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Signs the digest of the plan that a run showed."""
-    from balbook.record import keeping as sealing
-    from balbook.record.approvals import approve as sign
-    from balbook.record.journal import utc_now
-    from balbook.record.statement import run_id_of
-
     inventory = common.inventory_of(args)
-    key = args.key or sealing.signing_key(inventory)
+    key = args.key or signing_key(inventory)
     if key is None:
-        raise BadInput("no key is named", advice="Give --key FILE, or set records.sign_with.")
+        raise BadInput("approve needs a signing key", advice="Give --key FILE, or set records.sign_with in the inventory.")
     run_dir = common.run_of(inventory, args.run_id)
-    approval, path = sign(
-        run_dir,
-        key.expanduser(),
-        user=getpass.getuser(),
-        at=utc_now(),
-        reason=args.reason,
-        environ=dict(os.environ),
+    made, path = approve(run_dir, key.expanduser(), user=getpass.getuser(), at=utc_now(), reason=args.reason, environ=dict(os.environ))
+    print(
+        f"approved: plan {made.said.plan_digest}\n{path}\nNext, another person applies the plan: balbook apply --plan {run_id_of(run_dir)}"
     )
-    print(f"approved: plan {approval.said.plan_digest}\n{path}\nNow somebody else applies it: balbook apply --plan {run_id_of(run_dir)}")
     return 0

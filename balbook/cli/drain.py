@@ -1,19 +1,11 @@
-"""`drain`: one instance leaves service."""
+"""`drain`: takes one instance out of service."""
 
 from __future__ import annotations
 
-import argparse
+from functools import partial
 
 from balbook.cli import common
 
-
-def add(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `drain`."""
-    parser.epilog = "example: balbook drain hotel app1:9090 --reason 'new disk'"
-    common.add_maintenance(parser)
-    parser.set_defaults(run=drain)
-
-
-def drain(args: argparse.Namespace) -> int:
-    """Takes one instance out of service."""
-    return common.maintain(args, "drain")
+EXAMPLE = "balbook drain hotel app1:9090 --reason 'new disk'"
+ARGUMENTS = common.MAINTENANCE
+run = partial(common.maintain, verb="drain")

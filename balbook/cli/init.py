@@ -1,4 +1,4 @@
-"""`init`: a deployment repository."""
+"""`init`: makes a deployment repository."""
 
 from __future__ import annotations
 
@@ -13,54 +13,41 @@ from balbook.local.atomic_files import write_bytes
 from balbook.local.resources import resource
 
 SHIPPED = {
-    "inventory.yaml": "inventory.yaml",
-    "README.md": "README.md",
+    **{name: name for name in ("inventory.yaml", "README.md")},
     **{name: f".{name}" for name in ("gitignore", "gitattributes", "pre-commit-config.yaml")},
 }
 """The files of `templates/deployment` and their names in the repository."""
 NEXT = """Made {folder}. Next:
   write your hosts and applications into {folder}/inventory.yaml
-  cd {folder} && balbook doctor      what this machine and the hosts have and lack
-  balbook plan provision             what the hosts still need"""
+  cd {folder} && balbook doctor      checks this machine and the hosts
+  balbook plan provision             shows what the hosts still need"""
+EXAMPLE = "balbook init my-deployments"
+ARGUMENTS = (common.argument("folder", type=Path, metavar="DIR", help="a folder that does not exist yet, or is empty"),)
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `init`."""
-    parser.epilog = "example: balbook init my-deployments"
-    parser.add_argument("folder", type=Path, metavar="DIR", help="a folder that does not exist yet, or is empty")
-    parser.set_defaults(run=init)
-
-
-def init(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Makes a deployment repository: an inventory, a README, and git."""
     folder: Path = args.folder.expanduser().absolute()
-    _require_empty(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        problem = "is not empty; nothing was written" if folder.is_dir() else "is a file"
+        raise BadInput(f"{folder} {problem}", advice="Name a folder that does not exist yet.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for source, target in SHIPPED.items():
             write_bytes(folder / target, resource("templates", "deployment", source).read_bytes())
     except OSError as exc:
-        raise Failed(f"{folder} cannot be written: {exc.strerror}", advice="Name another folder, or make room.") from exc
+        raise Failed(f"{folder} cannot be written: {exc.strerror}", advice="Name another folder, or free disk space.") from exc
     _git_init(folder)
     print(NEXT.format(folder=args.folder))
     return 0
 
 
-def _require_empty(folder: Path) -> None:
-    advice = "Name a folder that does not exist yet."
-    if folder.exists() and not folder.is_dir():
-        raise BadInput(f"{folder} is a file", advice=advice)
-    if folder.is_dir() and any(folder.iterdir()):
-        raise BadInput(f"{folder} is not empty; nothing was written", advice=advice)
-
-
 def _git_init(folder: Path) -> None:
-    """Without a first commit: whose it is, only the user knows."""
+    """Makes a git repository without a first commit: only the user knows the author."""
     if shutil.which("git") is None:
-        common.say("git is not installed here; run `git init` in that folder once it is")
+        common.say(f"git is not installed on this machine; install git, then run `git init` in {folder}")
         return
     made = subprocess.run(["git", "init", "--quiet", str(folder)], capture_output=True, text=True, timeout=60, check=False)
     if made.returncode != 0:
-        raise Failed(
-            f"git init in {folder} ended with {made.returncode}: {made.stderr.strip()}", advice="Run it by hand; the files are there."
-        )
+        problem = f"git init in {folder} ended with status {made.returncode}: {made.stderr.strip()}"
+        raise Failed(problem, advice="The files are written; run git init by hand.")

@@ -1,4 +1,4 @@
-"""`jupyter`."""
+"""`jupyter`: opens JupyterLab on the runbooks."""
 
 from __future__ import annotations
 
@@ -6,64 +6,56 @@ import argparse
 import os
 from pathlib import Path
 
+from balbook import jupyter
 from balbook.cli import common
-from balbook.inventory import Inventory, find_inventory, read_inventory
+from balbook.errors import InventoryError
+from balbook.inventory import Inventory, read_inventory
+from balbook.jupyter import server
 from balbook.local.lab_place import running_inventory
 
 PORT = 8888
+EXAMPLE = "balbook jupyter --no-browser --port 8890"
+ARGUMENTS = (
+    common.INVENTORY,
+    common.argument("--port", type=int, default=PORT, metavar="N", help=f"port on 127.0.0.1 (default {PORT}, or the next; 0: any)"),
+    common.argument("--no-browser", action="store_true", help="print the address and open no browser"),
+    common.argument(
+        "--folder", type=Path, default=Path("jupyter"), metavar="DIR", help="folder for copies of the runbooks (default ./jupyter)"
+    ),
+)
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `jupyter`."""
-    parser.epilog = "example: balbook jupyter --no-browser --port 8890"
-    common.add_inventory(parser)
-    parser.add_argument("--port", type=int, default=PORT, metavar="N", help=f"port on 127.0.0.1 (default {PORT}, or the next; 0: any)")
-    parser.add_argument("--no-browser", action="store_true", help="only say the address")
-    parser.add_argument(
-        "--folder", type=Path, default=Path("jupyter"), metavar="DIR", help="where copies of the runbooks go (default ./jupyter)"
-    )
-    parser.set_defaults(run=jupyter)
-
-
-def jupyter(args: argparse.Namespace) -> int:
-    """Opens JupyterLab on copies of the runbooks, with an index; ends it at Ctrl-C."""
-    from balbook.jupyter import Server, prepare, serve, write_index
-    from balbook.jupyter.server import require_port, running
-
-    require_port(args.port)
+def run(args: argparse.Namespace) -> int:
+    """Opens JupyterLab on copies of the runbooks, with an index; ends JupyterLab at Ctrl-C."""
+    server.require_port(args.port)
     folder: Path = args.folder.expanduser().absolute()
-    if there := running(folder):
-        common.say(f"JupyterLab is open on {folder} already")
-        print(there.url, flush=True)
+    if already := server.running(folder):
+        common.say(f"JupyterLab is already open on {folder}")
+        print(already.url, flush=True)
         return 0
     inventory, is_named = _inventory(args)
-    for name in prepare(folder):
-        common.say(f"{folder / name}.ipynb was edited and is kept; delete it to have a fresh one")
-    write_index(folder, inventory)
+    for name in jupyter.prepare(folder):
+        common.say(f"{folder / name}.ipynb was edited and is kept; delete the file to get a fresh copy")
+    jupyter.write_index(folder, inventory)
 
-    def ready(server: Server) -> None:
-        common.say(f"JupyterLab shows {folder.parent}; the runbooks are in {folder}. Ctrl-C ends it.")
-        print(server.url, flush=True)
+    def ready(started: jupyter.Server) -> None:
+        common.say(f"JupyterLab shows {folder.parent}; the runbooks are in {folder}. Ctrl-C ends JupyterLab.")
+        print(started.url, flush=True)
 
     named = inventory.path.absolute() if inventory and is_named else None
-    serve(folder, port=args.port, has_browser=not args.no_browser, inventory=named, environ=os.environ, ready=ready)
+    jupyter.serve(folder, port=args.port, has_browser=not args.no_browser, inventory=named, environ=os.environ, ready=ready)
     return 0
 
 
 def _inventory(args: argparse.Namespace) -> tuple[Inventory | None, bool]:
-    """The inventory by the documented order, None where there is none yet; and whether somebody named it.
+    """The inventory by the documented order, None where none exists yet; and whether a user named it.
 
-    A running lab is found by each run anew: another one may run by then.
+    Each run finds a running lab anew: another lab may run by then.
     """
-    from balbook.errors import InventoryError
-
-    lab = running_inventory(os.environ)
-    try:
-        path, source = find_inventory(args.inventory, environ=os.environ, cwd=Path.cwd(), lab_inventory=lab)
-    except InventoryError as exc:
-        if args.inventory or os.environ.get("BALBOOK_INVENTORY"):
-            raise
-        common.say(f"balbook: {exc}")
+    found = common.found_or_none(args.inventory)
+    if isinstance(found, InventoryError):
+        common.say(f"balbook: {found}")
         return None, False
+    path, source = found
     common.say(f"inventory: {path} ({source})")
-    return read_inventory(path), path != lab
+    return read_inventory(path), path != running_inventory(os.environ)

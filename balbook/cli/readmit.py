@@ -1,19 +1,11 @@
-"""`readmit`: a drained instance returns to service."""
+"""`readmit`: returns a drained instance to service."""
 
 from __future__ import annotations
 
-import argparse
+from functools import partial
 
 from balbook.cli import common
 
-
-def add(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `readmit`."""
-    parser.epilog = "example: balbook readmit hotel app1:9090"
-    common.add_maintenance(parser)
-    parser.set_defaults(run=readmit)
-
-
-def readmit(args: argparse.Namespace) -> int:
-    """Puts it back."""
-    return common.maintain(args, "readmit")
+EXAMPLE = "balbook readmit hotel app1:9090"
+ARGUMENTS = common.MAINTENANCE
+run = partial(common.maintain, verb="readmit")

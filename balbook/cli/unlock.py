@@ -1,51 +1,44 @@
-"""`unlock`: the lock of an application is taken away."""
+"""`unlock`: takes an application's lock away from its holder."""
 
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 
+from balbook import transport
 from balbook.cli import common
+from balbook.engine import lease as lock
+from balbook.procedures.parts.site import lease_place
+from balbook.record.events import LeaseBroken
+from balbook.record.keeping import seal_run
+from balbook.record.verdict import stated
+from balbook.run.closing import close
+from balbook.run.folder import make_run_dir, open_journal
+
+EXAMPLE = "balbook unlock hotel --reason 'the machine that held it is gone'"
+ARGUMENTS = (
+    common.INVENTORY,
+    common.APPLICATION,
+    common.argument("--reason", required=True, metavar="TEXT", help="kept in the record"),
+)
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `unlock`."""
-    parser.epilog = "example: balbook unlock hotel --reason 'the machine that held it is gone'"
-    common.add_inventory(parser)
-    parser.add_argument("application", metavar="APPLICATION")
-    parser.add_argument("--reason", required=True, metavar="TEXT", help="kept in a record")
-    parser.set_defaults(run=unlock)
-
-
-def unlock(args: argparse.Namespace) -> int:
-    """Takes the lock away and leaves a sealed record of who held it."""
-    from balbook import transport
-    from balbook.engine import lease as lock
-    from balbook.procedures.parts.site import lease_place
-    from balbook.record.events import LeaseBroken
-    from balbook.record.journal import utc_now
-    from balbook.record.keeping import seal_run
-    from balbook.record.verdict import stated
-    from balbook.run.closing import close
-    from balbook.run.folder import make_run_dir, new_run_id, open_journal
-
+def run(args: argparse.Namespace) -> int:
+    """Takes the lock away and leaves a sealed record of its holder."""
     inventory = common.inventory_of(args)
     common.require_words(inventory, reason=args.reason)
     place = lease_place(inventory, common.require_application(inventory, args.application))
-    transports = transport.connect(inventory)
-    try:
-        held = lock.show(transports, place)
+    with closing(transport.connect(inventory)) as hosts:
+        held = lock.show(hosts, place)
         if held is None:
             print(f"{args.application}: nobody holds the lock")
             return 0
-        inventory.secrets.everything()  # who holds the lock is what a host says
-        run_dir = make_run_dir(inventory, "unlock", new_run_id(), utc_now())
-        parameters = {"application": args.application, "reason": args.reason, "mode": "apply"}
-        journal = open_journal(run_dir, inventory, "unlock", parameters)
+        inventory.secrets.everything()  # the holder's name comes from a host
+        run_dir = make_run_dir(inventory, "unlock")
+        journal = open_journal(run_dir, inventory, "unlock", {"application": args.application, "reason": args.reason, "mode": "apply"})
         journal.append(LeaseBroken(**vars(held)))
-        lock.take_away(transports, place)
+        lock.take_away(hosts, place)
         close(journal, stated("succeeded"))
-    finally:
-        transports.close()
     seal_run(inventory, run_dir, common.say)
     print(f"{args.application}: the lock of {held.who} (run {held.run_id}, since {held.since}) was taken away")
     return 0

@@ -1,4 +1,4 @@
-"""`workflow ci|cd|decentralized`."""
+"""`workflow ci|cd|decentralized`: writes workflows for GitHub Actions."""
 
 from __future__ import annotations
 
@@ -6,51 +6,16 @@ import argparse
 from pathlib import Path
 
 from balbook.cli import common
+from balbook.cli.common import Action, argument
 from balbook.errors import BadInput
 from balbook.inventory import read_inventory
-from balbook.schedule.github import FOLDER, KINDS, Pin, Wanted, informed, is_moving, pins_with, write_workflow
-
-WHAT = {
-    "ci": "a source repository: test, pack and push its packages with ballerina-action",
-    "cd": "a deployment repository: consolidate, build, hot deploy",
-    "decentralized": "a repository of one package: build, publish, deploy",
-}
+from balbook.schedule.github import FOLDER, Pin, Wanted, informed, is_moving, pins_with, write_workflow
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `workflow`, one parser for each kind."""
-    parser.epilog = "example: balbook workflow cd --environment production"
-    kinds = parser.add_subparsers(metavar="KIND", required=True, dest="kind")
-    for kind in KINDS:
-        made: argparse.ArgumentParser = kinds.add_parser(
-            kind, help=WHAT[kind], description=f"Writes a workflow of GitHub Actions for {WHAT[kind]}.", epilog=f"example: {_example(kind)}"
-        )
-        made.add_argument("--output", type=Path, default=FOLDER, metavar="DIR", help=f"folder of the file (default: {FOLDER})")
-        made.add_argument("--action", action="append", default=[], metavar="NAME=REF", help="another commit of an action; may be repeated")
-        made.add_argument("--runs-on", default="ubuntu-24.04", metavar="LABEL", help="label of the runner (default: ubuntu-24.04)")
-        if kind == "ci":
-            made.add_argument(
-                "--package", action="append", default=[], metavar="DIR", help="a package's directory (default: .); in the order of pushing"
-            )
-            made.add_argument("--branch", default="main", help="pushes to it are tested (default: main)")
-        else:
-            made.add_argument("--environment", default="staging", help="GitHub environment with its approvals and secrets")
-            made.add_argument("--inventory", default="inventory.yaml", metavar="PATH", help="inventory in the repository")
-            made.add_argument(
-                "--secret",
-                action="append",
-                default=[],
-                metavar="NAME",
-                help="a secret beside those that the inventory refers to; repeatable",
-            )
-            made.add_argument("--records", default="records", metavar="PATH", help="where that inventory keeps its records")
-        made.set_defaults(run=write)
-
-
-def write(args: argparse.Namespace) -> int:
+def _write(args: argparse.Namespace) -> int:
     """Writes one file; the path on standard output."""
     pins = pins_with(args.action)
-    if args.kind == "ci":
+    if args.chosen == "ci":
         wanted = Wanted("ci", branch=args.branch, packages=tuple(args.package or ["."]), pins=pins, runs_on=args.runs_on)
     else:
         wanted = _deploying(args, pins)
@@ -63,9 +28,9 @@ def write(args: argparse.Namespace) -> int:
 
 
 def _deploying(args: argparse.Namespace, pins: dict[str, Pin]) -> Wanted:
-    """With what the inventory says, where it can be read here."""
+    """The workflow that deploys, with the facts of the inventory where the inventory can be read."""
     wanted = Wanted(
-        args.kind,
+        args.chosen,
         environment=args.environment,
         inventory=args.inventory,
         records=args.records,
@@ -76,13 +41,35 @@ def _deploying(args: argparse.Namespace, pins: dict[str, Pin]) -> Wanted:
     try:
         return informed(wanted, read_inventory(Path(args.inventory)))
     except BadInput as exc:
-        common.say(f"note: {exc.message}; secrets that its references name are given by --secret")
+        common.say(f"note: {exc.message}; name the inventory's secrets by --secret")
         return wanted
 
 
-def _example(kind: str) -> str:
-    return {
-        "ci": "balbook workflow ci --package rooms --package bookings",
-        "cd": "balbook workflow cd --environment production",
-        "decentralized": "balbook workflow decentralized --action checkout=COMMIT",
-    }[kind]
+def _action(purpose: str, words: str, *own: common.Argument) -> Action:
+    return Action(f"write a workflow of GitHub Actions for {purpose}", f"balbook workflow {words}", (*SHARED, *own), _write)
+
+
+EXAMPLE = "balbook workflow cd --environment production"
+SHARED = (
+    argument("--output", type=Path, default=FOLDER, metavar="DIR", help=f"folder of the file (default: {FOLDER})"),
+    argument("--action", action="append", default=[], metavar="NAME=REF", help="another commit of an action; repeatable"),
+    argument("--runs-on", default="ubuntu-24.04", metavar="LABEL", help="label of the runner (default: ubuntu-24.04)"),
+)
+DEPLOYING = (
+    argument("--environment", default="staging", help="GitHub environment with its approvals and secrets"),
+    argument("--inventory", default="inventory.yaml", metavar="PATH", help="inventory in the repository"),
+    argument("--secret", action="append", default=[], metavar="NAME", help="a secret beside those of the inventory; repeatable"),
+    argument("--records", default="records", metavar="PATH", help="the records folder of that inventory"),
+)
+ACTIONS = {
+    "ci": _action(
+        "a source repository: test, pack and push its packages with ballerina-action",
+        "ci --package rooms --package bookings",
+        argument(
+            "--package", action="append", default=[], metavar="DIR", help="a package's directory (default: .); in the order of pushing"
+        ),
+        argument("--branch", default="main", help="the branch whose pushes are tested (default: main)"),
+    ),
+    "cd": _action("a deployment repository: consolidate, build, hot deploy", "cd --environment production", *DEPLOYING),
+    "decentralized": _action("a repository of one package: build, publish, deploy", "decentralized --action checkout=COMMIT", *DEPLOYING),
+}

@@ -122,14 +122,14 @@ def _run(act: Act, lab: Lab, inventory: Inventory) -> list[Shown]:
     return [
         Shown(
             title=act.title,
-            runbook=outcome.runbook,
+            runbook=outcome.name,
             verdict=outcome.verdict,
             seconds=outcome.seconds,
             changes=outcome.changes,
             why=outcome.why,
             measurements=outcome.measurements,
             record=outcome.record,
-            is_under_load=act.is_under_load and outcome.runbook == pipeline.entries[-1].runbook,
+            is_under_load=act.is_under_load and outcome.name == pipeline.entries[-1].runbook,
         )
         for outcome in done.outcomes
     ]

@@ -1,7 +1,8 @@
-"""What the kernel really ran: a journal event before and after each cell, whoever executes the notebook."""
+"""A journal event before and after each cell that the kernel runs, under every executor."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,14 +26,14 @@ class CellWatch:
 
     @classmethod
     def begin(cls, journal: Journal, roles: Mapping[str, str]) -> None:
-        """Watches the kernel that this runs in, if any. `roles` maps the sha256 of a runbook's cell to its role."""
+        """Watches this process's kernel, if it has one. `roles` maps the sha256 of a runbook's cell to its role."""
         shell = running_shell()
         if shell is None:
             return
         if cls._current:
             cls._current.end()
         watch = cls(shell, journal, roles)
-        for number, source in enumerate(shell.user_ns.get("In", []), 0):
+        for number, source in enumerate(shell.user_ns.get("In", [])):
             if source:
                 journal.append(CellStarted(**watch._cell(source, number)))
         shell.events.register("pre_run_cell", watch.before)
@@ -63,14 +64,14 @@ def role_of(source: str, roles: Mapping[str, str]) -> str:
 
 
 def ending(error: BaseException | None) -> dict[str, Any]:
-    """How a cell ended, as the journal has it."""
+    """The end of a cell, in the journal's words."""
     if isinstance(error, NotYet):
         return {"status": WAITING}
     return {"status": "error", "error": type(error).__name__} if error else {"status": "ok"}
 
 
 def _declares_only(source: str) -> bool:
-    """Whether it is a parameters cell, filled in by hand perhaps: declarations and nothing else."""
+    """True for a parameters cell, perhaps filled in by hand: declarations and nothing else."""
     try:
         return bool(declared_parameters(source))
     except BadInput:
@@ -78,11 +79,6 @@ def _declares_only(source: str) -> bool:
 
 
 def running_shell() -> Any:
-    """The IPython that this runs in; None where there is none."""
-    import sys
-
-    if "IPython" not in sys.modules:
-        return None
-    from IPython.core.getipython import get_ipython
-
-    return get_ipython()
+    """This process's IPython; None outside IPython."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython else None

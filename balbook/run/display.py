@@ -1,4 +1,4 @@
-"""Showing things in a notebook, or printing them where there is none."""
+"""Output: rich in a notebook, printed elsewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SIGNS = {"succeeded": "✔", "planned": "○", "failed": "✘", "inconclusive": 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The verdict, big; its sign and word carry the meaning, not its colour."""
+    """The verdict in large letters; sign and word carry the meaning, not the colour."""
 
     verdict: str
     why: str
@@ -35,12 +35,7 @@ class Verdict:
 
 
 def show(*things: object) -> None:
-    """In a kernel as rich output, else as text on standard output."""
-    if "ipykernel" in sys.modules:
-        from IPython.display import display
-
-        for thing in things:
-            print(thing) if isinstance(thing, str) else display(thing)  # type: ignore[no-untyped-call]
-    else:
-        for thing in things:
-            print(thing)
+    """Shows things as rich output in a kernel, else as text on standard output."""
+    ipython = sys.modules.get("IPython") if "ipykernel" in sys.modules else None
+    for thing in things:
+        ipython.display.display(thing) if ipython and not isinstance(thing, str) else print(thing)

@@ -1,17 +1,17 @@
-"""One run for one key, for whoever calls again what did not end well: Airflow's retries, a script in a loop.
+"""One run for one key, for callers that retry: Airflow, a script in a loop.
 
 The same key, runbook and parameters again:
 
-    succeeded, planned           told again; nothing is done
-    still running                waited for, on whichever machine that shares the records; then as below
-    cut off                      its process or who followed it died: the same run goes on, with the same plan
-    stopped, or nothing begun    on request (SIGTERM), refused, unreachable: a new run, which finds done what was done
-    failed in deploying          told again: what was taken back is not tried on those who use it a second time unasked
+    succeeded, planned           the same outcome again; nothing is done
+    still running                waits for the run, on any machine that shares the records; then as below
+    cut off                      the run's process or its follower died: the same run continues, with the same plan
+    stopped, or nothing begun    on request (SIGTERM), refused, unreachable: a new run, which does not repeat finished steps
+    failed in deploying          the same outcome again: users do not get a withdrawn release a second time unasked
 
-Other parameters with the same key are refused. What the key's `build` came to is the release of its later runbooks unless the caller
-names one, as in a pipeline: after a return to earlier sources `latest` would be another.
+Other parameters with the same key are refused. The release of the key's `build` is the release of its later runbooks unless the
+caller names one, as in a pipeline: after a return to earlier sources `latest` would be another.
 
-What belongs to a key is kept in `.keys/` of the records.
+The folder `.keys/` of the records has a file for each key and runbook.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from balbook.engine import process
 from balbook.errors import BadInput, Failed, Refused
@@ -50,7 +50,7 @@ POLL_S = 0.2
 
 
 def execute_once(key: str, name: str, inventory: Inventory, parameters: Mapping[str, Any], *, say: Say = lambda line: None) -> Outcome:
-    """What the runbook came to under this key, now or before; see the module. Waits for another call with the same key."""
+    """The outcome of the runbook under this key, now or before; see the module. Waits for another call with the same key."""
     runbook = read_runbook(runbook_path(name))
     kept = _Kept(_place(inventory, key) / f"{runbook.name}.json", key)
     parameters = _with_built(kept, runbook, parameters)
@@ -65,9 +65,9 @@ def execute_once(key: str, name: str, inventory: Inventory, parameters: Mapping[
 
 
 def seal_rest(key: str, inventory: Inventory, say: Say) -> list[Outcome]:
-    """What each runbook came to under this key; runs that nobody has sealed are stated and sealed, once they have ended.
+    """The outcome of each runbook under this key; states and seals unsealed runs, once they have ended.
 
-    A run that was cut off in applying is sealed as well: whoever seals has given it up.
+    A run that was cut off while it applied its plan is sealed as well: the caller has given that run up.
     """
     outcomes = []
     for path in sorted(_place(inventory, key).glob("*.json")):
@@ -88,20 +88,21 @@ def seal_rest(key: str, inventory: Inventory, say: Say) -> list[Outcome]:
 
 @dataclass(frozen=True)
 class _Kept:
-    """What is kept of one key and runbook: the last run, and the parameters that the key stands for."""
+    """The file of one key and runbook: the last run, and the parameters that the key stands for."""
 
     path: Path
     key: str
 
     @contextlib.contextmanager
     def alone(self, say: Say) -> Iterator[None]:
-        """Nobody else meanwhile; the lock ends with this process however that ends."""
+        """Excludes other calls with this key; the lock ends with this process, however the process ends."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            waiting = f"key {self.key}: another call goes on; waiting for its end"
+            waiting = f"key {self.key}: another call is running; waiting for its end"
             held = locks.take(self.path.with_suffix(".lock"), on_wait=lambda: say(waiting))
         except OSError as exc:
-            raise Failed(f"{self.path.parent} cannot be written: {exc.strerror}", advice="May you write there? Is there space?") from exc
+            advice = "Check that you can write to this folder and that the disk has space."
+            raise Failed(f"{self.path.parent} cannot be written: {exc.strerror}", advice=advice) from exc
         try:
             yield
         finally:
@@ -109,41 +110,44 @@ class _Kept:
 
     @property
     def runbook(self) -> str:
-        """As the first caller named it."""
+        """The runbook, as the first caller named it."""
         return str(self._data().get("runbook", self.path.stem))
 
     def run_of(self, parameters: Mapping[str, Any] | None) -> Path | None:
-        """The folder of the last run, None where there is none; Refused where it was given other parameters."""
+        """The folder of the last run, None without a run; Refused where that run had other parameters."""
         data = self._data()
         if not data:
             return None
-        if parameters is not None and data["parameters"] != _plain(parameters):
-            raise Refused(f"the key {self.key!r} stands for {data['parameters']}", advice="Give another key for other parameters.")
+        if parameters is not None and data["parameters"] != dict(parameters):
+            raise Refused(
+                f"the key {self.key!r} belongs to the parameters {data['parameters']}", advice="Use another key for other parameters."
+            )
         return self.path.parent.parent.parent / str(data["run"])
 
     def note(self, run_dir: Path, name: str, parameters: Mapping[str, Any]) -> None:
-        """From now on this is the key's run."""
-        data = {"key": self.key, "runbook": name, "run": run_dir.name, "parameters": _plain(parameters), "pid": os.getpid()}
+        """Makes this the key's run."""
+        data = {"key": self.key, "runbook": name, "run": run_dir.name, "parameters": dict(parameters), "pid": os.getpid()}
         write_text(self.path, json.dumps(data, indent=1, sort_keys=True) + "\n", mode=0o600)
 
     def _data(self) -> dict[str, Any]:
         try:
-            data: dict[str, Any] = json.loads(self.path.read_bytes())
-            return data
+            return cast(dict[str, Any], json.loads(self.path.read_bytes()))
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as exc:
-            raise Failed(f"{self.path} cannot be read: {exc}", advice="Look at the runs (balbook records list); give a new key.") from exc
+            raise Failed(
+                f"{self.path} cannot be read: {exc}", advice="Look at the runs (balbook records list), and use a new key."
+            ) from exc
 
 
 def _place(inventory: Inventory, key: str) -> Path:
     if not key or len(key) > LONGEST or not key.isprintable():
-        raise BadInput(f"the key {key!r} is none", advice=f"A key is one line of 1 to {LONGEST} characters, such as a job's run id.")
+        raise BadInput(f"{key!r} is not a valid key", advice=f"A key is one line of 1 to {LONGEST} characters, such as a job's run id.")
     return records_folder(inventory) / FOLDER / sha256_of(key)[:32]
 
 
 def _with_built(kept: _Kept, runbook: Runbook, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-    """With the release that the key's `build` came to in the place of the latest one."""
+    """The parameters with the release of the key's `build` in place of `latest`."""
     is_about_latest = any(parameter.name == "release" and parameter.default == "latest" for parameter in runbook.parameters)
     if not is_about_latest or not is_latest_wanted(parameters):
         return parameters
@@ -154,13 +158,8 @@ def _with_built(kept: _Kept, runbook: Runbook, parameters: Mapping[str, Any]) ->
     return {**parameters, "release": built_version(build)}
 
 
-def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    plain: dict[str, Any] = json.loads(json.dumps(dict(parameters)))
-    return plain
-
-
 def _undisturbed(say: Say) -> Say:
-    """A reader that is gone, as a task's killed supervisor is, does not end the run."""
+    """Says lines, and goes on without a reader: a task's killed supervisor does not end the run."""
 
     def speak(line: str) -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -171,20 +170,20 @@ def _undisturbed(say: Say) -> Say:
 
 def _wait_for(run_dir: Path, say: Say) -> None:
     if process.is_alive(run_dir):
-        say(f"{run_dir.name}: its process goes on; waiting for its end")
+        say(f"{run_dir.name}: its process is running; waiting for its end")
     while process.is_alive(run_dir):
         time.sleep(POLL_S)
 
 
 def _ended(runbook: Runbook, inventory: Inventory, run_dir: Path, say: Say) -> Outcome | None:
-    """What the earlier run came to, once it has gone on where it was cut off; None where a new run is to be made."""
+    """The outcome of the earlier run, after a cut-off run was resumed; None where a new run is needed."""
     keep_notebook(runbook, run_dir)
     history = history_of(run_dir)
     if history.opened is None:
         return None
     if not (run_dir / STATEMENT).exists():
         if history.is_cut_off:
-            say(f"{run_dir.name} was cut off; it goes on")
+            say(f"{run_dir.name} was cut off; resuming the run")
             direct.resume(run_dir, say, inventory)
         else:
             _give_up(history, run_dir)
@@ -192,12 +191,12 @@ def _ended(runbook: Runbook, inventory: Inventory, run_dir: Path, say: Say) -> O
     outcome = outcome_of(runbook, run_dir)
     if outcome.exit_status and not _is_final(run_dir):
         return None
-    say(f"{runbook.name}: {outcome.verdict} in run {outcome.run_id}, which has this key")
+    say(f"{runbook.name}: {outcome.verdict} earlier, in run {outcome.run_id} with this key")
     return outcome
 
 
 def _give_up(history: History, run_dir: Path) -> None:
-    """States the verdict of a run whose runner died before it applied anything, or after it was concluded."""
+    """States the verdict of a run whose runner died before the apply, or after the conclusion."""
     if not history.concluded and not history.closed:
         with contextlib.suppress(BadInput):
             process.ask_to_stop(run_dir)  # should its kernel live on for a moment
@@ -206,8 +205,6 @@ def _give_up(history: History, run_dir: Path) -> None:
 
 
 def _is_final(run_dir: Path) -> bool:
-    """Whether a deployment was tried and failed of itself: its plan is one that holds an application's lease."""
+    """True where a deployment was tried and failed by itself: its plan is one that holds an application's lease."""
     history = history_of(run_dir)
-    if not history.has_changed_hosts or history.stopping:
-        return False
-    return read_plan(run_dir).settings.lease is not None
+    return history.has_changed_hosts and not history.stopping and read_plan(run_dir).settings.lease is not None

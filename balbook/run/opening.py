@@ -1,4 +1,4 @@
-"""From a runbook's name and its parameters to a run: first everything is checked, then its folder and journal are begun."""
+"""Opens a run from a runbook's name and parameters: checks everything first, then makes the folder and the journal."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ from balbook.inventory import Inventory, load_inventory
 from balbook.local.lab_place import running_inventory
 from balbook.notebook.parameters import check_parameters
 from balbook.notebook.runbook import Runbook, cell_digest, read_runbook, runbook_path
-from balbook.record.journal import utc_now
 from balbook.run.cells import CellWatch, running_shell
 from balbook.run.display import show
-from balbook.run.folder import make_run_dir, new_run_id, open_journal
+from balbook.run.folder import make_run_dir, open_journal
 from balbook.run.outputs import guard
 from balbook.run.request import Handed, RunRequest, handed
 from balbook.run.run import Run, require_no_secrets
 
 KEY = "BALBOOK_KEY"
-"""The key of a job that may be retried, of a notebook that no command of balbook executes; it is kept in the journal."""
+"""The variable with the key of a job that may be retried, for a notebook outside balbook's commands; the journal keeps the key."""
 MODES = ("plan", "apply")
 Kind = TypeVar("Kind", bound=Run)
 
 
 @dataclass(frozen=True)
 class Request:
-    """A run that is asked for, checked; nothing of it is made yet. `parameters` has a value for each, defaults filled in."""
+    """A checked request for a run that does not exist yet. `parameters` has a value for each, defaults filled in."""
 
     name: str
     runbook: Runbook
@@ -39,45 +38,37 @@ class Request:
 
 
 def open_run(name: str, **parameters: Any) -> Run:
-    """Opens a run of the runbook `name`: parameters and inventory checked, folder and journal begun.
+    """Opens a run of the runbook `name`: checks parameters and inventory, makes the folder and the journal.
 
     Connects to no host. Raises BadInput where something is wrong; nothing was touched then.
     """
-    if given := handed():
-        request = _trusted(given, name, parameters)
-        return _watched(begin(request, request.runbook, given.run_dir, Run, given.request), request)
-    return open_checked(checked_request(name, parameters))
+    given = handed()
+    if given is None:
+        return open_checked(checked_request(name, parameters))
+    given.require_same(name, parameters)
+    inventory = given.inventory()
+    guard(running_shell(), inventory.secrets.scrubber)
+    return open_checked(Request(name, read_runbook(given.request.notebook), inventory, given.request.parameters), given)
 
 
-def open_checked(request: Request) -> Run:
-    """Opens a run that no command has asked for. The file that is executed can only be ours; another one shows by its cells."""
-    return _watched(begin(request, request.runbook, new_run_dir(request), Run), request)
-
-
-def _watched(run: Run, request: Request) -> Run:
+def open_checked(request: Request, given: Handed | None = None) -> Run:
+    """Opens a checked run. Without `given`, the executed file is taken to be ours: a command requests another, or its cells show it."""
+    run_dir, asked = (given.run_dir, given.request) if given else (new_run_dir(request), None)
+    run = begin(request, request.runbook, run_dir, Run, asked)
     CellWatch.begin(run.journal, roles_of(request.runbook))
     show(run.summary())
     return run
 
 
-def _trusted(given: Handed, name: str, parameters: Mapping[str, Any]) -> Request:
-    """What was handed to this kernel, as it was checked; its `runbook` is the file that is executed."""
-    given.require_same(name, parameters)
-    inventory = given.inventory()
-    guard(running_shell(), inventory.secrets.scrubber)
-    return Request(name, read_runbook(given.request.notebook), inventory, given.request.parameters)
-
-
 def checked_request(name: str, parameters: Mapping[str, Any]) -> Request:
-    """Everything that can be checked without a host. BadInput where something is wrong.
+    """Checks everything that needs no host. BadInput where something is wrong.
 
-    From here on this kernel, where there is one, shows no secret of the inventory: cells of a person's own may show any.
+    From now on this process's kernel, if it has one, shows no secret of the inventory: a person's own cells may show any.
     """
     runbook = read_runbook(runbook_path(name))
-    given = check_parameters(runbook.parameters, parameters)
-    inventory = load_inventory(
-        None, parameter=str(given["inventory"]), environ=os.environ, cwd=Path.cwd(), lab_inventory=running_inventory(os.environ)
-    )
+    given, environ = check_parameters(runbook.parameters, parameters), os.environ
+    named, lab = str(given["inventory"]), running_inventory(environ)
+    inventory = load_inventory(None, parameter=named, environ=environ, cwd=Path.cwd(), lab_inventory=lab)
     checked = checked_values(runbook, name, inventory, given)
     guard(running_shell(), inventory.secrets.everything())
     require_no_secrets(checked, inventory.secrets.scrubber)
@@ -88,16 +79,18 @@ def checked_values(runbook: Runbook, name: str, inventory: Inventory, given: Map
     """A value for each of the runbook's parameters, the inventory's defaults filled in. BadInput where one is wrong."""
     checked = check_parameters(runbook.parameters, given)
     if checked["mode"] not in MODES:
-        raise ParameterError(f"parameter mode: {checked['mode']!r} is neither 'plan' nor 'apply'", advice="plan changes nothing.")
+        raise ParameterError(
+            f"parameter mode: {checked['mode']!r} is neither 'plan' nor 'apply'", advice="Choose one; plan changes nothing."
+        )
     checked = check_parameters(runbook.parameters, procedures.with_defaults(inventory, name, checked))
     procedures.check_values(inventory, name, checked)
     return checked
 
 
 def begin(request: Request, executed: Runbook, run_dir: Path, kind: type[Kind], asked: RunRequest | None = None) -> Kind:
-    """A run of this kind in its folder, with the first event of its journal. `executed`: the notebook that is run.
+    """Begins a run of this kind in its folder, with the first event of its journal. `executed`: the notebook.
 
-    `asked` is what stands in its folder already, where an executor has made that.
+    `asked` is the request in a folder that an executor has made.
     """
     if asked is None:
         asked = RunRequest.of(executed, request.name, request.inventory, request.parameters, key=os.environ.get(KEY, ""))
@@ -117,12 +110,12 @@ def begin(request: Request, executed: Runbook, run_dir: Path, kind: type[Kind], 
 
 
 def new_run_dir(request: Request) -> Path:
-    """A folder of its own for a run that no executor has made one for."""
-    return make_run_dir(request.inventory, request.name, new_run_id(), utc_now())
+    """Makes a folder for a run without an executor of ours."""
+    return make_run_dir(request.inventory, request.name)
 
 
 def cells_of(runbook: Runbook) -> list[str]:
-    """sha256 of its code cells, in order."""
+    """The sha256 of each code cell, in order."""
     return [cell_digest(cell.source) for cell in runbook.cells if cell.type == "code"]
 
 

@@ -1,7 +1,7 @@
 """The one gate through which everything leaves a kernel: no output, traceback or reply passes it with a secret in it.
 
-A notebook's file is written by whoever executes it, from what the kernel sends. So what the kernel sends is scrubbed, before
-JupyterLab, papermill or a log can see it.
+The executor writes a notebook's file from the messages of the kernel. So these messages are scrubbed before
+JupyterLab, papermill or a log can see them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from balbook.secrets.references import Scrubber
 from balbook.secrets.scrubbing import Pieces
 
 Listener = Callable[[str, Any, Any], None]
-"""Hears the kind, the content and the parent's header of every message that leaves, scrubbed."""
+"""Takes the kind, the content and the parent's header of every message that leaves, scrubbed."""
 
 
 class Gate:
@@ -29,28 +29,26 @@ class Gate:
         self._last: dict[str, tuple[Any, Any, Any]] = {}
 
     def send(self, stream: Any, message: Any, content: Any = None, parent: Any = None, ident: Any = None, **rest: Any) -> Any:
-        """What `jupyter_client.session.Session.send` does, less the secrets."""
+        """Sends as `jupyter_client.session.Session.send` does, without the secrets."""
         with self._lock:
-            kind = message["header"]["msg_type"] if isinstance(message, dict) else message
-            given = message.get("content") if isinstance(message, dict) else content
+            is_whole = isinstance(message, dict)
+            kind = message["header"]["msg_type"] if is_whole else message
+            given, about = (message.get("content"), message.get("parent_header")) if is_whole else (content, parent)
             if kind == "stream" and isinstance(given, dict):
-                self._last[given["name"]] = (stream, message.get("parent_header") if isinstance(message, dict) else parent, ident)
-                given = {**given, "text": self._joined(given["name"]).feed(given["text"])}
+                name = given["name"]
+                self._last[name] = (stream, about, ident)
+                given = {**given, "text": self._pieces.setdefault(name, Pieces(self.scrubber)).feed(given["text"])}
                 if not given["text"]:
-                    return message if isinstance(message, dict) else None
+                    return message if is_whole else None
             else:
                 self._let_out()
                 given = self.scrubber.data(given)
-            self._tell(kind, given, message.get("parent_header") if isinstance(message, dict) else parent)
-            if isinstance(message, dict):
-                return self._send(stream, {**message, "content": given}, parent=parent, ident=ident, **rest)
-            return self._send(stream, message, given, parent=parent, ident=ident, **rest)
-
-    def _joined(self, name: str) -> Pieces:
-        return self._pieces.setdefault(name, Pieces(self.scrubber))
+            self._tell(kind, given, about)
+            sent = ({**message, "content": given},) if is_whole else (message, given)
+            return self._send(stream, *sent, parent=parent, ident=ident, **rest)
 
     def _let_out(self) -> None:
-        """What was held back of the streams: something else comes now, so nothing more joins it."""
+        """Sends the held-back ends of the streams: another message comes now, so no text joins them any more."""
         for name, pieces in self._pieces.items():
             if held := pieces.end():
                 stream, parent, ident = self._last[name]
@@ -64,7 +62,7 @@ class Gate:
 
 
 def guard(shell: Any, scrubber: Scrubber) -> Gate | None:
-    """From now on the kernel of `shell` (None: no kernel) sends nothing that holds a secret of `scrubber`; its gate."""
+    """Puts a gate on the kernel of `shell`, so that no secret of `scrubber` leaves; None where `shell` has no kernel."""
     session = getattr(getattr(shell, "kernel", None), "session", None)
     if session is None:
         return None

@@ -1,4 +1,4 @@
-"""Which programs did the work: the versions that a record names."""
+"""The versions of the programs that did the work, for the record."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from balbook.record.journal import Journal
 
 
 def note_versions(site: Site, plan: Plan, journal: Journal) -> None:
-    """Journals what the plan's hosts run; a host that does not answer is left out, since the plan says so itself."""
+    """Writes the versions on the plan's hosts into the journal, without hosts that do not answer: the plan names those."""
     inventory = site.inventory
     application = inventory.applications.get(plan.application)
     front = [inventory.balancers[application.balancer].host] if application and application.balancer else []

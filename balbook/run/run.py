@@ -47,7 +47,7 @@ class Run:
         self._checks: Sequence[Check] | None = None
 
     def summary(self) -> Table:
-        """What this run is."""
+        """The facts of this run: mode, inventory, parameters, record."""
         given = {k: v for k, v in self.parameters.items() if k not in ("inventory", "mode") and v not in ("", [])}
         rows = [
             ("run", self.id),
@@ -75,17 +75,11 @@ class Run:
             self._plan = plan
             note_versions(self._site, plan, self.journal)
             self.show_plan(plan)
-            expected = self._asked.expected_digest
-            if expected and expected != plan.digest:
-                raise Refused(
-                    f"changed_plan: the facts have changed since the plan was shown: its digest was {expected[:12]}…, "
-                    f"now it is {plan.digest[:12]}…",
-                    advice=f"Look at the new plan: balbook plan {self.name}.",
-                )
+            _require_same(self._asked.expected_digest or plan.digest, plan.digest, f"Look at the new plan: balbook plan {self.name}.")
             return plan
 
     def apply(self, plan: Plan) -> None:
-        """Applies the plan in a process of its own and follows it; in plan mode it says that nothing was changed."""
+        """Applies the plan in a process of its own and follows that process; in plan mode prints that nothing was changed."""
         with self._recorded():
             if self.mode == "plan":
                 show("Plan mode: nothing was changed.")
@@ -94,52 +88,64 @@ class Run:
             self._finished(self._follow(lambda event: print(line, flush=True) if (line := progress.line_of(event)) else None))
 
     def carry_out(self, plan: Plan, on_event: Callable[[Event], None]) -> None:
-        """Applies the plan as somebody agreed to it, perhaps long ago, in a process of its own; raises as `apply` does.
+        """Applies the plan that a person agreed to, perhaps long ago, in a process of its own; raises as `apply` does.
 
         Refused where the facts have changed since. Refused where the run is closed: nothing is added to a journal that is sealed.
         """
         if self.journal.history().is_closed:
-            raise Refused(f"run {self.id} is closed; nothing was changed", advice="Open a new run: run the cells from `preflight`.")
+            raise Refused(f"run {self.id} is closed; nothing was changed", advice="To open a new run, run the cells from `preflight`.")
         with self._recorded():
             self.require_may_apply(plan)
-            self._require_same_facts(plan)
-        with self._recorded():  # it may have been asked to stop meanwhile
+            advice = "Nothing was started. Run the cells again from `preflight`: a new run plans by the current facts."
+            _require_same(plan.digest, self._procedure.plan(self._site).digest, advice)
+        with self._recorded():  # a stop may have been requested meanwhile
             self._finished(self._follow(on_event))
 
     def require_may_apply(self, plan: Plan) -> None:
-        """Refused unless this is the plan that was shown, its preconditions are met, and those who must have approved it."""
+        """Refused unless this is the plan that was shown, its preconditions are met, and it has its approvals."""
         self._require_applicable(plan)
         self._require_approved(plan)
 
+    def _require_applicable(self, plan: Plan) -> None:
+        if self._plan is None or plan.digest != self._plan.digest:
+            raise Refused("changed_plan: this is not the plan that was shown", advice="Run the plan cell again and apply that plan.")
+        if self.journal.history().has_applied:
+            raise Refused("this run has applied its plan already", advice="To open a new run, run the notebook from its top.")
+        if plan.unmet:
+            runbooks = sorted({p.met_by for p in plan.unmet if p.met_by})
+            first = f"Run first: {', '.join(f'balbook apply {name}' for name in runbooks)}"
+            rows = "\n".join(f"  {p}" for p in plan.unmet)
+            raise Refused(
+                f"{len(plan.unmet)} preconditions are not met; nothing was changed:\n{rows}",
+                advice=first if runbooks else "Meet these preconditions, then apply again.",
+            )
+
     def verify(self) -> None:
-        """Asks the hosts anew whether everything is as it should be; shows and records the answers."""
+        """Asks the hosts again about the result of the plan; shows and records the answers."""
         with self._recorded():
             if self.mode == "plan":
-                show("Plan mode: there is nothing to verify.")
+                show("Plan mode: nothing was changed, so there is nothing to verify.")
                 return
             self._checks = self._procedure.verify(self._site, self._required_plan())
-            note_versions(self._site, self._required_plan(), self.journal)  # it may have been about these
+            note_versions(self._site, self._required_plan(), self.journal)  # the plan may have changed these
             rows = [(c.what, "yes" if c.is_so else "no", c.found) for c in self._checks]
             self.journal.append(verified(self._checks))
-            show(Table(("check", "so", "found"), rows, title="Verified with fresh facts"))
+            show(Table(("check", "met", "found"), rows, title="Verified with fresh facts"))
 
     def evidence(self) -> None:
-        """Shows the steps with their times, the measurements, and what the procedure has to show."""
+        """Shows the steps with their times, the measurements, and the procedure's own tables."""
         with self._recorded():
             for table in [*self._evidence_tables(), *self._procedure.evidence(self._site, self._required_plan(), self.dir)]:
                 show(table)
 
     def conclude(self) -> None:
-        """States the verdict; raises Failed or Inconclusive where it is not good, so that every executor sees it."""
+        """States the verdict; raises Failed or Inconclusive for a bad verdict, so that every executor sees it."""
         verdict, why = self._verdict()
-        digest = self._plan.digest if self._plan else ""
-        self.journal.append(ev.Concluded(verdict=verdict, why=why, digest=digest))
+        self.journal.append(ev.Concluded(verdict=verdict, why=why, digest=self._plan.digest if self._plan else ""))
         self._site.transport.close()
         self.show_verdict(verdict, why)
-        if verdict == "failed":
-            raise Failed(f"{self.name}: failed: {why}", advice=f"The record is {self.dir}")
-        if verdict == "inconclusive":
-            raise Inconclusive(f"{self.name}: inconclusive: {why}", advice=f"The record is {self.dir}")
+        if kind := {"failed": Failed, "inconclusive": Inconclusive}.get(verdict):
+            raise kind(f"{self.name}: {verdict}: {why}", advice=f"The record is {self.dir}")
 
     def show_plan(self, plan: Plan) -> None:
         """Shows preconditions, steps and diffs."""
@@ -148,55 +154,36 @@ class Run:
             show(text)
 
     def show_verdict(self, verdict: str, why: str) -> None:
-        """Shows what the run came to."""
+        """Shows the verdict in large letters."""
         show(Verdict(verdict, why, self.name, self.id))
 
     @property
     def approved_in(self) -> str:
-        """The run that showed the plan which others have approved; empty where nobody says."""
+        """The run that showed the approved plan; empty where no run was named."""
         return self._asked.shown_in
 
     @property
     def shown_plan(self) -> Plan | None:
-        """The plan that was shown last; None before there is one."""
+        """The plan that was shown last; None before a plan was made."""
         return self._plan
 
     @property
     def subject(self) -> Mapping[str, Any]:
-        """What the plan is about; empty before there is one."""
+        """The subject of the plan, such as its release; empty before a plan was made."""
         return self._plan.subject if self._plan else {}
 
     def measurements(self) -> dict[str, Any]:
-        """What was measured last in this run; empty where nothing was."""
+        """The last measurements of this run; empty where nothing was measured."""
         measured = self.journal.history().measured
         return measured.payload() if measured else {}
 
     def _required_plan(self) -> Plan:
         if self._plan is None:
-            raise BadInput("there is no plan yet", advice="Run the cells in their order: the plan comes before this one.")
+            raise BadInput("this run has no plan yet", advice="Run the cells in their order: the plan cell comes before this cell.")
         return self._plan
 
-    def _require_applicable(self, plan: Plan) -> None:
-        if self._plan is None or plan.digest != self._plan.digest:
-            raise Refused("changed_plan: this is not the plan that was shown", advice="Run the plan cell again, look, and apply that.")
-        if self.journal.history().has_applied:
-            raise Refused("this run has applied its plan already", advice="Open a new run: run the notebook from its top.")
-        if plan.unmet:
-            rows = "\n".join(f"  {p}" for p in plan.unmet)
-            raise Refused(f"{len(plan.unmet)} preconditions are not met; nothing was changed:\n{rows}", advice=_advice(plan))
-
-    def _require_same_facts(self, plan: Plan) -> None:
-        """Refused unless the same plan would be made of the facts as they are now."""
-        now = self._procedure.plan(self._site).digest
-        if now != plan.digest:
-            raise Refused(
-                f"changed_plan: the facts have changed since this plan was made: its digest is {plan.digest[:12]}…, "
-                f"now it would be {now[:12]}…",
-                advice="Nothing was started. Run the cells again from `preflight`: a new run plans by the facts as they are now.",
-            )
-
     def _require_approved(self, plan: Plan) -> None:
-        """Where the inventory asks for approvals: the plan is one that was shown, and other people have signed it."""
+        """Refused where the inventory asks for approvals, unless the plan was shown and other people have signed it."""
         needed = approval.needed(self.inventory, plan)
         if not needed:
             return
@@ -204,7 +191,7 @@ class Run:
         if not shown:
             raise Refused(
                 f"{plan.application} needs {needed} approvals: only a plan that was shown and approved is applied",
-                advice=f"balbook plan {self.name}, then balbook approve RUN_ID by somebody else, then balbook apply --plan RUN_ID.",
+                advice=f"Run balbook plan {self.name}; another person runs balbook approve RUN_ID; then run balbook apply --plan RUN_ID.",
             )
         approval.require_unused(self.dir, shown)
         trust = sealing.trust_of(self.inventory)
@@ -215,18 +202,17 @@ class Run:
         self.journal.append(ev.Approved(run=shown, digest=plan.digest, by=tuple(signer.principal for _, signer in counting)))
 
     def _follow(self, on_event: Callable[[Event], None]) -> ev.ApplyFinished | None:
-        """Starts the run's process and hands on its events; returns how it ended, None where the process was lost."""
+        """Starts the run's process and hands on its events; returns the end of the application, None where the process was lost."""
         position = self.journal.path.stat().st_size
-        running = process.start(self.dir, self.inventory.secrets)
-        process.follow(running, self.journal, position, on_event)
+        process.follow(process.start(self.dir, self.inventory.secrets), self.journal, position, on_event)
         return self.journal.history().applied
 
     def _finished(self, applied: ev.ApplyFinished | None) -> None:
         if applied is None:
-            self.journal.append(ev.RunLost(why="the run's process ended without a word"))
+            self.journal.append(ev.RunLost(why="the run's process ended without a last event"))
             raise Failed(
                 "lost_run: the run's process was lost before it could finish",
-                advice=f"See {self.dir / process.LOG_FILE}; look at the application (balbook status), then: balbook resume {self.id}",
+                advice=f"Read {self.dir / process.LOG_FILE}; check the application (balbook status), then: balbook resume {self.id}",
             )
         if applied.verdict == "failed":
             raise Refused(applied.why) if applied.exit_status == ExitStatus.BAD_INPUT else Failed(applied.why)
@@ -236,10 +222,10 @@ class Run:
         rows = [(step.host, step.title, step.outcome, f"{step.seconds:.2f} s") for step in history.finished]
         tables = [Table(("host", "step", "outcome", "time"), rows, title="Steps")] if rows else []
         if history.applied and history.applied.units:
-            tables.append(Table(("instance", "outcome"), list(history.applied.instances.items()), title="What became of each instance"))
+            tables.append(Table(("instance", "outcome"), list(history.applied.instances.items()), title="Outcome of each instance"))
         if (measured := self.measurements()) and "sent" in measured:
             flat = [(key.replace("_", " "), value) for key, value in measured.items() if isinstance(value, int | float | str)]
-            tables.append(Table(("measured", "value"), flat, title="Requests sent from outside meanwhile"))
+            tables.append(Table(("measured", "value"), flat, title="Requests sent from outside during the run"))
         return tables
 
     def _verdict(self) -> tuple[str, str]:
@@ -254,15 +240,15 @@ class Run:
             return applied.verdict, applied.why
         if self._checks is None:
             return "inconclusive", "nothing was verified"
-        wrong = [c.what for c in self._checks if not c.is_so]
-        return ("failed", "not so: " + "; ".join(wrong)) if wrong else ("succeeded", "")
+        wrong = faults(self._checks)
+        return "failed" if wrong else "succeeded", wrong
 
     @contextlib.contextmanager
     def _recorded(self) -> Iterator[None]:
-        """Errors are written to the journal before the notebook shows them; a run that was asked to stop goes no further."""
+        """Writes errors into the journal before the notebook shows them; Failed where a stop was requested before the apply."""
         try:
             if process.is_stop_requested(self.dir) and not self.journal.history().has_applied:
-                raise Failed("stopped on request before anything was applied", advice="Nothing was changed. Open a new run.")
+                raise Failed("stopped on request before anything was applied", advice="Nothing was changed. To go on, open a new run.")
             yield
         except BalbookError as exc:
             self.journal.append(raised(exc))
@@ -272,6 +258,12 @@ class Run:
 def planned(plan: Plan) -> ev.Planned:
     """The event of a plan that was made."""
     return ev.Planned(digest=plan.digest, changes=len(plan.pending), steps=len(plan.steps), unmet=len(plan.unmet))
+
+
+def faults(checks: Sequence[Check]) -> str:
+    """A sentence with the failed checks; empty where all checks are met."""
+    wrong = [check.failure for check in checks if not check.is_so]
+    return f"verification failed: {'; '.join(wrong)}" if wrong else ""
 
 
 def verified(checks: Sequence[Check]) -> ev.Verified:
@@ -291,29 +283,31 @@ def require_no_secrets(parameters: Mapping[str, Any], scrubber: Scrubber) -> Non
             held = ", ".join(scrubber.references)
             raise ParameterError(
                 f"parameter {name} holds a secret of the inventory (one of {held})",
-                advice="Parameters are kept in clear in every record. Leave it out; if a notebook has it already, change the secret.",
+                advice="Every record keeps parameters in clear. Remove the secret; if a notebook has kept the secret, change the secret.",
             )
 
 
 def write_plan(run_dir: Path, plan: Plan, scrubber: Scrubber) -> None:
-    """Keeps the plan in the run's folder. As `require_plan_without_secret`; then nothing is written."""
+    """Writes the plan into the run's folder, unless `require_plan_without_secret` refuses the plan."""
     require_plan_without_secret(plan, scrubber)
     write_text(run_dir / "plan.json", json.dumps(plan.data(), indent=1, sort_keys=True) + "\n")
 
 
 def require_plan_without_secret(plan: Plan, scrubber: Scrubber) -> None:
-    """Refused where a plan would show a secret: it is kept, compared and signed as it stands."""
-    advice = "Write its reference in its place. If a host's file has it in clear, change it there first."
+    """Refused where a plan would show a secret: records keep plans in clear."""
+    advice = "Write a secret reference in place of the secret. If a file on a host has the secret in clear, change that file first."
     whole = plan.data()
-    for step, data in zip(plan.steps, whole["steps"], strict=True):
-        if scrubber.data(data) != data:
-            shown = scrubber.text(step.diff or step.title)[:400]
-            raise Refused(f"{step.id}: the plan would show a secret in clear: {shown}", advice=advice)
-    for name, value in whole.items():
+    parts = [(f"step {step.id}", data, step.diff or step.title) for step, data in zip(plan.steps, whole["steps"], strict=True)]
+    parts += [(name, value, str(value)) for name, value in whole.items() if name != "steps"]
+    for place, value, text in parts:
         if scrubber.data(value) != value:
-            raise Refused(f"the plan would show a secret in clear, in its {name}: {scrubber.text(str(value))[:400]}", advice=advice)
+            raise Refused(f"the plan would show a secret in clear, in its {place}: {scrubber.text(text)[:400]}", advice=advice)
 
 
-def _advice(plan: Plan) -> str:
-    runbooks = sorted({p.met_by for p in plan.unmet if p.met_by})
-    return "Run first: " + ", ".join(f"balbook apply {name}" for name in runbooks) if runbooks else "Mend these, then apply again."
+def _require_same(agreed: str, now: str, advice: str) -> None:
+    """Refused unless the facts still lead to the plan with the digest that was agreed on."""
+    if agreed != now:
+        raise Refused(
+            f"changed_plan: the facts have changed since the plan was made: the digest was {agreed[:12]}…, now it is {now[:12]}…",
+            advice=advice,
+        )

@@ -64,9 +64,9 @@ def test_a_key_goes_with_the_run_and_its_parameters_may_come_by_a_pipe(inventory
     [
         (["apply", "centralized", "--key", "k"], "is a pipeline"),
         (["apply", "--plan", "0123abcd", "--key", "k"], "do not go together"),
-        (["apply", "provision", "--key", "a\nb"], "is none"),
-        (["seal"], "what is to be sealed"),
-        (["seal", "a.ipynb", "--key", "k"], "what is to be sealed"),
+        (["apply", "provision", "--key", "a\nb"], "is not a valid key"),
+        (["seal"], "name a notebook or a run to seal"),
+        (["seal", "a.ipynb", "--key", "k"], "name a notebook or a run to seal"),
     ],
 )
 def test_words_that_do_not_go_together_are_refused(
@@ -106,7 +106,7 @@ def test_a_pipeline_is_resumed_from_its_own_file_whatever_it_calls_itself_and_wh
     assert names[2:] == ["report"]
 
 
-@pytest.mark.parametrize(("change", "message"), [("edit", "has been changed since"), ("remove", "is not there any more")])
+@pytest.mark.parametrize(("change", "message"), [("edit", "has been changed since"), ("remove", "does not exist any more")])
 def test_a_pipeline_that_is_another_one_now_is_not_resumed(
     inventory: Path, failed: tuple[str, list[str]], change: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -115,7 +115,7 @@ def test_a_pipeline_that_is_another_one_now_is_not_resumed(
     assert main(["resume", failed[0]]) == 2
     said = capsys.readouterr().err
     assert f"mine.yaml, the pipeline of run {failed[0]}, {message}" in said
-    assert "Restore it, then resume" in said
+    assert "Restore the file, then resume" in said
 
 
 def test_a_pipeline_that_has_succeeded_and_one_whose_file_is_gone_are_not_resumed(
@@ -130,7 +130,7 @@ def test_a_pipeline_that_has_succeeded_and_one_whose_file_is_gone_are_not_resume
     assert main(["resume", "0123abcd"]) == 2
     said = capsys.readouterr().err
     assert f"run {second} has ended: succeeded" in said
-    assert "gone.yaml, the pipeline of run 0123abcd, is not there any more" in said
+    assert "gone.yaml, the pipeline of run 0123abcd, does not exist any more" in said
 
 
 def test_sealing_a_keys_runs_fails_where_a_runbook_did_not_run(inventory: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from balbook.cli.lab import add
+from balbook.cli import fill, lab
 from balbook.errors import BadInput
 from balbook.inventory import read_inventory
 from balbook.lab import fleet, vm_odd
@@ -59,7 +59,7 @@ def test_the_commands_help_names_every_kind() -> None:
     import argparse
 
     parser = argparse.ArgumentParser()
-    add(parser)
+    fill(parser, lab)
     named = re.search(r"KIND (banner[a-z, -]+)", " ".join(parser.format_help().split()))
     assert named
     assert set(re.findall(r"[a-z-]+", named[1])) >= set(vm_odd.ODD)

@@ -181,7 +181,10 @@ def test_the_only_one_is_put_back_into_service_whatever_it_answers(tmp_path: Pat
     plan = make_plan(fleet)
     fleet.answers["app1", "balbook-is-healthy"] = 1
     applied = carry_out(fleet, plan, Journal(tmp_path / "sick"))
-    assert "look at this instance now; the instance is in service, since no other instance serves" in applied.why
+    assert (
+        "app1:9090 could NOT be taken back; look at this instance now; the instance is in service, since no other instance serves"
+        in applied.why
+    )
     assert fleet.serving("hotel") == ["app1:9090"]
 
 

@@ -274,7 +274,7 @@ def test_the_last_call_seals_what_nobody_has_sealed(inventory: Inventory, play: 
     run_dir = call(inventory).record
     assert not (run_dir / STATEMENT).exists()
     (outcome,) = seal_rest("dag/run 1", inventory, lambda line: None)
-    assert (outcome.runbook, outcome.verdict, outcome.exit_status) == ("hot_deploy", "inconclusive", 3)
+    assert (outcome.name, outcome.verdict, outcome.exit_status) == ("hot_deploy", "inconclusive", 3)
     assert read_record(run_dir).verdict == "inconclusive"
     assert (run_dir / "hot_deploy.ipynb").exists()
     assert seal_rest("dag/run 1", inventory, lambda line: None) == [outcome]

@@ -71,7 +71,7 @@ def play(
     parameters: dict[str, Any] | None = None,
     stopped: str = "",
     resumed: Path | None = None,
-) -> tuple[pipelines.PipelineOutcome, list[tuple[str, dict[str, Any]]]]:
+) -> tuple[Outcome, list[tuple[str, dict[str, Any]]]]:
     calls: list[tuple[str, dict[str, Any]]] = []
     place = tmp_path / f"play-{len(list(tmp_path.glob('play-*')))}"
     place.mkdir()
@@ -101,14 +101,14 @@ def test_a_users_own_stands_over_ours(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("- a list", "is no pipeline"),
-        ("version: 1\nname: x\nrunbooks: []\nmore: 1\n", "is no pipeline"),
-        ("version: 2\nname: x\nrunbooks: []\n", "version 2 is not known"),
+        ("- a list", "is not a valid pipeline"),
+        ("version: 1\nname: x\nrunbooks: []\nmore: 1\n", "is not a valid pipeline"),
+        ("version: 2\nname: x\nrunbooks: []\n", "has the unknown version 2"),
         ("version: 1\nname: ../x\nrunbooks: []\n", "'../x' is not allowed"),
         ("version: 1\nname: x\nrunbooks: [{runbook: provison}]\n", "Did you mean 'provision'"),
-        ("version: 1\nname: x\nrunbooks: [build]\n", "is no entry"),
+        ("version: 1\nname: x\nrunbooks: [build]\n", "is not a valid entry"),
         ("version: 1\nname: x\nrunbooks:\n- {runbook: build}\n- {runbook: provison}\n", "p.yaml:5: there is no runbook 'provison'"),
-        ("version: 1\nname: x\nrunbooks: [{runbook: build, parameters: [hotel]}]\n", "p.yaml:3: parameters ['hotel'] are no mapping"),
+        ("version: 1\nname: x\nrunbooks: [{runbook: build, parameters: [hotel]}]\n", "p.yaml:3: parameters ['hotel'] is not a mapping"),
         ("version: 1\nname: x\nrunbooks: [{runbook: [build]}]\n", "there is no runbook ['build']"),
         ("version: [1\n", "p.yaml:2: this is not YAML"),
         ("version: 1\nname: x\nname: y\nrunbooks: []\n", "p.yaml:3: name: is written twice"),
@@ -309,7 +309,7 @@ def test_a_running_pipeline_is_found_shown_and_stopped_by_its_id(
         assert capsys.readouterr().out.count('"verdict": "running"') == 2
         assert main(["resume", run_id_of(record), *words]) == 2
         assert main(["stop", run_id_of(record), *words]) == 0
-        assert "finishes the step in hand" in capsys.readouterr().out
+        assert "finishes its current step" in capsys.readouterr().out
 
     record = stopping(three, inventory, tmp_path, monkeypatch, stop)
     assert process.find(record) is None
@@ -354,7 +354,7 @@ def test_a_stop_before_the_first_runbook_begins_none(
 
     monkeypatch.setattr(process, "present", asked)
     done, calls = play(three, inventory, tmp_path, monkeypatch)
-    assert (calls, done.why, done.exit_status) == ([], "stopped on request before anything was run", 1)
+    assert (calls, done.why, done.exit_status) == ([], "stopped on request before the first runbook", 1)
 
 
 def test_resumed_it_leaves_out_what_succeeded_also_in_the_run_before_the_last(

@@ -70,7 +70,7 @@ def test_a_notebook_that_passes_on_other_values_than_were_asked_for_is_refused(
 
 
 def test_a_notebook_that_opens_another_runbooks_run_is_refused(fleet: FakeFleet, run_dir: Path) -> None:
-    with pytest.raises(ParameterError, match="opens a run of verify; a run of hot_deploy was asked for"):
+    with pytest.raises(ParameterError, match="opens a run of verify, but a run of hot_deploy was asked for"):
         open_run("verify", inventory=str(fleet.inventory.path))
 
 

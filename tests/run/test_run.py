@@ -146,7 +146,7 @@ def test_a_plan_of_facts_that_have_changed_since_is_not_started(fleet: FakeFleet
     plan = run.plan()
     spoil(fleet, changed_by)
     before = repr(fleet.hosts)
-    with pytest.raises(Refused, match="the facts have changed since this plan was made"):
+    with pytest.raises(Refused, match="the facts have changed since the plan was made"):
         run.carry_out(plan, lambda event: None)
     assert repr(fleet.hosts) == before
     assert "apply_started" not in names(run)

@@ -155,7 +155,7 @@ def test_a_timer_that_somebody_removed_by_hand_is_listed_as_lost(machine: Machin
     (machine.where.units / "balbook-drift.timer").unlink()
     assert not list_schedules(machine.where, NOW)[0].is_kept
     assert main(["schedule", "list"]) == 0
-    assert "lost: systemd does not have it" in capsys.readouterr().out
+    assert "lost: systemd does not have this schedule" in capsys.readouterr().out
 
 
 def test_systemd_is_taken_where_it_runs_else_cron(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

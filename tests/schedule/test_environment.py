@@ -100,7 +100,7 @@ def test_adding_says_which_references_have_no_value(
     argv = ["schedule", "add", "--runs", "provision", "--when", "Mon 06:00", "--with", "cron"]
     assert main([*argv, "a", "--environment-file", file.name]) == 0
     told = capsys.readouterr().err
-    assert "note: env:SUDO: named by the inventory" in told
+    assert "note: the inventory refers to env:SUDO" in told
     file.write_text("CENTRAL=a\nSUDO=b\n")
     assert main([*argv, "b", "--environment-file", file.name]) == 0
     assert "note" not in capsys.readouterr().err
