@@ -45,7 +45,7 @@ class Check:
     @property
     def failure(self) -> str:
         """The sentence for people where the check failed."""
-        return self.otherwise or self.what + (f" (found: {self.found})" if self.found else "")
+        return self.otherwise or f"expected '{self.what}'" + (f", found '{self.found}'" if self.found else "")
 
 
 class Procedure(Protocol):

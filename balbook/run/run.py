@@ -261,8 +261,8 @@ def planned(plan: Plan) -> ev.Planned:
 
 
 def faults(checks: Sequence[Check]) -> str:
-    """A sentence with the failed checks, and what each found; empty where all checks are met."""
-    wrong = [f"expected '{c.what}'" + (f", found '{c.found}'" if c.found else "") for c in checks if not c.is_so]
+    """A sentence with the failed checks; empty where all checks are met."""
+    wrong = [check.failure for check in checks if not check.is_so]
     return f"verification failed: {'; '.join(wrong)}" if wrong else ""
 
 

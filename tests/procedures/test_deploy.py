@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from balbook.engine.downtime import downtimes, note_downtime
 from balbook.facts.footprint import Footprint, parse_footprint
 from balbook.plan.model import Plan, Step
 from balbook.plan.settings import Settings
-from balbook.procedures import procedure
+from balbook.procedures import Check, procedure
 from balbook.procedures.parts.site import Site
 from balbook.record.journal import Journal
 from balbook.testing import FakeFleet
@@ -223,3 +224,13 @@ def test_each_application_has_an_account_and_a_unit_of_its_own_under_systemd(tmp
     assert {"account app1 hotel", "account app1 inn", "unit app1 hotel", "unit app1 inn"} <= set(steps)
     assert "User=inn" in str(steps["unit app1 inn"])
     assert "User=inn" not in str(steps["unit app1 hotel"])
+
+
+def test_a_failed_check_says_in_one_sentence_what_is_found(tmp_path: Path) -> None:
+    fleet = fleet_with(tmp_path, "1.0.0")
+    plan = make_plan(fleet, "verify")
+    changed = replace(plan, subject={**plan.subject, "release": "2.0.0-0"})
+    failed = [check.failure for check in procedure("deploy").verify(site_of(fleet), changed) if not check.is_so]
+    running = plan.subject["release"]
+    assert failed == [f"{name} runs {running}, not 2.0.0-0" for name in ("app1:9090", "app2:9090")]
+    assert Check("the note is there", False, "no file").failure == "expected 'the note is there', found 'no file'"

@@ -234,7 +234,7 @@ def test_a_check_that_is_not_so_fails_the_run(fleet: FakeFleet) -> None:
     run.apply(run.plan())
     fleet.hosts["app2"].processes.clear()
     run.verify()
-    with pytest.raises(Failed, match="app2:9090 is healthy"):
+    with pytest.raises(Failed, match="app2:9090 is not healthy"):
         run.conclude()
 
 
@@ -266,7 +266,7 @@ def test_a_plan_with_unmet_preconditions_is_not_applied(fleet: FakeFleet) -> Non
     run = opened(fleet)
     plan = run.plan()
     begun = len(fleet.commands)
-    with pytest.raises(Refused, match="may write below") as caught:
+    with pytest.raises(Refused, match="can write below") as caught:
         run.apply(plan)
     assert "balbook apply provision" in caught.value.advice
     assert len(fleet.commands) == begun

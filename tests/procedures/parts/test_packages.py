@@ -128,7 +128,7 @@ def test_no_package_and_an_unknown_repository_are_refused(inventory: Inventory, 
 
 def test_a_directory_without_a_package_is_named(inventory: Inventory, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(BadInput, match=r"empty: there is no Ballerina\.toml"):
+    with pytest.raises(BadInput, match=r"empty has no Ballerina\.toml"):
         planned(inventory, FakeTransport(), str(tmp_path / "empty"))
 
 
