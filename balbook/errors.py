@@ -1,11 +1,11 @@
 """Every error that balbook raises on purpose, in one tree.
 
-    BalbookError                 base; carries `advice`: what the user does next
+    BalbookError                 base; carries `advice`: the user's next step
     ├── BadInput                 the request is wrong; nothing was touched          exit 2
     │   ├── InventoryError       the inventory cannot be used
     │   ├── ParameterError       a runbook's parameter is unknown or of the wrong type
     │   └── Refused              well-formed, but must not be done now (lock, capacity, changed facts)
-    │       └── NotYet           a person has to do something first, such as press a button; nothing has failed
+    │       └── NotYet           a person must do something first, such as press a button; nothing has failed
     ├── Failed                   something was tried and did not work              exit 1
     │   ├── HostError            a host cannot be reached or trusted
     │   │   ├── HostUnreachable
@@ -16,10 +16,10 @@
     │   ├── StepFailed           a step of a plan failed; says what was undone
     │   ├── StoreError           an artifact is missing, differs, or cannot be stored
     │   └── RecordError          a record cannot be sealed or read, or is not what was sealed
-    │       └── SignatureError   it cannot be signed, or its signature does not count
-    └── Inconclusive             it ran, but what it shows cannot be trusted        exit 3
+    │       └── SignatureError   something cannot be signed, or a signature does not count
+    └── Inconclusive             it ran, but its result cannot be trusted           exit 3
 
-`exit_status` follows the interface, which `ExitStatus` has.
+`exit_status` is one of `ExitStatus`, as the interface has them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from enum import IntEnum
 
 
 class ExitStatus(IntEnum):
-    """How a command ends."""
+    """The statuses with which a command ends."""
 
     SUCCEEDED = 0
     """Or planned."""
@@ -39,7 +39,7 @@ class ExitStatus(IntEnum):
     """Nothing was touched."""
     INCONCLUSIVE = 3
     DRIFT = 4
-    """A plan that was to have no changes has some."""
+    """A plan that was expected to change nothing has changes."""
 
     @classmethod
     def of(cls, verdict: str) -> ExitStatus:
@@ -48,7 +48,7 @@ class ExitStatus(IntEnum):
 
 
 class BalbookError(Exception):
-    """Something a user can act on: a message, and `advice` on what to do next."""
+    """An error that a user can act on: a message, and `advice` on the next step."""
 
     exit_status = ExitStatus.FAILED
 
@@ -61,7 +61,7 @@ class BalbookError(Exception):
         return f"{self.message}\n  {self.advice}" if self.advice else self.message
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython shows instead of a traceback: the message and the advice."""
+        """The message and the advice, which IPython shows instead of a traceback."""
         return [f"{type(self).__name__}: {self}"]
 
 
@@ -84,7 +84,7 @@ class Refused(BadInput):
 
 
 class NotYet(Refused):
-    """A person has to do something first, such as fill in a form or press a button; nothing has failed."""
+    """A person must do something first, such as fill in a form or press a button; nothing has failed."""
 
 
 class Failed(BalbookError):
@@ -148,13 +148,13 @@ class SignatureError(RecordError):
 
 
 class Inconclusive(BalbookError):
-    """It ran, but what it shows cannot be trusted."""
+    """The run ended, but its result cannot be trusted."""
 
     exit_status = ExitStatus.INCONCLUSIVE
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A sentence that names the nearest known name, or all of them where none is near.
+    """A sentence with the nearest known name, or with all known names where no name is near.
 
     >>> nearest("hotle", ["hotel", "inn"])
     "Did you mean 'hotel'?"
@@ -163,4 +163,4 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = get_close_matches(name, names, n=1, cutoff=0.6)
     if close:
         return f"Did you mean '{close[0]}'?"
-    return "Known: " + ", ".join(names) + "." if names else "None is known."
+    return "Known: " + ", ".join(names) + "." if names else "No names are known."

@@ -1,4 +1,4 @@
-"""The storages behind a registry: a directory, S3-compatible storage by fsspec, a raw HTTP repository. SFTP is a transport's."""
+"""The storages behind a registry: a directory, S3-compatible storage by fsspec, a raw HTTP repository. SFTP is in the room `transport`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import IO
 from urllib.parse import quote, unquote, urlsplit
 
 from balbook.artifacts.registry import Files, Registry
-from balbook.errors import BadInput, BalbookError, StoreError, nearest
+from balbook.artifacts.sources import reaching
+from balbook.errors import BadInput, StoreError, nearest
 from balbook.inventory.words import REGISTRY_SCHEMES
 from balbook.local.atomic_files import creating
 from balbook.local.http import Answer, ask
 
 WITHIN_S = 3600.0
-"""For the largest artifact over the slowest line."""
+"""Enough for the largest artifact over the slowest line."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -30,10 +31,13 @@ def open_registry(location: str, *, credentials: str = "", base: Path | None = N
     if not separator:
         return Registry(FolderFiles((base or Path()) / Path(location).expanduser()), location)
     if scheme not in REGISTRY_SCHEMES:
-        raise BadInput(f"{location}: there is no registry with the scheme {scheme!r}", advice=nearest(scheme, REGISTRY_SCHEMES))
+        raise BadInput(f"{location}: {scheme!r} is not the scheme of a registry", advice=nearest(scheme, REGISTRY_SCHEMES))
     parts = urlsplit(location)
     if parts.password:
-        raise BadInput(f"{scheme}://{parts.hostname}: a password stands in the address", advice="Give a reference: env:NAME or file:PATH.")
+        raise BadInput(
+            f"{scheme}://{parts.hostname}: the address contains a password",
+            advice="Give a reference in `credentials`: env:NAME or file:PATH.",
+        )
     files: Files
     match scheme:
         case "file":
@@ -57,22 +61,15 @@ class FolderFiles:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def read(self, name: str) -> bytes | None:
-        with self._translated(name):
-            path = self._root / name
-            return path.read_bytes() if path.is_file() else None
-
     def fetch(self, name: str, target: Path) -> bool:
-        with self._translated(name):
-            path = self._root / name
-            if not path.is_file():
-                return False
-            shutil.copyfile(path, target)
-            return True
+        with self._reaching(name):
+            if is_there := (self._root / name).is_file():
+                shutil.copyfile(self._root / name, target)
+            return is_there
 
     def create(self, name: str, source: Path) -> bool:
         path = self._root / name
-        with self._translated(name):
+        with self._reaching(name):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with creating(path, mode=0o444) as file, source.open("rb") as content:
@@ -82,18 +79,12 @@ class FolderFiles:
         return True
 
     def children(self, name: str) -> list[str] | None:
-        with self._translated(name):
+        with self._reaching(name):
             folder = self._root / name
             return sorted(p.name for p in folder.iterdir() if not p.name.startswith(".")) if folder.is_dir() else []
 
-    @contextlib.contextmanager
-    def _translated(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except OSError as exc:
-            raise StoreError(
-                f"{self._root / name}: {exc.strerror or exc}", advice="Is it mounted, is there space, may you write there?"
-            ) from exc
+    def _reaching(self, name: str) -> contextlib.AbstractContextManager[None]:
+        return reaching(self._root / name, "Is it mounted, is there space, and may you write there?")
 
 
 class ObjectFiles:
@@ -107,19 +98,14 @@ class ObjectFiles:
             raise BadInput(f"the registry {url} cannot be opened: {exc}", advice="Run pip install 'balbook[s3]'") from exc
         self._url = url.rstrip("/")
 
-    def read(self, name: str) -> bytes | None:
-        with self._translated(name), contextlib.suppress(FileNotFoundError):
-            return bytes(self._files.cat_file(f"{self._prefix}/{name}"))
-        return None
-
     def fetch(self, name: str, target: Path) -> bool:
-        with self._translated(name), contextlib.suppress(FileNotFoundError):
+        with self._reaching(name), contextlib.suppress(FileNotFoundError):
             self._files.get_file(f"{self._prefix}/{name}", str(target))
             return True
         return False
 
     def create(self, name: str, source: Path) -> bool:
-        with self._translated(name):
+        with self._reaching(name):
             try:
                 self._files.pipe_file(f"{self._prefix}/{name}", source.read_bytes(), mode="create")
             except FileExistsError:
@@ -127,20 +113,14 @@ class ObjectFiles:
         return True
 
     def children(self, name: str) -> list[str] | None:
-        with self._translated(name), contextlib.suppress(FileNotFoundError):
+        with self._reaching(name), contextlib.suppress(FileNotFoundError):
             found = self._files.ls(f"{self._prefix}/{name}", detail=False, refresh=True)
             return sorted(path.rstrip("/").rpartition("/")[2] for path in found)
         return []
 
-    @contextlib.contextmanager
-    def _translated(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except BalbookError:
-            raise
-        except Exception as exc:  # of fsspec's backends each has errors of its own beside OSError
-            why = getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
-            raise StoreError(f"{self._url}/{name}: {why}", advice="Is the address right, and do the credentials allow it?") from exc
+    def _reaching(self, name: str) -> contextlib.AbstractContextManager[None]:
+        # Exception: of fsspec's backends each has errors of its own beside OSError.
+        return reaching(f"{self._url}/{name}", "Is the address right, and do the credentials allow it?", Exception)
 
 
 class HttpFiles:
@@ -148,10 +128,6 @@ class HttpFiles:
 
     def __init__(self, url: str, credentials: str) -> None:
         self._url, self._credentials = url.rstrip("/"), credentials
-
-    def read(self, name: str) -> bytes | None:
-        with self._asked("GET", name) as answer:
-            return b"".join(answer.content) if answer else None
 
     def fetch(self, name: str, target: Path) -> bool:
         with self._asked("GET", name) as answer:
@@ -181,7 +157,7 @@ class HttpFiles:
 
     @contextlib.contextmanager
     def _asked(self, method: str, name: str, content: IO[bytes] | None = None) -> Iterator[Answer | None]:
-        """The answer; None for 404. StoreError for anything else that is no success."""
+        """The answer; None for 404. StoreError for any other failure."""
         address = f"{self._url}/{quote(name)}"
         headers = {"Content-Type": "application/octet-stream", "If-None-Match": "*"} if content else {}
 
@@ -200,6 +176,6 @@ class _Rejected(StoreError):
     """The server's answer to a request that it did not carry out."""
 
     def __init__(self, address: str, status: int, reason: str) -> None:
-        advice = {401: "Are the credentials there, and right?", 403: "May this user do that?"}.get(status, "Ask who runs the repository.")
-        super().__init__(f"{address}: {status} {reason}", advice=advice)
+        advice = {401: "Are the credentials given, and right?", 403: "Is this user allowed to do that?"}
+        super().__init__(f"{address}: {status} {reason}", advice=advice.get(status, "Ask the person who runs the repository."))
         self.status = status

@@ -17,18 +17,20 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from balbook.errors import BadInput, Failed, Refused, StoreError
+from balbook.errors import BadInput, BalbookError, Failed, Refused, StoreError
 from balbook.local.atomic_files import new_folder, write_bytes
 from balbook.local.digests import sha256_of
 
 LEFT_OUT = ("target", "generated", ".git")
 GIT_S = 120
-MINE = "May you read and write there? `artifacts` in the inventory names the store: a folder of your own will do."
+QUIET = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true", "SSH_ASKPASS": "true", "GIT_SSH_COMMAND": "ssh -o BatchMode=yes", "LC_ALL": "C"}
+"""Variables by which git asks nobody, and speaks English."""
+MINE = "Are you allowed to read and write there? `artifacts` in the inventory names the store: a folder of your own will do."
 
 
 @dataclass(frozen=True)
 class Sources:
-    """An archive: where it came from, its sha256, and the files' text that planning reads."""
+    """An archive: its origin, its sha256, and the files that planning reads."""
 
     origin: str
     sha256: str
@@ -38,17 +40,17 @@ class Sources:
     def text(self, name: str) -> str:
         """A file's text; BadInput where it is missing."""
         if name not in self.files:
-            raise BadInput(f"{self.origin}: there is no {name}", advice="Is this a Ballerina package? Make one with bal new.")
+            raise BadInput(f"{self.origin} has no {name}", advice="Is this a Ballerina package? Make one with bal new.")
         return self.files[name].decode("utf-8", errors="replace")
 
 
 def is_git(source: str) -> bool:
-    """Whether it is `git+URL@ref`."""
+    """True for `git+URL@ref`, False for a directory."""
     return source.startswith("git+")
 
 
 def from_directory(directory: Path, cache: Path) -> Sources:
-    """The files of a directory, less what was built and what git keeps."""
+    """The files of a directory, without built ones and git's own."""
     if not directory.is_dir():
         raise BadInput(f"{directory} is not a directory", advice="Name a package's directory, or git+URL@ref.")
     return _archived(str(directory), dict(_files(directory)), cache)
@@ -57,7 +59,7 @@ def from_directory(directory: Path, cache: Path) -> Sources:
 def from_git(source: str, cache: Path, environ: Mapping[str, str] = os.environ) -> Sources:
     """The files of one commit, `git+URL@ref`; never asks for a credential, never shows one.
 
-    A ref is a branch, a tag or a full commit. BadInput for a reference that is none, Failed where git refuses.
+    A ref is a branch, a tag or a full commit. BadInput for a malformed reference, Failed where git refuses.
     """
     url, ref = parse_reference(source)
     shown = f"git+{_without_user(url)}@{ref}"
@@ -69,9 +71,9 @@ def from_git(source: str, cache: Path, environ: Mapping[str, str] = os.environ) 
 
 
 def unpack_new(archive: Path, directory: Path) -> None:
-    """The regular files of a tar archive into a new directory; Refused where something stands there."""
+    """The regular files of a tar archive into a new directory; Refused where the directory exists."""
     if directory.exists():
-        raise Refused(f"{directory} is there already", advice="Move it away, or name another directory.")
+        raise Refused(f"{directory} exists already", advice="Move it away, or name another directory.")
     with tarfile.open(archive) as tar, new_folder(directory) as draft:
         for member in tar.getmembers():
             path = PurePosixPath(member.name)
@@ -81,12 +83,15 @@ def unpack_new(archive: Path, directory: Path) -> None:
 
 
 @contextlib.contextmanager
-def reaching(place: Path) -> Iterator[None]:
-    """StoreError where the file system does not let us at `place`, which is below the artifact store."""
+def reaching(place: object, advice: str = MINE, errors: type[Exception] = OSError) -> Iterator[None]:
+    """Raises StoreError with this advice for these errors that a storage reports about `place`."""
     try:
         yield
-    except OSError as exc:
-        raise StoreError(f"{exc.filename or place}: cannot be read or written: {exc.strerror}", advice=MINE) from exc
+    except BalbookError:
+        raise
+    except errors as exc:
+        where, why = getattr(exc, "filename", None) or place, getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
+        raise StoreError(f"{where} cannot be read or written: {why}", advice=advice) from exc
 
 
 def tree_digest(files: Mapping[str, bytes]) -> str:
@@ -129,14 +134,10 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 def parse_reference(source: str) -> tuple[str, str]:
-    """URL and ref of `git+URL@ref`; BadInput for what is none, or holds a credential. Touches nothing."""
+    """The URL and the ref of `git+URL@ref`; BadInput for any other text, and for a URL with a credential. Touches nothing."""
     url, separator, ref = source.removeprefix("git+").rpartition("@")
-    is_well_formed = (
-        bool(separator)
-        and re.fullmatch(r"(https?|ssh|file|git)://[^\s'\";$`<>|&]+", url)
-        and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/+-]*", ref)
-    )
-    if not is_well_formed or ".." in ref:
+    is_url = re.fullmatch(r"(https?|ssh|file|git)://[^\s'\";$`<>|&]+", url)
+    if not (separator and is_url and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/+-]*", ref)) or ".." in ref:
         raise BadInput(f"{_without_user(source)!r} is not git+URL@ref", advice="For example git+https://host/acme/rooms.git@v1.2.0.")
     parts = urlsplit(url)
     if parts.password or (parts.username and parts.scheme != "ssh"):
@@ -156,44 +157,31 @@ def _commit(url: str, ref: str, shown: str, environ: Mapping[str, str]) -> str:
     for name in (f"refs/tags/{ref}^{{}}", f"refs/tags/{ref}", f"refs/heads/{ref}", ref):
         if name in by_name:
             return by_name[name]
-    raise BadInput(f"{shown}: there is no such branch, tag or commit", advice="List them: git ls-remote URL.")
+    raise BadInput(f"{shown}: the repository has no such branch, tag or commit", advice="List them: git ls-remote URL.")
 
 
 def _archive(url: str, ref: str, commit: str, shown: str, cache: Path, environ: Mapping[str, str]) -> bytes:
     """A tar of the commit, through a bare repository in the cache, which makes the next time quick."""
     bare = cache / "git" / sha256_of(url)[:16]
     with reaching(cache):
-        is_new = not (bare / "HEAD").exists()
-        if is_new:
+        if not (bare / "HEAD").exists():
             bare.mkdir(parents=True, exist_ok=True)
-    if is_new:
-        _git(["init", "--quiet", "--bare", str(bare)], shown, environ)
+            _git(["init", "--quiet", "--bare", str(bare)], shown, environ)
     try:
         _git(["-C", str(bare), "cat-file", "-e", f"{commit}^{{tree}}"], shown, environ)
     except Failed:
-        wanted = commit if ref == commit else ref
-        _git(["-C", str(bare), "fetch", "--quiet", "--depth", "1", "--", url, wanted], shown, environ)
+        _git(["-C", str(bare), "fetch", "--quiet", "--depth", "1", "--", url, ref], shown, environ)
     return _git(["-C", str(bare), "archive", "--format=tar", commit], shown, environ)
 
 
 def _git(words: list[str], shown: str, environ: Mapping[str, str]) -> bytes:
-    quiet = {
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_ASKPASS": "true",
-        "SSH_ASKPASS": "true",
-        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
-        "LC_ALL": "C",
-    }
     try:
-        done = subprocess.run(["git", *words], capture_output=True, env={**environ, **quiet}, timeout=GIT_S, check=False)
+        done = subprocess.run(["git", *words], capture_output=True, env={**environ, **QUIET}, timeout=GIT_S, check=False)
     except FileNotFoundError as exc:
         raise BadInput(f"{shown}: git is not installed here", advice="Install git, or name a directory.") from exc
     except subprocess.TimeoutExpired as exc:
         raise Failed(f"{shown}: git did not answer within {GIT_S} s", advice="Can this machine reach the repository?") from exc
     if done.returncode != 0:
-        said = _without_user(done.stderr.decode("utf-8", errors="replace")).strip().splitlines()
-        raise Failed(
-            f"{shown}: git refused: {said[-1] if said else 'without a word'}",
-            advice="A repository that needs a credential needs it in git's credential helper or the SSH agent.",
-        )
+        said = _without_user(done.stderr.decode("utf-8", errors="replace")).strip().splitlines() or ["git said nothing"]
+        raise Failed(f"{shown}: git refused: {said[-1]}", advice="Put a needed credential into git's credential helper or the SSH agent.")
     return done.stdout

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, Self, TypeVar
 
 from balbook.artifacts.sources import MINE, reaching
 from balbook.errors import BadInput, Refused, StoreError, nearest
@@ -23,11 +24,13 @@ from balbook.local.typed_json import read_json
 from balbook.record.journal import timestamp
 
 FILE_OF_KIND = {"jar": "app.jar", "native": "app"}
+Named = Mapping[str, Any]
+NOTHING: Named = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """What `artifact.json` says of an executable. `packages` maps each Ballerina package in it to its version."""
+    """The content of `artifact.json`. `packages` maps each Ballerina package in the executable to its version."""
 
     application: str
     version: str
@@ -36,15 +39,42 @@ class About:
     bytes: int
     published_at: str
     packages: Mapping[str, str] = field(default_factory=dict)
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Named = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.kind not in FILE_OF_KIND:
-            raise ValueError(f"there is no kind of artifact {self.kind!r}")
+            raise ValueError(f"{self.kind!r} is not a kind of artifact")
+
+    @classmethod
+    def of(cls, file: Path, application: str, version: str, kind: str, at: datetime, packages: Named, details: Named) -> Self:
+        """The description of a file that is about to be published."""
+        require_word(application, "application")
+        require_word(version, "version")
+        return cls(
+            application=application, version=version, kind=kind, sha256=sha256_of_file(file), bytes=file.stat().st_size,
+            published_at=timestamp(at), packages=dict(packages), details=dict(details),
+        )  # fmt: skip
 
     @property
     def file_name(self) -> str:
         return FILE_OF_KIND[self.kind]
+
+    def require_same(self, sha256: str) -> Self:
+        """This artifact; Refused where its content is not the one with this sha256."""
+        if self.sha256 != sha256:
+            raise Refused(
+                f"{self.application} {self.version} is already published with sha256 {self.sha256[:12]}…, this file has {sha256[:12]}…",
+                advice="Versions are never replaced: raise the version.",
+            )
+        return self
+
+    def require_content(self, file: Path, place: object) -> None:
+        """StoreError where the file's content is not the published one; `place` is its name in the message."""
+        if (found := sha256_of_file(file)) != self.sha256:
+            raise StoreError(
+                f"{place}: sha256 is {found}, but {self.sha256} was published",
+                advice="The file was changed, or its upload was cut off; nothing was deployed. Remove it there, and publish again.",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,47 +94,24 @@ class Store:
         self.root = root
 
     def publish(
-        self,
-        application: str,
-        version: str,
-        kind: str,
-        file: Path,
-        *,
-        at: datetime,
-        packages: Mapping[str, str] | None = None,
-        details: Mapping[str, Any] | None = None,
+        self, application: str, version: str, kind: str, file: Path, *, at: datetime, packages: Named = NOTHING, details: Named = NOTHING
     ) -> tuple[Artifact, bool]:
-        """Copy a file in; (the artifact, False) where the same content is there already; other content is refused."""
-        require_word(application, "application")
-        require_word(version, "version")
-        sha256 = sha256_of_file(file)
+        """Copies a file into the store; (the artifact, False) where the same content is published already; other content is refused."""
+        about = About.of(file, application, version, kind, at, packages, details)
         place = self.root / application / version
         with reaching(place):
             is_there = (place / "artifact.json").exists()
-        if is_there:
-            return self._published(place, sha256), False
-        about = About(
-            application=application, version=version, kind=kind, sha256=sha256, bytes=file.stat().st_size,
-            published_at=timestamp(at), packages=dict(packages or {}), details=dict(details or {}),
-        )  # fmt: skip
-        if not self._place(place, file, about):
-            return self._published(place, sha256), False
-        return self._read(place), True
+        is_new = not is_there and self._place(place, file, about)
+        return self._read(place).require_same(about.sha256), is_new
 
     def artifacts(self, application: str) -> list[Artifact]:
         """All artifacts of an application, oldest first."""
         require_word(application, "application")
-        return sorted((self._read(place) for place in self._places(application)), key=lambda a: (a.published_at, a.version))
+        return in_order(self._read(place) for place in self._places(application))
 
     def find(self, application: str, release: str = "latest") -> Artifact:
         """The artifact of a version, or of a sha256 (12 characters or more), or the one published last."""
-        known = self.artifacts(application)
-        if not known:
-            raise StoreError(f"{self.root}: no artifact of {application!r} is there", advice="Build or publish one first.")
-        require_word(release, "release")
-        if found := chosen(known, release):
-            return found
-        raise BadInput(f"{self.root}: {application} has no release {release!r}", advice=nearest(release, [a.version for a in known]))
+        return required(self.artifacts(application), application, release, self.root)
 
     def built_from(self, application: str, input_digest: str) -> Artifact | None:
         """The artifact that was built from this input."""
@@ -113,16 +120,11 @@ class Store:
         return next((a for a in self.artifacts(application) if a.details.get("input_digest") == input_digest), None)
 
     def check(self, artifact: Artifact) -> None:
-        """Read the file and hold it against its sha256; raises StoreError."""
+        """Reads the file and compares it with its sha256; raises StoreError."""
         with reaching(artifact.path):
-            found = sha256_of_file(artifact.path) if artifact.path.exists() else ""
-        if not found:
-            raise StoreError(f"{artifact.path}: the artifact has vanished", advice="Publish it again under a new version.")
-        if found != artifact.sha256:
-            raise StoreError(
-                f"{artifact.path}: sha256 is {found}, but {artifact.sha256} was published",
-                advice="Somebody changed the file; nothing was deployed. Publish it again under a new version.",
-            )
+            if not artifact.path.exists():
+                raise StoreError(f"{artifact.path}: the artifact has vanished", advice="Publish it again under a new version.")
+            artifact.require_content(artifact.path, artifact.path)
 
     def _places(self, application: str) -> list[Path]:
         """The folders of its artifacts. A name with a dot is a draft: of a publisher at work, or of one that was killed."""
@@ -137,34 +139,38 @@ class Store:
         about = read_json(place / "artifact.json", About, lambda why: StoreError(why, advice="Mend or remove that folder."))
         return Artifact(path=place / about.file_name, **vars(about))
 
-    def _published(self, place: Path, sha256: str) -> Artifact:
-        """What is published there; Refused where its content is not this."""
-        there = self._read(place)
-        if there.sha256 != sha256:
-            raise Refused(
-                f"{there.application} {there.version} is already published with sha256 {there.sha256[:12]}…, this file has {sha256[:12]}…",
-                advice="Versions are never replaced: raise the version.",
-            )
-        return there
-
     def _place(self, place: Path, file: Path, about: About) -> bool:
-        """Writes a draft beside `place` and moves it there; False where another publisher has won meanwhile."""
+        """Writes a draft beside `place` and moves it there; False where another publisher was quicker."""
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             with new_folder(place, mode=0o755) as draft:
                 shutil.copyfile(file, draft / about.file_name)
                 if sha256_of_file(draft / about.file_name) != about.sha256:
-                    raise StoreError(f"{file}: changed while it was copied", advice="Publish it again once nothing writes to it.")
+                    raise StoreError(f"{file} changed while it was copied", advice="Publish the file again once nothing writes to it.")
                 (draft / "artifact.json").write_text(json.dumps(asdict(about), indent=2, sort_keys=True) + "\n", encoding="utf-8")
             return True
-        except OSError as exc:
-            with reaching(place):
+        except OSError:
+            with reaching(place, f"Is there space? {MINE}"):
                 if (place / "artifact.json").exists():
                     return False
-            raise StoreError(f"{place}: cannot be written: {exc.strerror}", advice=f"Is there space? {MINE}") from exc
+                raise
+
+
+def in_order(found: Iterable[_About]) -> list[_About]:
+    """Artifacts, oldest first."""
+    return sorted(found, key=lambda artifact: (artifact.published_at, artifact.version))
 
 
 def chosen(known: Sequence[_About], release: str) -> _About | None:
-    """Of artifacts, oldest first, the one of this version or sha256 (12 characters or more), or the last for `latest`."""
+    """The artifact, of these in order of age, with this version or sha256 (12 characters or more), or the last for `latest`."""
     fits = (a for a in known if a.version == release or (len(release) >= 12 and a.sha256.startswith(release)))
     return known[-1] if known and release == "latest" else next(fits, None)
+
+
+def required(known: Sequence[_About], application: str, release: str, place: object) -> _About:
+    """As `chosen`; StoreError where there are no artifacts, BadInput where none of them is the release."""
+    if not known:
+        raise StoreError(f"{place}: no artifact of {application!r} is there", advice="Build or publish one first.")
+    if found := chosen(known, require_word(release, "release")):
+        return found
+    raise BadInput(f"{place}: {application} has no release {release!r}", advice=nearest(release, [a.version for a in known]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -45,11 +44,14 @@ def _row(records: Path, listed: dict[str, Any]) -> dict[str, Any]:
     folder = records / listed["record"]
     is_sealed = listed["verdict"] not in (listing.UNSEALED, listing.UNREADABLE)
     mode = ""
-    with suppress(BadInput):  # the list says already that it cannot be read
+    try:
         history = history_of(folder)
         mode = history.opened.mode if history.opened else ""
         if listed["verdict"] == listing.UNSEALED:
             listed["verdict"] = RUNNING if find(folder) else history.verdict[0]
+    except BadInput:
+        if listed["verdict"] == listing.UNSEALED:
+            listed["verdict"] = listing.UNREADABLE
     return {**listed, "mode": mode, "sealed": ("signed" if listed["is_signed"] else "unsigned") if is_sealed else "no"}
 
 

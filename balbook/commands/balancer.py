@@ -26,44 +26,26 @@ NO_GENERATION = "0" * 16
 
 @dataclass(frozen=True)
 class Place:
-    """Where a balancer's files are on its host; all absolute. `is_own`: balbook's own instance, not the distribution's."""
+    """The absolute paths of a balancer's files on its host. `is_own`: balbook's own instance, not the distribution's."""
 
     is_own: bool
     prefix: str
     main: str
     directory: str
     pid_file: str
-    error_log: str
-    logs: str
-    temporary: str
-    socket: str
+    error_log: str = ""
+    logs: str = ""
+    temporary: str = ""
+    socket: str = ""
 
 
+_NGINX = Place(False, "/etc/nginx", "/etc/nginx/nginx.conf", "/etc/nginx/conf.d", "/run/nginx.pid")
+_HAPROXY = Place(False, "/etc/haproxy", "/etc/haproxy/haproxy.cfg", "/etc/haproxy", "/run/haproxy.pid")
 PACKAGED = {
-    "nginx": Place(
-        is_own=False,
-        prefix="/etc/nginx",
-        main="/etc/nginx/nginx.conf",
-        directory="/etc/nginx/conf.d",
-        pid_file="/run/nginx.pid",
-        error_log="/var/log/nginx/error.log",
-        logs="/var/log/nginx",
-        temporary="",
-        socket="",
-    ),
-    "haproxy": Place(
-        is_own=False,
-        prefix="/etc/haproxy",
-        main="/etc/haproxy/haproxy.cfg",
-        directory="/etc/haproxy",
-        pid_file="/run/haproxy.pid",
-        error_log="",
-        logs="",
-        temporary="",
-        socket="/run/haproxy/admin.sock",
-    ),
+    "nginx": replace(_NGINX, error_log="/var/log/nginx/error.log", logs="/var/log/nginx"),
+    "haproxy": replace(_HAPROXY, socket="/run/haproxy/admin.sock"),
 }
-"""Where each program is as a distribution ships it."""
+"""The places of each program as a distribution ships it."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +59,7 @@ class Server:
 
     @property
     def word(self) -> str:
-        """Its name inside a HAProxy configuration, which knows letters, digits and `_-.:`."""
+        """The instance's name inside a HAProxy configuration, which allows letters, digits and `_-.:`."""
         return re.sub(r"[^A-Za-z0-9_.:-]", "_", self.name)
 
 
@@ -93,39 +75,26 @@ def render_main(inventory: Inventory, balancer_name: str, *, is_root: bool) -> s
     """The main file of a balancer of balbook's own; `is_root`: it is started as root, so its workers need a user."""
     if _balancer(inventory, balancer_name).traits.is_one_file:
         return render_balancer(inventory, next(iter(applications_of(inventory, balancer_name))), {})
-    return render(
-        "balancer/nginx.conf.j2",
-        name=balancer_name,
-        user=inventory.balancers[balancer_name].worker_user if is_root else "",
-        place=place(inventory, balancer_name),
-        shutdown_timeout=_duration(longest_s(inventory, balancer_name) + 5),
-    )
+    user, timeout = inventory.balancers[balancer_name].worker_user if is_root else "", _duration(longest_s(inventory, balancer_name) + 5)
+    return render("balancer/nginx.conf.j2", name=balancer_name, user=user, place=place(inventory, balancer_name), shutdown_timeout=timeout)
 
 
 def place(inventory: Inventory, balancer_name: str) -> Place:
-    """Where the balancer's files are on its host."""
+    """The paths of the balancer's files on its host."""
     balancer = _balancer(inventory, balancer_name)
     packaged, is_one_file = PACKAGED[balancer.traits.program], balancer.traits.is_one_file
     file = packaged.main.rpartition("/")[2]
     if balancer.configuration == "own":
         base = balancer.directory or f"{inventory.hosts[balancer.host].root}/balancers/{balancer_name}"
-        return Place(
-            is_own=True,
-            prefix=base,
-            main=f"{base}/{file}",
-            directory=base if is_one_file else f"{base}/conf.d",
-            pid_file=f"{base}/balancer.pid",
-            error_log=f"{base}/logs/error.log",
-            logs=f"{base}/logs",
-            temporary=f"{base}/temporary",
-            socket=_socket(f"{base}/admin.sock"),
-        )
+        directory, logs = base if is_one_file else f"{base}/conf.d", f"{base}/logs"
+        others = (f"{logs}/error.log", logs, f"{base}/temporary", _socket(f"{base}/admin.sock"))
+        return Place(True, base, f"{base}/{file}", directory, f"{base}/balancer.pid", *others)
     directory = balancer.directory or packaged.directory
     return replace(packaged, directory=directory, main=f"{directory}/{file}" if is_one_file else packaged.main)
 
 
 def _socket(path: str) -> str:
-    """HAProxy refuses a socket's path beyond 97 characters; a long one gets a short name that is always the same."""
+    """The path, or a short one in its place: HAProxy refuses a socket's path beyond 97 characters."""
     return path if len(path) <= 97 else f"/tmp/balbook-{_hash(path)}.sock"
 
 
@@ -141,7 +110,9 @@ def generation_of(text: str) -> str:
     """The generation that a rendered configuration carries, checked against its text; BadInput where they disagree."""
     first = re.search(r'"([0-9a-f]{16})\\n"', text)
     if not first or _hash(text.replace(first[1], NO_GENERATION)) != first[1]:
-        raise BadInput("this configuration's generation is not that of its text", advice="Render it again; do not edit it by hand.")
+        raise BadInput(
+            "the generation in this configuration does not belong to its text", advice="Render the file again; do not edit it by hand."
+        )
     return first[1]
 
 
@@ -161,7 +132,7 @@ def applications_of(inventory: Inventory, balancer_name: str) -> dict[str, Appli
 
 
 def longest_s(inventory: Inventory, balancer_name: str) -> float:
-    """How long a request in hand may take, over all routes of all applications behind a balancer; those that are rendered unasked too."""
+    """The longest time that a request may take, over all routes of all applications behind a balancer, with the routes added by balbook."""
     apps = applications_of(inventory, balancer_name).values()
     return max((route.timeout_s for app in apps for route in _routes(app).values()), default=60)
 
@@ -202,7 +173,7 @@ def _balancer(inventory: Inventory, balancer_name: str) -> Balancer:
 
 
 def _values(inventory: Inventory, balancer_name: str, changed: str, states: Mapping[str, State]) -> dict[str, Any]:
-    """What a template may use; `application` is the one whose instances `states` names."""
+    """The values that a template may use; `application` is the one whose instances `states` names."""
     balancer, longest = inventory.balancers[balancer_name], longest_s(inventory, balancer_name)
     address = balancer.address or inventory.hosts[balancer.host].address
     applications = {
@@ -233,7 +204,7 @@ def _values(inventory: Inventory, balancer_name: str, changed: str, states: Mapp
 
 
 def _timed(routes: Mapping[str, Route]) -> list[dict[str, str]]:
-    """By path, so that the longest of those that fit comes last."""
+    """Routes in the order of their paths: of two that fit a request the longer comes last."""
     return [
         {"path": path, "timeout": _duration(route.timeout_s), "passing_on": _duration(route.timeout_s * 1.5)}
         for path, route in sorted(routes.items())

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from balbook.commands import host_script
-from balbook.commands.command import Command, script
+from balbook.commands.command import Command, hosted, script
 from balbook.secrets.secret_ref import SecretRef
 
 BUILD_S = 1800
@@ -16,51 +18,43 @@ TOOL_VERSION = "1.1.0"
 
 
 def bal_of(root: str) -> str:
-    """Where `bal` is on a host."""
+    """The path of `bal` on a host."""
     return f"{root}/bin/bal"
 
 
 def bal(root: str, directory: str, *words: str, within_s: int = BUILD_S) -> Command:
-    """One `bal` command in a directory; status 124 where it did not end in time."""
-    text, shown = host_script("bounded", "in_directory"), f"bal {' '.join(words)} in {directory}"
-    return script("bal", text, directory, within_s, bal_of(root), *words, deadline_s=within_s + 20.0, shown=shown)
+    """Runs one `bal` command in a directory; status 124 where it does not end in time."""
+    options: dict[str, Any] = {"after": ("bounded",), "deadline_s": within_s + 20.0, "shown": f"bal {' '.join(words)} in {directory}"}
+    return hosted("bal", directory, within_s, bal_of(root), *words, file="in_directory", **options)
 
 
 def push(root: str, directory: str, token: str, *, within_s: int = PUSH_S) -> Command:
-    """`bal push` to Central; the token goes over standard input."""
-    return script(
-        "bal-push",
-        host_script("bounded", "with_token"),
-        directory,
-        within_s,
-        bal_of(root),
-        "push",
-        stdin=(SecretRef(token), "\n"),
-        deadline_s=within_s + 20.0,
-        shown=f"bal push in {directory}",
-    )
+    """Runs `bal push` to Central; the token goes over standard input."""
+    options: dict[str, Any] = {"after": ("bounded",), "deadline_s": within_s + 20.0, "shown": f"bal push in {directory}"}
+    stdin = (SecretRef(token), "\n")
+    return hosted("bal-push", directory, within_s, bal_of(root), "push", file="with_token", stdin=stdin, **options)
 
 
 def new_package(root: str, directory: str, name: str) -> Command:
-    """`bal new --template lib NAME` in a directory of ours."""
+    """Runs `bal new --template lib NAME` in a directory of balbook's."""
     text = 'mkdir -p "$2" && cd "$2" && rm -rf "./$3" && "$1" new --template lib "$3" 2>&1'
     return script("bal-new", text, bal_of(root), directory, name, deadline_s=120)
 
 
 def has_version(root: str, version: str) -> Command:
-    """Exit 0 where `bal version` names this version: `bal dist use` exits 0 even where it did nothing."""
+    """Exit 0 where `bal version` names this version: `bal dist use` exits 0 even where it changed nothing."""
     text = '"$1" version 2>/dev/null | grep -q -F "Ballerina $2 "'
     return script("has-version", text, bal_of(root), version, deadline_s=60)
 
 
 def has_tool(root: str) -> Command:
-    """Exit 0 where the consolidate tool is there and the version that is in force is ours: a line `|NAME |* VERSION |REPO |`."""
+    """Exit 0 where the host has the consolidate tool and balbook's version is active: a line `|NAME |* VERSION |REPO |`."""
     text = '"$1" tool list 2>/dev/null | tr -d " " | grep -q -F "|$2|*$3|"'
     return script("has-tool", text, bal_of(root), TOOL, TOOL_VERSION, deadline_s=60)
 
 
 def pull_tool(root: str) -> Command:
-    """Pulls the consolidate tool; its own words tell success, so they are looked for beside the status."""
+    """Pulls the consolidate tool; succeeds only where its output says so, too: its exit status is no proof."""
     text = (
         'said=$("$1" tool pull "$2" 2>&1); status=$?; printf "%s\\n" "$said"; [ $status -eq 0 ] || exit $status; '
         'case "$said" in *"successfully set as the active version"*|*"already available locally"*|*"already active"*) ;; *) exit 1 ;; esac'
@@ -69,65 +63,63 @@ def pull_tool(root: str) -> Command:
 
 
 def unpack(archive: str, directory: str, sha256: str, keep: tuple[str, ...] = ()) -> Command:
-    """An uploaded tar archive becomes the directory; `keep` is carried over from the old one."""
-    return script("unpack", host_script("unpack"), archive, directory, sha256, *keep, deadline_s=120)
+    """Makes the directory from an uploaded tar archive; `keep` is carried over from the old directory."""
+    return hosted("unpack", archive, directory, sha256, *keep, deadline_s=120)
 
 
 def tree_digest(directory: str) -> Command:
-    """Prints the digest of a project's sources; `none` where there is no such directory."""
-    return script("tree-digest", host_script("tree_digest"), directory)
+    """Prints the digest of a project's sources; `none` where the directory does not exist."""
+    return hosted("tree-digest", directory)
 
 
 def remember(path: str, text: str) -> Command:
-    """Keeps a line of ours in a file."""
+    """Keeps a line of balbook's in a file."""
     return script("remember", 'mkdir -p "$(dirname "$1")" && printf "%s\\n" "$2" > "$1.new" && mv -f "$1.new" "$1"', path, text)
 
 
 def remembers(path: str, text: str) -> Command:
-    """Exit 0 where that file has that line."""
+    """Exit 0 where the file has that line."""
     return script("remembers", '[ "$(cat "$1" 2>/dev/null)" = "$2" ]', path, text)
 
 
 def read(path: str) -> Command:
-    """Prints a file; exit 1 where it is not there."""
+    """Prints a file; exit 1 where the file does not exist."""
     return script("read", '[ -f "$1" ] && cat "$1"', path, expect=(0, 1))
 
 
 def download(url: str, path: str, sha256: str, *, within_s: int = 900) -> Command:
-    """The host fetches a file; refused where its sha256 differs, and the bad file is gone."""
-    return script("download", host_script("download"), url, path, sha256, within_s, deadline_s=within_s + 20.0)
+    """Has the host fetch a file; a file with another sha256 is refused and removed."""
+    return hosted("download", url, path, sha256, within_s, deadline_s=within_s + 20.0)
 
 
 def fetch_base64(url: str, *, within_s: int = 60) -> Command:
-    """Prints a file behind a URL, seen from the host, in base64; status 22 where there is none."""
+    """Prints a file behind a URL, seen from the host, in base64; status 22 where the server has no such file."""
     text = 'file=$(mktemp) || exit 1; trap \'rm -f "$file"\' EXIT; curl -fsSL --max-time "$2" -o "$file" -- "$1" || exit; base64 < "$file"'
     return script("fetch-base64", text, url, within_s, deadline_s=within_s + 10.0)
 
 
 def fetch_text(url: str) -> Command:
-    """Prints what is behind a URL, seen from the host."""
+    """Prints the text behind a URL, seen from the host."""
     return Command(("curl", "-fsSL", "--max-time", "30", "--", url), deadline_s=40, expect=(0, 22))
 
 
 def install_distribution(archive: str, version: str, sha256: str, directory: str, bal_path: str) -> Command:
     """Unpacks a zip of the distribution; the archive is checked first and removed afterwards."""
-    return script(
-        "install-distribution", host_script("install_distribution"), archive, version, sha256, directory, bal_path, deadline_s=600
-    )
+    return hosted("install-distribution", archive, version, sha256, directory, bal_path, deadline_s=600)
 
 
 def has_bal(root: str) -> Command:
-    """Exit 0 where `bal` is there."""
+    """Exit 0 where the host has `bal`."""
     return script("has-bal", '[ -x "$1" ]', bal_of(root))
 
 
 def http_status(url: str) -> Command:
-    """Prints the HTTP status of a GET, seen from the host; nothing where nobody answers."""
+    """Prints the HTTP status of a GET, seen from the host; nothing where no server answers."""
     return Command(("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "30", "--", url), deadline_s=40)
 
 
 def consolidate_new(root: str, place: str, packages: list[str]) -> Command:
-    """`new`, from the folder above; a folder that holds only tests is moved aside and its tests are put back."""
+    """Runs `bal consolidate-packages new` in the folder above; tests that the project's folder holds already are put back."""
     text = (
         'mkdir -p "$(dirname "$2")" && cd "$(dirname "$2")" && rm -rf "$2.aside" && { [ ! -e "$2" ] || mv "$2" "$2.aside"; } && '
         '"$1" consolidate-packages new --package-path "$2" "$3" && [ -f "$2/Ballerina.toml" ] && '
@@ -143,7 +135,7 @@ def unpin(place: str) -> Command:
 
 def has_services(place: str, services: list[str]) -> Command:
     """Exit 0 where the project's `Ballerina.toml` names exactly these services, each once."""
-    return script("has-services", host_script("has_services"), place, *services)
+    return hosted("has-services", place, *services)
 
 
 def has_tree_digest(place: str, digest: str) -> Command:
@@ -153,7 +145,7 @@ def has_tree_digest(place: str, digest: str) -> Command:
 
 
 def is_tested(place: str) -> Command:
-    """Exit 0 where the tests passed with the sources as they are."""
+    """Exit 0 where the tests passed with the present sources."""
     text = '[ "$(sh -c "$1" tree-digest "$2")" = "$(cat "$2/.balbook-tested" 2>/dev/null)" ]'
     return script("is-tested", text, host_script("tree_digest"), place)
 
@@ -165,5 +157,5 @@ def remember_digest(place: str) -> Command:
 
 
 def nothing() -> Command:
-    """Exits 0: what is already so was seen on this machine, not on the host."""
+    """Exit 0, for a step that is done already: this machine knows it, not the host."""
     return script("nothing", "true")

@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from balbook.commands import host_script
 from balbook.secrets.secret_ref import Text
 
 DEADLINE_S = 30.0
 WITH_PASSWORD = """IFS= read -r password && printf '%s\\n' "$password" | sudo -S -p '' -v && unset password && sudo -n -- "$@\""""
-"""The first line of standard input is for sudo alone, also where it wants none; the rest is the command's."""
+"""The first line of standard input is for sudo alone, even where sudo asks for no password; the command reads the rest."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,14 @@ def script(name: str, text: str, *args: str | int | float, **options: Any) -> Co
     return Command(argv=("sh", "-c", text, name, *(str(a) for a in args)), **options)
 
 
+def hosted(name: str, *args: str | int | float, file: str = "", after: tuple[str, ...] = (), **options: Any) -> Command:
+    """The script `scripts/FILE.sh` (unset: that of `name`), with the functions of the scripts `after` before it."""
+    return script(name, host_script(*after, file or name.replace("-", "_")), *args, **options)
+
+
 @dataclass(frozen=True)
 class Result:
-    """What came back: exit status, both streams as text, and how long it took."""
+    """A command's result: exit status, both streams as text, and how long it took."""
 
     status: int
     stdout: str = ""

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from balbook.commands import host_script
-from balbook.commands.command import Command, script
+from balbook.commands.command import Command, hosted, script
 from balbook.secrets.secret_ref import Text
 
 
 def put_file(path: str, content: Text, mode: str = "0644", *, is_privileged: bool = False) -> Command:
-    """`content` to `path`, written beside and moved into place."""
-    return script("put-file", host_script("put_file"), path, mode, stdin=content, is_privileged=is_privileged)
+    """Writes `content` to a file beside `path` and moves it there."""
+    return hosted("put-file", path, mode, stdin=content, is_privileged=is_privileged)
 
 
 def is_there(path: str, sha256: str, *, is_privileged: bool = False) -> Command:
     """Exit 0 where the file has that content."""
-    return script("is-there", host_script("sha256", "is_there"), path, sha256, is_privileged=is_privileged)
+    return hosted("is-there", path, sha256, is_privileged=is_privileged, after=("sha256",))
+
+
+def receive_file(path: str, sha256: str, mode: str, *, is_privileged: bool = False) -> Command:
+    """Receives a file on standard input, and moves it to `path` only with the right sha256."""
+    return hosted("receive-file", path, sha256, mode, after=("sha256",), is_privileged=is_privileged)
 
 
 def make_directories(paths: list[str], mode: str = "0755", *, is_privileged: bool = False) -> Command:
-    """The directories with that mode."""
-    return script("directory", host_script("directory"), mode, *paths, is_privileged=is_privileged)
+    """Makes the directories, with that mode."""
+    return hosted("directory", mode, *paths, is_privileged=is_privileged)
 
 
 def are_directories(paths: list[str], *, is_privileged: bool = False) -> Command:
@@ -29,6 +33,6 @@ def are_directories(paths: list[str], *, is_privileged: bool = False) -> Command
 
 
 def make_directories_of_login(paths: list[str]) -> Command:
-    """The directories, for the login itself to write to although their parent may be root's."""
+    """Makes directories that the login itself may write to, although their parent may be root's."""
     text = 'mkdir -p "$@" && [ -z "${SUDO_UID:-}" ] || chown "$SUDO_UID:$SUDO_GID" "$@"'
     return script("directory", text, "0755", *paths, is_privileged=True)

@@ -1,4 +1,4 @@
-"""Releases on a host, and which of them an instance points to. Privileged, since all of it is root's where there is privilege.
+"""Releases on a host, and which of them an instance points to. Privileged: where balbook has privilege, root owns them all.
 
 ROOT/APPLICATION/artifacts/SHA256                one file for all releases of the same artifact
 ROOT/APPLICATION/releases/RELEASE/app.jar        (or `app`) a hard link to it
@@ -12,18 +12,17 @@ ROOT/APPLICATION/lock                            the lease
 
 from __future__ import annotations
 
-from balbook.commands import host_script
-from balbook.commands.command import Command, script
+from balbook.commands.command import Command, hosted, script
 
 
 def begin_release(release_dir: str, artifact: str, name: str) -> Command:
-    """An empty draft of the release with the artifact in it as `name`."""
-    return script("begin-release", host_script("begin_release"), release_dir, artifact, name, is_privileged=True)
+    """Makes an empty draft of the release, with the artifact in it as `name`."""
+    return hosted("begin-release", release_dir, artifact, name, is_privileged=True)
 
 
 def finish_release(release_dir: str, revision: str, account: str = "") -> Command:
-    """The draft becomes the release; its configuration is for `account` alone to read, where one is named."""
-    return script("finish-release", host_script("finish_release"), release_dir, account, stdin=(revision,), is_privileged=True)
+    """Makes the draft the release; only `account`, where one is named, may read its configuration."""
+    return hosted("finish-release", release_dir, account, stdin=(revision,), is_privileged=True)
 
 
 def is_release(release_dir: str) -> Command:
@@ -32,14 +31,14 @@ def is_release(release_dir: str) -> Command:
 
 
 def is_private(release_dir: str) -> Command:
-    """Exit 0 where nobody but their owner may read the files of the release's configuration."""
-    text = 'found=$(find "$1" -mindepth 2 -type f -perm /077) && [ -z "$found" ] || { echo "others may read: $found"; exit 1; }'
+    """Exit 0 where only their owner may read the files of the release's configuration."""
+    text = 'found=$(find "$1" -mindepth 2 -type f -perm /077) && [ -z "$found" ] || { echo "other users can read: $found"; exit 1; }'
     return script("is-private", text, release_dir, is_privileged=True)
 
 
 def switch(link: str, release_dir: str) -> Command:
-    """The link points to the release from one moment to the next."""
-    return script("switch", host_script("switch"), link, release_dir, is_privileged=True)
+    """Points the link to the release, in one step that no reader sees half done."""
+    return hosted("switch", link, release_dir, is_privileged=True)
 
 
 def points_to(link: str, release_dir: str) -> Command:
@@ -48,30 +47,30 @@ def points_to(link: str, release_dir: str) -> Command:
 
 
 def unlink(link: str) -> Command:
-    """The link is gone; the release stays."""
+    """Removes the link; the release stays."""
     return script("unlink", 'rm -f -- "$1"', link, is_privileged=True)
 
 
 def mark_proven(release_dir: str) -> Command:
     """Records that the release serves healthily, with the host's time (seconds since 1970)."""
-    return script("mark-proven", host_script("mark_proven"), "mark", release_dir, is_privileged=True)
+    return hosted("mark-proven", "mark", release_dir, is_privileged=True)
 
 
 def is_proven(release_dir: str) -> Command:
-    """Exit 0 where the release has served healthily, and is the last one that did."""
-    return script("mark-proven", host_script("mark_proven"), "check", release_dir, is_privileged=True)
+    """Exit 0 where the release is the last one that came to serve healthily."""
+    return hosted("mark-proven", "check", release_dir, is_privileged=True)
 
 
 def prune(application_dir: str, keep: int, protected: list[str]) -> Command:
-    """Removes the oldest releases beyond `keep`; never a protected one or one in use."""
-    return script("prune", host_script("prune"), "remove", application_dir, keep, *protected, is_privileged=True)
+    """Removes the oldest releases beyond `keep`, but no protected release and none in use."""
+    return hosted("prune", "remove", application_dir, keep, *protected, is_privileged=True)
 
 
 def is_pruned(application_dir: str, keep: int, protected: list[str]) -> Command:
     """Exit 0 where `prune` would remove nothing."""
-    return script("prune", host_script("prune"), "check", application_dir, keep, *protected, is_privileged=True)
+    return hosted("prune", "check", application_dir, keep, *protected, is_privileged=True)
 
 
 def inspect(application_dir: str) -> Command:
     """Prints releases, instances and artifacts; parsed by `facts.releases`."""
-    return script("inspect", host_script("inspect"), application_dir, is_privileged=True)
+    return hosted("inspect", application_dir, after=("instance",), is_privileged=True)

@@ -1,18 +1,20 @@
 """Instances as systemd services: one template unit an application, one instance of it a port.
 
-The unit keeps `INSTANCE/pid` as balbook's own supervision does (`PID START-TIME RELEASE`), so that whoever looks at an
-instance need not know what supervises it.
+The unit keeps `INSTANCE/pid` as balbook's own supervision does (`PID START-TIME RELEASE`), so that a look at an
+instance is the same under both.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from balbook.commands import host_script
-from balbook.commands.command import Command, script
+from balbook.commands.command import Command, hosted, script
 from balbook.local.digests import sha256_of
 
 UNITS = "/etc/systemd/system"
 RUNTIME_UNITS = "/run/systemd/system"
-"""What is written here is gone after a boot."""
+"""A boot removes the files here."""
 
 
 def template_name(application: str) -> str:
@@ -27,58 +29,57 @@ def unit_name(application: str, port: int) -> str:
 
 def launcher() -> str:
     """The script that a unit starts, as text; constant."""
-    return host_script("systemd_launch")
+    return host_script("instance", "systemd_launch")
 
 
 def start(instance_dir: str, unit: str, within_s: float) -> Command:
-    """Starts the instance, now and at every boot; nothing where it runs already."""
-    return script("systemd-start", host_script("systemd_start"), instance_dir, unit, is_privileged=True, deadline_s=within_s + 30)
+    """Starts the instance, now and at every boot; does nothing where its process runs already."""
+    return hosted("systemd-start", instance_dir, unit, is_privileged=True, deadline_s=within_s + 30)
 
 
 def stop(instance_dir: str, unit: str, within_s: int) -> Command:
-    """SIGTERM, and SIGKILL after the time that the unit gives; at once where `within_s` is 0. Nothing where nothing runs."""
-    text = host_script("systemd_stop")
-    return script("systemd-stop", text, instance_dir, unit, within_s, is_privileged=True, deadline_s=within_s + 60.0)
+    """Sends SIGTERM, and SIGKILL after the unit's own time (at once where `within_s` is 0); does nothing where no process runs."""
+    return hosted("systemd-stop", instance_dir, unit, within_s, is_privileged=True, deadline_s=within_s + 60.0)
 
 
 def keep_down(unit: str, units: str = RUNTIME_UNITS) -> Command:
-    """One that dies is not started again; for a drill, until `let_up`, `start_again` or the next boot."""
-    return script("drill-keep-down", host_script("drill_keep_down"), unit, units, is_privileged=True)
+    """Keeps systemd from starting a dead instance again; for a drill, until `let_up`, `start_again` or the next boot."""
+    return hosted("drill-keep-down", unit, units, is_privileged=True)
 
 
 def let_up(instance_dir: str, unit: str, units: str = RUNTIME_UNITS) -> Command:
-    """One that dies is started again, as its unit says."""
-    return script("drill-let-up", host_script("drill_let_up"), instance_dir, unit, units, is_privileged=True)
+    """Lets systemd start a dead instance again, as its unit says."""
+    return hosted("drill-let-up", instance_dir, unit, units, is_privileged=True)
 
 
 def start_again(instance_dir: str, unit: str, within_s: float, units: str = RUNTIME_UNITS) -> Command:
-    """The same, and it is started where it does not run."""
-    text = host_script("drill_let_up", "systemd_start")
-    return script("drill-start-again", text, instance_dir, unit, units, is_privileged=True, deadline_s=within_s + 30)
+    """`let_up`, and starts the instance where no process runs."""
+    options: dict[str, Any] = {"file": "systemd_start", "after": ("drill_let_up",), "deadline_s": within_s + 30}
+    return hosted("drill-start-again", instance_dir, unit, units, is_privileged=True, **options)
 
 
 def logs(instance_dir: str, unit: str, lines: int) -> Command:
-    """The last lines of the instance's log, from the journal."""
+    """Prints the last lines of the instance's log, from the journal."""
     text = 'journalctl --unit="$2" --lines="$3" --output=cat --no-pager --quiet'
     return script("systemd-logs", text, instance_dir, unit, lines, is_privileged=True)
 
 
 def reload_units() -> Command:
-    """systemd reads the unit files anew."""
+    """Has systemd read the unit files anew."""
     return Command(("systemctl", "daemon-reload"), is_privileged=True)
 
 
 def has_unit(application: str, unit: str, launcher_path: str) -> Command:
-    """Exit 0 where the template unit has this text, its launcher is there, and systemd has read it."""
+    """Exit 0 where the template unit has this text, its launcher is in place, and systemd has read the unit."""
     paths = (f"{UNITS}/{template_name(application)}", sha256_of(unit), launcher_path, sha256_of(launcher()))
-    return script("systemd-has-unit", host_script("systemd_has_unit"), *paths, is_privileged=True)
+    return hosted("systemd-has-unit", *paths, is_privileged=True)
 
 
 def enable_now(service: str) -> Command:
-    """A service of the distribution's runs, now and from every boot on."""
+    """Starts a service of the distribution's, now and at every boot."""
     return Command(("systemctl", "enable", "--quiet", "--now", service), is_privileged=True, deadline_s=60)
 
 
 def is_enabled(service: str) -> Command:
-    """Exit 0 where it runs, and starts at boot."""
+    """Exit 0 where the service runs, and starts at boot."""
     return script("systemd-is-enabled", 'systemctl --quiet is-active "$1" && systemctl --quiet is-enabled "$1"', service)

@@ -1,6 +1,6 @@
 """Facts: a command that changes nothing, paired with a parser of its output; both pure.
 
-Nothing here runs a command, and nobody else parses what a host prints.
+Nothing here runs a command, and no other room parses a host's output.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Fact(Generic[Value]):
-    """What to ask a host, and how to read the answer."""
+    """A question to a host, and the way to read the answer."""
 
     command: Command
     parse: Callable[[str], Value]

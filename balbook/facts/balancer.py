@@ -1,4 +1,4 @@
-"""Which instances a balancer's configuration has in service."""
+"""The instances that a balancer's configuration has in service."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from balbook.commands.command import Command, script
 
 
 def configuration(path: str) -> Command:
-    """Prints the file; exit 1 where there is none."""
+    """Prints the file; exit 1 where the file does not exist."""
     return script("configuration", '[ -f "$1" ] && cat "$1"', path, expect=(0, 1), is_privileged=True)
 
 

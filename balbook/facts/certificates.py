@@ -1,4 +1,4 @@
-"""When a certificate on a host ends."""
+"""The end of a certificate on a host."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FORM = "%b %d %H:%M:%S %Y GMT"
 
 @dataclass(frozen=True)
 class Certificate:
-    """`ends`: in seconds since 1970, None where that cannot be said; `problem` says why."""
+    """`ends`: in seconds since 1970, None where that is unknown; `problem` says why."""
 
     ends: int | None = None
     problem: str = ""

@@ -1,4 +1,4 @@
-"""What a running instance takes: its memory, and the time that its start took."""
+"""The memory of a running instance, and the time that its start took."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from balbook.facts import Fact
 
 @dataclass(frozen=True)
 class Footprint:
-    """`rss_mb`: resident memory of the process; `start_s`: from its begin until it was healthy. None where that is not known."""
+    """`rss_mb`: resident memory of the process; `start_s`: from its begin until it was healthy. None where unknown."""
 
     rss_mb: float | None = None
     start_s: float | None = None

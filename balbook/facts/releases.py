@@ -1,4 +1,4 @@
-"""What stands of an application on a host: releases, instances, artifacts."""
+"""The parts of an application on a host: releases, instances, artifacts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RunningInstance:
 
 @dataclass(frozen=True)
 class Installed:
-    """All that stands of one application on one host."""
+    """All parts of one application on one host."""
 
     releases: Mapping[str, InstalledRelease] = field(default_factory=dict)
     instances: Mapping[int, RunningInstance] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Installed:
 
 
 def installed(application_dir: str) -> Fact[Installed]:
-    """The fact of what stands below an application's directory."""
+    """The fact of the parts below an application's directory."""
     return Fact(inspect(application_dir), parse_installed)
 
 
@@ -79,8 +79,7 @@ def parse_installed(output: str) -> Installed:
                     artifacts.add(sha256)
         except ValueError as exc:
             what = " ".join(line.split(" ", 2)[:2])
-            advice = "Its REVISION or PROVEN is damaged; remove that folder."
-            raise Failed(f"{what}: what stands of it cannot be read", advice=advice) from exc
+            raise Failed(f"{what} on the host cannot be read", advice="Its REVISION or PROVEN is damaged; remove that folder.") from exc
     return Installed(releases, instances, frozenset(artifacts))
 
 

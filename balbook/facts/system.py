@@ -1,4 +1,4 @@
-"""What a host is: CPUs, memory, disk, OS, clock, tools, listening ports."""
+"""Description of a host: CPUs, memory, disk, OS, clock, tools, listening ports."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from balbook.commands.system import describe_system
 from balbook.facts import Fact
 
+INTEGERS = ("cpus", "memory_mb", "disk_mb", "epoch", "uid", "nofile")
+
 
 @dataclass(frozen=True)
 class System:
-    """A host as it says it is. `java` is the major version of the runtime on the path, `epoch` its clock in seconds."""
+    """A host as it describes itself. `java` is the major version of the runtime on the path, `epoch` its clock in seconds."""
 
     cpus: int = 0
     memory_mb: int = 0
@@ -22,7 +24,7 @@ class System:
     uid: int = -1
     user: str = ""
     java: int | None = None
-    nofile: int = 0
+    nofile: int = 1 << 20
     is_root_writable: bool = False
     has_systemd: bool = False
     tools: Mapping[str, str] = field(default_factory=dict)
@@ -34,7 +36,7 @@ class System:
 
 
 def system(root: str) -> Fact[System]:
-    """The fact of what the host is; disk is that of the file system below `root`."""
+    """The fact of the host's description; `disk_mb` is of the file system below `root`."""
     return Fact(describe_system(root), parse_system)
 
 
@@ -51,16 +53,12 @@ def parse_system(output: str) -> System:
             tools[key.removeprefix("tool.")] = value
         else:
             values[key] = value.strip()
+    integers = {name: int(values[name]) for name in INTEGERS if values.get(name, "").isdigit()}
     return System(
-        cpus=_integer(values.get("cpus")),
-        memory_mb=_integer(values.get("memory_mb")),
-        disk_mb=_integer(values.get("disk_mb")),
+        **integers,
         os=values.get("os", ""),
-        epoch=_integer(values.get("epoch")),
-        uid=_integer(values.get("uid"), -1),
         user=values.get("user", ""),
         java=java_major(values.get("java", "")),
-        nofile=_integer(values.get("nofile"), 1 << 20),
         is_root_writable=values.get("root_writable") == "yes",
         has_systemd=values.get("init") == "systemd",
         tools=tools,
@@ -72,7 +70,3 @@ def java_major(version: str) -> int | None:
     """`17.0.15` → 17, `1.8.0_392` → 8, `21` → 21."""
     found = re.match(r"(?:1\.)?(\d+)", version)
     return int(found.group(1)) if found else None
-
-
-def _integer(word: str | None, otherwise: int = 0) -> int:
-    return int(word) if word and word.isdigit() else otherwise

@@ -1,4 +1,4 @@
-"""Which watchdogs of drills still stand on a host."""
+"""The watchdogs of drills that still wait on a host."""
 
 from __future__ import annotations
 

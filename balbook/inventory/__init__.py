@@ -3,18 +3,7 @@
 Reading it reaches no host and reads no secret.
 """
 
-from balbook.inventory.load import digest_of, find_inventory, inventory_schema, load_inventory, read_inventory
-from balbook.inventory.models import Application, Balancer, Host, Instance, Inventory
+from balbook.inventory.load import digest_of, find_inventory, load_inventory, read_inventory
+from balbook.inventory.models import Inventory
 
-__all__ = [
-    "Application",
-    "Balancer",
-    "Host",
-    "Instance",
-    "Inventory",
-    "digest_of",
-    "find_inventory",
-    "inventory_schema",
-    "load_inventory",
-    "read_inventory",
-]
+__all__ = ["Inventory", "digest_of", "find_inventory", "load_inventory", "read_inventory"]

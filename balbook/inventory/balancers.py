@@ -1,4 +1,4 @@
-"""Balancers in the inventory, and what is true of each kind of them. A new kind begins with its row in `KINDS`."""
+"""Balancers in the inventory, and the traits of each kind of balancer. A new kind begins with its row in `KINDS`."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ Kind = Literal["nginx", "nginx_plus", "haproxy"]
 
 @dataclass(frozen=True)
 class Traits:
-    """What is true of a kind. Its `template` stands in `templates/balancer/`; the commands that change it belong to its `program`."""
+    """The traits of a kind. Its `template` stands in `templates/balancer/`; the commands that change it belong to its `program`."""
 
     program: str
-    """File name of the program; of a distribution's also the package and the service."""
+    """File name of the program; for a packaged one also the name of the package and the service."""
     template: str
-    """Of the file that carries an application."""
+    """Template of the file that carries an application."""
     is_one_file: bool = False
-    """One file carries all applications; else each has its own."""
+    """One file carries all applications; else each application has its own file."""
     is_packaged: bool = True
-    """Distributions have it."""
+    """Distributions have a package of the program."""
     has_active_checks: bool = False
-    """It asks instances by itself whether they are healthy."""
+    """The program checks the health of instances by itself."""
     has_ordered_backups: bool = False
-    """Of several that stand by it takes the first that is available; else it spreads requests over all of them."""
+    """Of several backups the program takes the first that is available; else it spreads requests over all of them."""
     has_key_anywhere: bool = True
-    """It reads a certificate's key from any file; else from the certificate's own or the one beside it with `.key` behind."""
+    """The program reads a certificate's key from any file; else from the certificate's own file, or that file's name and `.key`."""
 
 
 KINDS: dict[Kind, Traits] = {
@@ -54,7 +54,7 @@ class Tls(Model):
 
 
 class Balancer(Model):
-    """What stands in front of the instances."""
+    """The balancer in front of the instances."""
 
     host: Name
     """A host of the inventory with the role `balancer`."""
@@ -63,13 +63,13 @@ class Balancer(Model):
     listen: Port = 80
     """Port for clients."""
     address: Address | None = None
-    """Where clients (and the probe) reach it; unset: the host's address."""
+    """Address for clients (and the probe); unset: the host's address."""
     method: Literal["least_conn", "round_robin", "ip_hash"] = "least_conn"
     """How an instance is chosen."""
     configuration: Literal["include", "own"] = "include"
     """`include`: one file beside the distribution's configuration; `own`: an instance of balbook's own."""
     directory: AbsolutePath | None = None
-    """Where the file goes; unset: `/etc/nginx/conf.d`, `/etc/haproxy`; for `own` below the host's root."""
+    """Directory of the file; unset: `/etc/nginx/conf.d`, `/etc/haproxy`; for `own` below the host's root."""
     worker_user: Name = "www-data"
     """Account of the workers of an NGINX of balbook's own that is started as root."""
     generation_port: Port = 8099
@@ -83,5 +83,5 @@ class Balancer(Model):
 
     @property
     def traits(self) -> Traits:
-        """What is true of its kind."""
+        """The traits of its kind."""
         return KINDS[self.kind]

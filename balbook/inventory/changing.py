@@ -1,4 +1,4 @@
-"""What a user writes about changing an application: hooks, the rollout, the probe that measures it, who is told; and registries."""
+"""Models of the change of an application: hooks, the rollout, the probe that measures it, the notification; and registries."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Model(BaseModel):
 class Hooks(Model):
     """Commands around the change of an instance, run on its host one after the other.
 
-    Each element is a whole command line: it is split into words as a shell does, and run without one.
+    Each element is a whole command line: balbook splits it into words as a shell does, and runs it without a shell.
     """
 
     before_rollout: list[CommandLine] = []
-    """Once per rollout, on the first instance's host, before anything changes: database migrations."""
+    """Once per rollout, on the first instance's host, before anything changes: such as database migrations."""
     before_drain: list[CommandLine] = []
     """Before an instance leaves the balancer."""
     after_ready: list[CommandLine] = []
@@ -28,7 +28,7 @@ class Hooks(Model):
 
 
 class ProbeRequest(Model):
-    """One kind of request that the probe sends while a rollout goes on."""
+    """One kind of request that the probe sends during a rollout."""
 
     method: Literal["GET", "POST"] = "GET"
     """HTTP method of the request."""
@@ -37,7 +37,7 @@ class ProbeRequest(Model):
     body: Line = ""
     """JSON body of a POST. `{id}` becomes the request's own id."""
     has_logged_id: bool = False
-    """Whether the application logs the id (header `X-Request-Id`) of each POST that it executes."""
+    """True where the application logs the id (header `X-Request-Id`) of each POST that it executes."""
 
 
 class Probe(Model):
@@ -48,11 +48,11 @@ class Probe(Model):
     timeout_s: Annotated[float, Field(gt=0, le=600)] = 10
     """How long the probe waits for an answer."""
     requests: list[ProbeRequest] = []
-    """Empty: GET of the health path."""
+    """Kinds of requests; empty: GET of the health path."""
     baseline_s: Annotated[float, Field(ge=0.5, le=600)] = 2
-    """How long it measures before anything changes, and again afterwards."""
+    """How long the probe measures before anything changes, and again afterwards."""
     max_failed: Annotated[int, Field(ge=0)] = 0
-    """Failed requests that a rollout may cost."""
+    """Most failed requests of a rollout."""
 
 
 class Rollout(Model):
@@ -67,25 +67,25 @@ class Rollout(Model):
     min_healthy_s: Annotated[float, Field(ge=0, le=3600)] = 0
     """How long a new instance must be healthy before it is readmitted."""
     deadline_s: Annotated[float, Field(gt=0, le=86400)] = 3600
-    """How long the whole rollout may take; what is not done then is a failure."""
+    """Longest time of the whole rollout; a rollout that is not done by then has failed."""
     max_p99_ratio: Annotated[float, Field(ge=1, le=1000)] | None = None
-    """p99 during the rollout may be this many times that before (25 ms are always allowed); unset: it is not judged.
+    """Largest ratio of the p99 during the rollout to the p99 before (25 ms are always allowed); unset: no limit.
 
-    It takes 1,000 requests: a rollout that ends before so many were sent is inconclusive; a higher `rate` of the probe helps.
+    The comparison takes 1,000 requests: a rollout that ends before is inconclusive; a higher `rate` of the probe helps.
     """
     on_failure: Literal["rollback", "pause"] = "rollback"
-    """After a failure: take all changed instances back, or leave those that are done and stop."""
+    """After a failure: `rollback` takes all changed instances back, `pause` leaves the finished ones as they are and stops."""
 
 
 class Notify(Model):
-    """Who is told when a run begins, pauses and ends. One line of JSON goes to each."""
+    """Receivers of one line of JSON when a run begins, pauses and ends."""
 
     webhook: WebAddress | None = None
-    """Address that gets it by POST."""
+    """Address that gets the line by POST."""
     token: SecretReference | None = None
     """Reference to a bearer token for the webhook; never the token."""
     command: list[Line] = []
-    """Command on this machine that gets it on standard input."""
+    """Command on this machine that gets the line on standard input."""
 
 
 class HttpCheck(Model):
@@ -96,16 +96,16 @@ class HttpCheck(Model):
     expect: Annotated[int, Field(ge=100, le=599)] = 200
     """HTTP status of the answer."""
     contains: Line = ""
-    """Text that must stand in the answer; `{version}` becomes the version that is to be served, up to its `+`."""
+    """Text that the answer must contain; `{version}` becomes the expected version, up to its `+`."""
 
 
 class Verification(Model):
-    """What the runbook `verify` asks of a running application, beside its health."""
+    """Checks of a running application by the runbook `verify`, beside its health."""
 
     requests: list[HttpCheck] = []
     """Requests to each instance; the health check always comes first."""
     allowed_errors: list[Line] = []
-    """Lines of the log with one of these texts are no errors."""
+    """Texts of harmless lines of the log, which are not counted as errors."""
 
 
 class Central(Model):
@@ -118,11 +118,11 @@ class Central(Model):
 
 
 class Registry(Model):
-    """Where a team shares its artifacts."""
+    """The place where a team shares its artifacts."""
 
     url: LocalPath
     """A directory, `file:///…`, `s3://bucket/prefix`, `sftp://user@host/path`, or `https://…` of a raw repository."""
     credentials: SecretReference | None = None
-    """Reference to `user:password` for HTTP; the others have credentials of their own."""
+    """Reference to `user:password` for HTTP; the other kinds have credentials of their own."""
     central: bool = False
-    """Whether the package of an application with a `source` is pushed to Ballerina Central as well."""
+    """True: the package of an application with a `source` is pushed to Ballerina Central as well."""

@@ -1,4 +1,4 @@
-"""What no single value shows: names that must exist, ports that must not meet, strategies that a balancer cannot keep.
+"""Checks across values: names that must exist, ports that must differ, strategies that a balancer cannot keep.
 
 The sources of the refusals are NGINX's and HAProxy's own documentation and trials of both.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from itertools import chain
 from typing import Any
 
 from balbook.errors import nearest
@@ -17,27 +18,20 @@ from balbook.inventory.models import Application, Balancer, Host, Inventory
 from balbook.inventory.words import REGISTRY_SCHEMES
 
 RESERVED = ("balancers", "ballerina", "bin", "locks", "packages", "projects", "published", "sources")
-"""Directories of balbook's own below a host's root, beside those of applications."""
+"""Balbook's own directories below a host's root, beside those of applications."""
 
 
 def reference_problems(inventory: Inventory, document: Document) -> list[Problem]:
-    """Every reference of the inventory that does not hold.
+    """Every reference of the inventory that leads nowhere.
 
     `inventory` may lack entries of `document` that have problems of their own; a reference to one of these is not a
     problem. Reads the file system for files that the inventory names.
     """
-    problems = [
-        *_jumps(inventory),
-        *_balancers(inventory, _names(document.data, "hosts")),
-        *_instances(inventory, _names(document.data, "hosts")),
-        *_ports(inventory),
-        *_files(inventory),
-        *_registry(inventory),
-        *_sources(inventory),
-    ]
+    hosts, balancers = _names(document.data, "hosts"), _names(document.data, "balancers")
+    found = [_jumps(inventory), _balancers(inventory, hosts), _ports(inventory), _registry(inventory)]
     for name, application in inventory.applications.items():
-        problems += _strategy(inventory, name, application, _names(document.data, "balancers"))
-    return problems
+        found += [_application(inventory, name, application, hosts), _strategy(inventory, name, application, balancers)]
+    return list(chain.from_iterable(found))
 
 
 def _names(data: Any, section: str) -> set[str]:
@@ -51,19 +45,18 @@ def _jumps(inventory: Inventory) -> Iterator[Problem]:
     for name, host in hosts.items():
         place: Place = ("hosts", name, "jump")
         if host.jump in hosts:
-            chain = [name]
-            while (following := hosts[chain[-1]].jump) in hosts and following not in chain:
-                chain.append(str(following))
-            if following in chain:
-                yield Problem(place, f"found {host.jump!r}, which leads in a circle: {' -> '.join([*chain, str(following)])}")
+            way = [name]
+            while (following := hosts[way[-1]].jump) in hosts and following not in way:
+                way.append(str(following))
+            if following in way:
+                yield Problem(place, f"found {host.jump!r}, which leads in a circle: {' -> '.join([*way, str(following)])}")
         elif host.jump and (meant := _misspelt(host.jump, hosts)):
-            yield Problem(
-                place, f"found {host.jump!r}, which is no host of this inventory. Did you mean '{meant}'? Write any other address in full."
-            )
+            known = f"found {host.jump!r}, which is not a host of this inventory. Did you mean '{meant}'?"
+            yield Problem(place, f"{known} Write any other address in full.")
 
 
 def _misspelt(word: str, names: Iterable[str]) -> str | None:
-    """The name that a bare word was meant to be. `bastion2` beside `bastion1` is an address of its own, from `~/.ssh/config`."""
+    """The host that a bare word nearly names. `bastion2` beside `bastion1` is an address of its own, from `~/.ssh/config`."""
     if "." in word or ":" in word:
         return None
     near = get_close_matches(word, names, n=1, cutoff=0.8)
@@ -80,15 +73,9 @@ def _balancers(inventory: Inventory, known: set[str]) -> Iterator[Problem]:
             yield Problem(("balancers", name, "tls", "key"), f"found {tls.key!r}; {allowed}")
 
 
-def _instances(inventory: Inventory, known: set[str]) -> Iterator[Problem]:
-    for name, application in inventory.applications.items():
-        for index, instance in enumerate(application.instances):
-            yield from _host(inventory.hosts, known, ("applications", name, "instances", index, "host"), instance.host, "app")
-
-
 def _host(hosts: dict[str, Host], known: set[str], place: Place, name: str, role: str) -> Iterator[Problem]:
     if name not in known:
-        yield Problem(place, f"found {name!r}, which is no host of this inventory. {nearest(name, known)}")
+        yield Problem(place, f"found {name!r}, which is not a host of this inventory. {nearest(name, known)}")
     elif name in hosts and role not in hosts[name].roles:
         able = [other for other, host in hosts.items() if role in host.roles]
         told = f"hosts with that role: {', '.join(able)}" if able else "no host has that role"
@@ -96,7 +83,7 @@ def _host(hosts: dict[str, Host], known: set[str], place: Place, name: str, role
 
 
 def _ports(inventory: Inventory) -> Iterator[Problem]:
-    """Two listeners on one port of one host."""
+    """Pairs of listeners on one port of one host."""
     taken: dict[tuple[str, int], Place] = {}
     for host, port, place in _listeners(inventory):
         other = taken.setdefault((host, port), place)
@@ -122,17 +109,8 @@ def _listeners(inventory: Inventory) -> Iterator[tuple[str, int, Place]]:
             yield instance.host, instance.port, ("applications", name, "instances", index, "port")
 
 
-def _files(inventory: Inventory) -> Iterator[Problem]:
-    for name, application in inventory.applications.items():
-        if application.config and not (path := inventory.resolve(application.config.file)).is_file():
-            yield Problem(
-                ("applications", name, "config", "file"),
-                f"found {application.config.file!r}, but there is no file {path}; paths are relative to the inventory",
-            )
-
-
 def _registry(inventory: Inventory) -> Iterator[Problem]:
-    """An address that nobody could open, or that would show its password."""
+    """An address that cannot be opened, or that would show its password."""
     registry = inventory.registry
     if registry is None:
         return
@@ -140,45 +118,50 @@ def _registry(inventory: Inventory) -> Iterator[Problem]:
     is_http = scheme in ("http", "https") and bool(separator)
     if separator and scheme not in REGISTRY_SCHEMES:
         known = nearest(scheme, REGISTRY_SCHEMES)
-        yield Problem(("registry", "url"), f"found the scheme {scheme!r}, which no registry has. {known}")
+        yield Problem(("registry", "url"), f"found {scheme!r}, which is not the scheme of a registry. {known}")
     elif separator and scheme != "file" and not rest.strip("/"):
         yield Problem(("registry", "url"), f"found {registry.url!r}, which names no {'bucket' if scheme == 's3' else 'host'}")
     elif separator and "@" in rest.partition("/")[0] and ":" in rest.partition("@")[0]:
-        yield Problem(("registry", "url"), "a password stands in the address; give a reference in `credentials`: env:NAME or file:PATH")
+        yield Problem(("registry", "url"), "the address contains a password; give a reference in `credentials`: env:NAME or file:PATH")
     elif registry.credentials and not is_http:
-        yield Problem(("registry", "credentials"), "are for http and https; the others take those of the login: SSH keys, AWS_… variables")
+        yield Problem(("registry", "credentials"), "are for http and https only; sftp takes your SSH keys, s3 the AWS_… variables")
 
 
-def _sources(inventory: Inventory) -> Iterator[Problem]:
-    for name, application in inventory.applications.items():
-        if name in RESERVED:
-            yield Problem(("applications", name), f"the name {name!r} is that of a directory of balbook's own on hosts; choose another")
-        if application.source and len(application.packages) > 1:
-            count = len(application.packages)
-            text = f"is for an application of one package, and `packages` has {count}; leave it out, and they are consolidated"
-            yield Problem(("applications", name, "source"), text)
+def _application(inventory: Inventory, name: str, application: Application, known: set[str]) -> Iterator[Problem]:
+    place: Place = ("applications", name)
+    for index, instance in enumerate(application.instances):
+        yield from _host(inventory.hosts, known, (*place, "instances", index, "host"), instance.host, "app")
+    if application.config and not (path := inventory.resolve(application.config.file)).is_file():
+        text = f"found {application.config.file!r}, but {path} is not a file; paths are relative to the inventory"
+        yield Problem((*place, "config", "file"), text)
+    if name in RESERVED:
+        yield Problem(place, f"balbook has a directory {name!r} of its own on hosts; choose another name")
+    if application.source and len(application.packages) > 1:
+        count = len(application.packages)
+        text = f"is for an application of one package, and `packages` has {count}; remove `source` to consolidate the packages"
+        yield Problem((*place, "source"), text)
 
 
 def _strategy(inventory: Inventory, name: str, application: Application, known: set[str]) -> Iterator[Problem]:
-    """What the strategy asks of the instances and the balancer."""
+    """The strategy's demands on the instances and the balancer."""
     place: Place = ("applications", name)
     count, strategy, balancer = len(application.instances), application.strategy, application.balancer
     if application.capacity_floor is not None and application.capacity_floor >= count:
-        text = f"found {application.capacity_floor} of {count}: no instance could ever be replaced; allowed: at most {count - 1}"
+        text = f"found {application.capacity_floor} of {count} instances, so that none could be replaced; allowed: at most {count - 1}"
         yield Problem((*place, "capacity_floor"), text)
     if strategy == "active_passive" and count == 1:
-        yield Problem((*place, "strategy"), "found 'active_passive' with one instance; nothing could stand by: add an instance")
+        yield Problem((*place, "strategy"), "found 'active_passive' with one instance, so that no instance can stand by; add an instance")
     if balancer is None and strategy != "active_active":
         yield Problem((*place, "strategy"), f"found {strategy!r} without a balancer; name one in `balancer`")
     if balancer is not None and balancer not in known:
-        yield Problem((*place, "balancer"), f"found {balancer!r}, which is no balancer of this inventory. {nearest(balancer, known)}")
+        yield Problem((*place, "balancer"), f"found {balancer!r}, which is not a balancer of this inventory. {nearest(balancer, known)}")
     if balancer in inventory.balancers:
         for reason, advice in refusals(application, inventory.balancers[balancer]):
             yield Problem((*place, "strategy"), f"found {strategy!r}, which the balancer {balancer!r} cannot keep: {reason}. {advice}")
 
 
 def refusals(application: Application, balancer: Balancer) -> Iterator[tuple[str, str]]:
-    """Why this kind of balancer cannot keep the strategy, and what to do instead."""
+    """The reasons why this kind of balancer cannot keep the strategy, each with advice."""
     strategy, traits = application.strategy, balancer.traits
     if strategy == "active_passive" and balancer.method == "ip_hash":
         yield "`backup` cannot be combined with the method ip_hash", "Use least_conn or round_robin."

@@ -1,7 +1,7 @@
 """A YAML file as plain data that still knows on which line each value stands and how it was written.
 
 PyYAML's safe resolver decides what a word means; nothing is constructed but text, numbers, booleans, lists and
-mappings. Dates stay text. What YAML would swallow in silence is a problem here: a key written twice, `010` read as 8,
+mappings. Dates stay text. A trap that YAML does not report is a problem here: a key written twice, `010` read as 8,
 `22:22` read as 1342.
 """
 
@@ -27,7 +27,7 @@ MERGE = "tag:yaml.org,2002:merge"
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: where, and a sentence with what was found, what is allowed and the nearest known name."""
+    """One problem: its place, and a sentence with the value found, the allowed values and the nearest known name."""
 
     place: Place
     text: str
@@ -42,16 +42,17 @@ class Problem:
 
 @dataclass
 class Document:
-    """A file's data; `lines` and `written` by place: where a value starts, and a scalar's own text."""
+    """A file's data; by place `lines` (where a value starts), `written` (the text of a scalar), and `read`, if that is no text."""
 
     path: Path
     data: Any = None
     lines: dict[Place, int] = field(default_factory=dict)
     written: dict[Place, str] = field(default_factory=dict)
+    read: dict[Place, Any] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     def line_of(self, place: Place) -> int:
-        """The line of a value, or of the nearest value around it where there is none."""
+        """The line of a value, or of the nearest value around a missing one."""
         while place not in self.lines and place:
             place = place[:-1]
         return self.lines.get(place, 1)
@@ -75,7 +76,7 @@ def document_of(path: Path, text: str, error: type[BadInput]) -> Document:
         mark = exc.problem_mark or exc.context_mark
         at = f"{path}:{mark.line + 1}" if mark else str(path)
         told = "; ".join(part for part in (exc.context, exc.problem) if part)
-        raise error(f"{at}: this is not YAML: {told}", advice="Mind the indentation, and quotes around special characters.") from exc
+        raise error(f"{at}: this is not YAML: {told}", advice="Check the indentation, and the quotes around special characters.") from exc
     except (yaml.YAMLError, RecursionError) as exc:
         raise error(f"{path}: this is not YAML: {str(exc).splitlines()[0]}", advice="Is it the right file?") from exc
     document = Document(path)
@@ -96,7 +97,7 @@ def text_of(path: Path, error: type[BadInput], advice: str) -> str:
     except OSError as exc:
         raise error(f"{path} cannot be read: {exc.strerror}", advice=advice) from exc
     if len(content) > LARGEST_FILE:
-        raise error(f"{path} has {len(content)} bytes; at most {LARGEST_FILE} are read", advice="Is it the right file?")
+        raise error(f"{path} has {len(content)} bytes (limit {LARGEST_FILE})", advice="Is it the right file?")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
@@ -105,7 +106,7 @@ def text_of(path: Path, error: type[BadInput], advice: str) -> str:
 
 
 class _Reader:
-    """Turns nodes into data and notes lines, texts and problems in the document."""
+    """Turns nodes into data, and writes lines, texts and problems into the document."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
@@ -117,7 +118,9 @@ class _Reader:
         self.document.lines.setdefault(place, node.start_mark.line + 1)
         self.count += 1
         if node in self.open or self.count > MOST_VALUES:
-            return self._problem(node, place, "an alias that contains itself or multiplies beyond measure is not allowed")
+            return self._problem(
+                node, place, f"the alias contains itself, or the aliases of the file make too many values (limit {MOST_VALUES})"
+            )
         if node.tag not in PLAIN:
             return self._problem(node, place, f"the tag {node.tag.rpartition(':')[2]!r} is not allowed; write a plain value")
         self.open.append(node)
@@ -178,6 +181,8 @@ class _Reader:
         read = self._constructed(node)
         if isinstance(read, int) and not isinstance(read, bool) and text != str(read):
             return self._problem(node, place, f'YAML reads {text} as the number {read}; write {read}, or "{text}" in quotes for text')
+        if read is not None:
+            self.document.read[place] = read
         return read
 
     def _constructed(self, node: yaml.ScalarNode) -> Any:

@@ -1,4 +1,4 @@
-"""Finds the inventory, reads it, and says everything that is wrong with it at once.
+"""Finds the inventory, reads the file, and tells all of its problems at once.
 
 Found by `-i`, else the notebook's `inventory` parameter, else `BALBOOK_INVENTORY`, else `./inventory.yaml`, else the
 running lab's.
@@ -7,6 +7,7 @@ running lab's.
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,21 +24,16 @@ from balbook.local.digests import canonical, sha256_of
 VARIABLE = "BALBOOK_INVENTORY"
 FILE_NAME = "inventory.yaml"
 WAYS = f"Name one with -i FILE or {VARIABLE}, make one with `balbook init DIR`, or start a lab with `balbook lab up`."
-MEND = "Mend these lines and try again; `balbook schema` prints the JSON Schema, which editors check while you type."
+MEND = "Correct these lines and try again. `balbook schema` prints the JSON Schema, by which editors check the file while you type."
 
 REFERRING = ("host", "kind", "listen", "method", "tls", "balancer", "strategy", "instances", "capacity_floor", "config")
-"""Fields that `references` reads; an entry is not checked further where one of them is faulty."""
+"""Fields that `consistency` reads; an entry with a fault in one of these fields is not checked further."""
 
 
 def load_inventory(
-    path: Path | None,
-    *,
-    parameter: str = "",
-    environ: Mapping[str, str],
-    cwd: Path,
-    lab_inventory: Path | None,
+    path: Path | None, *, parameter: str = "", environ: Mapping[str, str], cwd: Path, lab_inventory: Path | None
 ) -> Inventory:
-    """The inventory that these sources name, the first of them that says anything; its `path` is the one to print.
+    """The inventory that the first of these sources names; its `path` is the one to print.
 
     `path` is `-i`'s, `parameter` the notebook's; both, like the environment's, are relative to `cwd`. A file that is
     named but missing is an error and never falls through to the next source.
@@ -47,20 +43,11 @@ def load_inventory(
 
 
 def find_inventory(
-    path: Path | None,
-    *,
-    parameter: str = "",
-    environ: Mapping[str, str],
-    cwd: Path,
-    lab_inventory: Path | None,
+    path: Path | None, *, parameter: str = "", environ: Mapping[str, str], cwd: Path, lab_inventory: Path | None
 ) -> tuple[Path, str]:
-    """The inventory's file, and what named it."""
-    named = [
-        (str(path) if path is not None else "", "-i"),
-        (parameter, "the parameter `inventory`"),
-        (environ.get(VARIABLE, ""), VARIABLE),
-    ]
-    for text, source in named:
+    """The inventory's file, and the source that named it."""
+    named = {"-i": str(path or ""), "the parameter `inventory`": parameter, VARIABLE: environ.get(VARIABLE, "")}
+    for source, text in named.items():
         if text:
             found = cwd / Path(text).expanduser()
             if not found.is_file():
@@ -70,14 +57,14 @@ def find_inventory(
         return cwd / FILE_NAME, f"./{FILE_NAME}"
     if lab_inventory is not None and lab_inventory.is_file():
         return lab_inventory, "the running lab"
-    raise InventoryError(f"no inventory: there is no {cwd / FILE_NAME}, and no lab is running", advice=WAYS)
+    raise InventoryError(f"no inventory found: {cwd / FILE_NAME} does not exist, and no lab is running", advice=WAYS)
 
 
 def read_inventory(path: Path) -> Inventory:
     """The inventory in this file. Raises InventoryError with every problem, one a line, each as `file:line: field: …`."""
     document = read_document(path, InventoryError, advice=WAYS)
     if not isinstance(document.data, dict):
-        found = "nothing" if document.data is None else "no mapping"
+        found = "an empty file" if document.data is None else "no mapping"
         raise InventoryError(f"{path}:1: found {found}; an inventory is a mapping with `version` and `hosts`", advice=WAYS)
     _require_known_version(document)
     inventory, problems = _validated(document)
@@ -87,23 +74,21 @@ def read_inventory(path: Path) -> Inventory:
 
 
 def digest_of(inventory: Inventory) -> str:
-    """sha256 (hex) over what the inventory says, defaults included; where it is stored does not matter."""
+    """The sha256 (hex) of the inventory's contents, defaults included; the file's path does not matter."""
     return sha256_of(canonical(inventory.model_dump(mode="json")))
 
 
 def inventory_schema() -> dict[str, Any]:
     """The JSON Schema of the inventory, for editors."""
-    schema: dict[str, Any] = _with_json_patterns(Inventory.model_json_schema())
+    schema = json.loads(json.dumps(Inventory.model_json_schema()).replace(r"\\Z", "$"))  # Python's `\Z` is JSON Schema's `$`
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "balbook inventory"}
 
 
 def _require_known_version(document: Document) -> None:
     version = document.data.get("version", VERSION)
     if isinstance(version, int) and version > VERSION:
-        raise InventoryError(
-            f"{document.path}:{document.line_of(('version',))}: version: found {version}; this balbook knows {VERSION}",
-            advice="Install a newer balbook, or go back to an inventory of this version.",
-        )
+        problem = Problem(("version",), f"found {version}; this balbook knows {VERSION}")
+        raise InventoryError(document.report([problem]), advice="Install a newer balbook, or go back to an inventory of this version.")
 
 
 def _validated(document: Document) -> tuple[Inventory | None, list[Problem]]:
@@ -113,9 +98,8 @@ def _validated(document: Document) -> tuple[Inventory | None, list[Problem]]:
     data = document.data
     if isinstance(data.get("version"), bool | float):
         problems.append(Problem(("version",), f"found {data['version']}; allowed: {VERSION}"))
-    inventory: Inventory | None
     try:
-        inventory = Inventory.model_validate(data, strict=True)
+        inventory: Inventory | None = Inventory.model_validate(data, strict=True)
     except ValidationError as exc:
         problems += [problem for problem in shape_problems(document, exc) if problem.place not in known]
         inventory = _without_faulty(data, [tuple(detail["loc"]) for detail in exc.errors()])
@@ -126,7 +110,7 @@ def _validated(document: Document) -> tuple[Inventory | None, list[Problem]]:
 
 
 def _without_faulty(data: Mapping[str, Any], faults: list[Place]) -> Inventory | None:
-    """What is left once everything faulty is taken out, so that references are checked in the same round."""
+    """The inventory without its faulty parts, so that references are checked in the same round."""
     rest: dict[str, Any] = copy.deepcopy(dict(data))
     for place in faults:
         section = rest.get(str(place[0])) if place else None
@@ -141,12 +125,3 @@ def _without_faulty(data: Mapping[str, Any], faults: list[Place]) -> Inventory |
         return Inventory.model_validate(rest, strict=True)
     except ValidationError:
         return None
-
-
-def _with_json_patterns(value: Any) -> Any:
-    """Python's `\\Z` is JSON Schema's `$`."""
-    if isinstance(value, dict):
-        return {key.replace("\\Z", "$"): _with_json_patterns(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_with_json_patterns(item) for item in value]
-    return value.replace("\\Z", "$") if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""What a user writes in the inventory, as typed models; `version: 1`.
+"""The inventory's contents as typed models; `version: 1`.
 
 Names become words of commands and parts of paths, so each is held to letters, digits and `. _ + -`. Relative paths are
 relative to the inventory file (`Inventory.resolve`).
@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PrivateAttr, StrictBool, StrictInt, model_validator
 
 from balbook.inventory.balancers import Balancer
-from balbook.inventory.changing import Hooks, HttpCheck, Model, Notify, Probe, ProbeRequest, Registry, Rollout, Verification
+from balbook.inventory.changing import Central, Hooks, HttpCheck, Model, Notify, Probe, ProbeRequest, Registry, Rollout, Verification
 from balbook.inventory.secret_references import secret_references
 from balbook.inventory.words import (
     AbsolutePath,
@@ -29,16 +29,15 @@ from balbook.inventory.words import (
     SecretReference,
     UrlPath,
     VariableName,
-    WebAddress,
 )
 from balbook.secrets.vault import Vault
 
-__all__ = ["Balancer", "Hooks", "HttpCheck", "Model", "Notify", "Probe", "ProbeRequest", "Registry", "Rollout", "Verification"]
+__all__ = ["Balancer", "HttpCheck", "ProbeRequest", "Registry"]
 VERSION = 1
 
 
 class Host(Model):
-    """A machine reached over SSH. `~/.ssh/config` fills in what is not said here."""
+    """A machine reached over SSH. `~/.ssh/config` gives the values that are left out here."""
 
     address: Address
     """DNS name, IP address, or a Host of `~/.ssh/config`."""
@@ -47,25 +46,25 @@ class Host(Model):
     user: Name | None = None
     """Login; unset: `~/.ssh/config`, else the local user."""
     roles: list[Literal["build", "app", "balancer"]] = Field(min_length=1)
-    """What it is for."""
+    """The purposes of the host."""
     become: Literal["", "sudo"] = ""
-    """How privileged commands are run; empty: they are not."""
+    """How privileged commands are run; empty: balbook runs none."""
     become_password: SecretReference | None = None
-    """Reference to the password that sudo asks the login for; unset: it asks for none."""
+    """Reference to the password that sudo asks the login for; unset: sudo asks for no password."""
     drill: Literal["forbidden", "allowed"] = "forbidden"
-    """Whether `failover_drill` may inject faults here."""
+    """`allowed`: `failover_drill` is allowed to inject faults on this host."""
     jump: Address | None = None
-    """A host of this inventory, or an address, to go through."""
+    """A host of this inventory, or an address, through which this host is reached."""
     identity: LocalPath | None = None
     """Private key file; unset: the agent's and `~/.ssh/config`'s."""
     known_hosts: LocalPath | None = None
     """File of host keys; unset: `~/.ssh/known_hosts`."""
     root: AbsolutePath = "/opt/balbook"
-    """Where balbook keeps applications, releases and locks on this host."""
+    """Directory of balbook's applications, releases and locks on this host."""
     supervisor: Literal["systemd", "process"] = "systemd"
-    """What keeps instances running; `process` needs no privilege."""
+    """The supervisor that keeps instances running; `process` needs no privilege."""
     os_packages: list[Name] = []
-    """Packages of the operating system beside those of its applications: what builds and their tests need, say."""
+    """Packages of the operating system beside those of its applications, such as those that builds and their tests need."""
 
 
 class Instance(Model):
@@ -74,7 +73,7 @@ class Instance(Model):
     host: Name
     """A host of the inventory with the role `app`."""
     port: Port
-    """The port that it listens on."""
+    """The port that the instance listens on."""
 
     @property
     def name(self) -> str:
@@ -82,14 +81,14 @@ class Instance(Model):
 
 
 class Health(Model):
-    """How to see that an instance can serve."""
+    """The health check: it tells that an instance can serve."""
 
     path: UrlPath = "/health"
-    """What is asked of the instance."""
+    """Path of the health check."""
     expect: Annotated[int, Field(ge=100, le=599)] = 200
     """HTTP status of a healthy instance."""
     within_s: Annotated[float, Field(gt=0, le=3600)] = 60
-    """How long a start may take."""
+    """Longest time of a start, until the first healthy answer."""
     passes: Annotated[int, Field(ge=1, le=100)] = 2
     """Healthy answers in a row before an instance is readmitted."""
 
@@ -102,7 +101,7 @@ class Route(Model):
 
 
 class Requirements(Model):
-    """What `provision` checks of each app host."""
+    """The resources that `provision` checks on each app host."""
 
     cpus: Annotated[int, Field(ge=1)] = 1
     """Processors."""
@@ -111,7 +110,7 @@ class Requirements(Model):
     disk_mb: Annotated[int, Field(ge=1)] = 1024
     """Free space below the host's root, in MB."""
     java: Annotated[int, Field(ge=8)] | None = None
-    """Major version of the Java runtime; unset: what the artifact needs."""
+    """Major version of the Java runtime; unset: the one that the artifact needs."""
     os_packages: list[Name] = []
     """Packages of the operating system: database drivers, libraries."""
 
@@ -122,7 +121,7 @@ class System(Model):
     nofile: Annotated[int, Field(ge=256)] = 8192
     """Open files and sockets."""
     memory_mb: Annotated[int, Field(ge=32)] | None = None
-    """Memory limit, in MB, where systemd keeps the instances; unset: none."""
+    """Memory limit, in MB, where systemd keeps the instances; unset: no limit."""
 
 
 class ConfigFile(Model):
@@ -133,22 +132,23 @@ class ConfigFile(Model):
 
 
 class Application(Model):
-    """What is deployed."""
+    """An application that is deployed."""
 
     packages: list[PackageName] = []
     """Ballerina packages (`org/name`) that the application consists of."""
     source: Line = ""
-    """Of an application that is one package: its directory, or `git+URL@ref`. Empty: its packages are consolidated."""
+    """For an application of one package: the package's directory, or `git+URL@ref`. Empty: the packages are consolidated."""
     artifact: Literal["jar", "native"] = "jar"
     """The executable that is built."""
     balancer: Name | None = None
-    """A balancer of the inventory; unset: none stands in front."""
+    """A balancer of the inventory; unset: clients reach the instances without a balancer."""
     strategy: Literal["active_active", "active_active_checked", "active_passive"] = "active_active"
-    """All instances serve; the same with active health checks; or one serves and the others stand by."""
+    """`active_active`: all instances serve. `active_active_checked`: the same, with active health checks. `active_passive`: one instance
+    serves, the others stand by."""
     instances: list[Instance] = Field(min_length=1)
-    """Its processes, in the order in which a rollout changes them."""
+    """The application's processes, in the order in which a rollout changes them."""
     health: Health = Health()
-    """How to see that an instance can serve."""
+    """The health check of each instance."""
     routes: dict[UrlPath, Route] = {"/": Route()}
     """Settings for paths by their beginning."""
     environment: dict[VariableName, Scalar] = {}
@@ -162,9 +162,9 @@ class Application(Model):
     probe: Probe = Probe()
     """The load that measures a rollout."""
     verify: Verification = Verification()
-    """What the runbook `verify` asks of it."""
+    """Further checks of the runbook `verify`."""
     requires: Requirements = Requirements()
-    """What each host must have."""
+    """Resources that each host must have."""
     system: System = System()
     """Limits of each process."""
     account: Name | None = None
@@ -175,14 +175,15 @@ class Application(Model):
     """`gracefulStopTimeout` of Ballerina's listener: how long a stopping instance finishes requests."""
     drain: Literal["reload", "graceful_stop"] | None = None
     """How an instance leaves an NGINX. `reload` (unset): requests in flight finish, however long they take. `graceful_stop`: no
-    reload, so no kept-alive connection is closed, but what takes longer than `graceful_stop_s` is cut."""
+    reload, so no kept-alive connection is closed, but a request that takes longer than `graceful_stop_s` is cut off."""
     capacity_floor: Annotated[int, Field(ge=0)] | None = None
-    """Instances that must serve at any time; unset: all but one, at least one. One alone without a balancer may restart."""
+    """Instances that must serve at any time; unset: all but one, at least one. A single instance without a
+    balancer is allowed to restart."""
     keep_releases: Annotated[int, Field(ge=2)] = 5
     """Releases kept on each host."""
     approvals: Annotated[int, Field(ge=0, le=10)] = 0
     """How many people other than the applier must sign a plan before it is applied, once. `balbook rollback`, `drain` and `readmit`
-    are emergency acts: they go without, need a reason, and their records say `not_approved`."""
+    are emergency acts: they need no approval but a reason, and their records say `not_approved`."""
 
     @property
     def floor(self) -> int:
@@ -193,21 +194,12 @@ class Application(Model):
 
     @property
     def is_restarted(self) -> bool:
-        """Whether it is not there while it changes: it has one instance, and no balancer."""
+        """True where the application is away while it changes: it has one instance, and no balancer."""
         return self.balancer is None and len(self.instances) == 1
 
 
-class Central(Model):
-    """Ballerina Central."""
-
-    token: SecretReference | None = None
-    """Reference to the access token: `env:NAME` or `file:PATH`; never the token."""
-    url: WebAddress | None = None
-    """Registry other than Ballerina's own."""
-
-
 class Anchor(Model):
-    """Where the ledger's head goes after every seal: out of the reach of whoever can edit the ledger."""
+    """A place for the ledger's head after every seal, out of reach of everybody who can edit the ledger."""
 
     kind: Literal["git_tag", "command"]
     """`git_tag`: a signed tag in the records' repository. `command`: a command of your own."""
@@ -216,17 +208,17 @@ class Anchor(Model):
     command: list[Line] = []
     """`command`: gets the head, one line of JSON, on standard input."""
     read: list[Line] = []
-    """`command`: prints the heads that were anchored, one a line; unset: `records verify` is given them."""
+    """`command`: prints the anchored heads, one a line; unset: you give the heads to `records verify`."""
 
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> Anchor:
         if (self.kind == "command") != bool(self.command):
-            raise ValueError("command is needed where kind is command, and only there")
+            raise ValueError("`command` belongs to the kind `command`, which needs it; `git_tag` takes none")
         return self
 
 
 class Records(Model):
-    """Where records go."""
+    """The folder of records, their signer and their ledger."""
 
     path: LocalPath = "records"
     """Directory, relative to the inventory."""
@@ -235,23 +227,23 @@ class Records(Model):
     ledger: Line | None = None
     """Directory, or `s3://bucket/prefix`; unset: `ledger` below `path`."""
     allowed_signers: LocalPath | None = None
-    """OpenSSH's file of who may sign; unset: `allowed_signers` beside the inventory."""
+    """OpenSSH's file of allowed signers; unset: `allowed_signers` beside the inventory."""
     revoked_keys: LocalPath | None = None
     """Keys whose signatures no longer count: public keys, one a line, or a KRL of `ssh-keygen -k`."""
     anchor: Anchor | None = None
-    """Where the ledger's head goes; unset: nowhere, and `records verify` cannot vouch for the ledger's end."""
+    """Place of the ledger's head; unset: the head is not kept, and `records verify` cannot vouch for the ledger's end."""
 
 
 PRODUCTION = ("production", "prod")
 
 
 class Inventory(Model):
-    """Hosts, applications, balancers, stores, and where records go."""
+    """Hosts, applications, balancers, stores, and the place of records."""
 
     version: Literal[1] = 1
     """Version of this format."""
     environment: Name = "staging"
-    """What the fleet is for; `production` (or `prod`, in capitals too) asks for more."""
+    """Purpose of the fleet; `production` (or `prod`, in capitals too) has stricter rules."""
     hosts: dict[Name, Host] = Field(min_length=1)
     """Machines by name."""
     applications: dict[Name, Application] = {}
@@ -263,15 +255,15 @@ class Inventory(Model):
     artifacts: LocalPath = "artifacts"
     """Artifact store: a directory or `file:///…`."""
     registry: Registry | None = None
-    """Registry that artifacts are published to and retrieved from; unset: there is none."""
+    """Registry that artifacts are published to and retrieved from; unset: no registry."""
     records: Records = Records()
-    """Where records go, and who signs them."""
+    """Place and signer of the records."""
     notify: Notify = Notify()
-    """Who is told when a run begins, pauses and ends."""
+    """Receivers of a message when a run begins, pauses and ends."""
     metrics_textfile: LocalPath | None = None
-    """File for Prometheus's textfile collector (`….prom`) with what the last runs came to; unset: none."""
+    """File for Prometheus's textfile collector (`….prom`) with the results of the last runs; unset: no file."""
     defaults: dict[str, dict[VariableName, Line | StrictInt | StrictBool | list[Line]]] = {}
-    """Values for parameters that nobody gives: by runbook (`*`: all) or pipeline, then by parameter."""
+    """Values for parameters that are not given: by runbook (`*`: all) or pipeline, then by parameter."""
     lab: bool = False
     """Set in a lab's own inventory; every record says so."""
 
@@ -279,17 +271,17 @@ class Inventory(Model):
 
     @property
     def path(self) -> Path:
-        """The file that this was read from, absolute."""
+        """The inventory's file, absolute."""
         return self._path
 
     @cached_property
     def secrets(self) -> Vault:
-        """The values of its references and of those in its templates; read when they are needed, once for this inventory."""
+        """The values of the references in the inventory and its templates; each is read once, when it is first needed."""
         return Vault(secret_references(self), self._path.parent)
 
     @property
     def is_production(self) -> bool:
-        """Whether it is the fleet that people depend on."""
+        """True for the fleet that people depend on."""
         return self.environment.lower() in PRODUCTION
 
     def resolve(self, path: str) -> Path:

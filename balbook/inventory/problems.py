@@ -1,11 +1,10 @@
-"""What is wrong with one value of the inventory, said so that a user can mend it: found, allowed, nearest known name."""
+"""Messages about one value of the inventory, by which a user can correct it: found, allowed, nearest known name."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -27,36 +26,32 @@ ALLOWED = {
     words.WEB_ADDRESS: "an address that starts with http:// or https://",
     words.PACKAGE: "org/name; the name of letters, digits, _ and ., starting with a letter, without __",
 }
+EXPECTED = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "too_short": "at least one",
+}
 PRIVATE = {"become_password", "credentials", "environment", "token"}
-"""Values below these keys are not repeated in messages: a user may have put a secret there."""
+"""Keys of values that messages do not repeat: such a value is perhaps a secret."""
 
 
 def shape_problems(document: Document, error: ValidationError) -> list[Problem]:
-    """What the models refuse, one problem a value."""
+    """The values that the models refuse, one problem each."""
     return [_shape_problem(document, detail) for detail in error.errors(include_url=False)]
 
 
 def surprising_texts(document: Document) -> list[Problem]:
-    """Values of `applications.*.environment` that YAML reads as something else than what is written."""
-    problems = []
-    for place, text in document.written.items():
-        is_variable = len(place) == 4 and place[0] == "applications" and place[2] == "environment"
-        value = value_at(document.data, place) if is_variable else text
-        if is_variable and value is not None and not isinstance(value, str) and str(value).lower() != text:
-            problems.append(Problem(place, _in_quotes(text, value)))
-    return problems
-
-
-def value_at(data: Any, place: Place) -> Any:
-    """The value at `place`, or None where there is none."""
-    for part in place:
-        if isinstance(data, Mapping):
-            data = data.get(part)
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
-            data = data[part]
-        else:
-            return None
-    return data
+    """Values of `applications.*.environment` that YAML reads as another text than the written one."""
+    return [
+        Problem(place, _in_quotes(text, value))
+        for place, value in document.read.items()
+        if len(place) == 4 and place[::2] == ("applications", "environment") and str(value).lower() != (text := document.written[place])
+    ]
 
 
 def _shape_problem(document: Document, detail: ErrorDetails) -> Problem:
@@ -67,7 +62,7 @@ def _shape_problem(document: Document, detail: ErrorDetails) -> Problem:
     match detail["type"]:
         case "extra_forbidden":
             model = _model_at(place[:-1])
-            return Problem(place, f"is not a field here. {nearest(str(place[-1]), model.model_fields if model else ())}")
+            return Problem(place, f"is not a known field. {nearest(str(place[-1]), model.model_fields if model else ())}")
         case "missing":
             model = _model_at(place[:-1])
             description = model.model_fields[str(place[-1])].description if model else None
@@ -80,7 +75,7 @@ def _shape_problem(document: Document, detail: ErrorDetails) -> Problem:
 
 
 def _in_quotes(text: str, value: object) -> str:
-    return f'found {text}, which YAML reads as {spoken(value)}; text is expected: write it in quotes, "{text}"'
+    return f'found {text}, which YAML reads as {spoken(value)}; expected: text. Write "{text}" in quotes'
 
 
 def _found(document: Document, place: Place, value: object) -> str:
@@ -99,26 +94,11 @@ def _found(document: Document, place: Place, value: object) -> str:
 
 
 def _allowed(detail: ErrorDetails) -> str:
-    context = detail.get("ctx", {})
-    match detail["type"]:
-        case "string_pattern_mismatch":
-            return ALLOWED[context["pattern"]]
-        case "int_type":
-            return "a whole number"
-        case "float_type":
-            return "a number"
-        case "bool_type":
-            return "true or false"
-        case "string_type":
-            return ALLOWED[words.SECRET_REFERENCE] if detail["loc"][-1] == "token" else "text"
-        case "list_type":
-            return "a list"
-        case "dict_type" | "model_type":
-            return "a mapping"
-        case "too_short":
-            return "at least one"
-        case _:
-            return detail["msg"].removeprefix("Input should be ")
+    if detail["type"] == "string_pattern_mismatch":
+        return ALLOWED[detail["ctx"]["pattern"]]
+    if detail["type"] == "string_type" and detail["loc"][-1] == "token":
+        return ALLOWED[words.SECRET_REFERENCE]
+    return EXPECTED.get(detail["type"]) or detail["msg"].removeprefix("Input should be ")
 
 
 def _suggestion(detail: ErrorDetails) -> str:
@@ -129,24 +109,21 @@ def _suggestion(detail: ErrorDetails) -> str:
 
 
 def _model_at(place: Place) -> type[BaseModel] | None:
-    """The model whose fields stand at `place`."""
-    kind: Any = models.Inventory
-    for part in place:
-        kind = _bare(kind)
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            if part not in kind.model_fields:
-                return None
-            kind = kind.model_fields[str(part)].annotation
-        else:
-            kind = get_args(kind)[-1] if get_origin(kind) in (dict, list) else None
-    kind = _bare(kind)
-    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+    """The model with the fields at `place`."""
+    model: type[BaseModel] | None = models.Inventory
+    parts = iter(place)
+    for part in parts:
+        if model is None or part not in model.model_fields:
+            return None
+        kind = model.model_fields[str(part)].annotation
+        model = _model_in(kind)
+        if get_origin(kind) in (dict, list):
+            next(parts, None)  # the entry's own name or number
+    return model
 
 
-def _bare(kind: Any) -> Any:
-    """The type without `Annotated` and without `| None`."""
-    while get_origin(kind) is Annotated:
-        kind = get_args(kind)[0]
-    if get_origin(kind) in (Union, UnionType):
-        kind = next(arg for arg in get_args(kind) if arg is not type(None))
-    return kind
+def _model_in(kind: Any) -> type[BaseModel] | None:
+    """The model in a type: `Host` in `dict[Name, Host]`, `Tls` in `Tls | None`."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return kind
+    return next((found for part in get_args(kind) if (found := _model_in(part))), None)

@@ -1,4 +1,4 @@
-"""Which secrets an inventory names, and how a template of the user's names one: `${secret:env:DB_PASSWORD}`.
+"""The secrets that an inventory names, and how a template of the user's names one: `${secret:env:DB_PASSWORD}`.
 
 In a `Config.toml` it stands inside a string in double quotes, so that the template itself is valid TOML:
 
@@ -28,10 +28,8 @@ def secret_references(inventory: Inventory) -> tuple[str, ...]:
 
 
 def environment_names(inventory: Inventory) -> tuple[str, ...]:
-    """The variables that secrets of the inventory come from (`env:NAME`), passwords for sudo included, each once."""
-    passwords = [host.become_password for host in inventory.hosts.values() if host.become_password]
-    found = dict.fromkeys((*secret_references(inventory), *passwords))
-    return tuple(reference.removeprefix("env:") for reference in found if reference.startswith("env:"))
+    """The variables of the inventory's secrets (`env:NAME`), each once."""
+    return tuple(reference.removeprefix("env:") for reference in secret_references(inventory) if reference.startswith("env:"))
 
 
 def with_secrets(template: str) -> Text:
@@ -50,7 +48,7 @@ def _references(inventory: Inventory) -> Iterator[str]:
 
 
 def _in_fields(value: Any, is_secret: bool = False) -> Iterator[str]:
-    """What stands in the fields of this type, wherever in the inventory: no field has to be named here."""
+    """The values of all fields of the type SecretReference, anywhere in the inventory."""
     if isinstance(value, str):
         yield from [value] if is_secret else []
     elif isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The kinds of words that an inventory is made of: each a pattern, and a type that is held to it.
+"""The kinds of words in an inventory: each has a pattern, and a type that follows the pattern.
 
 `\\Z`, not `$`, ends a pattern: in Python `$` also matches before a newline at the end.
 """
@@ -20,7 +20,7 @@ LINE = r"^[^\x00-\x1f\x7f]*\Z"
 LOCAL_PATH = r"^[^\x00-\x1f\x7f]+\Z"
 SECRET_REFERENCE = r"^(env:[A-Za-z_][A-Za-z0-9_]*|(file|cmd|keyring):[^\x00-\x1f\x7f]+)\Z"
 REGISTRY_SCHEMES = ("file", "s3", "sftp", "http", "https")
-"""Of a registry's address; one without a scheme is a directory."""
+"""Schemes of a registry's address; an address without a scheme is a directory."""
 WEB_ADDRESS = r"^https?://[A-Za-z0-9._~:/?#@!&=%+\[\]-]+\Z"
 PACKAGE = r"^[A-Za-z0-9_]{1,256}/(?!.*__)(?![0-9_.])[A-Za-z0-9_.]{1,256}(?<![_.])\Z"
 
@@ -29,9 +29,9 @@ def _command_line(line: str) -> str:
     try:
         words = shlex.split(line)
     except ValueError as exc:
-        raise ValueError(f"cannot be split into words: {str(exc).lower()}; quote as for a shell") from exc
+        raise ValueError(f"is not a command line: {str(exc).lower()}; quote its words as for a shell") from exc
     if not words or not words[0]:
-        raise ValueError("names no command; allowed: one command line, the program and its arguments")
+        raise ValueError("names no command; allowed: one command line, with the program and its arguments")
     return line
 
 
@@ -42,7 +42,7 @@ UrlPath = Annotated[str, StringConstraints(pattern=URL_PATH)]
 VariableName = Annotated[str, StringConstraints(pattern=VARIABLE_NAME)]
 Line = Annotated[str, StringConstraints(pattern=LINE)]
 CommandLine = Annotated[Line, AfterValidator(_command_line)]
-"""A program and its arguments, quoted as for a shell; none runs it."""
+"""A program and its arguments, quoted as for a shell; no shell runs the line."""
 LocalPath = Annotated[str, StringConstraints(pattern=LOCAL_PATH)]
 SecretReference = Annotated[str, StringConstraints(pattern=SECRET_REFERENCE)]
 WebAddress = Annotated[str, StringConstraints(pattern=WEB_ADDRESS)]

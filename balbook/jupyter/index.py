@@ -1,14 +1,13 @@
-"""What an engineer sees first: what is deployed where, the last runs, the runbooks. Reads alone; changes no host."""
+"""The overview that an engineer sees first: deployed releases, the last runs, the runbooks. Only reads; changes no host."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from balbook.artifacts.store import Store
 from balbook.engine import process
@@ -34,27 +33,33 @@ UNKNOWN = "unreachable"
 
 
 def deployed(inventory: Inventory | None = None, *, within_s: float = WITHIN_S, connection: Transport | None = None) -> Table:
-    """A row for each instance: release, package versions, health, since when.
+    """A row for each instance: release, package versions, health, start of its process.
 
-    Takes at most `within_s` seconds; a host that has not answered by then is said to be unreachable.
+    Takes at most `within_s` seconds; a host that has not answered by then is called unreachable.
     """
     try:
         found = inventory or _inventory()
     except BalbookError as exc:
-        return Table(DEPLOYED, (), title="What is deployed where", note=str(exc))
+        return Table(DEPLOYED, (), title="Deployed releases", note=str(exc))
     seen = look_within(found, within_s, connection)
     rows = [row for name in found.applications for row in _instance_rows(found, name, seen[name])]
     lab = ", a lab for rehearsing" if found.lab else ""
-    notes = [f"Environment {found.environment}{lab}; inventory {found.path}", *_locks(seen), *_unanswered(seen)]
+    locks = [
+        f"{name} is locked by {about.holder.who}, run {about.holder.run_id}, since {about.holder.since}"
+        for name, about in seen.items()
+        if about.holder
+    ]
+    silent = dict.fromkeys(why.message for about in seen.values() for why in about.silent.values())
+    notes = [f"Environment {found.environment}{lab}; inventory {found.path}", *locks, *silent]
     note = found.secrets.scrubber.text("\n".join(notes))
-    return Table(DEPLOYED, rows, title=f"What is deployed where, as of {_time(utc_now())} UTC", note=note)
+    return Table(DEPLOYED, rows, title=f"Deployed releases as of {_time(utc_now())} UTC", note=note)
 
 
 def recent_runs(inventory: Inventory | None = None, *, last: int = LAST, folder: Path | None = None, copies: str = "") -> Table:
-    """The newest runs first, with their verdicts; `running` where its process works, `open` where nobody has closed it yet.
+    """The newest runs first, with their verdicts; `running` while the run's process works, `open` until somebody closes the run.
 
-    `copies` is a folder below `folder` (else the current one) for copies of their executed notebooks, which are linked to: a
-    front end that opens a notebook may write to it, and a sealed record must stay as it was sealed.
+    `copies` is a folder below `folder` (else the current one) for copies of the executed notebooks, to which the table links: a
+    front end can write to a notebook that it opens, and a sealed record must stay as it was sealed.
     """
     try:
         found = inventory or _inventory()
@@ -67,30 +72,31 @@ def recent_runs(inventory: Inventory | None = None, *, last: int = LAST, folder:
 
 
 def runbooks(*places: str, folder: Path | None = None) -> Table:
-    """A link to each runbook in these places below `folder` (else the current one), with what it is for.
+    """A link to each runbook in these places below `folder` (else the current one), with its purpose.
 
-    balbook's own folder of runbooks is left out: what is opened are copies of them.
+    balbook's own folder of runbooks is left out: engineers open copies of them.
     """
-    here = folder or Path.cwd()
-    wanted = [place for place in places or (".",) if (here / place).is_dir() and (here / place).resolve() != resource("runbooks").resolve()]
-    found = [(f"{place}/{path.name}", runbook) for place in wanted for path, runbook in runbooks_in(here / place).items()]
-    rows = [(Link(runbook.name, target.removeprefix("./")), _purpose(runbook) or runbook.title) for target, runbook in found]
+    here, own = folder or Path.cwd(), resource("runbooks").resolve()
+    wanted = [place for place in places or (".",) if (here / place).is_dir() and (here / place).resolve() != own]
+    rows = [
+        (Link(runbook.name, f"{place}/{runbook.path.name}".removeprefix("./")), _purpose(runbook) or runbook.title)
+        for place in wanted
+        for runbook in _runbooks_in(here / place)
+    ]
     return Table(("runbook", "purpose"), rows, title="Runbooks", note="" if rows else f"No runbook is in {here}.")
 
 
-def runbooks_in(folder: Path) -> dict[Path, Runbook]:
-    """The notebooks of a folder that are runbooks: those with a cell that opens a run. What cannot be read is passed over."""
-    found = {}
+def _runbooks_in(folder: Path) -> Iterator[Runbook]:
+    """The notebooks of a folder that have a cell which opens a run; a notebook that cannot be read is passed over."""
     for path in find_runbooks(folder).values():
         with suppress(BadInput):
             runbook = read_runbook(path)
             if any(cell.role == "setup" for cell in runbook.cells):
-                found[path] = runbook
-    return found
+                yield runbook
 
 
 def _inventory() -> Inventory:
-    """The one that runbooks opened here use."""
+    """The inventory that runbooks opened here use."""
     found, _ = find_inventory(None, environ=os.environ, cwd=Path.cwd(), lab_inventory=running_inventory(os.environ))
     return read_inventory(found)
 
@@ -111,7 +117,7 @@ def _instance_rows(inventory: Inventory, name: str, seen: Seen) -> Iterator[tupl
 
 
 def _versions(inventory: Inventory, name: str) -> dict[str, dict[str, str]]:
-    """The packages of each version, as the artifact store has them; empty where it cannot be read."""
+    """The packages of each version, as the artifact store has them; empty where the store cannot be read."""
     with suppress(BalbookError, OSError):
         return {a.version: dict(a.packages) for a in Store(inventory.resolve(inventory.artifacts)).artifacts(name)}
     return {}
@@ -126,47 +132,32 @@ def _service(inventory: Inventory, name: str, instance: Instance, seen: Seen) ->
     return "yes" if seen.in_service.get(instance.name) else "no" if seen.instance(instance) else "-"
 
 
-def _locks(seen: dict[str, Seen]) -> Iterator[str]:
-    for name, about in seen.items():
-        if about.holder:
-            yield f"{name} is locked by {about.holder.who}, run {about.holder.run_id}, since {about.holder.since}"
-
-
-def _unanswered(seen: dict[str, Seen]) -> list[str]:
-    return list(dict.fromkeys(why.message for about in seen.values() for why in about.silent.values()))
-
-
 def _run_row(folder: Path, copies: Path | None) -> tuple[object, ...]:
-    try:
+    verdict, opened, is_running = "unreadable", None, process.find(folder) is not None
+    with suppress(BadInput):
         history = history_of(folder)
-    except BadInput:
-        return "", folder.name, "-", "-", "unreadable", "-", "-", run_id_of(folder)
-    opened, is_running = history.opened, process.find(folder) is not None
+        verdict, opened = "running" if is_running else "open" if history.is_open else history.verdict[0], history.opened
     if opened is None:
-        return "", folder.name, "-", "-", history.verdict[0], "-", "-", run_id_of(folder)
-    verdict = "running" if is_running else "open" if history.is_open else history.verdict[0]
-    copied = _copy(folder, opened.runbook, opened.run_id, copies) if copies and not is_running else ""
-    run = Link(opened.run_id, copied) if copied else opened.run_id
+        return "", folder.name, "-", "-", verdict, "-", "-", run_id_of(folder)
+    about = " ".join(str(opened.parameters[key]) for key in ("application", "release") if opened.parameters.get(key))
+    run = opened.run_id if copies is None or is_running else _copied(folder, opened.runbook, opened.run_id, copies)
     at, by = opened.at[:19].replace("T", " "), str(opened.who.get("user", "-"))
-    return at, opened.runbook, opened.mode, _about(opened.parameters), verdict, opened.reason or "-", by, run
+    return at, opened.runbook, opened.mode, about or "-", verdict, opened.reason or "-", by, run
 
 
-def _about(parameters: Mapping[str, Any]) -> str:
-    """Application and release, where the run was about one."""
-    return " ".join(str(parameters[key]) for key in ("application", "release") if parameters.get(key)) or "-"
+def _copied(folder: Path, name: str, run_id: str, copies: Path) -> Link | str:
+    """A link to a copy of the executed notebook, relative to the folder above `copies`; the bare id where no copy can be made.
 
-
-def _copy(folder: Path, name: str, run_id: str, copies: Path) -> str:
-    """The executed notebook's copy, relative to the folder above `copies`; empty where there is none. One that is there is kept."""
-    executed, target = folder / f"{name}.ipynb", copies / f"{name}-{run_id}.ipynb"
-    if not executed.is_file():
-        return ""
+    An earlier copy is kept.
+    """
+    target = copies / f"{name}-{run_id}.ipynb"
     with suppress(OSError):
+        executed = (folder / f"{name}.ipynb").read_bytes()
         target.parent.mkdir(exist_ok=True)
         if not target.exists():
-            write_bytes(target, executed.read_bytes())
-        return f"{copies.name}/{target.name}"
-    return ""
+            write_bytes(target, executed)
+        return Link(run_id, f"{copies.name}/{target.name}")
+    return run_id
 
 
 def _purpose(runbook: Runbook) -> str:

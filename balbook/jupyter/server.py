@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,18 +46,18 @@ def serve(
 ) -> None:
     """Runs JupyterLab on the folder that holds `folder` until it is shut down, or this process is interrupted.
 
-    `port` 0: a free one. `inventory`: what runbooks use that name none. `ready` is called once it can be opened.
+    `port` 0: a free one. `inventory`: the one for runbooks that name none. `ready` is called once the server can be opened.
     """
     log = folder / PRIVATE / LOG
     argv, settings = _argv(folder, port or _free_port(), has_browser), _environment(folder, inventory, environ)
-    with _ended_by_signals(), log.open("wb") as output:
+    # SIGTERM and a closed terminal end the server as Ctrl-C does.
+    with answered((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), signal.default_int_handler), log.open("wb") as output:
         log.chmod(0o600)  # the server says its token there
         process = subprocess.Popen(
             argv, cwd=folder.parent, env=settings, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
         try:
-            server = _started(process, folder, log, settings)
-            ready(server)
+            ready(_started(process, folder, log, settings))
             if process.wait() != 0:
                 raise _ended(process, log)
         except KeyboardInterrupt:
@@ -68,14 +68,16 @@ def serve(
 
 
 def running(folder: Path) -> Server | None:
-    """The server that runs on this folder already."""
-    try:
-        state = json.loads((folder / PRIVATE / STATE).read_text(encoding="utf-8"))
-        if identity(int(state["pid"])) != state["identity"]:
-            return None
-        return Server(int(state["pid"]), _url(json.loads(Path(state["about"]).read_text(encoding="utf-8")), folder))
-    except (OSError, ValueError, KeyError):
-        return None
+    """The server that runs on this folder already; None where no server does."""
+    state = _read(folder / PRIVATE / STATE)
+    about = _read(Path(state["about"])) if state and identity(state["pid"]) == state["identity"] else {}
+    return Server(state["pid"], _url(about, folder)) if about else None
+
+
+def require_port(port: int) -> None:
+    """Raises BadInput where the number is not a port's."""
+    if not 0 <= port <= 65535:
+        raise BadInput(f"--port {port} is not a port", advice="Name a port from 1 to 65535, or 0 for a free one.")
 
 
 def _argv(folder: Path, port: int, has_browser: bool) -> list[str]:
@@ -92,25 +94,29 @@ def _argv(folder: Path, port: int, has_browser: bool) -> list[str]:
 
 
 def _environment(folder: Path, inventory: Path | None, environ: Mapping[str, str]) -> dict[str, str]:
-    """What the server and its kernels see. This interpreter's kernel comes before the user's of the same name."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", os.defpath)])
-    named = {VARIABLE: str(inventory)} if inventory else {}
-    private = str(folder / PRIVATE)
-    settings = os.pathsep.join([f"{private}/config", *filter(None, [environ.get("JUPYTER_CONFIG_PATH")])])
-    jupyter = {"JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_APP_LAUNCHER_PATH": private, "JUPYTER_CONFIG_PATH": settings}
-    return {**environ, **named, **jupyter, "PATH": path}
+    """The variables of the server and its kernels. This interpreter's kernel comes before the user's of the same name."""
+    private = folder / PRIVATE
+    own = {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", os.defpath)]),
+        "JUPYTER_PREFER_ENV_PATH": "1",
+        "JUPYTER_APP_LAUNCHER_PATH": str(private),
+        "JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, [f"{private}/config", environ.get("JUPYTER_CONFIG_PATH")])),
+    }
+    return {**environ, **({VARIABLE: str(inventory)} if inventory else {}), **own}
 
 
 def _started(process: subprocess.Popen[bytes], folder: Path, log: Path, environ: Mapping[str, str]) -> Server:
-    """Waits for the server's runtime file, where its address and token are, and until it listens there: it does so later."""
-    about = _runtime_dir(environ) / f"jpserver-{process.pid}.json"
+    """Waits for the server's runtime file, which has its address and token, and until the server listens, which comes later."""
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    about = Path(environ.get("JUPYTER_RUNTIME_DIR") or jupyter_runtime_dir()) / f"jpserver-{process.pid}.json"
     deadline = time.monotonic() + STARTED_WITHIN_S
     _wait(process, log, deadline, lambda: bool(_read(about)))
     data = _read(about)
     if not data.get("token") and not data.get("password"):
         raise Refused(
             "your Jupyter configuration switches the token off, so that every user of this machine could deploy; JupyterLab was stopped",
-            advice="Take `token = ''` out of it: jupyter --paths shows where it is.",
+            advice="Delete `token = ''` from that configuration; `jupyter --paths` lists its folders.",
         )
     _wait(process, log, deadline, lambda: _listens(int(data["port"])))
     state = {"pid": process.pid, "identity": identity(process.pid), "about": str(about)}
@@ -118,12 +124,12 @@ def _started(process: subprocess.Popen[bytes], folder: Path, log: Path, environ:
     return Server(process.pid, _url(data, folder))
 
 
-def _wait(process: subprocess.Popen[bytes], log: Path, deadline: float, is_so: Callable[[], bool]) -> None:
-    while not is_so():
+def _wait(process: subprocess.Popen[bytes], log: Path, deadline: float, is_ready: Callable[[], bool]) -> None:
+    while not is_ready():
         if process.poll() is not None:
             raise _ended(process, log)
         if time.monotonic() > deadline:
-            raise Failed(f"JupyterLab did not start within {STARTED_WITHIN_S:g} s", advice=f"What it said is in {log}")
+            raise Failed(f"JupyterLab did not start within {STARTED_WITHIN_S:g} s", advice=f"Read its log: {log}")
         time.sleep(0.05)
 
 
@@ -132,19 +138,16 @@ def _listens(port: int) -> bool:
         return asked.connect_ex((ADDRESS, port)) == 0
 
 
-def _runtime_dir(environ: Mapping[str, str]) -> Path:
-    from jupyter_core.paths import jupyter_data_dir, jupyter_runtime_dir
-
-    # It reads the process' own environment; what the server is given differs in nothing that counts here.
-    return Path(environ.get("JUPYTER_RUNTIME_DIR") or jupyter_runtime_dir() or jupyter_data_dir())
+def _free_port() -> int:
+    with socket.create_server((ADDRESS, 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return data
-    except (OSError, ValueError):
-        return {}
+    """The JSON object of a file; empty where the file is not there or not whole yet."""
+    with contextlib.suppress(OSError, ValueError):
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    return {}
 
 
 def _url(about: Mapping[str, Any], folder: Path) -> str:
@@ -154,34 +157,13 @@ def _url(about: Mapping[str, Any], folder: Path) -> str:
 
 def _ended(process: subprocess.Popen[bytes], log: Path) -> Failed:
     said = log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:]
-    return Failed("\n".join([f"JupyterLab ended with status {process.returncode}:", *said]), advice=f"All that it said is in {log}")
+    return Failed("\n".join([f"JupyterLab ended with status {process.returncode}:", *said]), advice=f"Read the whole log: {log}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """Ends the server and its kernels. A run that is being applied goes on in a process of its own to a safe state."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(STOPPED_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-@contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """SIGTERM and a closed terminal end the server as Ctrl-C does."""
-    with answered((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), signal.default_int_handler):
-        yield
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind((ADDRESS, 0))
-        return int(listener.getsockname()[1])
-
-
-def require_port(port: int) -> None:
-    """BadInput where it is no port."""
-    if not 0 <= port <= 65535:
-        raise BadInput(f"--port {port} is no port", advice="Name one from 1 to 65535, or 0 for any that is free.")
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(STOPPED_WITHIN_S)
+    process.kill()  # does nothing to a process that has ended
+    process.wait()

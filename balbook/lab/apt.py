@@ -1,6 +1,6 @@
-"""A small repository of Debian packages, written from data alone: any machine can make it, whether it has dpkg or not.
+"""A small repository of Debian packages, written from data alone, so that a machine without dpkg can make it too.
 
-It is a flat one, as `deb [trusted=yes] URL ./` names it: its packages are what the lab trusts, and nobody else is told to.
+The repository is a flat one, as `deb [trusted=yes] URL ./` names it; only the hosts of the lab are told to trust its packages.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class DebianPackage:
         return f"{self.name}_{self.version}_all.deb"
 
     def control(self) -> str:
-        """What it says of itself."""
+        """The control file of the package."""
         lines = [f"Package: {self.name}", f"Version: {self.version}", "Architecture: all", "Maintainer: balbook lab <lab@example.invalid>"]
         lines += [f"Depends: {', '.join(self.depends)}"] if self.depends else []
         return "\n".join([*lines, "Section: misc", "Priority: optional", f"Description: {self.summary}", ""])
@@ -47,9 +47,11 @@ SAMPLE = (
         {"/usr/share/lab-database-driver/driver.conf": "protocol = lab\n"},
         depends=("lab-database-common (>= 1.0)",),
     ),
-    DebianPackage("lab-database-common", "1.0.3", "what drivers of the lab share", {"/usr/share/lab-database-common/README": "shared\n"}),
+    DebianPackage(
+        "lab-database-common", "1.0.3", "files that drivers of the lab share", {"/usr/share/lab-database-common/README": "shared\n"}
+    ),
 )
-"""A driver as the lab's application asks for it, and what it depends on."""
+"""The driver that the lab's application needs, and the package that the driver depends on."""
 
 
 def sources_line(url: str) -> str:
@@ -75,7 +77,7 @@ def write_repository(folder: Path, packages: Sequence[DebianPackage]) -> None:
 
 
 def deb(package: DebianPackage) -> bytes:
-    """The package as a file: an `ar` archive of a version, what it says of itself, and its files."""
+    """The package as a file: an `ar` archive of a version, the control file, and the package's files."""
     members = {
         "debian-binary": b"2.0\n",
         "control.tar.gz": _tar({"/control": package.control()}),
@@ -89,7 +91,7 @@ def deb(package: DebianPackage) -> bytes:
 
 
 def _tar(files: Mapping[str, str]) -> bytes:
-    """The files and the folders above them, root's, as `./path`."""
+    """An archive of the files and the folders above them, owned by root, as `./path`."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w:gz", format=tarfile.GNU_FORMAT) as tar:
         folders = {str(parent) for path in files for parent in Path(path).parents if str(parent) != "/"}

@@ -1,8 +1,8 @@
 """The demonstration: an application is replaced on a fleet of its own while requests flow. `python -m balbook.lab.demo [loopback|vm]`
 
-It brings up a lab of its own, on loopback or of VMs, runs the acts below, and shows what came of them. The records stay, in
+The demo brings up a lab of its own, on loopback or of VMs, runs the acts below, and shows the results. The records stay in
 `records/demo` of the current directory; the lab goes down in any case, also after Ctrl-C, SIGTERM or a closed terminal.
-Exit statuses: 0 all went well, 1 something failed or a request did, 2 the machine lacks something or another demo runs.
+Exit statuses: 0 all went well, 1 an act or a request failed, 2 the machine lacks something or another demo runs.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Lab = loopback.Lab | vm.Lab
 BACKENDS = (loopback.BACKEND, vm.BACKEND)
 NAME = "demo"
 REQUESTS_PER_S = 500
-"""Half of them on fresh connections: even the quickest replacement, of 8 s, gets more than the report asks for."""
+"""Half of the requests use fresh connections: even a replacement of 8 s gets more of them than the report asks for."""
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -58,11 +58,11 @@ ACTS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Plays the acts on the lab of the backend that the only argument names; returns the exit status."""
+    """Plays the acts on the backend that the only argument names; returns the exit status."""
     (backend,) = (sys.argv[1:] if arguments is None else arguments) or [loopback.BACKEND]
     try:
         if backend not in BACKENDS:
-            raise ParameterError(f"there is no lab {backend!r}", advice=nearest(backend, BACKENDS))
+            raise ParameterError(f"{backend!r} is not a known backend", advice=nearest(backend, BACKENDS))
         with _endings_unwind(), _the_only_one():
             return play(ACTS, Path.cwd() / "records" / NAME, backend)
     except KeyboardInterrupt:
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def play(acts: Sequence[Act], records: Path, backend: str) -> int:
-    """Brings the lab up, runs the acts until one does not succeed, and reports; 0 where nothing is amiss."""
+    """Brings the lab up, runs the acts until one does not succeed, and reports; 0 where all promises hold."""
     began = time.monotonic()
     shown: list[Shown] = []
     with _lab(backend) as lab:
@@ -92,7 +92,7 @@ def play(acts: Sequence[Act], records: Path, backend: str) -> int:
 
 
 def say(line: str) -> None:
-    """Progress, on standard error; a terminal that is gone hears nothing, and cleaning up goes on."""
+    """Prints progress on standard error; without a terminal the demo still cleans up."""
     try:
         print(line, file=sys.stderr, flush=True)
     except OSError:
@@ -100,7 +100,7 @@ def say(line: str) -> None:
 
 
 def print_whole(text: str) -> None:
-    """The report, on standard output."""
+    """Prints the report on standard output."""
     try:
         print(text, flush=True)
     except OSError:
@@ -108,13 +108,13 @@ def print_whole(text: str) -> None:
 
 
 def _run(act: Act, lab: Lab, inventory: Inventory) -> list[Shown]:
-    """What each runbook came to; the last one may have failed, and then there are no more."""
-    from balbook.run.pipeline import read_pipeline, run_pipeline  # with papermill; the lab is up before that is loaded
+    """The outcome of each runbook, up to the first that failed."""
+    from balbook.run.pipeline import read_pipeline, run_pipeline  # loads papermill, after the lab is up
 
     if act.raises:
         package, version = act.raises
         raise_version(lab.folder / "repositories", package, version, os.environ)
-        say(f"acme/{package} is {version} now, in its repository")
+        say(f"acme/{package} has version {version} now, in its repository")
     pipeline = read_pipeline(resource("runbooks", "centralized.yaml"))
     done = run_pipeline(pipeline, inventory, {"mode": "apply", "reason": "demonstration"}, say=say)
     if done.verdict != "succeeded":
@@ -136,7 +136,7 @@ def _run(act: Act, lab: Lab, inventory: Inventory) -> list[Shown]:
 
 
 def _inventory(lab: Lab, records: Path) -> Inventory:
-    """The lab's inventory, with records that outlive the lab and enough requests for a judgement."""
+    """The lab's inventory, changed: records that outlive the lab, and enough requests for a judgement."""
     data = yaml.safe_load(lab.inventory.read_text(encoding="utf-8"))
     data["records"] = {"path": str(records)}
     data["applications"]["hotel"]["probe"]["rate"] = REQUESTS_PER_S
@@ -150,7 +150,7 @@ def _inventory(lab: Lab, records: Path) -> Inventory:
 
 @contextmanager
 def _lab(backend: str) -> Iterator[Lab]:
-    _down_whatever_it_is()  # what a demo left that was killed
+    _down_whatever_it_is()  # the rest of a demo that was killed
     try:
         yield vm.up(NAME, say=say) if backend == vm.BACKEND else loopback.up(NAME, say=say)
     finally:
@@ -165,22 +165,25 @@ def _down_whatever_it_is() -> None:
 
 @contextmanager
 def _the_only_one() -> Iterator[None]:
-    """Raises Refused where another demo of this user runs: both would use the same lab."""
+    """Raises Refused where another demo of this user runs, since both would use the same lab."""
     home = labs_home(os.environ)
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    another = Refused("another demo is running", advice="Wait for its end, or interrupt it.")
+    another = Refused("another demo is running", advice="Wait until that demo has ended, or interrupt that demo.")
     with locks.holding(home / f".{NAME}.lock", within_s=0, taken=another):
         yield
 
 
 class _Interrupted(KeyboardInterrupt):
-    """A plain one that comes out of an extension's import, even if it is caught, makes Python itself end by SIGINT at last."""
+    """An interruption that Python does not take for Ctrl-C: a KeyboardInterrupt in an extension's import ends Python by SIGINT."""
 
 
 @contextmanager
 def _endings_unwind() -> Iterator[None]:
-    """SIGTERM and SIGHUP unwind as Ctrl-C does. While a runbook runs the runner listens instead, to SIGINT and SIGTERM; a
-    hangup becomes a SIGTERM for it. Signals that are ignored, as under nohup, stay ignored."""
+    """Unwinds the stack on SIGTERM and SIGHUP, as Ctrl-C does.
+
+    While a runbook runs, the runner listens to SIGINT and SIGTERM instead; a hangup becomes a SIGTERM for the runner. Signals that
+    are ignored, as under nohup, stay ignored.
+    """
 
     def unwind(number: int, frame: FrameType | None) -> None:
         raise _Interrupted
@@ -202,13 +205,13 @@ def _endings_unwind() -> Iterator[None]:
 
 @contextmanager
 def _deaf() -> Iterator[None]:
-    """Cleaning up takes seconds and is not interrupted."""
-    with answered(ENDINGS, lambda *_: say("demo: taking the lab down first")):
+    """Holds signals off while the demo cleans up, for some seconds."""
+    with answered(ENDINGS, lambda *_: say("demo: interrupted; taking the lab down first")):
         yield
 
 
 def _replace_by_nothing(descriptor: int) -> None:
-    """Whatever is printed there from now on, by anyone in this process, goes nowhere and does not fail."""
+    """Makes all later output of this process on the descriptor vanish without an error."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, descriptor)
     os.close(nowhere)

@@ -1,4 +1,4 @@
-"""What the demonstration says at its end. Pure."""
+"""The report at the end of the demonstration. Pure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 from balbook.show.table import Table
 
 FEWEST_FRESH = 2000
-"""Requests on fresh connections that must have been sent for "none failed" to say something."""
+"""The least number of requests on fresh connections from which a count of failures means anything."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What came of one act. `record` is its folder, None where it has none."""
+    """The outcome of one runbook of an act. `record`: the folder of the record, None without one."""
 
     title: str
     runbook: str
@@ -30,7 +30,7 @@ class Shown:
 
 
 def missed(shown: Sequence[Shown]) -> list[str]:
-    """What is not as the demonstration promises, a sentence each; empty where all is."""
+    """The broken promises of the demonstration, a sentence each; empty where all promises hold."""
     found = [f"{act.title}: {act.verdict}: {act.why}" for act in shown if act.verdict not in ("up", "succeeded")]
     for act in shown:
         if act.is_under_load and act.verdict == "succeeded":
@@ -60,22 +60,22 @@ def _missed_requests(measurements: Mapping[str, Any]) -> list[str]:
     fresh, _ = fresh_and_kept(measurements)
     found = []
     if fresh < FEWEST_FRESH:
-        found.append(f"{fresh:,} requests on fresh connections were answered; fewer than {FEWEST_FRESH:,} say little")
-    for key, what in (
+        found.append(f"only {fresh:,} requests on fresh connections were answered (limit {FEWEST_FRESH:,})")
+    for key, sentence in (
         ("failed", "requests failed"),
         ("missing_posts", "acknowledged POSTs were never executed"),
         ("duplicate_posts", "acknowledged POSTs were executed more than once"),
     ):
         if measurements.get(key, 0):
-            found.append(f"{measurements[key]} {what}")
+            found.append(f"{measurements[key]} {sentence}")
     if "acknowledged_posts" not in measurements:
-        found.append(f"nothing is known of what was executed: {measurements.get('posts', 'no POST was sent')}")
+        found.append(f"the number of executed POSTs is not known: {measurements.get('posts', 'no POST was sent')}")
     return found
 
 
 def _acts(shown: Sequence[Shown]) -> Table:
     rows = [(act.title, act.runbook or "-", f"{act.seconds:.1f} s", act.changes if act.runbook else "-", act.verdict) for act in shown]
-    return Table(("step", "runbook", "time", "changes", "verdict"), rows, title="What was done")
+    return Table(("step", "runbook", "time", "changes", "verdict"), rows, title="Steps")
 
 
 def _requests(act: Shown) -> Table:
@@ -95,7 +95,7 @@ def _requests(act: Shown) -> Table:
     ]
     latency = measured.get("latency", {}).get("all", {})
     rows += [(f"latency {name}", f"{latency[key]:.1f} ms") for name, key in _PERCENTILES if latency.get(key) is not None]
-    shown = [(what, f"{value:,}" if isinstance(value, int) else value) for what, value in rows]
+    shown = [(name, f"{value:,}" if isinstance(value, int) else value) for name, value in rows]
     return Table(("requests", "number"), shown, title=f"Requests while this ran: {act.title}")
 
 
@@ -103,7 +103,7 @@ _PERCENTILES = (("p50", "p50_ms"), ("p99", "p99_ms"), ("at most", "max_ms"))
 
 
 def _files(act: Shown) -> list[Path]:
-    """Its executed notebook and its plots, those that are there."""
+    """The executed notebook and the plots of a runbook, as far as they exist."""
     if act.record is None:
         return []
     return [path for path in (act.record / f"{act.runbook}.ipynb", *sorted(act.record.glob("*.png"))) if path.is_file()]

@@ -1,4 +1,4 @@
-"""Faults for instances of the loopback lab, for rehearsals: a crash, a process that hangs, and its recovery."""
+"""Faults of instances in the loopback lab: a crash, a process that hangs, and the end of the hang."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ FAULTS = {"kill": signal.SIGKILL, "hang": signal.SIGSTOP, "resume": signal.SIGCO
 
 
 def inject(fault: str, instance: str, name: str = DEFAULT_NAME, *, environ: Mapping[str, str] = os.environ) -> Process:
-    """Does this to the process that serves `instance` (`app1:9090`, or `app1`); returns that process.
+    """Injects a fault into the process that serves `instance` (`app1:9090`, or `app1`); returns the process.
 
-    `kill`: it dies at once. `hang`: it holds its connections and answers nothing, until `resume`. Raises ParameterError
+    `kill`: the process dies at once. `hang`: the process holds its connections and answers nothing, until `resume`. Raises ParameterError
     for an unknown fault or instance, Refused where the lab is not up or nothing serves the instance.
     """
     if fault not in FAULTS:
-        raise ParameterError(f"there is no fault {fault!r}", advice=nearest(fault, FAULTS))
+        raise ParameterError(f"{fault!r} is not a known fault", advice=nearest(fault, FAULTS))
     process = serving(instance, name, environ=environ)
     if not processes.send(process, FAULTS[fault]):
-        raise Refused(f"{instance}: its process {process.pid} ended meanwhile", advice="`balbook lab status` shows what runs.")
+        raise Refused(f"{instance}: process {process.pid} has ended meanwhile", advice="`balbook lab status` shows the instances that run.")
     return process
 
 
@@ -38,5 +38,5 @@ def serving(instance: str, name: str = DEFAULT_NAME, *, environ: Mapping[str, st
         raise ParameterError(f"lab {name} has no instance {instance!r}", advice=nearest(instance, instances))
     found = {process.pid: process for process in processes.of_lab(lab.folder)}
     if (pid := known[instance].pid) is None or pid not in found:
-        raise Refused(f"nothing of the lab listens on {known[instance].name}", advice="Deploy first: balbook apply centralized.")
+        raise Refused(f"no process of lab {name} listens on {known[instance].name}", advice="Deploy first: balbook apply centralized.")
     return found[pid]

@@ -1,113 +1,63 @@
-"""The loopback lab: hosts that are SSH servers of this user on 127.0.0.1. Needs no root, leaves nothing behind.
+"""The loopback lab: hosts that are SSH servers of this user on 127.0.0.1. The lab needs no root and leaves nothing behind.
 
-Interrupted at any point, the next `up` or `down` finds what is left: the state file is the first thing that is written and
-the last that is removed, and every process of the lab is known by a variable of its environment.
+After an interruption at any point the next `up` or `down` finds what is left: the state file is written first and removed last, and
+every process of the lab is known by a variable of its environment.
 """
 
 from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from balbook.errors import Failed, Refused
 from balbook.lab import fleet, folders, needs, ports, sshd, supplies
 from balbook.lab.fleet import HOSTS
+from balbook.lab.folders import Endpoint, LabStatus, Say
 from balbook.lab.sshd import Server
 from balbook.lab.supplies import Supplies
 from balbook.local import processes
-from balbook.local.lab_place import (
-    DEFAULT_NAME,
-    INVENTORY,
-    STATE,
-    State,
-    is_running,
-    lab_folder,
-    read_state,
-    require_lab_or_nothing,
-    write_state,
-)
+from balbook.local.lab_place import DEFAULT_NAME, INVENTORY, State, is_running, lab_folder, read_state, write_state
 from balbook.local.processes import Process
 
 BACKEND = "loopback"
 CENTRAL = fleet.CENTRAL_PORT.partition(".")[0]
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Lab(folders.LabFolder):
-    """A lab that is up. `servers` by host name; `ports` of everything by `<host>.ssh|instance|listen|generation`, `central.http`."""
+    """A lab that is up. `servers` by host name; `ports` by `<host>.ssh|instance|listen|generation`, and `central.http`."""
 
     servers: Mapping[str, Server]
     ports: Mapping[str, int]
 
     @property
     def supplies(self) -> Supplies | None:
-        """What its build host needs; None where it has none."""
+        """The supplies of the build host; None in a lab without one."""
         port = self.ports.get(fleet.CENTRAL_PORT)
         return Supplies(self.folder, port) if port else None
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Something that listens, or should; `pid` is that of the lab's process that does, None where none does."""
-
-    name: str
-    kind: str
-    address: str
-    port: int
-    pid: int | None
-
-    @property
-    def is_alive(self) -> bool:
-        return self.pid is not None
-
-
-@dataclass(frozen=True)
-class LabStatus:
-    """A lab as it is now. `is_left_over`: something of it stands there, but it is not up (interrupted, or a reboot)."""
-
-    name: str
-    folder: Path
-    is_running: bool
-    is_left_over: bool
-    hosts: tuple[Endpoint, ...] = ()
-    instances: tuple[Endpoint, ...] = ()
-    balancers: tuple[Endpoint, ...] = ()
-    registries: tuple[Endpoint, ...] = ()
-    backend: str = BACKEND
-
-    def data(self) -> dict[str, Any]:
-        """Plain data, for `--json`."""
-        data: dict[str, Any] = {"name": self.name, "backend": self.backend, "folder": str(self.folder)}
-        data |= {"is_running": self.is_running, "is_left_over": self.is_left_over, "inventory": str(self.folder / INVENTORY)}
-        for kind in ("hosts", "instances", "balancers", "registries"):
-            data[kind] = [vars(endpoint) | {"is_alive": endpoint.is_alive} for endpoint in getattr(self, kind)]
-        return data
 
 
 def up(
     name: str = DEFAULT_NAME, hosts: Sequence[str] = HOSTS, *, say: Say = lambda line: None, environ: Mapping[str, str] = os.environ
 ) -> Lab:
-    """Starts the lab and proves that every host takes commands. One that is up is kept.
+    """Starts the lab and proves that every host takes commands. A lab that is up is kept.
 
-    Servers that died (a reboot) are started again, with what was deployed still there; what an interrupted start left is
-    removed first. On any failure nothing is left. Raises BadInput where the machine lacks something, Failed where it does
-    not start.
+    Servers that died (a reboot) are started again, and what was deployed is still there; the rest of an interrupted start is removed
+    first. On any failure nothing is left. Raises BadInput where the machine lacks something, Failed where a server does not start.
     """
     folder = lab_folder(name, environ)
     wanted = fleet.ports_wanted(hosts)
     needs.require(environ=environ)
     sshd.login()
     sshd.require_separation()
-    with folders.alone(environ):
-        _require_loopback(folder)
-        if _is_complete(folder):
-            return _keep(name, folder, hosts, say, environ)
+    with folders.alone(folder, BACKEND, environ):
+        state = read_state(folder)
+        if state is not None and state.is_up and (folder / INVENTORY).is_file():  # its processes may have ended
+            return _keep(name, folder, state, hosts, say, environ)
         _clear(folder, say)
         say(f"Starting lab {name}: {', '.join(hosts)} on 127.0.0.1")
         try:
@@ -118,41 +68,28 @@ def up(
 
 
 def down(name: str = DEFAULT_NAME, *, say: Say = lambda line: None, environ: Mapping[str, str] = os.environ) -> bool:
-    """Ends every process of the lab and removes its folder, records included; whether there was anything.
+    """Ends every process of the lab and removes its folder with the records; True where anything was there.
 
     Raises Failed where a process does not end; the folder then stays, for another try.
     """
     folder = lab_folder(name, environ)
-    with folders.alone(environ):
-        _require_loopback(folder)
+    with folders.alone(folder, BACKEND, environ):
         was_there = _clear(folder, say)
-    say(f"Lab {name} is down; {folder} is removed." if was_there else f"There is no lab {name}.")
-    return was_there
+    return folders.say_down(name, folder, was_there, say)
 
 
 def status(name: str = DEFAULT_NAME, *, environ: Mapping[str, str] = os.environ) -> LabStatus:
-    """The lab's hosts, instances and balancer, and which of them are alive. Changes nothing."""
+    """The hosts, instances and balancer of the lab, and which of them are alive. Changes nothing."""
     folder = lab_folder(name, environ)
     state = read_state(folder)
     if state is None:
-        return LabStatus(name, folder, is_running=False, is_left_over=folder.exists() or bool(processes.of_lab(folder)))
+        return LabStatus(name, folder, BACKEND, is_running=False, is_left_over=folder.exists() or bool(processes.of_lab(folder)))
     found = processes.of_lab(folder, roots=state.servers.values())
-    endpoints = [_endpoint(what, port, state, found) for what, port in state.ports.items()]
-    has_come_up = is_running(folder)
-    return LabStatus(
-        name,
-        folder,
-        is_running=has_come_up,
-        is_left_over=not has_come_up,
-        hosts=tuple(e for e in endpoints if e.kind == "ssh"),
-        instances=tuple(e for e in endpoints if e.kind == "instance"),
-        balancers=tuple(e for e in endpoints if e.kind == "listen"),
-        registries=tuple(e for e in endpoints if e.kind == "http"),
-    )
+    return folders.status_of(name, folder, BACKEND, [_endpoint(key, port, state, found) for key, port in state.ports.items()])
 
 
 def lab_of(name: str = DEFAULT_NAME, *, environ: Mapping[str, str] = os.environ) -> Lab:
-    """The running lab of this name. Raises Refused where it is not up."""
+    """The running lab of this name. Raises Refused where the lab is not up."""
     folder = lab_folder(name, environ)
     state = read_state(folder)
     if state is None or not is_running(folder):
@@ -185,62 +122,44 @@ def _start(name: str, folder: Path, hosts: Sequence[str], wanted: Sequence[str],
 
 
 def _supply(lab: Lab, environ: Mapping[str, str]) -> dict[str, tuple[int, str]]:
-    """Prepares what the build host needs, and starts Central; its pid and identity, nothing where there is no build host."""
+    """Prepares the supplies of the build host and starts Central; pid and identity of Central, empty in a lab without a build host."""
     if lab.supplies is None:
         return {}
     supplies.prepare(lab.supplies, environ)
-    return {CENTRAL: _central(lab)}
+    return {CENTRAL: supplies.start_central(lab.supplies)}
 
 
-def _central(lab: Lab) -> tuple[int, str]:
-    assert lab.supplies is not None
-    return supplies.start_central(lab.supplies)
-
-
-def _keep(name: str, folder: Path, hosts: Sequence[str], say: Say, environ: Mapping[str, str]) -> Lab:
-    """The lab that stands there, with servers started again that are gone."""
-    state = read_state(folder) or State(BACKEND)
+def _keep(name: str, folder: Path, state: State, hosts: Sequence[str], say: Say, environ: Mapping[str, str]) -> Lab:
+    """The lab that is there; servers that have ended are started again."""
     lab = _lab(name, folder, state)
     servers = dict(state.servers)
-    for host, (pid, born) in state.servers.items():
-        if processes.identity(pid) != born:
-            say(f"{host}: its server is gone; starting it again")
-            servers[host] = sshd.start(lab.servers[host], environ) if host in lab.servers else _central(lab)
+    for host in state.servers:
+        if folders.running_pid(state, host) is None:
+            say(f"{host}: the server has ended; starting it again")
+            if host in lab.servers:
+                servers[host] = sshd.start(lab.servers[host], environ)
+            elif lab.supplies:
+                servers[host] = supplies.start_central(lab.supplies)
             write_state(folder, replace(state, servers=servers))
-    say(f"Lab {name} is up already and is kept; its inventory is {lab.inventory}")
-    if set(hosts) != set(lab.servers):
-        say(f"It has {', '.join(lab.servers)}; for other hosts take it down first.")
+    folders.say_kept(lab, list(lab.servers), hosts, say)
     return lab
 
 
 def _lab(name: str, folder: Path, state: State) -> Lab:
-    ssh = {what.rpartition(".")[0]: port for what, port in state.ports.items() if what.endswith(".ssh")}
+    ssh = {key.rpartition(".")[0]: port for key, port in state.ports.items() if key.endswith(".ssh")}
     graalvm = {host: folder / "graalvm" for host in ssh if fleet.role(host) == "build"}
     servers = {host: Server(host, folder, port, folder / "client_key", graalvm.get(host)) for host, port in ssh.items()}
     return Lab(name, folder, servers, state.ports)
 
 
-def _is_complete(folder: Path) -> bool:
-    """Whether the lab was started to the end once; its processes may be gone."""
-    state = read_state(folder)
-    return state is not None and state.is_up and (folder / INVENTORY).is_file()
-
-
-def _require_loopback(folder: Path) -> None:
-    require_lab_or_nothing(folder)
-    state = read_state(folder)
-    if state is not None and state.backend not in ("", BACKEND):
-        raise Refused(f"lab {folder.name} is of the backend {state.backend}", advice=f"Add --backend {state.backend}.")
-
-
 def _clear(folder: Path, say: Say) -> bool:
-    """Ends what belongs to the lab and removes its folder; whether there was anything."""
+    """Ends the processes of the lab and removes its folder; True where anything was there."""
     state = read_state(folder) or State(BACKEND)
     known = set(state.servers.values())
 
     def find() -> list[Process]:
         found = processes.of_lab(folder, roots=known)
-        known.update((p.pid, p.born) for p in found)  # a session whose server has ended is nobody's child any more
+        known.update((p.pid, p.born) for p in found)  # a session outlives its server, and then has another parent
         return found
 
     found = find()
@@ -249,25 +168,19 @@ def _clear(folder: Path, say: Say) -> bool:
     left = processes.end(find)
     if left:
         raise Failed(
-            f"lab {folder.name}: these do not end: " + ", ".join(f"{p.pid} ({p.title[:60]})" for p in left),
+            f"lab {folder.name}: these processes do not end: " + ", ".join(f"{p.pid} ({p.title[:60]})" for p in left),
             advice="See what they wait for, then run `balbook lab down` again.",
         )
-    if not folder.exists():
-        return bool(found)
-    for entry in folder.iterdir():
-        if entry.name != STATE:
-            folders.remove(entry)
-    (folder / STATE).unlink(missing_ok=True)
-    folder.rmdir()
-    return True
+    was_there = bool(found) or folder.exists()
+    folders.remove_lab(folder)
+    return was_there
 
 
-def _endpoint(what: str, port: int, state: State, found: Sequence[Process]) -> Endpoint:
-    host, _, kind = what.rpartition(".")
+def _endpoint(key: str, port: int, state: State, found: Sequence[Process]) -> Endpoint:
+    host, _, kind = key.rpartition(".")
     kind = "instance" if kind == fleet.SINGLE else kind
     if kind in ("ssh", "http"):
-        pid, born = state.servers.get(host, (0, ""))
-        return Endpoint(host, kind, "127.0.0.1", port, pid if pid and processes.identity(pid) == born else None)
+        return Endpoint(host, kind, "127.0.0.1", port, folders.running_pid(state, host))
     process = processes.listener(port, found)
     name = f"{host}:{port}" if kind == "instance" else host
     return Endpoint(name, kind, "127.0.0.1", port, process.pid if process else None)

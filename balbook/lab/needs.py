@@ -1,9 +1,9 @@
-"""What the lab and the tests need of the operating system, and how to get it.
+"""The needs of the lab and of the tests from the operating system, and the packages that meet them.
 
     python -m balbook.lab.needs [--balancers] [--browser] [--vm] [--install]
 
-Only the standard library and `balbook.errors`, so that it runs before anything else is installed. Exit statuses: 0 all is
-there, 1 an installation failed, 2 something is missing.
+This module imports only the standard library and `balbook.errors`, so that it runs before anything else is installed. Exit
+statuses: 0 nothing is missing, 1 an installation failed, 2 something is missing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Log = Callable[[str], None]
 class Need:
     """A program and the packages that have it; of `apt`, the first one that the distribution knows.
 
-    `group` is empty for what every lab needs. `units` are the services that the package of Debian enables.
+    `group` is empty for a need of every lab. `units` are the services that the package of Debian enables.
     """
 
     program: str
@@ -41,7 +41,7 @@ class Need:
 
 NEEDS = (
     Need("sshd", "each host of the lab is an SSH server", ("openssh-server",), "openssh", "openssh", units=("ssh.service", "ssh.socket")),
-    Need("ssh", "proves that a host can be logged in to", ("openssh-client",), "openssh", "openssh"),
+    Need("ssh", "tests the login to each host", ("openssh-client",), "openssh", "openssh"),
     Need("ssh-keygen", "makes the lab's keys, signs records", ("openssh-client",), "openssh", "openssh"),
     Need("sftp-server", "file transfer to the lab's hosts", ("openssh-sftp-server",), "openssh", "openssh"),
     Need("nginx", "the lab's balancer", ("nginx",), "nginx", "nginx", units=("nginx.service",)),
@@ -66,16 +66,16 @@ ELSEWHERE = (
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/openssh:/usr/libexec/openssh:/usr/libexec:/usr/lib/ssh:"
     "/opt/homebrew/opt/openjdk/bin:/opt/homebrew/sbin:/opt/homebrew/bin:/opt/homebrew/opt/openssh/libexec:/usr/local/opt/openjdk/bin"
 )
-"""Where servers live that are not on a user's PATH: Debian's, Red Hat's, Homebrew's places."""
+"""The folders of servers that are not on a user's PATH, on Debian, Red Hat and with Homebrew."""
 
 
 def missing(groups: Sequence[str] = ("",), *, needs: Sequence[Need] = NEEDS, environ: Mapping[str, str] = os.environ) -> list[Need]:
-    """The needs of these groups that are not met. A JDK that is too old is as good as none."""
+    """The needs of these groups that are not met. A JDK that is too old does not meet its need."""
     return [need for need in needs if need.group in groups and not _is_met(need, environ)]
 
 
 def find_program(name: str, environ: Mapping[str, str] = os.environ) -> Path | None:
-    """The program's absolute path: on PATH, in JAVA_HOME, beside this Python (conda), or where servers live; else None."""
+    """The absolute path of a program: on PATH, in JAVA_HOME, beside this Python (conda), or among the servers; else None."""
     java = environ.get("JAVA_HOME")
     places = [environ.get("PATH", ""), f"{java}/bin" if java else "", *(f"{sys.prefix}/{d}" for d in ("bin", "sbin", "libexec")), ELSEWHERE]
     found = shutil.which(name, path=":".join(place for place in places if place))
@@ -83,7 +83,7 @@ def find_program(name: str, environ: Mapping[str, str] = os.environ) -> Path | N
 
 
 def require(groups: Sequence[str] = ("",), *, environ: Mapping[str, str] = os.environ) -> None:
-    """Raises BadInput naming what is missing, and the packages for apt, brew and conda."""
+    """Raises BadInput with the missing programs, and their packages for apt, brew and conda."""
     if needed := missing(groups, environ=environ):
         raise not_met(needed)
 
@@ -95,12 +95,12 @@ def not_met(needed: Sequence[Need], reason: str = "") -> BadInput:
     if all(need.brew for need in needed):  # the lab's VMs are Linux's alone
         ways.append(f"  brew install {_words(need.brew for need in needed)}")
         ways.append(f"  conda install -c conda-forge {_words(need.conda for need in needed)}")
-    advice = "\n".join([f"{reason}Install them, whichever fits:".strip(), *ways])
+    advice = "\n".join([f"{reason}Install these packages, by the command that fits:", *ways])
     return BadInput(f"missing on this machine: {names}", advice=advice)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Says what is missing; with `--install` installs it. `--balancers`, `--browser`, `--vm`: with what such tests need."""
+    """Names the missing programs; with `--install` installs them. `--balancers`, `--browser`, `--vm`: with the needs of such tests."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     if set(words) - {"--install", "--balancers", "--browser", "--vm"}:
         print(__doc__, file=sys.stderr)
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         needed = missing(("", *(group for group in ("balancers", "browser", "vm") if f"--{group}" in words)))
         if needed and "--install" in words:
-            from balbook.lab.os_packages import install  # it imports this module
+            from balbook.lab.os_packages import install  # imports this module
 
             install(needed, lambda line: print(line, file=sys.stderr, flush=True))
         elif needed:
@@ -116,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BalbookError as exc:
         print(exc, file=sys.stderr)
         return exc.exit_status
-    print("All that the lab needs of the operating system is there.")
+    print("Nothing that the lab needs from the operating system is missing.")
     return 0
 
 
@@ -128,7 +128,7 @@ def _is_met(need: Need, environ: Mapping[str, str]) -> bool:
 
 
 def java_version(javac: Path) -> int:
-    """The major version of this JDK; 0 where it has none, as macOS' placeholder of a JDK."""
+    """The major version of this JDK; 0 for the placeholder of a JDK on macOS."""
     try:
         # The JDK's own description: starting a JVM to ask takes a third of a second.
         text = (javac.resolve().parent.parent / "release").read_text()

@@ -1,8 +1,8 @@
-"""Installs the lab's needs with apt, without any service being started or enabled.
+"""Installs the lab's needs with apt; starts and enables no service.
 
-Debian's packages start their servers when they are installed. `policy-rc.d` forbids it: a file of ours stands there
-during the installation and is taken away in any case; one that stood there before comes back. What is interrupted is not
-cut off: apt ends first, since its dpkg would go on alone and start the servers once the policy is gone.
+Debian's packages start their servers when they are installed. `policy-rc.d` forbids that: balbook puts its own file there
+during the installation and removes it in any case; an earlier file comes back. An interruption does not cut apt off: apt ends
+first, since its dpkg would go on alone and start the servers after the policy is removed.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ fi
 
 
 def run_to_the_end(argv: Sequence[str], log: Log) -> int:
-    """Runs the command in a session of its own and waits for its end, even when interrupted; then the interruption goes on.
+    """Runs a command in a session of its own and waits for its end, even when interrupted; then the interruption goes on.
 
     A second interruption asks the command to end.
     """
-    # An interruption in the middle of the start would leave a command that nobody waits for.
+    # An interruption in the middle of the start would leave a command without a parent that waits.
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
     unblocked = partial(signal.pthread_sigmask, signal.SIG_SETMASK, blocked)
     try:
@@ -68,7 +68,7 @@ def run_to_the_end(argv: Sequence[str], log: Log) -> int:
             break
         except BaseException as exc:
             if interruption is None:
-                log(f"Interrupted: waiting for {argv[0]} to end; once more asks it to stop.")
+                log(f"Interrupted: waiting for {argv[0]} to end. Interrupt again to stop {argv[0]}.")
             else:
                 with suppress(OSError):
                     os.killpg(process.pid, signal.SIGTERM)
@@ -79,7 +79,7 @@ def run_to_the_end(argv: Sequence[str], log: Log) -> int:
 
 
 def install(needed: Sequence[Need], log: Log, *, run: Runner = run_to_the_end, policy: Path = POLICY, is_root: bool | None = None) -> None:
-    """Installs the packages as root or through passwordless sudo, on a machine with apt; else BadInput names them."""
+    """Installs the packages as root or through passwordless sudo. Raises BadInput with the packages on a machine without apt."""
     if not needed:
         return
     become = _privilege(needed, log, run, os.geteuid() == 0 if is_root is None else is_root)
@@ -94,17 +94,19 @@ def install(needed: Sequence[Need], log: Log, *, run: Runner = run_to_the_end, p
         status = run([*become, *quiet, *packages], log)
         _disable_services(needed, become, log, run)
     if status != 0:
-        raise Failed(f"apt-get could not install {', '.join(packages)} (status {status})", advice="Its output above says why.")
+        raise Failed(
+            f"apt-get could not install {', '.join(packages)} (status {status})", advice="The output of apt-get above has the reason."
+        )
     if left := missing(sorted({need.group for need in needed}), needs=needed):
         raise Failed(
-            f"{', '.join(need.program for need in left)} cannot be used although apt-get succeeded",
-            advice="See whether an older one comes first on PATH.",
+            f"{', '.join(need.program for need in left)} cannot be used, although apt-get succeeded",
+            advice="Look whether an older version comes first on PATH.",
         )
 
 
 def _privilege(needed: Sequence[Need], log: Log, run: Runner, is_root: bool) -> list[str]:
     if run(["sh", "-c", "command -v apt-get >/dev/null"], log) != 0:
-        raise not_met(needed, "There is no apt-get here. ")
+        raise not_met(needed, "This machine has no apt-get. ")
     if is_root:
         return []
     if run(["sh", "-c", "command -v sudo >/dev/null && sudo -n true 2>/dev/null"], log) == 0:
@@ -113,7 +115,7 @@ def _privilege(needed: Sequence[Need], log: Log, run: Runner, is_root: bool) -> 
 
 
 def _known_package(need: Need, log: Log, run: Runner) -> str:
-    """The first package that apt knows; the first of all where it knows none, for apt to say so."""
+    """The first package that apt knows; the first one where apt knows no package, so that apt reports the name."""
     if len(need.apt) > 1:
         for name in need.apt:
             if run(["sh", "-c", 'apt-cache show --no-all-versions "$1" >/dev/null 2>&1', "sh", name], log) == 0:
@@ -123,18 +125,20 @@ def _known_package(need: Need, log: Log, run: Runner) -> str:
 
 @contextmanager
 def _no_service_starts(become: Sequence[str], policy: Path, log: Log, run: Runner) -> Iterator[None]:
-    """Servers are not started meanwhile; whatever happens, the policy that stood there before is back at the end."""
+    """Keeps packages from starting servers; in any case the earlier policy is back at the end."""
     try:
         if run([*become, "sh", "-c", PUT_POLICY, "put-policy", str(policy)], log) != 0:
-            raise Failed(f"cannot write {policy}, which keeps packages from starting their servers", advice="See why above.")
+            raise Failed(
+                f"cannot write {policy}, which keeps packages from starting their servers", advice="The output above has the reason."
+            )
         yield
     finally:
         if run([*become, "sh", "-c", TAKE_POLICY, "take-policy", str(policy)], log) != 0:
-            log(f"{policy} could not be taken away: while it is there no package starts its server. Remove it by hand.")
+            log(f"{policy} could not be removed, and keeps all packages from starting their servers. Remove this file by hand.")
 
 
 def _disable_services(needed: Sequence[Need], become: Sequence[str], log: Log, run: Runner) -> None:
-    """The programs were missing, so nobody relies on their services; installed ones would start at the next boot."""
+    """Disables the services of programs that were missing before; else they would start at the next boot."""
     units = [unit for need in needed for unit in need.units]
     if units and shutil.which("systemctl"):
         for unit in units:

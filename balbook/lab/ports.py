@@ -1,6 +1,6 @@
 """Free ports of 127.0.0.1 for a lab that will listen on them later, again and again.
 
-They are taken from below the range that outgoing connections use (32768 and up on Linux, 49152 on macOS): a connection
+The ports are taken from below the range that outgoing connections use (32768 and up on Linux, 49152 on macOS): a connection
 of the probe could hold an instance's port at the moment when the instance starts anew.
 """
 
@@ -17,7 +17,7 @@ FIRST, LAST = 20000, 29999
 
 
 def reserve(names: Sequence[str], taken: Collection[int], chance: random.Random) -> dict[str, int]:
-    """A port for each name, all different, none of `taken`, nobody listening on it now."""
+    """A free port for each name, all different, none of `taken`."""
     candidates = [port for port in range(FIRST, LAST + 1) if port not in taken]
     chance.shuffle(candidates)
     found: dict[str, int] = {}
@@ -28,12 +28,14 @@ def reserve(names: Sequence[str], taken: Collection[int], chance: random.Random)
             if _is_held(held, port):
                 found[names[len(found)]] = port
     if len(found) < len(names):
-        raise Failed(f"no {len(names)} free ports between {FIRST} and {LAST}", advice="`balbook lab status` shows the labs that run.")
+        raise Failed(
+            f"fewer than {len(names)} ports between {FIRST} and {LAST} are free", advice="Take a lab down: balbook lab down --name NAME."
+        )
     return found
 
 
 def _is_held(held: ExitStack, port: int) -> bool:
-    """Bound on all addresses without listening, which fails if anybody listens on any of them."""
+    """True where the port can be bound on all addresses; a listener on any of them makes that fail."""
     probe = held.enter_context(socket.socket())
     try:
         probe.bind(("0.0.0.0", port))

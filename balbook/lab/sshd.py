@@ -19,7 +19,7 @@ from pathlib import Path
 
 from balbook.errors import BadInput, Failed
 from balbook.lab import fleet
-from balbook.lab.folders import LabFolder
+from balbook.lab.folders import LabFolder, tail
 from balbook.lab.needs import find_program
 from balbook.local.processes import MARKER, identity
 
@@ -35,9 +35,15 @@ exec /bin/sh
 """
 
 
+TURNED_OFF = (
+    *("PasswordAuthentication", "KbdInteractiveAuthentication", "StrictModes", "UsePAM", "UseDNS"),
+    *("PermitUserRC", "PrintMotd", "PrintLastLog"),
+)
+
+
 @dataclass(frozen=True)
 class Server:
-    """Where one host's server keeps its things. `lab` is the lab's folder, `client_key` the key that may log in.
+    """The files of one host's server. `lab` is the lab's folder, `client_key` the key that may log in.
 
     `graalvm`: the `GRAALVM_HOME` of its sessions.
     """
@@ -80,7 +86,7 @@ def prepare(server: Server, environ: Mapping[str, str]) -> str:
 
 
 def _write_configuration(server: Server, environ: Mapping[str, str]) -> None:
-    """With the penalties of newer servers off, where sshd knows them: tests of refused logins would lock the lab's user out."""
+    """Turns the penalties of newer servers off: tests of refused logins would lock the lab's user out. An older sshd does not know them."""
     path = server.folder / "sshd_config"
     text = configuration(server, environ)
     path.write_text(text + "PerSourcePenalties no\n")
@@ -100,24 +106,10 @@ def configuration(server: Server, environ: Mapping[str, str]) -> str:
         environment["GRAALVM_HOME"] = str(server.graalvm)
     sftp = find_program("sftp-server", environ)
     lines = [
-        "ListenAddress 127.0.0.1",
-        f"Port {server.port}",
-        f"HostKey {server.host_key}",
-        f"PidFile {server.pid_file}",
-        f"AuthorizedKeysFile {server.client_key}.pub",
-        "PubkeyAuthentication yes",
-        "PasswordAuthentication no",
-        "KbdInteractiveAuthentication no",
-        "PermitRootLogin prohibit-password",
-        "StrictModes no",
-        "UsePAM no",
-        "UseDNS no",
-        "PermitUserRC no",
-        "PrintMotd no",
-        "PrintLastLog no",
-        "MaxStartups 500",
-        "MaxSessions 500",
-        "LogLevel INFO",
+        *("ListenAddress 127.0.0.1", f"Port {server.port}", f"HostKey {server.host_key}", f"PidFile {server.pid_file}"),
+        *(f"AuthorizedKeysFile {server.client_key}.pub", "PubkeyAuthentication yes", "PermitRootLogin prohibit-password"),
+        *("MaxStartups 500", "MaxSessions 500", "LogLevel INFO"),
+        *(f"{option} no" for option in TURNED_OFF),
         # Only the first SetEnv counts, so all stand in one.
         "SetEnv " + " ".join(f'"{key}={value}"' for key, value in environment.items()),
         f"ForceCommand exec /bin/sh {server.folder / 'enter'}",
@@ -127,7 +119,7 @@ def configuration(server: Server, environ: Mapping[str, str]) -> str:
 
 
 def session_path(server: Server, environ: Mapping[str, str]) -> str:
-    """PATH of the host's commands: its own `bin`, where the lab's programs were found, the system's."""
+    """The PATH of the host's commands: the host's own `bin`, the folders of the lab's programs, those of the system."""
     found = [find_program(name, environ) for name in ("javac", "nginx", "haproxy", "curl", "flock")]
     usual = STANDARD_PATH.split(":")
     special = [str(path.parent) for path in found if path and str(path.parent) not in usual and not set(str(path)) & set('":\n')]
@@ -135,7 +127,7 @@ def session_path(server: Server, environ: Mapping[str, str]) -> str:
 
 
 def start(server: Server, environ: Mapping[str, str]) -> tuple[int, str]:
-    """Starts the server and waits until it listens; its pid and identity. Raises Failed with the end of its log."""
+    """Starts the server and waits until it listens; its pid and identity. Raises Failed with the end of the log."""
     argv = [str(_sshd(environ)), "-f", str(server.folder / "sshd_config"), "-E", str(server.log)]
     environment = {"PATH": STANDARD_PATH, MARKER: str(server.lab)}
     started = subprocess.run(
@@ -153,22 +145,27 @@ def start(server: Server, environ: Mapping[str, str]) -> tuple[int, str]:
 
 
 def log_in(server: Server, known_hosts: Path, environ: Mapping[str, str]) -> None:
-    """Proves that the host takes commands of this user. Raises Failed with what both sides say."""
-    ssh = find_program("ssh", environ)
-    options = ["-F", "none", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", f"UserKnownHostsFile={known_hosts}"]
-    options += ["-o", "GlobalKnownHostsFile=none", "-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=10"]
-    argv = [str(ssh), *options, "-i", str(server.client_key), "-p", str(server.port), f"{login()}@127.0.0.1", "pwd"]
+    """Proves that the host takes commands of this user. Raises Failed with the messages of both sides."""
+    argv = ssh_argv(known_hosts, server.client_key, server.port, f"{login()}@127.0.0.1", "pwd", environ)
     tried = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=30)
     if tried.returncode != 0 or tried.stdout.strip() != str(server.home):
         raise Failed(
-            f"{server.name}: its SSH server on port {server.port} runs but does not take commands of {login()}: "
-            f"{tried.stderr.strip() or tried.stdout.strip()}\n{_tail(server.log)}",
+            f"{server.name}: the SSH server on port {server.port} runs but takes no commands of {login()}: "
+            f"{tried.stderr.strip() or tried.stdout.strip()}\n{tail(server.log)}",
             advice="The account needs a working login shell and must not be locked (`!` in /etc/shadow).",
         )
 
 
+def ssh_argv(known_hosts: Path, client_key: Path, port: int, to: str, line: str, environ: Mapping[str, str]) -> list[str]:
+    """The argv of `ssh` that runs a line on a host of a lab; nothing of this user's own configuration counts."""
+    options = ["BatchMode=yes", "IdentitiesOnly=yes", f"UserKnownHostsFile={known_hosts}", "GlobalKnownHostsFile=none"]
+    options += ["StrictHostKeyChecking=yes", "ConnectTimeout=5", "LogLevel=ERROR"]
+    ssh = str(find_program("ssh", environ))
+    return [ssh, "-F", "none", *(f"-o{option}" for option in options), "-i", str(client_key), "-p", str(port), to, line]
+
+
 def furnish(lab: LabFolder) -> None:
-    """The client's key and who may sign with it, and the folders for artifacts and records."""
+    """Makes the client's key, the list of signers, and the folders for artifacts and records."""
     make_key(lab.client_key, f"balbook-lab-{lab.name}")
     (lab.folder / fleet.SIGNERS).write_text(fleet.signers_text(login(), lab.client_key.with_suffix(".pub").read_text()))
     for store in ("artifacts", "records"):
@@ -178,57 +175,47 @@ def furnish(lab: LabFolder) -> None:
 def make_key(path: Path, comment: str) -> None:
     """A new ed25519 key without a passphrase at `path`, readable by this user alone."""
     keygen = find_program("ssh-keygen")
-    made = subprocess.run(
-        [str(keygen), "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
+    argv = [str(keygen), "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)]
+    made = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=30)
     if made.returncode != 0:
-        raise Failed(f"ssh-keygen cannot make {path}: {made.stderr.strip()}", advice="Is there room on the disk?")
+        raise Failed(f"ssh-keygen cannot make {path}: {made.stderr.strip()}", advice="Look whether the disk is full.")
 
 
 def login() -> str:
-    """The account that this process runs as, which is the only one that its own sshd can let in."""
+    """The account of this process, the only one that its own sshd can let in."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         raise BadInput(
-            f"user id {os.getuid()} has no account on this machine, and sshd lets in accounts only",
+            f"user id {os.getuid()} has no account on this machine, and sshd lets only accounts in",
             advice="Run the lab as a user who is in /etc/passwd.",
         ) from None
 
 
 def require_separation() -> None:
-    """As root on Linux sshd wants the account `sshd` and `/run/sshd`; makes the folder, and says how to get the account."""
+    """Makes `/run/sshd`, which sshd wants as root on Linux. Raises BadInput with advice where the account `sshd` is missing."""
     if os.geteuid() != 0 or not Path("/run").is_dir():
         return
     try:
         pwd.getpwnam("sshd")
     except KeyError:
         raise BadInput(
-            "the account `sshd` is missing, without which an sshd of root does not start",
-            advice="Make it: useradd --system --no-create-home --home-dir /run/sshd --shell /usr/sbin/nologin sshd",
+            "the account `sshd` is missing; without this account sshd does not start as root",
+            advice="Add the account: useradd --system --no-create-home --home-dir /run/sshd --shell /usr/sbin/nologin sshd",
         ) from None
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
 
 
 def _sshd(environ: Mapping[str, str]) -> Path:
-    """sshd wants to be called by its absolute path."""
+    """The absolute path of sshd, which sshd insists on."""
     found = find_program("sshd", environ)
     if found is None:
-        raise BadInput("sshd is missing on this machine", advice="`python -m balbook.lab.needs` says how to get it.")
+        raise BadInput("sshd is missing on this machine", advice="`python -m balbook.lab.needs` says how to install sshd.")
     return found
 
 
 def _not_started(server: Server, message: str) -> Failed:
     return Failed(
-        f"{server.name}: sshd does not start on port {server.port}: {message.strip()}\n{_tail(server.log)}".rstrip(),
+        f"{server.name}: sshd does not start on port {server.port}: {message.strip()}\n{tail(server.log)}".rstrip(),
         advice="Try `balbook lab up` again; another program may have taken the port.",
     )
-
-
-def _tail(log: Path, lines: int = 8) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.is_file() else ""

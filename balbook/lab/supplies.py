@@ -1,7 +1,7 @@
-"""What a lab's build host needs of Ballerina's world: a distribution to install, a Central, and packages to build.
+"""The supplies of a lab's build host: a distribution to install, a Central, and packages to build.
 
 The distribution is a zip like the real one, with the lab's `bal` in it. Central is a process of the lab's. The packages are
-three git repositories (plain directories where there is no git), made from the project's sample.
+three git repositories (plain directories on a machine without git), made from the project's sample.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from balbook.lab.ballerina.bal import write_launcher
 from balbook.lab.ballerina.jar import SHIPPED_CLASSES, runtime_classes
 from balbook.lab.ballerina.native import make_graalvm
 from balbook.lab.ballerina.package import DISTRIBUTION
+from balbook.lab.folders import tail
 from balbook.lab.needs import find_program
 from balbook.local.digests import sha256_of_file
 from balbook.local.processes import MARKER, identity
@@ -38,14 +39,15 @@ ORG = "acme"
 APPLICATION = "hotel"
 BRANCH = "main"
 START_WITHIN_S = 15.0
-SERVE = 'lab=$1 tokens=$2 log=$3; shift 3; BALBOOK_LAB=$lab; export BALBOOK_LAB; "$@" < "$tokens" >> "$log" 2>&1 & echo $!'
+SERVE = 'given=$1 log=$2; shift 2; "$@" < "$given" >> "$log" 2>&1 & echo $!'
+"""Starts a service that outlives the shell, so that no process has to wait for its end."""
 
 
 @dataclass(frozen=True)
 class Supplies:
-    """Where a lab keeps them; `lab` is its folder, `port` Central's at this `address` of the lab's.
+    """The places of a lab's supplies; `lab` is the lab's folder, `port` and `address` are Central's.
 
-    `has_library`: the distribution has all that its `bal` needs but Python, for hosts that do not see this machine's files.
+    `has_library`: the distribution brings the modules of its `bal`, for hosts that do not see this machine's files.
     """
 
     lab: Path
@@ -67,7 +69,7 @@ class Supplies:
 
     @property
     def graalvm(self) -> Path:
-        """`GRAALVM_HOME` of the lab's hosts, where they see this machine's files."""
+        """The `GRAALVM_HOME` of hosts that see this machine's files."""
         return self.lab / "graalvm"
 
     @property
@@ -75,7 +77,7 @@ class Supplies:
         return self.lab / "repositories"
 
     def inventory(self, environ: Mapping[str, str]) -> dict[str, Any]:
-        """What the lab's inventory says of them: Central, and the runbooks' parameters that a user of the lab need not give."""
+        """The part of the lab's inventory about the supplies: Central, and defaults for parameters of runbooks."""
         return {
             "central": {"token": f"file:{self.token.name}", "url": self.central_url},
             "defaults": {
@@ -93,7 +95,7 @@ class Supplies:
 
 
 def prepare(supplies: Supplies, environ: Mapping[str, str]) -> None:
-    """Writes everything but Central, which is a process: see `start_central`."""
+    """Writes all supplies but Central, which is a process: see `start_central`."""
     make_distribution(supplies.distribution, supplies.central_url, has_library=supplies.has_library)
     supplies.token.touch(mode=0o600)
     supplies.token.write_text(secrets.token_hex(16) + "\n")
@@ -123,27 +125,22 @@ def make_distribution(path: Path, central_url: str, *, has_library: bool = False
 
 
 def raise_version(repositories: Path, package: str, version: str, environ: Mapping[str, str]) -> None:
-    """A package's next version, committed in its repository."""
+    """Writes the next version of a package and commits it in the package's repository."""
     repository = repositories / package
     path = repository / "Ballerina.toml"
     text, changed = re.subn(r'(?m)^version = ".*"$', f'version = "{version}"', path.read_text(encoding="utf-8"))
     if not changed:
-        raise Failed(f"{path}: there is no version", advice="The sample package is not as it was made; bring the lab up anew.")
+        raise Failed(f"{path}: the version is missing", advice="The file was edited. Take the lab down and up again.")
     path.write_text(text, encoding="utf-8")
     if (git := find_program("git", environ)) and (repository / ".git").is_dir():
         _commit(git, repository, f"Version {version}")
 
 
 def _library() -> dict[str, Path]:
-    """What `bal` imports, and the classes that it puts into jars, which take a JDK to make; by name in the archive."""
+    """The modules that `bal` imports, and the classes that it puts into jars, since hosts have no JDK; by name in the archive."""
     package = Path(__file__).parents[1]
-    modules = [
-        package / "__init__.py",
-        package / "errors.py",
-        package / "local" / "__init__.py",
-        package / "local" / "names.py",
-        package / "lab" / "__init__.py",
-    ]
+    named = ("__init__", "errors", "local/__init__", "local/names", "local/atomic_files", "lab/__init__")
+    modules = [package / f"{name}.py" for name in named]
     modules += sorted((package / "lab" / "ballerina").rglob("*.*"))
     files = {str(file.relative_to(package.parent)): file for file in modules if file.is_file() and file.suffix != ".pyc"}
     shipped = SHIPPED_CLASSES.relative_to(package.parent)
@@ -151,50 +148,45 @@ def _library() -> dict[str, Path]:
 
 
 def start_central(supplies: Supplies, way: Sequence[str] = ()) -> tuple[int, str]:
-    """Starts Central for packages of `acme` and waits until it listens; its pid and identity. Raises Failed with its log's end.
+    """Starts Central for packages of `acme` and waits until it listens; pid and identity. Raises Failed with the end of the log.
 
-    `way`: what its argv begins with, to put it into another network.
+    `way`: words before the argv of Central, which put it into another network.
     """
-    place, log = supplies.lab / "central", supplies.lab / "central.log"
+    place = supplies.lab / "central"
     place.mkdir(mode=0o700, exist_ok=True)
     tokens = place / ".tokens.json"
     tokens.touch(mode=0o600)
     tokens.write_text(json.dumps({supplies.token.read_text().strip(): [ORG]}))
-    module = [sys.executable, "-m", "balbook.lab.ballerina.central"]
-    command = [*way, *module, str(place / "packages"), str(supplies.port), supplies.address]
-    source = str(Path(__file__).parents[2])
+    argv = [*way, sys.executable, "-m", "balbook.lab.ballerina.central", str(place / "packages"), str(supplies.port), supplies.address]
+    return serve(argv, supplies.lab, supplies.lab / "central.log", (supplies.address, supplies.port), tokens)
+
+
+def serve(argv: Sequence[str], lab: Path, log: Path, place: tuple[str, int], given: Path = Path(os.devnull)) -> tuple[int, str]:
+    """Starts a service of the lab and waits until it listens; pid and identity. Raises Failed with the end of the log.
+
+    `given`: the file that is its standard input.
+    """
+    source = f"{Path(__file__).parents[2]}:{os.environ.get('PYTHONPATH', '')}"
+    shell = ["sh", "-c", SERVE, log.stem, str(given), str(log), *argv]
+    environment = {**os.environ, "PYTHONPATH": source, MARKER: str(lab)}
     started = subprocess.run(
-        ["sh", "-c", SERVE, "central", str(supplies.lab), str(tokens), str(log), *command],
-        env={**os.environ, "PYTHONPATH": f"{source}:{os.environ.get('PYTHONPATH', '')}", MARKER: str(supplies.lab)},
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=True,
-        start_new_session=True,
-        timeout=START_WITHIN_S,
+        shell, env=environment, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, check=True, start_new_session=True
     )
     pid = int(started.stdout)
     born = identity(pid)
-    wait_until_listening(pid, born, (supplies.address, supplies.port), log)
-    return pid, born
-
-
-def wait_until_listening(pid: int, born: str, place: tuple[str, int], log: Path) -> None:
-    """Waits until the process listens there. Raises Failed with the end of its log."""
     deadline = time.monotonic() + START_WITHIN_S
     while born and identity(pid) == born and time.monotonic() < deadline:
         with suppress(OSError), socket.create_connection(place, timeout=1):
-            return
+            return pid, born
         time.sleep(0.01)
     raise Failed(
-        f"the lab's {log.stem} does not start on {place[0]}:{place[1]}: {log.read_text()[-400:].strip()}",
+        f"the lab's {log.stem} does not start on {place[0]}:{place[1]}: {tail(log)}",
         advice="Try `balbook lab up` again; another program may have taken the port.",
     )
 
 
 def _commit(git: Path, repository: Path, message: str = "The sample package") -> None:
-    """All files of the folder as one commit, whatever this user's git is told."""
+    """Commits all files of the folder; nothing of this user's git configuration counts."""
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith("GIT_")},
         "GIT_CONFIG_GLOBAL": os.devnull,
@@ -208,4 +200,4 @@ def _commit(git: Path, repository: Path, message: str = "The sample package") ->
     ):
         done = subprocess.run([str(git), *words], cwd=repository, env=environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise Failed(f"{repository}: git {words[-1]}: {done.stderr.strip()}", advice="Is git on this machine in order?")
+            raise Failed(f"{repository}: git {words[-1]}: {done.stderr.strip()}", advice="Look whether git works on this machine.")

@@ -1,39 +1,28 @@
-"""The lab of Debian VMs: hosts with systemd, OpenSSH, sudo and addresses of their own. Linux, root.
+"""The lab of Debian VMs: hosts with systemd, OpenSSH, sudo and addresses of their own. Needs Linux and root.
 
-Interrupted at any point, the next `up` or `down` finds what is left: the state file is the first thing that is written and
-the last that is removed, and processes, mounts, namespaces and control groups are found by the lab's folder alone.
+After an interruption at any point the next `up` or `down` finds what is left: the state file is written first and removed last, and
+processes, mounts, namespaces and control groups are found by the lab's folder alone.
 """
 
 from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from balbook.errors import Failed, Refused
 from balbook.lab import apt, fleet, folders, sshd, vm_host, vm_image, vm_needs, vm_network, vm_odd, vm_services
-from balbook.lab.loopback import Endpoint, LabStatus
+from balbook.lab.folders import Endpoint, LabStatus, Say
 from balbook.lab.supplies import Supplies
 from balbook.lab.vm_host import Machine
 from balbook.local import processes
-from balbook.local.lab_place import (
-    DEFAULT_NAME,
-    STATE,
-    State,
-    is_running,
-    lab_folder,
-    labs_home,
-    read_state,
-    require_lab_or_nothing,
-    write_state,
-)
+from balbook.local.lab_place import DEFAULT_NAME, State, is_running, lab_folder, labs_home, read_state, write_state
 
 BACKEND = "vm"
 GENERATION_PORT = 8099
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -48,7 +37,7 @@ class Lab(folders.LabFolder):
 
     @property
     def supplies(self) -> Supplies | None:
-        """What its build host needs; None where it has none."""
+        """The supplies of the build host; None in a lab without one."""
         return vm_services.supplies_of(self.folder, self.addresses)
 
 
@@ -60,19 +49,18 @@ def up(
     say: Say = lambda line: None,
     environ: Mapping[str, str] = os.environ,
 ) -> Lab:
-    """Boots the lab and proves that every host takes commands. One that is up is kept, and its hosts that are off are booted
-    again; what an interrupted start left goes first. `odd`: `HOST:KIND` words, see `vm_odd`.
+    """Boots the lab and proves that every host takes commands. A lab that is up is kept, and its hosts that are off are booted again.
 
-    On any failure nothing is left but the base image. Raises BadInput or Refused, before anything is made, where this machine
-    cannot have such a lab, and Failed where it does not start.
+    The rest of an interrupted start is removed first. `odd`: `HOST:KIND` words, see `vm_odd`. On any failure nothing is left but the
+    base image. Raises BadInput or Refused, before anything is made, where this machine cannot have such a lab, and Failed where a
+    host does not start.
     """
     folder = lab_folder(name, environ)
     fleet.ports_wanted(hosts)
     kinds = vm_odd.read_odd(odd, hosts)
     if is_new := not folder.exists():
-        vm_needs.require_machine(folder, len(hosts), environ)  # before so much as the labs home is made
-    with folders.alone(environ):
-        _require_vm(folder)
+        vm_needs.require_machine(folder, len(hosts), environ)  # before the labs home is made
+    with folders.alone(folder, BACKEND, environ):
         state = read_state(folder)
         if state is not None and is_running(folder):
             _require_as_odd(name, state, kinds)
@@ -88,48 +76,34 @@ def up(
 
 
 def down(name: str = DEFAULT_NAME, *, say: Say = lambda line: None, environ: Mapping[str, str] = os.environ) -> bool:
-    """Ends every host of the lab and removes its folder, records included; whether there was anything. The base image stays."""
+    """Ends every host of the lab and removes its folder with the records; True where anything was there. The base image stays."""
     folder = lab_folder(name, environ)
-    with folders.alone(environ):
-        _require_vm(folder)
+    with folders.alone(folder, BACKEND, environ):
         was_there = _clear(folder, say)
-    say(f"Lab {name} is down; {folder} is removed." if was_there else f"There is no lab {name}.")
-    return was_there
+    return folders.say_down(name, folder, was_there, say)
 
 
 def status(name: str = DEFAULT_NAME, *, environ: Mapping[str, str] = os.environ) -> LabStatus:
-    """The lab's hosts, instances and balancer, and which of them are alive. Changes nothing."""
+    """The hosts, instances and balancer of the lab, and which of them are alive. Changes nothing."""
     folder = lab_folder(name, environ)
     state = read_state(folder)
     if state is None:
-        return LabStatus(name, folder, is_running=False, is_left_over=bool(left_of(folder)), backend=BACKEND)
-    endpoints = [_endpoint(folder, what, port, state) for what, port in state.ports.items()]
-    has_come_up = is_running(folder)
-    return LabStatus(
-        name,
-        folder,
-        is_running=has_come_up,
-        is_left_over=not has_come_up,
-        hosts=tuple(e for e in endpoints if e.kind == "ssh"),
-        instances=tuple(e for e in endpoints if e.kind == "instance"),
-        balancers=tuple(e for e in endpoints if e.kind == "listen"),
-        registries=tuple(e for e in endpoints if e.kind == "http"),
-        backend=BACKEND,
-    )
+        return LabStatus(name, folder, BACKEND, is_running=False, is_left_over=bool(left_of(folder)))
+    return folders.status_of(name, folder, BACKEND, [_endpoint(folder, key, port, state) for key, port in state.ports.items()])
 
 
 def lab_of(name: str = DEFAULT_NAME, *, environ: Mapping[str, str] = os.environ) -> Lab:
-    """The running lab of this name. Raises Refused where it is not up, or is none of VMs."""
+    """The running lab of this name. Raises Refused where the lab is not up, or is not a lab of VMs."""
     folder = lab_folder(name, environ)
     state = read_state(folder)
     if state is None or not is_running(folder):
         raise Refused(f"lab {name} is not up", advice="Start it: balbook lab up --backend vm.")
-    _require_vm(folder)
+    folders.require_backend(folder, BACKEND)
     return _lab(name, folder, state)
 
 
 def left_of(folder: Path) -> list[str]:
-    """What there is of the lab, for people: processes, mounts, namespaces, control groups, files."""
+    """All that is left of the lab, for people: processes, mounts, namespaces, control groups, files."""
     word = vm_network.word_of(folder)
     found = [f"process {pid}" for pid in vm_host.pids(word)]
     found += [f"mount {place}" for place in vm_host.mounts_below(folder)]
@@ -163,7 +137,7 @@ def _start(name: str, folder: Path, hosts: Sequence[str], odd: vm_odd.Kinds, say
 
 
 def _boot(lab: Lab, state: State, environ: Mapping[str, str]) -> dict[str, tuple[int, str]]:
-    """Boots all hosts and starts what the lab serves, side by side; pid and identity of each, once they work."""
+    """Boots all hosts and starts the services, side by side; pid and identity of each, once all work."""
     machines = list(lab.machines.values())
     packages = apt.sources_line(vm_services.packages_url(lab.addresses))
 
@@ -192,31 +166,24 @@ def _serve(lab: Lab, environ: Mapping[str, str]) -> dict[str, tuple[int, str]]:
 
 
 def _keep(lab: Lab, state: State, hosts: Sequence[str], say: Say, environ: Mapping[str, str]) -> Lab:
-    """The lab that stands there, with hosts booted again that were switched off, and services started that are gone."""
+    """The lab that is there; hosts that are off are booted again, services that have ended are started again."""
     servers = dict(state.servers)
     for name in vm_services.names(list(lab.machines)):
-        if not _is_alive(servers, name):
-            say(f"{name}: its server is gone; starting it again")
+        if folders.running_pid(state, name) is None:
+            say(f"{name}: the server has ended; starting it again")
             servers[name] = vm_services.start(name, lab.folder, lab.addresses)
             write_state(lab.folder, replace(state, servers=servers))
-    if off := [host for host in lab.machines if not _is_alive(servers, host)]:
+    if off := [host for host in lab.machines if folders.running_pid(state, host) is None]:
         vm_needs.require_machine(lab.folder, len(off), environ)
     for host in off:
         machine = lab.machines[host]
-        say(f"{host}: it is off; booting it again")
+        say(f"{host}: the host is off; booting it again")
         vm_host.end(machine.word)
         servers[host] = vm_host.boot(machine)
         write_state(lab.folder, replace(state, servers=servers))
         vm_host.wait_until_up(machine, lab.known_hosts, lab.client_key, environ)
-    say(f"Lab {lab.name} is up already and is kept; its inventory is {lab.inventory}")
-    if set(hosts) != set(lab.machines):
-        say(f"It has {', '.join(lab.machines)}; for other hosts take it down first.")
+    folders.say_kept(lab, list(lab.machines), hosts, say)
     return lab
-
-
-def _is_alive(servers: Mapping[str, tuple[int, str]], name: str) -> bool:
-    pid, born = servers.get(name, (0, ""))
-    return bool(pid) and processes.identity(pid) == born
 
 
 def _lab(name: str, folder: Path, state: State) -> Lab:
@@ -229,27 +196,19 @@ def _lab(name: str, folder: Path, state: State) -> Lab:
 def _ports(hosts: Sequence[str], odd: vm_odd.Kinds) -> dict[str, int]:
     by_role = {"app": {"instance": fleet.INSTANCE_PORT}, "balancer": {"listen": fleet.LISTEN_PORT, "generation": GENERATION_PORT}}
     found = {f"{host}.ssh": vm_odd.port_of(odd.get(host, ())) for host in hosts}
-    found |= {f"{host}.{what}": port for host in hosts for what, port in by_role.get(fleet.role(host), {}).items()}
+    found |= {f"{host}.{use}": port for host in hosts for use, port in by_role.get(fleet.role(host), {}).items()}
     return found | vm_services.ports(hosts)
 
 
 def _require_as_odd(name: str, state: State, kinds: vm_odd.Kinds) -> None:
-    """What a host is like is decided before it boots."""
+    """Raises Refused for other kinds than the lab has: a host becomes odd before it boots."""
     if kinds and kinds != {host: tuple(found) for host, found in state.odd.items()}:
-        raise Refused(
-            f"lab {name} is up, and its hosts are not odd in that way", advice=f"Take it down first: balbook lab down --name {name}"
-        )
-
-
-def _require_vm(folder: Path) -> None:
-    require_lab_or_nothing(folder)
-    state = read_state(folder)
-    if state is not None and state.backend not in ("", BACKEND):
-        raise Refused(f"lab {folder.name} is of the backend {state.backend}", advice=f"Add --backend {state.backend}.")
+        present = ", ".join(f"{host}:{kind}" for host, found in state.odd.items() for kind in found) or "no odd host"
+        raise Refused(f"lab {name} is up with {present}", advice=f"To have other hosts, take it down first: balbook lab down --name {name}")
 
 
 def _clear(folder: Path, say: Say) -> bool:
-    """Ends what belongs to the lab and removes its folder; whether there was anything. A half-made base image goes too."""
+    """Ends the processes of the lab and removes its folder and a half-made base image; True where anything was there."""
     for draft in (folder.parent / vm_needs.BASE).glob("*.part"):
         folders.remove(draft)
     if not left_of(folder):
@@ -264,21 +223,15 @@ def _clear(folder: Path, say: Say) -> bool:
         )
     vm_host.clear(folder, word)
     vm_network.disconnect(word)
-    if folder.exists():
-        for entry in folder.iterdir():
-            if entry.name != STATE:
-                folders.remove(entry)
-        (folder / STATE).unlink(missing_ok=True)
-        folder.rmdir()
+    folders.remove_lab(folder)
     return True
 
 
-def _endpoint(folder: Path, what: str, port: int, state: State) -> Endpoint:
-    host, _, kind = what.rpartition(".")
+def _endpoint(folder: Path, key: str, port: int, state: State) -> Endpoint:
+    host, _, kind = key.rpartition(".")
     address = vm_services.address(state.addresses) if kind == "http" else state.addresses.get(host, "")
     if kind in ("ssh", "http"):
-        pid, born = state.servers.get(host, (0, ""))
-        return Endpoint(host, kind, address, port, pid if pid and processes.identity(pid) == born else None)
+        return Endpoint(host, kind, address, port, folders.running_pid(state, host))
     word = vm_network.namespace(vm_network.word_of(folder), host)
     inside, first = set(vm_host.pids(word)), vm_host.first_pid(word)
     process = processes.listener(port, [p for p in processes.all_processes() if p.pid in inside], seen_by=first) if first else None

@@ -18,26 +18,30 @@ TABLE = "inet balbook_lab_fault"
 
 
 def inject(fault: str, target: str, name: str = DEFAULT_NAME, *, source: str = "", environ: Mapping[str, str] = os.environ) -> str:
-    """Has this fault on `target` in place of any other, and says so in a sentence. `none` takes it away.
+    """Injects a fault into `target`, in place of an earlier one; a sentence about it. `none` removes the fault.
 
-    `target`: `HOST`, for all but its SSH (the controller reaches the host, nobody its services), or `HOST:PORT` (with 22: the
-    controller is cut off, clients are not). `source`: a host, or `controller` for this machine; others notice nothing; not for
-    `delay`. `blackhole`: packets vanish both ways. `reject`: connections are refused.
+    `target`: `HOST`, for all ports but SSH (the controller reaches the host, but clients do not reach its services), or `HOST:PORT`
+    (with 22: the controller is cut off, clients are not). `source`: a host, or `controller` for this machine; other hosts notice nothing;
+    not for `delay`. `blackhole`: packets vanish both ways. `reject`: connections are refused.
     `loss`: a fifth of all packets vanishes. `delay`: 200 ms on all that the host sends, SSH too, where the kernel has netem.
     Raises ParameterError for an unknown fault, host or source, Refused where the kernel has no netem.
     """
     if fault not in FAULTS:
-        raise ParameterError(f"there is no network fault {fault!r}", advice=nearest(fault, FAULTS))
+        raise ParameterError(f"{fault!r} is not a known network fault", advice=nearest(fault, FAULTS))
     lab = vm.lab_of(name, environ=environ)
     host, _, port = target.partition(":")
     if host not in lab.machines:
         raise ParameterError(f"lab {name} has no host {host!r}", advice=nearest(host, lab.machines))
-    if source not in ("", CONTROLLER, *lab.machines) or (source and fault == "delay"):
-        raise ParameterError(f"no fault comes from {source!r}", advice=nearest(source, (CONTROLLER, *lab.machines)))
+    if source and fault == "delay":
+        raise ParameterError(f"a delay cannot be limited to packets from {source!r}", advice="Leave --from out.")
+    if source not in ("", CONTROLLER, *lab.machines):
+        raise ParameterError(f"--from {source!r} is not a host of lab {name}", advice=nearest(source, (CONTROLLER, *lab.machines)))
     if port and not (port.isdigit() and 0 < int(port) < 65536):
-        raise ParameterError(f"{port!r} is no port", advice=f"Write {host}, or {host}:9090.")
+        raise ParameterError(f"{port!r} is not a valid port", advice=f"Write {host}, or {host}:9090.")
     if port and fault == "delay":
-        raise ParameterError(f"no port alone can be delayed: {target}", advice=f"Write {host}: all that it sends is delayed.")
+        raise ParameterError(
+            f"a delay cannot be limited to one port: {target}", advice=f"Write {host}: then all packets that the host sends are delayed."
+        )
     space, own = lab.machines[host].word, lab.machines[host].port
     _take_away(space)
     if fault == "delay":
@@ -49,7 +53,7 @@ def inject(fault: str, target: str, name: str = DEFAULT_NAME, *, source: str = "
 
 
 def rules(fault: str, port: int | None, source: str = "", ssh: int = SSH) -> str:
-    """The rules for nftables; `port` None: every port but SSH's, which is `ssh`; `source`: an address, empty for all."""
+    """The rules for nftables. `port`: None for every port but `ssh`, the SSH port; `source`: an address, empty for all."""
     verdict = {"blackhole": "drop", "loss": f"numgen random mod 100 < {LOSS_PERCENT} drop", "reject": "reject with tcp reset"}[fault]
     lines = []
     for hook, side, interface, end in (("input", "dport", "iifname", "saddr"), ("output", "sport", "oifname", "daddr")):
@@ -68,7 +72,7 @@ def _address(lab: vm.Lab, source: str) -> str:
 
 
 def _take_away(space: str) -> None:
-    # A table may be added where it is there, and deleted only then.
+    # nft adds a table that exists without an error, but deletes only one that exists.
     vm_network.run(["ip", "netns", "exec", space, "nft", "-f", "-"], f"add table {TABLE}\ndelete table {TABLE}\n")
     if "netem" in vm_network.run(["tc", "-n", space, "qdisc", "show", "dev", "host0"]):
         vm_network.run(["tc", "-n", space, "qdisc", "delete", "dev", "host0", "root"])
@@ -78,6 +82,5 @@ def _delay(space: str) -> None:
     try:
         vm_network.run(["tc", "-n", space, "qdisc", "add", "dev", "host0", "root", "netem", "delay", f"{DELAY_MS}ms"])
     except Failed as exc:
-        raise Refused(
-            f"this kernel cannot delay packets: {exc.message}", advice="Load its module: modprobe sch_netem. Or use loss."
-        ) from exc
+        advice = "Load the module (`modprobe sch_netem`), or use the fault `loss`."
+        raise Refused(f"this kernel cannot delay packets: {exc.message}", advice=advice) from exc

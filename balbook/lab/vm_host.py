@@ -1,7 +1,7 @@
 """One host of the lab's VMs: a Debian booted by `systemd-nspawn` over an overlay, in a namespace and a control group of its own.
 
-Everything is found again without a state: the control groups by the lab's word hold all processes, the mounts lie below the
-lab's folder.
+Processes and mounts are found again without a state: the control groups named by the lab's word hold all processes, the mounts lie
+below the lab's folder.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from balbook.errors import Failed
 from balbook.lab import sshd, vm_network
-from balbook.lab.needs import find_program
+from balbook.lab.folders import tail
 from balbook.lab.vm_image import LOGIN, LOGIN_ID
 from balbook.local.processes import MARKER, identity
 
@@ -35,15 +35,15 @@ while :; do
   [ "$status" -eq 133 ] || exit "$status"
 done
 """
-"""Runs nspawn in the host's control groups ($1), again where it says that the host was rebooted (133); keeps out of nspawn's own groups."""
+"""Runs nspawn in the host's control groups ($1), and again after a reboot of the host (status 133); stays out of nspawn's own groups."""
 BOOT_WITHIN_S = 60.0
 END_WITHIN_S = 15.0
-TRY_AGAIN = "Try `balbook lab up --backend vm` again; is the machine short of memory?"
+TRY_AGAIN = "Look whether this machine is short of memory, then try `balbook lab up --backend vm` again."
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where one host keeps its things: `lab` is the lab's folder, `image` the base image's root."""
+    """One host and its files: `lab` is the lab's folder, `image` the root of the base image."""
 
     name: str
     lab: Path
@@ -67,14 +67,14 @@ class Machine:
 
     @property
     def word(self) -> str:
-        """The name of its namespace and control group, and its name among this machine's containers."""
+        """The name of the host's namespace, control group and container."""
         return vm_network.namespace(vm_network.word_of(self.lab), self.name)
 
 
 def prepare(machine: Machine, client_key: Path, packages: str) -> str:
-    """Mounts the host's overlay and gives it name, keys and identity; returns its line for `known_hosts`.
+    """Mounts the host's overlay and writes name, keys and identity there; returns the line for `known_hosts`.
 
-    `packages`: the text of its `sources.list`.
+    `packages`: the text of the host's `sources.list`.
     """
     changes, work = machine.folder / "changes", machine.folder / "work"
     for folder in (changes, work, machine.root):
@@ -98,18 +98,14 @@ def prepare(machine: Machine, client_key: Path, packages: str) -> str:
 
 
 def boot(machine: Machine) -> tuple[int, str]:
-    """Starts the host; pid and identity of the process that holds it. It goes on when this process ends."""
+    """Starts the host; pid and identity of the process that holds the host and outlives this process."""
     groups = [hierarchy / machine.word for hierarchy in hierarchies()]
     for group in groups:
         (group / "keeper").mkdir(parents=True, exist_ok=True)
     nspawn = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot", f"--directory={machine.root}"]
     nspawn += [f"--machine={machine.word}", f"--hostname={machine.name}", "--console=pipe", "--capability=CAP_NET_ADMIN"]
-    nspawn += [
-        f"--network-namespace-path={vm_network.NAMESPACES / machine.word}",
-        "--resolv-conf=off",
-        "--timezone=off",
-        "--link-journal=no",
-    ]
+    nspawn += [f"--network-namespace-path={vm_network.NAMESPACES / machine.word}"]
+    nspawn += ["--resolv-conf=off", "--timezone=off", "--link-journal=no"]
     # nspawn mounts a /tmp of its own before any fstab is read.
     nspawn += ["--tmpfs=/tmp:mode=1777,noexec"] if "noexec" in machine.odd else []
     with machine.log.open("ab") as log:
@@ -126,7 +122,7 @@ def boot(machine: Machine) -> tuple[int, str]:
 
 
 def wait_until_up(machine: Machine, known_hosts: Path, client_key: Path, environ: Mapping[str, str]) -> None:
-    """Waits until the host takes commands of its login, has privilege to give and has started all that it wants to."""
+    """Waits until the host takes commands of its login, gives privilege, and has started all its services."""
     asked = "sudo -n systemctl is-system-running --wait"
     deadline = time.monotonic() + BOOT_WITHIN_S
     while True:
@@ -137,37 +133,34 @@ def wait_until_up(machine: Machine, known_hosts: Path, client_key: Path, environ
         if state == "degraded" or time.monotonic() > deadline:
             failed = ssh(machine, known_hosts, client_key, "systemctl --failed --plain --no-legend", environ).stdout
             raise Failed(
-                f"{machine.name} does not come up: {tried.stdout.strip() or tried.stderr.strip()}\n{failed}{_tail(machine.log)}".rstrip(),
+                f"{machine.name} does not come up: {tried.stdout.strip() or tried.stderr.strip()}\n{failed}{tail(machine.log)}".rstrip(),
                 advice=TRY_AGAIN,
             )
         time.sleep(0.1)
 
 
 def ssh(machine: Machine, known_hosts: Path, client_key: Path, line: str, environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Runs a line on the host as its login; from beside the lab's bridge, which also hosts let in that keep this machine out.
+    """Runs a line on the host as its login, from the network of the lab's bridge, which every host lets in.
 
-    Raises Failed with the console's last lines where it does not end.
+    Raises Failed with the console's last lines where the line does not end.
     """
-    options = ["-F", "none", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", f"UserKnownHostsFile={known_hosts}"]
-    options += ["-o", "GlobalKnownHostsFile=none", "-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=5", "-o", "LogLevel=ERROR"]
     inside = ["nsenter", f"--net={vm_network.NAMESPACES / vm_network.word_of(machine.lab)}", "--"]
-    login = ["-p", str(machine.port), f"{LOGIN}@{machine.address}"]
-    argv = [*inside, str(find_program("ssh", environ)), *options, "-i", str(client_key), *login, line]
+    argv = [*inside, *sshd.ssh_argv(known_hosts, client_key, machine.port, f"{LOGIN}@{machine.address}", line, environ)]
     try:
         return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=BOOT_WITHIN_S)
     except subprocess.TimeoutExpired as exc:
-        said = f"{machine.name}: `{line}` did not end within {BOOT_WITHIN_S:g} s\n{_tail(machine.log)}"
+        said = f"{machine.name}: `{line}` did not end within {BOOT_WITHIN_S:g} s\n{tail(machine.log)}"
         raise Failed(said.rstrip(), advice=TRY_AGAIN) from exc
 
 
 def hierarchies() -> list[Path]:
-    """The control group trees that a host's processes enter: the unified one, and beside it systemd's own of older layouts."""
+    """The control group trees that a host's processes enter: the unified one, and in older layouts systemd's own."""
     found = [GROUPS / "unified", GROUPS / "systemd"] if (GROUPS / "unified").is_dir() else [GROUPS]
     return [tree for tree in found if (tree / "cgroup.procs").exists()]
 
 
 def pids(word: str) -> list[int]:
-    """All processes in the control groups of a lab or a host; a host's first process comes before its others."""
+    """All processes in the control groups of a lab or a host; the first process of a host comes before the others."""
     found: list[int] = []
     for group in _groups(word):
         for folder, _, _ in os.walk(group):
@@ -178,7 +171,7 @@ def pids(word: str) -> list[int]:
 
 
 def first_pid(word: str) -> int | None:
-    """The process of the host's systemd, as this machine numbers it."""
+    """The pid of the host's systemd on this machine."""
     for group in _groups(word):
         with suppress(OSError, IndexError):
             return int((group / "payload" / "init.scope" / "cgroup.procs").read_text().split()[0])
@@ -186,7 +179,7 @@ def first_pid(word: str) -> int | None:
 
 
 def end(word: str) -> list[int]:
-    """Ends all processes of these hosts at once, a host's systemd first so that nspawn tidies up; returns what still lives."""
+    """Ends all processes of these hosts at once, a host's systemd first so that nspawn tidies up; returns the processes that remain."""
     deadline = time.monotonic() + END_WITHIN_S
     is_first = True
     while left := pids(word):
@@ -202,17 +195,17 @@ def end(word: str) -> list[int]:
 
 
 def _is_systemd(pid: int) -> bool:
-    with suppress(OSError):  # it may end meanwhile
+    with suppress(OSError):  # the process may end meanwhile
         return Path(f"/proc/{pid}/comm").read_text() == "systemd\n"
     return False
 
 
 def clear(lab: Path, word: str) -> None:
-    """Takes away mounts and control groups of the lab's hosts, whose processes have ended."""
+    """Removes mounts and control groups of the lab's hosts; their processes must have ended."""
     for place in reversed(mounts_below(lab)):
         seen = Path(place).stat()
         vm_network.run(["umount", place])
-        (LOCKS / f"inode-{seen.st_dev}:{seen.st_ino}").unlink(missing_ok=True)  # nspawn's, where it was killed
+        (LOCKS / f"inode-{seen.st_dev}:{seen.st_ino}").unlink(missing_ok=True)  # left by nspawn where nspawn was killed
     for group in _groups(word):
         for folder, _, _ in os.walk(group, topdown=False):
             Path(folder).rmdir()
@@ -221,20 +214,16 @@ def clear(lab: Path, word: str) -> None:
 
 
 def mounts_below(folder: Path) -> list[str]:
-    """What is mounted below `folder`, in the order of mounting."""
+    """The mounts below `folder`, in the order of mounting."""
     lines = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
     return [words[1] for words in lines if words[1].startswith(f"{folder}/")]
 
 
 def has_groups(word: str) -> bool:
-    """Whether a lab or a host has control groups."""
+    """True where a lab or a host has control groups."""
     return bool(_groups(word))
 
 
 def _groups(word: str) -> list[Path]:
-    """The control groups called `word`, or `word-` and more: app1's are not app10's."""
+    """The control groups named `word` or `word-…`: app1 does not match app10."""
     return [group for tree in hierarchies() for name in (word, f"{word}-*") for group in sorted(tree.glob(name)) if group.is_dir()]
-
-
-def _tail(log: Path, lines: int = 8) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.is_file() else ""

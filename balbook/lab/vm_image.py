@@ -1,7 +1,7 @@
 """The base image of the lab's VMs: a Debian made once by `debootstrap`, named by the digest of its recipe.
 
-It lies in `<labs home>/.base/<digest>/`: `root` is the file system, `contents` the digest of what is in it, held against it
-before every use. Hosts stand on it through overlays and never write to it.
+The image lies in `<labs home>/.base/<digest>/`: `root` is the file system, `contents` the digest of all files, compared before every
+use. Hosts stand on the image through overlays and never write to it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from balbook.errors import Failed, Refused
 from balbook.lab import folders
+from balbook.lab.folders import Say
 from balbook.local.digests import sha256_of
 
 SUITE = "bookworm"
@@ -54,17 +55,16 @@ find /usr/share/locale -mindepth 1 -maxdepth 1 ! -name de -exec rm -rf {} +
 SAY_EVERY_S = 5.0
 BUILD_WITHIN_S = 1200
 UNSHARED = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--")
-"""No mount outlives what is run so, and no process this one, however it ends."""
+"""The words before an argv after which no mount is left, and no process where this one ends."""
 MOUNTS = Path("/proc/self/mounts")
 LOWEST = ("lowerdir", "lowerdir+")
-"""How options of an overlay call what it stands on."""
+"""The options of an overlay that name the lowest layer."""
 SPACE_MB = 1500
-"""Free space that making it takes; it comes to 650 MB."""
-Say = Callable[[str], None]
+"""Free space for making the image, which then has 650 MB."""
 
 
 def recipe(sources: Path = Path("/etc/apt")) -> dict[str, object]:
-    """What the image is made from, as data."""
+    """The recipe of the image, as data."""
     return {"version": 2, "suite": SUITE, "mirror": mirror(sources), "packages": PACKAGES, "furnish": FURNISH, "login": [LOGIN, LOGIN_ID]}
 
 
@@ -74,13 +74,9 @@ def name_of(made_from: dict[str, object]) -> str:
 
 
 def mirror(sources: Path) -> str:
-    """Where this machine itself gets Debian from, read from its apt sources; empty where it has none: debootstrap knows one."""
-    files = [
-        sources / "sources.list",
-        *sorted((sources / "sources.list.d").glob("*.list")),
-        *sorted((sources / "sources.list.d").glob("*.sources")),
-    ]
-    for file in files:
+    """The mirror of Debian in this machine's apt sources; empty without one, and then debootstrap takes its own."""
+    beside = sources / "sources.list.d"
+    for file in [sources / "sources.list", *sorted(beside.glob("*.list")), *sorted(beside.glob("*.sources"))]:
         text = file.read_text(errors="replace") if file.is_file() else ""
         if found := _in_sources(text) if file.suffix == ".sources" else _in_list(text):
             return found
@@ -88,7 +84,7 @@ def mirror(sources: Path) -> str:
 
 
 def is_whole(image: Path) -> bool:
-    """Whether the image is there as it was made."""
+    """True where the image is there, unchanged since it was made."""
     try:
         return (image / "contents").read_text() == contents(image / "root")
     except OSError:
@@ -96,10 +92,10 @@ def is_whole(image: Path) -> bool:
 
 
 def provide(base: Path, say: Say, in_use: Mapping[str, str] | None = None) -> Path:
-    """The image of the present recipe below `base`, made where it is missing or damaged; others that nobody uses go.
+    """The image of the present recipe below `base`, made where it is missing or damaged; unused images are removed.
 
-    `in_use`: the image of each lab that says so; what hosts stand on, whoever they are, is seen by their mounts. Raises Refused
-    where one that is damaged is in use, Failed with the end of debootstrap's log.
+    `in_use`: the image in the state of each lab; images under hosts of other labs are seen by the mounts. Raises Refused where a
+    damaged image is in use, Failed with the end of debootstrap's log.
     """
     made_from = recipe()
     image = base / name_of(made_from)
@@ -111,10 +107,10 @@ def provide(base: Path, say: Say, in_use: Mapping[str, str] | None = None) -> Pa
     if image.exists():
         if labs := _users(image, in_use or {}):
             raise Refused(
-                f"the base image {image} is damaged or was changed, and hosts stand on it, of lab {', '.join(labs)}",
-                advice="Take it down first: balbook lab down --name NAME",
+                f"the base image {image} is damaged or was changed, and hosts of lab {', '.join(labs)} use this image",
+                advice="Take these hosts down first: balbook lab down --name NAME",
             )
-        say("The base image is damaged or was changed; making it anew")
+        say("The base image is damaged or was changed; making a new one")
         folders.remove(image)
     draft = base / f"{image.name}.part"
     draft.mkdir(parents=True, mode=0o700)
@@ -130,7 +126,7 @@ def provide(base: Path, say: Say, in_use: Mapping[str, str] | None = None) -> Pa
 
 
 def _users(image: Path, in_use: Mapping[str, str]) -> list[str]:
-    """The labs that stand on an image: those that say so, and those whose hosts' file systems do; of another labs home by folder."""
+    """The labs that use an image, by their states and by the mounts of their hosts; a lab of another labs home by its folder."""
     home, root = image.parent.parent, (image / "root").resolve()
     found = {lab for lab, name in in_use.items() if name == image.name}
     for line in MOUNTS.read_text().splitlines() if MOUNTS.exists() else []:
@@ -157,7 +153,7 @@ def contents(root: Path) -> str:
 
 
 def _make(draft: Path, source: str, say: Say) -> None:
-    say(f"Making the base image, once: Debian {SUITE} with {len(PACKAGES)} packages and what they need")
+    say(f"Making the base image, once: Debian {SUITE} with {len(PACKAGES)} packages and their dependencies")
     root = draft / "root"
     began = time.monotonic()
     argv = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(root), *([source] if source else [])]
@@ -168,8 +164,8 @@ def _make(draft: Path, source: str, say: Say) -> None:
 
 
 def _followed(argv: list[str], log: Path, say: Say) -> None:
-    """Runs it in a mount namespace of its own, so that no mount outlives it, and says now and then how far it is."""
-    # Without TMPDIR and the like: what it inherits is no part of the recipe.
+    """Runs a command in a mount namespace of its own, so that no mount is left, and says every few seconds how far the command is."""
+    # Without TMPDIR and the like: an inherited environment is not part of the recipe.
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive", "HOME": "/root"}
     done: Counter[str] = Counter()
     said = time.monotonic()
@@ -187,15 +183,17 @@ def _followed(argv: list[str], log: Path, say: Say) -> None:
                     say(f"  {word} package {done[word]}")
             status = process.wait()
     if status != 0 and is_late.is_set():
-        raise Failed(f"{argv[0]} did not end within {BUILD_WITHIN_S} s", advice="Is the package mirror slow? Try again.")
+        raise Failed(f"{argv[0]} did not end within {BUILD_WITHIN_S} s", advice="Look whether the package mirror is slow, then try again.")
     if status != 0:
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
-        raise Failed(f"{argv[0]} ended with status {status}:\n{tail}", advice="Does `apt-get update` work on this machine?")
+        raise Failed(
+            f"{argv[0]} ended with status {status}:\n{folders.tail(log)}",
+            advice="Look whether `apt-get update` works on this machine.",
+        )
 
 
 @contextmanager
 def _bounded(process: subprocess.Popen[str]) -> Iterator[threading.Event]:
-    """Kills the process at the end of its time, also one that says nothing, and where this one gives up; the event: it was late."""
+    """Kills the process at the end of its time, a silent one too, and on an error of this process. The event tells a late end."""
     is_late = threading.Event()
 
     def give_up() -> None:

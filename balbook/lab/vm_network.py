@@ -1,6 +1,6 @@
 """The network of a lab of VMs: a namespace with the lab's bridge, one for each host, and one cable to this machine.
 
-Everything is named by the lab's word (see `word_of`), so that what an interrupted start left is found without its state.
+All names begin with the lab's word (see `word_of`), so that the rest of an interrupted start is found without a state.
 The bridge stands in a namespace of its own: this machine's firewall and routes do not take part, and all interfaces go with
 the namespaces.
 """
@@ -24,20 +24,20 @@ INTERFACES = Path("/sys/class/net")
 PRIVATE = ipaddress.ip_network("10.0.0.0/8")
 FIRST_HOST = 11
 SERVICES = 2
-"""The number in the network of what the lab itself serves: the bridge's own address."""
+"""The number of the services in the network: the bridge's own address."""
 WITHIN_S = 20
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
-"""Where some of the programs are; a plain `su` leaves it out of PATH."""
-KERNEL = "Is this machine's kernel without that part?"
+"""The folders of some programs; a plain `su` leaves them out of PATH."""
+KERNEL = "Look whether the kernel of this machine lacks that part."
 ADVICE = {
-    "mount": "The end of `dmesg` says what the kernel did not like.",
-    "umount": "Does a process of yours still use it? `fuser -vm PLACE` names it.",
+    "mount": "The end of `dmesg` has the reason of the kernel.",
+    "umount": "`fuser -vm PLACE` names the processes that still use the place; end them.",
 }
-"""By program; of others, KERNEL."""
+"""The advice by program; KERNEL for other programs."""
 
 
 def word_of(folder: Path) -> str:
-    """What the lab's namespaces, interface and control groups are called, or begin with."""
+    """The name, or the beginning of the name, of the lab's namespaces, interface and control groups."""
     return "bb" + sha256_of(str(folder))[:8]
 
 
@@ -47,22 +47,22 @@ def namespace(word: str, host: str) -> str:
 
 
 def addresses(hosts: Sequence[str], taken: Collection[str], chance: random.Random) -> dict[str, str]:
-    """An address for each host, in a network that neither this machine's routes nor `taken` addresses know."""
+    """An address for each host, in a network that neither this machine's routes nor the `taken` addresses use."""
     known = [ipaddress.ip_network(word, strict=False) for word in {*_routes(), *taken}]
     for _ in range(1000):
         candidate = ipaddress.ip_network((int(PRIVATE.network_address) + (chance.randrange(1 << 16) << 8), 24))
         if not any(candidate.overlaps(network) for network in known if network.prefixlen):
             return {host: str(candidate[FIRST_HOST + number]) for number, host in enumerate(hosts)}
-    raise Failed(f"no free network in {PRIVATE}", advice="`ip route` shows what is in use on this machine.")
+    raise Failed(f"no free network in {PRIVATE}", advice="`ip route` shows the networks that this machine uses.")
 
 
 def network_of(hosts: Mapping[str, str]) -> ipaddress.IPv4Network:
-    """The lab's network, of its hosts by address; its first address is this machine's."""
+    """The network of these hosts, given by address; the first address is this machine's."""
     return ipaddress.ip_network((next(iter(hosts.values())), 24), strict=False)  # type: ignore[return-value]  # of version 4
 
 
 def connect(word: str, hosts: Mapping[str, str]) -> None:
-    """Makes namespaces, bridge and cables for hosts by address; this machine gets the network's first address."""
+    """Makes namespaces, bridge and cables for hosts, given by address; this machine gets the first address."""
     network = network_of(hosts)
     ip([f"netns add {name}" for name in (word, *(namespace(word, host) for host in hosts))])
     cables = [f"link add p{n} netns {word} type veth peer name host0 netns {namespace(word, host)}" for n, host in enumerate(hosts)]
@@ -76,44 +76,45 @@ def connect(word: str, hosts: Mapping[str, str]) -> None:
 
 
 def left_of(word: str) -> list[str]:
-    """The namespaces and the interface of the lab that are there."""
+    """The names of the lab's namespaces and interface that exist."""
     spaces = [p.name for p in NAMESPACES.iterdir() if p.name == word or p.name.startswith(f"{word}-")] if NAMESPACES.is_dir() else []
     return sorted(spaces) + ([word] if (INTERFACES / word).exists() else [])
 
 
 def disconnect(word: str) -> None:
-    """Takes away whatever of the lab's network is there; its processes must have ended."""
+    """Removes the lab's network; the lab's processes must have ended."""
     if (INTERFACES / word).exists():
         ip([f"link delete {word}"])
     ip([f"netns delete {name}" for name in left_of(word)])
     deadline = time.monotonic() + WITHIN_S
     while left := left_of(word):
         if time.monotonic() > deadline:
-            raise Failed(f"these do not go away: {', '.join(left)}", advice="Does a process of yours still use them? `ip netns pids NAME`.")
+            raise Failed(
+                f"the networks {', '.join(left)} stay", advice="`ip netns pids NAME` names the processes that still use one; end them."
+            )
         time.sleep(0.02)
 
 
 def ip(lines: Sequence[str], space: str = "") -> None:
-    """Runs these lines of `ip`, in a namespace where one is named."""
+    """Runs lines of `ip`, in the namespace `space` where one is given."""
     if lines:
         run(["ip", *(["-n", space] if space else []), "-batch", "-"], "".join(f"{line}\n" for line in lines))
 
 
 def run(argv: Sequence[str], given: str = "") -> str:
-    """Its standard output; Failed with its error where it does not exit 0, or not in time."""
+    """Runs a program and returns its standard output. Raises Failed where the program fails, or does not end in time."""
     environment = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:{SBIN}".lstrip(":")}
     try:
         done = subprocess.run(list(argv), input=given, capture_output=True, text=True, check=False, timeout=WITHIN_S, env=environment)
     except subprocess.TimeoutExpired as exc:
-        raise Failed(f"{' '.join(argv)}: it did not end within {WITHIN_S} s", advice="Is this machine too busy? Try again.") from exc
+        raise Failed(
+            f"`{' '.join(argv)}` did not end within {WITHIN_S} s", advice="Look whether this machine is too busy, then try again."
+        ) from exc
     if done.returncode != 0:
         raise Failed(f"{' '.join(argv)}: {done.stderr.strip() or done.stdout.strip()}", advice=ADVICE.get(argv[0], KERNEL))
     return done.stdout
 
 
 def _routes() -> list[str]:
-    found = []
-    for entry in json.loads(run(["ip", "-json", "-4", "route", "show", "table", "all"]) or "[]"):
-        if entry.get("dst", "default") != "default":
-            found.append(str(entry["dst"]))
-    return found
+    routes = json.loads(run(["ip", "-json", "-4", "route", "show", "table", "all"]) or "[]")
+    return [str(route["dst"]) for route in routes if route.get("dst", "default") != "default"]

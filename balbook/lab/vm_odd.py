@@ -1,7 +1,7 @@
-"""Hosts that are unlike others, as there are in production: `balbook lab up --backend vm --odd app2:clock`. Before they boot.
+"""Odd hosts, as production has them: `balbook lab up --backend vm --odd app2:clock`. A host is made odd before it boots.
 
-All hosts share this machine's kernel, which has one clock, and time namespaces leave out the time of day; so a host whose clock is
-off has a library before all of its programs (libfaketime) that adds an hour to what the kernel says. Only its systemd and its
+All hosts share this machine's kernel, which has one clock, and time namespaces leave out the time of day; so a host with a wrong
+clock loads a library before all of its programs (libfaketime) that adds an hour to the time of the kernel. Only its systemd and its
 journal, which start before that, and its logind, which ends at once with it, know the right time.
 """
 
@@ -18,30 +18,30 @@ from balbook.lab.vm_host import Machine
 from balbook.lab.vm_image import LOGIN, LOGIN_ID
 
 ODD = {
-    "banner": "its login shell greets whoever logs in",
-    "clock": "its clock is an hour fast",
-    "host-key": "it has been made anew: its host key is another one than was known",
-    "jump": "this machine does not reach it; another host does",
-    "locale": "it speaks German",
-    "noexec": "nothing can be run from its /tmp",
-    "port": "its SSH listens on port 2222",
-    "shell": "its login shell is tcsh",
-    "small-home": "the login's home has 16 MB",
+    "banner": "the login shell prints a greeting",
+    "clock": "the clock is an hour fast",
+    "host-key": "the host key is not the one in known_hosts, as after a new installation",
+    "jump": "this machine reaches the host through another host only",
+    "locale": "the locale is German",
+    "noexec": "programs in /tmp cannot be run",
+    "port": "SSH listens on port 2222",
+    "shell": "the login shell is tcsh",
+    "small-home": "the home of the login has 16 MB",
 }
 PORT = 2222
 Kinds = Mapping[str, Sequence[str]]
-"""By host."""
+"""The kinds of each odd host."""
 CLOCK_OFF = "+1h"
 PRELOAD = "/run/ld.so.preload"
 LOCALE = "de_DE.UTF-8"
 HOME_MB = 16
 SHELL = "/usr/local/bin/odd-shell"
 KNOWN_BEFORE = "known_hosts.before"
-"""Of the lab's folder: what the inventory has for hosts with another host key than they have now."""
+"""The file in the lab's folder with the wrong host keys, which the inventory names for hosts of the kind `host-key`."""
 
 
 def read_odd(words: Sequence[str], hosts: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """`HOST:KIND` words by host. Raises BadInput for a host that the lab does not have, or a kind that there is not.
+    """The kinds by host, from `HOST:KIND` words. Raises BadInput for an unknown host or kind.
 
     >>> read_odd(["app1:port", "app1:clock"], ["app1"])
     {'app1': ('clock', 'port')}
@@ -52,20 +52,20 @@ def read_odd(words: Sequence[str], hosts: Sequence[str]) -> dict[str, tuple[str,
         if host not in hosts:
             raise BadInput(f"--odd {word}: the lab has no host {host!r}", advice=nearest(host, hosts))
         if kind not in ODD:
-            raise BadInput(f"--odd {word}: hosts are not odd in the way {kind!r}", advice=nearest(kind, ODD))
+            raise BadInput(f"--odd {word}: {kind!r} is not a known kind", advice=nearest(kind, ODD))
         found.setdefault(host, set()).add(kind)
     if len(hosts) == 1 and any("jump" in kinds for kinds in found.values()):
-        raise BadInput("--odd: a lab of one host has none to go through", advice="Have at least two hosts.")
+        raise BadInput("--odd: `jump` needs a second host to go through", advice="Ask for at least two hosts: --hosts 2.")
     return {host: tuple(sorted(kinds)) for host, kinds in found.items()}
 
 
 def port_of(odd: Sequence[str]) -> int:
-    """Where such a host's SSH listens."""
+    """The SSH port of a host of these kinds."""
     return PORT if "port" in odd else 22
 
 
 def inventory_changes(odd: Kinds, hosts: Sequence[str], lab: Path) -> dict[str, dict[str, Any]]:
-    """What the inventory says of these hosts, beside what it says of others. `lab`: the lab's folder."""
+    """The fields of the inventory that differ for odd hosts, by host. `lab`: the lab's folder."""
     changes: dict[str, dict[str, Any]] = {host: {} for host in odd}
     for host, kinds in odd.items():
         if "port" in kinds:
@@ -78,7 +78,7 @@ def inventory_changes(odd: Kinds, hosts: Sequence[str], lab: Path) -> dict[str, 
 
 
 def known_before(lab: Path, known_hosts: str) -> None:
-    """Writes what was known of hosts before they were made anew: another key for each that `known_hosts` has."""
+    """Writes `known_hosts.before`: for each host in `known_hosts` a key that the host does not have."""
     with tempfile.TemporaryDirectory() as folder:
         key = Path(folder) / "key"
         sshd.make_key(key, "balbook-lab-before")
@@ -88,7 +88,7 @@ def known_before(lab: Path, known_hosts: str) -> None:
 
 
 def dress(machine: Machine) -> None:
-    """Makes the host odd, whose file system is mounted and which has not booted yet."""
+    """Makes a host odd; its file system must be mounted, and the host must not have booted yet."""
     root, kinds = machine.root, machine.odd
     if "banner" in kinds or "shell" in kinds:
         greeting = "echo 'Welcome to an odd host'\n" if "banner" in kinds else ""
@@ -110,7 +110,7 @@ def dress(machine: Machine) -> None:
 
 
 def _small_home(root: Path) -> None:
-    """A home that is empty after each boot, so the key that may log in lies elsewhere."""
+    """Mounts a home that is empty after each boot, and puts the key of the login elsewhere."""
     keys = root / "home" / LOGIN / ".ssh" / "authorized_keys"
     _write(root, f"/etc/ssh/keys/{LOGIN}", keys.read_text())
     _write(root, "/etc/ssh/sshd_config.d/odd-keys.conf", "AuthorizedKeysFile /etc/ssh/keys/%u\n")
@@ -118,14 +118,14 @@ def _small_home(root: Path) -> None:
 
 
 def _set_clock(root: Path) -> None:
-    """The loader finds its list of libraries only once systemd has made it: a systemd that is lied to would not boot."""
+    """Makes the clock wrong for all programs after systemd: a systemd with a wrong clock would not boot."""
     (library,) = sorted(root.glob("usr/lib/*/faketime/libfaketime.so.1"))
     _write(root, "/usr/local/share/odd-preload", f"/{library.relative_to(root)}\n")
     _write(root, "/etc/tmpfiles.d/odd-clock.conf", f"C {PRELOAD} 0644 root root - /usr/local/share/odd-preload\n")
     (root / "etc" / "ld.so.preload").symlink_to(PRELOAD)
     _write(root, "/etc/faketimerc", f"{CLOCK_OFF}\n")
     _write(root, "/etc/systemd/system/systemd-logind.service.d/odd-clock.conf", f"[Service]\nBindReadOnlyPaths=/dev/null:{PRELOAD}\n")
-    # How long something takes is told rightly: a JVM whose two clocks are both changed sleeps for ever.
+    # The monotonic clock stays right: a JVM with two wrong clocks sleeps for ever.
     _write(root, "/etc/systemd/system.conf.d/odd-clock.conf", "[Manager]\nDefaultEnvironment=FAKETIME_DONT_FAKE_MONOTONIC=1\n")
     with (root / "etc" / "environment").open("a") as file:
         file.write("FAKETIME_DONT_FAKE_MONOTONIC=1\n")

@@ -9,12 +9,12 @@ from typing import Any
 
 
 def sha256_of(content: bytes | str) -> str:
-    """Of bytes, or of a text in UTF-8."""
+    """The sha256 of bytes, or of a text in UTF-8."""
     return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
 
 
 def sha256_of_file(path: Path) -> str:
-    """Of a file's content."""
+    """The sha256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

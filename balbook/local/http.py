@@ -1,4 +1,4 @@
-"""HTTP to servers of others: through the environment's proxies, by the machine's own certificates, and with an end to every request.
+"""HTTP to foreign servers: through the environment's proxies, by the machine's own certificates, and with a deadline for every request.
 
 Bodies are streamed both ways, so that an artifact takes no more memory than a web page.
 """
@@ -22,7 +22,7 @@ SILENT_S = 60.0
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server says; `content` is there once, as it arrives, and never unpacked."""
+    """A server's answer; `content` can be read once, as it arrives, and is never unpacked."""
 
     status: int
     reason: str
@@ -40,7 +40,7 @@ def ask(
     headers: Mapping[str, str] | None = None,
     credentials: str = "",
 ) -> Iterator[Answer]:
-    """The answer, whatever its status; raises `failed(why)` where none comes, or not all of it `within_s`.
+    """The answer, of any status; raises `failed(why)` where no answer comes, or not the whole answer `within_s`.
 
     `credentials`, `user:password`, and an `Authorization` header never go to another server: only GET and HEAD follow a
     redirect, without them. `why` does not repeat the address, which may hold a secret.
@@ -70,7 +70,7 @@ def ask(
 
 
 class _Deadline:
-    """Shuts a request's connections once its time is over: a peer that sends a byte now and then does not outlast it."""
+    """Shuts a request's connections at its deadline, which a peer that sends a byte now and then does not outlast."""
 
     def __init__(self, seconds: float) -> None:
         self.why, self._seconds = "", seconds
@@ -89,7 +89,7 @@ class _Deadline:
             self._streams.append(about["return_value"])
 
     def _end(self) -> None:
-        self.why = f"it took longer than {self._seconds:g} s"
+        self.why = f"the request took longer than {self._seconds:g} s"
         for stream in self._streams:
             # By a descriptor of its own: Python's TLS sockets forget their keys when they are shut down.
             with contextlib.suppress(OSError), socket.fromfd(stream.get_extra_info("socket").fileno(), 0, 0) as same:
@@ -98,5 +98,5 @@ class _Deadline:
 
 @cache
 def _certificates() -> ssl.SSLContext:
-    """Those that this machine trusts, a company's own included, and not the collection that comes with httpx."""
+    """The certificates that this machine trusts, a company's own included, and not the collection that comes with httpx."""
     return ssl.create_default_context()

@@ -1,4 +1,4 @@
-"""Where labs live, and which one is running.
+"""The folders of labs, and the lab that is running.
 
 A lab is a private folder `<labs home>/<name>` with `lab.json`, its state. The labs home is `BALBOOK_LAB_HOME`, else
 `~/.local/state/balbook/labs`. Every command looks here when no inventory is named, so only light modules are imported.
@@ -28,7 +28,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class State:
-    """What a lab says of itself in `lab.json`; written as the first file of a lab, so that an interrupted start is seen.
+    """The contents of `lab.json`, the first file that is written of a lab, so that an interrupted start is seen.
 
     `ports` are reserved for the lab's hosts, instances and balancer, whether somebody listens there yet or not.
     `servers` has pid and identity (see `processes.identity`) of each host's server and of Central. `addresses` of hosts that
@@ -56,7 +56,7 @@ def labs_home(environ: Mapping[str, str]) -> Path:
     found = found.resolve()  # a marker is compared with what processes say of themselves
     if not re.fullmatch(r"/[A-Za-z0-9._+/-]+", str(found)):
         raise BadInput(
-            f"labs cannot live in {str(found)!r}: paths on hosts have letters, digits and . _ + - / only",
+            f"labs cannot live in {str(found)!r}: a path on a host is limited to letters, digits and . _ + - /",
             advice=f"Set {VARIABLE} to a folder with such a name.",
         )
     return found
@@ -68,26 +68,22 @@ def lab_folder(name: str, environ: Mapping[str, str]) -> Path:
 
 
 def running_inventory(environ: Mapping[str, str]) -> Path | None:
-    """The running lab's inventory: the default lab's, else that of the only lab that runs; None where none or several do."""
+    """The inventory of the running lab: the default lab's, else that of the only running lab; None for no lab or several."""
     running = running_labs(environ)
-    if DEFAULT_NAME not in running and len(running) != 1:
-        return None
-    name = DEFAULT_NAME if DEFAULT_NAME in running else running[0]
-    return lab_folder(name, environ) / INVENTORY
+    names = [DEFAULT_NAME] if DEFAULT_NAME in running else running
+    return lab_folder(names[0], environ) / INVENTORY if len(names) == 1 else None
 
 
 def running_labs(environ: Mapping[str, str]) -> list[str]:
     """The names of all labs that are up, sorted. A labs home that cannot be read or used has none."""
     try:
-        home = labs_home(environ)
-        folders = sorted(p for p in home.iterdir() if p.is_dir()) if home.is_dir() else []
-        return [folder.name for folder in folders if is_running(folder)]
+        return [folder.name for folder in sorted(labs_home(environ).iterdir()) if folder.is_dir() and is_running(folder)]
     except (BadInput, OSError):
         return []
 
 
 def is_running(folder: Path) -> bool:
-    """Whether the lab in this folder was started to the end and a server of it is alive: not after a reboot."""
+    """True where the lab in this folder was started to the end and one of its servers is alive: not after a reboot."""
     state = read_state(folder)
     if state is None or not state.is_up or not (folder / INVENTORY).is_file():
         return False
@@ -95,7 +91,7 @@ def is_running(folder: Path) -> bool:
 
 
 def read_state(folder: Path) -> State | None:
-    """What the lab says of itself; None where there is no lab. An unreadable state is that of an interrupted start."""
+    """The state of the lab; None where there is no lab. An unreadable state is that of an interrupted start."""
     try:
         return parse_json((folder / STATE).read_bytes(), State, str(folder / STATE), Failed, version=VERSION)
     except (FileNotFoundError, NotADirectoryError):
@@ -105,20 +101,18 @@ def read_state(folder: Path) -> State | None:
 
 
 def write_state(folder: Path, state: State) -> None:
-    """Put the state in place, whole or not at all."""
+    """Writes the state, whole or not at all."""
     write_text(folder / STATE, json.dumps(asdict(state), indent=1))
 
 
 def require_lab_or_nothing(folder: Path) -> None:
-    """Raises Refused where what stands there is not a lab of this user: `down` removes it."""
+    """Raises Refused where the path is taken, but not by a lab of this user: `down` removes the folder."""
+    advice = f"Choose another name for the lab, or another {VARIABLE}."
     if not folder.exists() and not folder.is_symlink():
         return
     if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
-        raise Refused(f"{folder} is a link or another user's", advice=f"Choose another lab name, or another {VARIABLE}.")
+        raise Refused(f"{folder} is a link, or belongs to another user", advice=advice)
     if (folder / STATE).is_file():
         return
     if not folder.is_dir() or any(not p.name.startswith(f".{STATE}.") for p in folder.iterdir()):
-        raise Refused(
-            f"{folder} is not a lab's: it has no {STATE}",
-            advice=f"Choose another lab name, or another {VARIABLE}.",
-        )
+        raise Refused(f"{folder} is not the folder of a lab: {STATE} is missing", advice=advice)

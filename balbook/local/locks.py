@@ -1,4 +1,4 @@
-"""Locks on files: one process at a time, on whichever machine that shares the file. A lock ends with its process, however that ends.
+"""Locks on files: one process at a time, on all machines that share the file. A lock ends with its process, however that ends.
 
 The file stays; it is the lock on it that counts.
 """
@@ -17,7 +17,7 @@ POLL_S = 0.05
 
 @contextmanager
 def holding(path: Path, *, within_s: float | None = None, taken: Exception | None = None) -> Iterator[int]:
-    """As `take`, until the block ends; `taken` is raised in place of the BlockingIOError."""
+    """Takes the lock as `take` does, until the block ends; `taken` is raised in place of the BlockingIOError."""
     try:
         fd = take(path, within_s=within_s)
     except BlockingIOError:
@@ -31,9 +31,9 @@ def holding(path: Path, *, within_s: float | None = None, taken: Exception | Non
 
 
 def take(path: Path, *, mode: int = 0o600, within_s: float | None = None, on_wait: Callable[[], object] = lambda: None) -> int:
-    """The file, open for reading and writing and made where it is missing; until it is closed its lock is this process's.
+    """The open file, made where it is missing; its lock is this process's until the file is closed.
 
-    BlockingIOError where another one still has it after `within_s`; unset: waits for it. `on_wait` is called once before a wait.
+    BlockingIOError where another process still has the lock after `within_s`; unset: waits. `on_wait` is called once before a wait.
     """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)  # NFS locks what is open for writing
     try:
@@ -47,7 +47,7 @@ def take(path: Path, *, mode: int = 0o600, within_s: float | None = None, on_wai
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process has the lock; False where there is no such file."""
+    """True where a process has the lock; False where there is no such file."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -1,7 +1,7 @@
 """Files that balbook writes among those of others, such as workflows and DAGs.
 
-The first line has the sha256 of the rest: by that a file of ours that nobody has edited is told from any other, and only
-such a one is ever written over.
+The first line has the sha256 of the rest. So a file of balbook's that was not edited is known, and only such a file is ever
+written over.
 """
 
 from __future__ import annotations
@@ -17,31 +17,27 @@ MARK = re.compile(r"# Made by `(?P<by>balbook [^`\n]+)`; sha256 of what follows:
 
 
 def marked(text: str, by: str) -> str:
-    """The text below its mark; `by` is the command that makes it."""
+    """The text below its mark; `by` is the command that makes the text."""
     return f"# Made by `{by}`; sha256 of what follows: {sha256_of(text)}\n{text}"
 
 
 def write_own(path: Path, text: str) -> bool:
-    """Writes a marked text beside its place and moves it there; False where it is there already.
+    """Writes a marked text; False where the file has this text already.
 
-    Refused where a file stands there that is foreign or was edited; Failed where it cannot be written.
+    Refused where the file is foreign or was edited; Failed where it cannot be written.
     """
     try:
         if path.exists():
             there = path.read_bytes().decode("utf-8", errors="replace")
             if there == text:
                 return False
-            _require_own(path, there)
+            mark = MARK.match(there)
+            if not mark or mark["sha256"] != sha256_of(there[mark.end() :]):
+                why = "was edited since balbook made it" if mark else "is not a file that balbook made"
+                advice = "Move the file away, or name another folder with --output, and compare the two."
+                raise Refused(f"{path} {why}; nothing was written", advice=advice)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, text)
     except OSError as exc:
         raise Failed(f"{path} cannot be written: {exc.strerror}", advice="Name another folder with --output.") from exc
     return True
-
-
-def _require_own(path: Path, there: str) -> None:
-    mark = MARK.match(there)
-    if mark and mark["sha256"] == sha256_of(there[mark.end() :]):
-        return
-    what = "was edited since balbook made it" if mark else "is not a file that balbook made"
-    raise Refused(f"{path} {what}; nothing was written", advice="Move it away, or name another folder with --output, and compare the two.")

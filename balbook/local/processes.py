@@ -1,4 +1,4 @@
-"""The processes of a lab: which they are, told from strangers that have their number by now, and how to end them.
+"""The processes of a lab: finding them, telling them from later processes with the same number, and ending them.
 
 A process belongs to a lab if it carries `BALBOOK_LAB=<folder>` in its environment, if its parent belongs to it, or if it
 is a server that writes its title over its environment (sshd, nginx) and the title names a file below the folder. Only this
@@ -38,7 +38,7 @@ class Process:
 
 
 def identity(pid: int) -> str:
-    """What tells the process from a later one with the same pid; empty where none lives (a zombie does not)."""
+    """The mark of a process that a later one with the same pid has not; empty where no such process lives (a zombie is dead)."""
     with suppress(psutil.Error):
         process = psutil.Process(pid)
         return _born(process) if process.status() not in DEAD else ""
@@ -63,7 +63,7 @@ def of_lab(folder: Path, seen: Iterable[Process] | None = None, *, roots: Iterab
 
 
 def end(find: Callable[[], list[Process]], *, grace_s: float = 2.0, within_s: float = 10.0) -> list[Process]:
-    """Ask all that `find` finds to end, and kill what is left `grace_s` after it was asked; returns what still lives at the end.
+    """Asks the processes of `find` to end, and kills those that still live `grace_s` later; returns those that live at the end.
 
     `find` is called again and again, so that a process that was started meanwhile is ended too.
     """
@@ -84,17 +84,16 @@ def end(find: Callable[[], list[Process]], *, grace_s: float = 2.0, within_s: fl
 
 
 def send(process: Process, number: signal.Signals) -> bool:
-    """Signal the process if it is still the same one; whether it was."""
-    if identity(process.pid) != process.born:
-        return False
+    """Sends a signal to the process; False where the process is gone."""
     with suppress(ProcessLookupError):
-        os.kill(process.pid, number)
-        return True
+        if identity(process.pid) == process.born:
+            os.kill(process.pid, number)
+            return True
     return False
 
 
 def listener(port: int, among: Iterable[Process], *, seen_by: int | str = "self") -> Process | None:
-    """The process of these that listens on this TCP port, in the network namespace of the process `seen_by` (Linux)."""
+    """The process, of these, that listens on this TCP port, in the network namespace of the process `seen_by` (Linux)."""
     # On Linux by hand: psutil looks at the network of this process alone.
     if psutil.LINUX:
         wanted = {f"socket:[{inode}]" for inode in _listening_inodes(port, seen_by)}
@@ -103,16 +102,14 @@ def listener(port: int, among: Iterable[Process], *, seen_by: int | str = "self"
 
 
 def all_processes() -> list[Process]:
-    """Every living process that this user may look at."""
-    return list(_seen())
-
-
-def _seen() -> Iterator[Process]:
+    """Every living process that this user is allowed to look at."""
+    found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error), process.oneshot():  # it ended meanwhile
             if process.status() not in DEAD:
                 title = " ".join(process.cmdline()).strip()
-                yield Process(process.pid, process.ppid(), _born(process), title, _marker(process))
+                found.append(Process(process.pid, process.ppid(), _born(process), title, _marker(process)))
+    return found
 
 
 def _is_marked(process: Process, folder: Path) -> bool:
@@ -122,7 +119,7 @@ def _is_marked(process: Process, folder: Path) -> bool:
 
 
 def _born(process: psutil.Process) -> str:
-    """On Linux the boot's name, and ticks since then: psutil counts seconds of the clock, and a step of the clock would make another
+    """The boot's name, and ticks since then, on Linux: psutil counts seconds of the clock, and a step of the clock would make another
     process of one that goes on, whose lab would be down and whose run would be lost."""
     if not psutil.LINUX:
         return repr(process.create_time())

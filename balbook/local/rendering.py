@@ -1,6 +1,6 @@
 """Templates filled with values; pure.
 
-The templates are text of ours and stand below `templates/`. A name that a template uses and nobody gave is an error, so
+The templates are text of ours and stand below `templates/`. A name that a template uses and that is not given is an error, so
 that no configuration is written with a hole in it.
 """
 

@@ -1,4 +1,4 @@
-"""Where the project's own files are: `runbooks/` and `templates/`.
+"""The places of the project's own files: `runbooks/` and `templates/`.
 
 In a checkout they stand beside the package, in an installed wheel inside it, below `balbook/_data`.
 """

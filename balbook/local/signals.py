@@ -11,7 +11,7 @@ from typing import Any
 
 @contextmanager
 def answered(numbers: tuple[signal.Signals, ...], answer: Callable[[int, Any], object]) -> Iterator[None]:
-    """`answer` is called for these signals until the block ends. In another thread than the main one, which alone may listen, nothing."""
+    """Calls `answer` for these signals until the block ends. Does nothing outside the main thread, which alone can listen."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

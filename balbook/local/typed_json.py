@@ -1,6 +1,6 @@
 """JSON that balbook has written and reads again: a value of the type that was written, or an error that names file and field.
 
-`pydantic` comes with the first call, so that who only looks where such files are does not wait for it.
+`pydantic` is imported by the first call, so that a command that only looks for such files does not wait for it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _ADAPTERS: dict[Any, Any] = {}
 
 
 def read_json(path: Path, wanted: type[T], failed: Callable[[str], BalbookError], *, version: int | None = None) -> T:
-    """What the file says; raises `failed(why)` where it cannot be read, Refused where its `version` is a newer one."""
+    """The contents of the file; raises `failed(why)` where it cannot be read, Refused where its `version` is a newer one."""
     try:
         return parse_json(path.read_bytes(), wanted, str(path), failed, version=version)
     except OSError as exc:
@@ -26,7 +26,7 @@ def read_json(path: Path, wanted: type[T], failed: Callable[[str], BalbookError]
 
 
 def parse_json(text: bytes | str, wanted: type[T], where: str, failed: Callable[[str], BalbookError], *, version: int | None = None) -> T:
-    """What a text says that was read `where`. Every field must be known, of its type, and there unless it has a default."""
+    """The contents of a text that was read `where`. Every field must be known and of its type; one without a default must be there."""
     from pydantic import ValidationError
 
     try:

@@ -38,17 +38,17 @@ class LocalKernel(AsyncKernelManager):
         self._folder = folder
 
     async def _async_pre_start_kernel(self, **options: Any) -> Any:
-        """What a cell prints comes as messages; standard output is the command's own, for its result."""
+        """Discards standard output, which is for the command's own result: a cell's prints come as messages."""
         handed = {"env": {**os.environ, **self.variables}, "pass_fds": self.inherited}
         return await super()._async_pre_start_kernel(**{"stdout": subprocess.DEVNULL, **handed, **options})
 
     async def _async_post_start_kernel(self, **options: Any) -> None:
-        """Remembers it, for `interrupt_started`."""
+        """Remembers the kernel, for `interrupt_started`."""
         await super()._async_post_start_kernel(**options)
         LocalKernel.started.append(self)
 
     async def _async_cleanup_resources(self, restart: bool = False) -> None:
-        """Forgets it."""
+        """Forgets the kernel."""
         await super()._async_cleanup_resources(restart)
         if not restart:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -73,5 +73,5 @@ class LocalKernel(AsyncKernelManager):
 
 
 def given(variables: Mapping[str, str], *fds: int) -> type[LocalKernel]:
-    """Kernels that have these variables beside ours, and inherit these open files: an executor makes one from the class alone."""
+    """A class of kernels with these variables beside ours, and these open files: an executor makes a kernel from the class alone."""
     return type("GivenKernel", (LocalKernel,), {"variables": variables, "inherited": fds})

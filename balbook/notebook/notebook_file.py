@@ -1,8 +1,8 @@
-"""Notebooks as files: one reader, one writer, and what Jupyter thinks of them. Only this module imports nbformat.
+"""Notebooks as files: one reader, one writer, and Jupyter's checks of them. Only this module imports nbformat.
 
 Every command reads runbooks, so they are read as plain JSON, 0.05 ms each: to import nbformat takes 0.15 s, and reading its first
 notebook 0.04 s more (5.11). Where JupyterLab has brought a check of international addresses along, the import takes 1.3 s more still, which
-`quick_import` spares. Who checks a notebook, executes it or vouches for it pays that.
+`quick_import` spares. Only commands that check, execute or sign a notebook pay that.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from balbook.errors import BadInput
 
 
 def read_notebook(path: Path) -> dict[str, Any]:
-    """The notebook in this file; BadInput where it is none that can be executed here."""
+    """The notebook in this file; BadInput for a file that cannot be executed here."""
     return parse_notebook(path, read_bytes(path))
 
 
 def read_bytes(path: Path) -> bytes:
-    """What is in the file; BadInput where it cannot be read."""
+    """The content of the file; BadInput where it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as exc:
@@ -37,35 +37,37 @@ def parse_notebook(path: Path, content: bytes) -> dict[str, Any]:
     try:
         notebook: dict[str, Any] = json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as exc:
-        advice = "Save it without a byte order mark." if content.startswith(codecs.BOM_UTF8) else "Restore it from version control."
+        advice = (
+            "Save the file without a byte order mark." if content.startswith(codecs.BOM_UTF8) else "Restore the file from version control."
+        )
         raise BadInput(f"{path} is not a notebook: {exc}", advice=advice) from exc
     if not _is_of_format_4(notebook):
-        raise BadInput(f"{path} is not a notebook of format 4", advice="Open it in JupyterLab and save it.")
+        raise BadInput(f"{path} is not a notebook of format 4", advice="Open the file in JupyterLab and save it there.")
     about = notebook.setdefault("metadata", {})
     for language in (about.get("kernelspec", {}).get("language"), about.get("language_info", {}).get("name")):
         if language and str(language).lower() != "python":
-            raise BadInput(f"{path} is a notebook in {language}", advice="Choose a Python kernel in JupyterLab and save it.")
+            raise BadInput(f"{path} is a notebook in {language}", advice="Choose a Python kernel in JupyterLab and save the notebook.")
     return notebook
 
 
 def text_of_notebook(notebook: dict[str, Any]) -> str:
-    """The text of its file, as JupyterLab lays it out."""
+    """The text of the notebook's file, laid out as JupyterLab does."""
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 
 def schema_faults(notebook: dict[str, Any]) -> list[str]:
-    """Where it breaks Jupyter's own schema of notebooks; at most one, the first."""
+    """The first fault against Jupyter's own schema of notebooks, if there is one."""
     with quick_import():
         from nbformat import ValidationError, from_dict, validate
     try:
         validate(from_dict(notebook))  # type: ignore[no-untyped-call]
     except ValidationError as exc:
-        return [f"it breaks the schema of notebooks: {exc.message} (at {'/'.join(map(str, exc.absolute_path)) or 'its top'})"]
+        return [f"the notebook breaks Jupyter's schema: {exc.message} (at {'/'.join(map(str, exc.absolute_path)) or 'the top'})"]
     return []
 
 
 def trust(notebook: dict[str, Any]) -> None:
-    """Says to Jupyter that this notebook is this user's own, so that what it shows is shown as it is."""
+    """Tells Jupyter that this notebook is this user's own, so that JupyterLab shows its outputs unchanged."""
     with quick_import():
         from nbformat import from_dict
         from nbformat.sign import NotebookNotary
@@ -76,7 +78,7 @@ def trust(notebook: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def quick_import() -> Iterator[None]:
-    """Spares an import the grammar of international addresses, a second of it: a check that no notebook's schema asks for."""
+    """Spares an import the grammar of international addresses, which takes a second and is used by no notebook's schema."""
     name = "rfc3987_syntax"
     if name in sys.modules:
         yield
@@ -97,7 +99,7 @@ def _is_of_format_4(notebook: object) -> bool:
 
 
 def _is_cell(cell: object) -> bool:
-    """Its source is a text or a list of lines."""
+    """True for a cell with a text or a list of lines as its source."""
     if not isinstance(cell, dict) or not isinstance(cell.get("metadata", {}), dict):
         return False
     source = cell.get("source", "")

@@ -10,8 +10,8 @@ import ast
 import io
 import json
 import keyword
-import math
 import re
+import sys
 import tokenize
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,9 +22,14 @@ from balbook.errors import ParameterError, nearest
 from balbook.inventory.document import Document, document_of, text_of
 from balbook.secrets.references import looks_like_secret
 
-TYPES = ("str", "int", "float", "bool", "list[str]")
-SPOKEN = {"str": "text", "int": "a whole number", "float": "a number", "bool": "true or false", "list[str]": "a list of texts"}
-EXAMPLES = {"str": '"latest"', "int": "2", "float": "1.5", "bool": "true", "list[str]": '["app1", "app2"]'}
+TYPES = {
+    "str": ("text", '"latest"'),
+    "int": ("a whole number", "2"),
+    "float": ("a number", "1.5"),
+    "bool": ("true or false", "true"),
+    "list[str]": ("a list of texts", '["app1", "app2"]'),
+}
+"""For messages: the meaning of a type, and an example."""
 FORM = "Write one line for each: `name: type = literal  # help`; types: " + ", ".join(TYPES) + "."
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # the last ones: bytes of an argv that are not UTF-8
 
@@ -53,7 +58,9 @@ def declared_parameters(source: str) -> tuple[Parameter, ...]:
     for node in tree.body:
         parameter = _declaration(node, comments.pop(node.lineno, ""))
         if parameter.name in declared:
-            raise ParameterError(f"line {node.lineno} of the parameters cell declares {parameter.name!r} again", advice="Remove one.")
+            raise ParameterError(
+                f"line {node.lineno} of the parameters cell declares {parameter.name!r} again", advice="Remove one of the two lines."
+            )
         declared[parameter.name] = parameter
     if comments:
         raise ParameterError(f"line {min(comments)} of the parameters cell is a comment alone", advice=FORM)
@@ -92,9 +99,9 @@ def read_parameters_file(path: Path, declared: Iterable[Parameter] = ()) -> dict
     document = _json_document(path, text) or document_of(path, text, ParameterError)
     data = {} if document.data is None else document.data
     if not isinstance(data, dict):
-        raise ParameterError(f"{path}:1: found no mapping", advice="Write lines like `application: hotel`.")
+        raise ParameterError(f"{path}:1: found no mapping", advice="Write lines such as `application: hotel`.")
     if document.problems:
-        raise ParameterError(document.report(document.problems), advice="Mend these lines and try again.")
+        raise ParameterError(document.report(document.problems), advice="Correct these lines and try again.")
     known = {parameter.name: parameter for parameter in declared}
     for name, value in data.items() if known else ():
         try:
@@ -105,11 +112,11 @@ def read_parameters_file(path: Path, declared: Iterable[Parameter] = ()) -> dict
 
 
 def _json_document(path: Path, text: str) -> Document | None:
-    """The document where it is a JSON object, else None: of characters that JSON writes as two escapes, such as emoji, YAML makes none."""
+    """The document of a JSON object, else None: YAML cannot read characters that JSON writes as two escapes, such as emoji."""
 
     def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
         if len(found := dict(pairs)) < len(pairs):
-            raise ValueError("a name is there twice")  # YAML's reader says which, and where
+            raise ValueError("a name comes twice")  # YAML's reader says which, and where
         return found
 
     if not text.startswith("{"):
@@ -131,7 +138,7 @@ def _declaration(node: ast.stmt, comment: str) -> Parameter:
         case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=ast.expr() as value) if node.lineno == node.end_lineno:
             type_ = ast.unparse(annotation)
         case _:
-            raise ParameterError(f"{at} is no declaration of a parameter", advice=FORM)
+            raise ParameterError(f"{at} is not a declaration of a parameter", advice=FORM)
     if type_ not in TYPES:
         raise ParameterError(f"{at}: {name!r} has the type {type_}", advice=FORM)
     _require_usable(name, at)
@@ -159,33 +166,27 @@ def _require_known(known: Mapping[str, Parameter], name: str) -> Parameter:
 
 
 def _checked(parameter: Parameter, value: object, *, written: str = "") -> object:
-    """The value, if it has the declared type exactly."""
+    """The value, where it has exactly the declared type."""
+    name, kind = parameter.name, parameter.type
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    match parameter.type:
-        case "str" if isinstance(value, str):
-            return _without_control(parameter.name, value)
-        case "list[str]" if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
-            return [_without_control(parameter.name, item) for item in value]
-        case "bool" if isinstance(value, bool):
+    match value:
+        case str() if kind == "str":
+            return _without_control(name, value)
+        case list() | tuple() if kind == "list[str]" and all(isinstance(item, str) for item in value):
+            return [_without_control(name, item) for item in value]
+        case bool() if kind == "bool":
             return value
-        case "int" if isinstance(value, int) and is_number:
+        case int() if kind == "int" and is_number:
             return value
-        case "float" if isinstance(value, int | float) and is_number and _is_finite(value):
+        case int() | float() if kind == "float" and is_number and abs(value) <= sys.float_info.max:  # no infinity, not `nan`
             return float(value)
-    is_text = parameter.type in ("str", "list[str]") and not isinstance(value, str)
+    spoken, example = TYPES[kind]
     found = written or repr(value)
-    advice = f'In YAML write text in quotes, "{found}".' if is_text and is_number else f"Give a value such as {EXAMPLES[parameter.type]}."
+    is_text = kind in ("str", "list[str]")
     raise ParameterError(
-        f"the parameter {parameter.name!r} must be {SPOKEN[parameter.type]} ({parameter.type}); found {found}, {_spoken(value)}",
-        advice=advice,
+        f"the parameter {name!r} must be {spoken} ({kind}); found {found}, {_spoken(value)}",
+        advice=f'In YAML write text in quotes, "{found}".' if is_text and is_number else f"Give a value such as {example}.",
     )
-
-
-def _is_finite(value: float) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False
 
 
 def _spoken(value: object) -> str:
@@ -197,13 +198,13 @@ def _without_control(name: str, text: str) -> str:
     if found := CONTROL.search(text):
         raise ParameterError(
             f"the parameter {name!r} contains the control character {found.group()!r} at position {found.start() + 1}",
-            advice="Write it on one line, without tabs.",
+            advice="Write the value on one line, without tabs.",
         )
     return text
 
 
 def _parsed(parameter: Parameter, text: str) -> object:
-    """The value that a word of the command line stands for; the word itself where it is none of the type."""
+    """The value of a word of the command line; the word itself where it is not of the type."""
     match parameter.type:
         case "int" if re.fullmatch(r"[+-]?[0-9]{1,18}", text):
             return int(text)
@@ -212,12 +213,8 @@ def _parsed(parameter: Parameter, text: str) -> object:
         case "bool" if text.lower() in ("true", "false"):
             return text.lower() == "true"
         case "list[str]":
-            return _items(parameter.name, text)
+            items = [item.strip() for item in text.split(",")] if text.strip() else []
+            if "" in items:
+                raise ParameterError(f"the list {parameter.name!r} has an empty item in {text!r}", advice="Write -p name=one,two.")
+            return items
     return text
-
-
-def _items(name: str, text: str) -> list[str]:
-    items = [item.strip() for item in text.split(",")] if text.strip() else []
-    if "" in items:
-        raise ParameterError(f"the list {name!r} has an empty item in {text!r}", advice="Write -p name=one,two.")
-    return items

@@ -1,6 +1,6 @@
-"""A runbook as it stands in its file, and the rules of its anatomy.
+"""A runbook's file, and the rules of its anatomy.
 
-Executes nothing. `check_runbook` says what a runbook lacks; the rules are few so that
+Executes nothing. `check_runbook` tells a runbook's faults; the rules are few, so that
 every runbook reads the same, and an engineer at night knows where to look.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from keyword import iskeyword
@@ -28,14 +29,7 @@ OPENING = ("balbook.open_run", "open_run")
 REQUIRED = ("inventory", "mode", "reason", "ticket")
 TOLD = ("purpose", "when", "blast radius", "duration", "precondition", "undo")
 MOST_LINES = 14
-FORBIDDEN = {
-    ast.FunctionDef: "def",
-    ast.AsyncFunctionDef: "def",
-    ast.ClassDef: "class",
-    ast.For: "for",
-    ast.AsyncFor: "for",
-    ast.While: "while",
-}
+FORBIDDEN = {"FunctionDef": "def", "AsyncFunctionDef": "def", "ClassDef": "class", "For": "for", "AsyncFor": "for", "While": "while"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +54,7 @@ class Cell:
 
     @property
     def label(self) -> str:
-        """What messages call it: `cell 3 (setup)`."""
+        """The cell's name in messages: `cell 3 (setup)`."""
         return f"cell {self.index + 1} ({self.role or self.type})"
 
 
@@ -73,20 +67,23 @@ class Runbook:
     sha256: str
     cells: tuple[Cell, ...]
 
+    def first(self, role: str) -> Cell | None:
+        """The first cell with this role."""
+        return next((cell for cell in self.cells if cell.role == role), None)
+
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """What its parameters cell declares. Raises ParameterError where the cell is missing or says anything else."""
-        cell = next((cell for cell in self.cells if cell.role == "parameters" and cell.type == "code"), None)
-        if cell is None:
-            raise ParameterError(f"{self.path} has no code cell with the tag `parameters`", advice="Give its first code cell this tag.")
+        """The parameters that its parameters cell declares. Raises ParameterError where the cell is missing or has other code."""
+        cell = self.first("parameters")
+        if cell is None or cell.type != "code":
+            raise ParameterError(f"{self.path} has no code cell with the tag `parameters`", advice="Give the first code cell this tag.")
         return declared_parameters(cell.source)
 
     @property
     def procedure(self) -> str:
-        """The runbook that its setup cell opens, whose procedure it follows; else, where that says no plain name, its own."""
-        sources = [cell.source for cell in self.cells if cell.role == "setup"]
-        named = [a.value for source in sources for call in _calls_in(source, *OPENING) for a in call.args if isinstance(a, ast.Constant)]
-        return str(named[0]) if named else self.name
+        """The runbook that its setup cell opens, whose procedure it follows; else, without a plain name there, its own name."""
+        calls = _calls_in(setup.source, *OPENING) if (setup := self.first("setup")) else []
+        return next((str(name.value) for call in calls for name in call.args if isinstance(name, ast.Constant)), self.name)
 
     @property
     def title(self) -> str:
@@ -101,9 +98,9 @@ def find_runbooks(folder: Path | None = None) -> dict[str, Path]:
 
 
 def runbook_path(name: str, folder: Path | None = None) -> Path:
-    """The file of the runbook with this name; a path to an `.ipynb` is taken as it is.
+    """The file of the runbook with this name; a path to an `.ipynb` is taken as the file.
 
-    A name that is none of balbook's (or of `folder`'s) is a user's own runbook, `NAME.ipynb` in the current folder.
+    Any name but balbook's (or `folder`'s) is a user's own runbook, `NAME.ipynb` in the current folder.
     """
     if name.endswith(".ipynb"):
         if not (path := Path(name).expanduser()).is_file():
@@ -116,7 +113,7 @@ def runbook_path(name: str, folder: Path | None = None) -> Path:
     if is_own_name(name) and here.is_file():
         return here
     near = nearest(name, known)
-    own = "" if near.startswith("Did you mean") else " One of your own is found in the folder that it is in."
+    own = "" if near.startswith("Did you mean") else " Call balbook from the folder of your own runbook, or name its path."
     raise BadInput(f"there is no runbook {name!r}", advice=near + own)
 
 
@@ -126,7 +123,7 @@ def cell_digest(source: str) -> str:
 
 
 def is_own_name(name: str) -> bool:
-    """Whether a runbook of one's own may be called so: it is the name of a Python module too."""
+    """True where a user's own runbook can have this name, which is the name of a Python module too."""
     return bool(re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name)) and not iskeyword(name)
 
 
@@ -142,7 +139,7 @@ def read_runbook(path: Path) -> Runbook:
 
 
 def check_runbook(runbook: Runbook) -> list[str]:
-    """What the runbook lacks, one sentence each; empty where it keeps to the anatomy."""
+    """The runbook's faults, one sentence each; empty where it keeps to the anatomy."""
     return [
         *_ids(runbook),
         *_roles(runbook),
@@ -169,49 +166,43 @@ def _ids(runbook: Runbook) -> Iterator[str]:
     seen: dict[str, Cell] = {}
     for cell in runbook.cells:
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", cell.id):
-            yield f"{cell.label} has no valid id; give it one that stays, such as its role"
+            yield f"{cell.label} has no valid id; give the cell an id that stays, such as its role"
         elif (first := seen.setdefault(cell.id, cell)) is not cell:
-            yield f"{cell.label} has the id {cell.id!r} of {first.label}; each needs its own"
+            yield f"{cell.label} has the id {cell.id!r} of {first.label}; each cell needs its own id"
 
 
 def _roles(runbook: Runbook) -> Iterator[str]:
     for cell in runbook.cells:
         if len(cell.roles) > 1:
-            yield f"{cell.label} has the role tags {', '.join(cell.roles)}; one is allowed"
+            yield f"{cell.label} has the role tags {', '.join(cell.roles)}; give the cell one of them"
         if cell.type == "code" and not cell.roles:
             yield f"{cell.label} has no role tag; allowed: {', '.join(ROLES)}"
         if cell.role and (cell.type == "markdown") != (cell.role in MARKDOWN_ROLES):
             yield f"{cell.label} is a {cell.type} cell; title and rollback are Markdown, all others code"
-    present = [role for role, group in groupby(cell.role for cell in runbook.cells if cell.role) for _ in _once(role, group)]
+    neighbours = groupby(cell.role for cell in runbook.cells if cell.role)
+    present = [role for role, group in neighbours for _ in ([role] if role in REPEATABLE else group)]
     yield from (f"the role {role!r} is missing" for role in ROLES if role not in present)
     expected = [role for role in ROLES if role in present]
     if present != expected:
         yield f"the roles stand in the order {', '.join(present)}; expected: {', '.join(expected)}"
     for end, role in ((runbook.cells[:1], "title"), (runbook.cells[-1:], "rollback")):
         if end and end[0].role != role and role in present:
-            yield f"{end[0].label} stands where the {role} belongs"
-
-
-def _once(role: str, group: Iterator[str]) -> list[str]:
-    """Neighbouring cells of one role: several count as one where the role may be repeated."""
-    cells = list(group)
-    return cells[:1] if role in REPEATABLE else cells
+            yield f"{end[0].label} stands in the place of the {role}"
 
 
 def _title(runbook: Runbook) -> Iterator[str]:
-    title = next((cell for cell in runbook.cells if cell.role == "title"), None)
-    if title is None:
+    if (title := runbook.first("title")) is None:
         return
     if not re.match(r"#\s+\S+\s+\S+", title.source):
         yield f"{title.label} does not begin with a heading of verb and object, such as `# Deploy a release`"
     labels = " | ".join(found for pair in re.findall(r"^#+\s+(.+)$|\*\*(.+?)\*\*", title.source, re.MULTILINE) for found in pair).lower()
     for topic in TOLD:
         if not re.search(rf"\b{topic}", labels):
-            yield f"{title.label} does not tell the {topic!r}; add it as a heading or a bold word"
+            yield f"{title.label} does not tell the {topic!r}; add this word as a heading or in bold"
 
 
 def _parameters(runbook: Runbook) -> Iterator[str]:
-    if not any(cell.role == "parameters" and cell.type == "code" for cell in runbook.cells):
+    if runbook.first("parameters") is None:
         return
     try:
         declared = {parameter.name: parameter for parameter in runbook.parameters}
@@ -224,15 +215,15 @@ def _parameters(runbook: Runbook) -> Iterator[str]:
         elif declared[name].type != "str":
             yield f"the parameter {name!r} has the type {declared[name].type}; expected: str"
     if "mode" in declared and declared["mode"].default != "plan":
-        yield f"the parameter 'mode' is {declared['mode'].default!r} unless given; it must be 'plan'"
+        yield f"the parameter 'mode' is {declared['mode'].default!r} by default; the default must be 'plan'"
 
 
 def _code(cell: Cell) -> Iterator[str]:
     lines = cell.source.strip().splitlines()
     if len(lines) > MOST_LINES:
-        yield f"{cell.label} has {len(lines)} lines, at most {MOST_LINES} are allowed; move logic into the library"
+        yield f"{cell.label} has {len(lines)} lines (limit {MOST_LINES}); move logic into the library"
     if cell.has_outputs:
-        yield f"{cell.label} has outputs or an execution count; clear them before it is committed"
+        yield f"{cell.label} has outputs or an execution count; clear the cell before you commit the notebook"
     if any(line.lstrip().startswith(("!", "%")) for line in lines):
         yield f"{cell.label} has a line with ! or %; a runbook runs no shell and no magic"
         return
@@ -241,24 +232,21 @@ def _code(cell: Cell) -> Iterator[str]:
     except (SyntaxError, ValueError) as exc:
         yield f"{cell.label} is not plain Python: {exc}"
         return
-    for word in sorted({FORBIDDEN[type(node)] for node in nodes if type(node) in FORBIDDEN}):
-        yield f"{cell.label} contains `{word}`; move it into the library"
+    for word in sorted({FORBIDDEN[kind] for node in nodes if (kind := type(node).__name__) in FORBIDDEN}):
+        yield f"{cell.label} contains `{word}`; move this code into the library"
 
 
 def _calls(runbook: Runbook) -> Iterator[str]:
-    """The run is opened in the setup cell and concluded in the last code cell."""
+    """Faults in the opening of the run (setup cell) and its conclusion (last code cell)."""
     code = [cell for cell in runbook.cells if cell.type == "code"]
-    setup = next((cell for cell in code if cell.role == "setup"), None)
-    if setup and not _calls_in(setup.source, *OPENING):
+    if (setup := runbook.first("setup")) and not _calls_in(setup.source, *OPENING):
         yield f"{setup.label} does not call balbook.open_run"
     if code and (code[-1].role != "conclude" or not _calls_in(code[-1].source, "run.conclude")):
-        yield f"{code[-1].label} is the last code cell; it must be `conclude` and call run.conclude()"
+        yield f"{code[-1].label} is the last code cell; the last one must be `conclude` and call run.conclude()"
 
 
 def _calls_in(source: str, *names: str) -> list[ast.Call]:
-    """Where a cell calls one of these."""
-    try:
-        calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
-    except (SyntaxError, ValueError):
-        return []
-    return [call for call in calls if ast.unparse(call.func) in names]
+    """The calls of these functions in a cell."""
+    with suppress(SyntaxError, ValueError):
+        return [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and ast.unparse(node.func) in names]
+    return []

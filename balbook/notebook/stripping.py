@@ -1,4 +1,4 @@
-"""Takes out of a notebook what running it has left, so that differences between commits are those that somebody wrote."""
+"""Removes the traces of a run from a notebook, so that commits differ only in written text."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ LEFT_BY_RUNNING = ("execution", "papermill", "collapsed", "scrolled", "ExecuteTi
 
 
 def clear(path: Path) -> bool:
-    """Clears the notebook in place, beside and moved; whether there was something to clear. BadInput where it is sealed or none."""
+    """Clears the notebook in place; False where nothing was to clear. BadInput for a sealed one, or a file that is not a notebook."""
     if (path.parent / "statement.json").exists():
-        raise BadInput(f"{path} belongs to a sealed record; it was not cleared", advice="Leave records out: exclude: ^records/")
+        raise BadInput(f"{path} belongs to a sealed record and was not cleared", advice="Leave records out: exclude: ^records/")
     cleared = _cleared(read_notebook(path))
     if cleared == read_notebook(path):
         return False

@@ -173,9 +173,10 @@ class Step:
         return "+".join(self.unit)
 
 
-def ensured(verb: str, host: str, title: str, check: Command, *commands: Command, **more: Any) -> Step:
-    """A step that is done where `check` exits 0, else runs the commands, and has worked where `check` exits 0 then."""
-    return Step(verb, host, title, tuple(Run(command) for command in commands), done=check, verify=(Run(check),), **more)
+def ensured(verb: str, host: str, title: str, check: Command, *todo: Command | Action, **more: Any) -> Step:
+    """A step that is done where `check` exits 0, else does the commands and actions, and has worked where `check` exits 0 then."""
+    actions = tuple(Run(each) if isinstance(each, Command) else each for each in todo)
+    return Step(verb, host, title, actions, done=check, verify=(Run(check),), **more)
 
 
 @dataclass(frozen=True)

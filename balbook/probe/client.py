@@ -1,4 +1,4 @@
-"""Starts the probe's process, tells it what happens, and takes its findings."""
+"""The probe's process, seen from outside: start, marks, progress, findings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CODE = Path(next(iter(balbook.__path__))).parent
 
 
 class ProbeProcess:
-    """The probe while it runs; as a context it starts it, and ends it whatever happens.
+    """The probe's process; used as a context it starts the probe, and ends it in any case.
 
     Its files go to `config.out_dir`, which must not hold those of an earlier run.
     """
@@ -44,10 +44,6 @@ class ProbeProcess:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def close(self) -> None:
-        """End the probe, whatever it is doing."""
-        self._end()
-
     @property
     def pid(self) -> int | None:
         """The process id of the probe, once it was started."""
@@ -60,21 +56,16 @@ class ProbeProcess:
         """
         self.out_dir.mkdir(parents=True, exist_ok=True)
         if (self.out_dir / CONFIG).exists():
-            raise BadInput(f"{self.out_dir} already holds a probe's files", advice="Give every probe a directory of its own.")
+            raise BadInput(f"{self.out_dir} already holds the files of a probe", advice="Give every probe a directory of its own.")
         write_json(self.out_dir / CONFIG, self.config.data())
+        argv = [sys.executable, "-m", "balbook.probe", str((self.out_dir / CONFIG).resolve())]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_CODE), *filter(None, [os.environ.get("PYTHONPATH")])])}
         with (self.out_dir / LOG).open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "balbook.probe", str((self.out_dir / CONFIG).resolve())],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join([str(_CODE), *filter(None, [os.environ.get("PYTHONPATH")])])},
-            )
+            self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, env=env)
         try:
             self._wait_for_answer(within_s)
         except BaseException:
-            self._end()
+            self.close()
             raise
         return self
 
@@ -84,11 +75,9 @@ class ProbeProcess:
 
     def progress(self) -> dict[str, Any]:
         """The probe's own counts, at most half a second old (see `recorder.Progress`); empty before the first."""
-        try:
-            progress: dict[str, Any] = json.loads((self.out_dir / PROGRESS).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        return progress
+        with contextlib.suppress(FileNotFoundError):
+            return dict(json.loads((self.out_dir / PROGRESS).read_text(encoding="utf-8")))
+        return {}
 
     def stop(self) -> Findings:
         """Send nothing more, wait for what is in flight, and return the findings."""
@@ -97,33 +86,11 @@ class ProbeProcess:
             # In-flight requests end within their timeout; a minute is for the judging of millions of samples.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(self.config.timeout_s + 60)
-        self._end()
+        self.close()
         return read_findings(self.out_dir)
 
-    def _wait_for_answer(self, within_s: float) -> None:
-        assert self._process
-        deadline, is_sending = time.monotonic() + START_WITHIN_S + within_s, False
-        while not (progress := self.progress()).get("acknowledged"):
-            if progress.get("sent") and not is_sending:
-                deadline, is_sending = time.monotonic() + within_s, True
-            if self._process.poll() is not None and not (self.out_dir / SUMMARY).exists():
-                log = (self.out_dir / LOG).read_text(encoding="utf-8", errors="replace").strip()
-                raise Failed(f"the probe did not start: {log[-800:] or 'it said nothing'}", advice=f"See {self.out_dir / LOG}.")
-            if time.monotonic() > deadline or self._process.poll() is not None:
-                kinds = ", ".join(f"{count} {kind}" for kind, count in progress.get("kinds", {}).items()) or "no answer at all"
-                where = f"{self.config.connect_to or self.config.host}:{self.config.port}"
-                advice = "See that the balancer runs, that an instance is healthy, and that the path is right."
-                raise Failed(f"the probe got nothing acknowledged by {where} within {within_s:g} s: {kinds}", advice=advice)
-            time.sleep(0.02)
-
-    def _tell(self, line: str) -> None:
-        if self._process and self._process.stdin and not self._process.stdin.closed:
-            with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.write(line.encode())
-                self._process.stdin.flush()
-
-    def _end(self) -> None:
-        """End the process by its own pid, gently first."""
+    def close(self) -> None:
+        """Ends the process by its own pid, gently first."""
         if not self._process:
             return
         if self._process.stdin:
@@ -135,6 +102,28 @@ class ProbeProcess:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self._process.wait(grace_s)
 
+    def _wait_for_answer(self, within_s: float) -> None:
+        assert self._process
+        deadline, is_sending = time.monotonic() + START_WITHIN_S + within_s, False
+        while not (progress := self.progress()).get("acknowledged"):
+            if progress.get("sent") and not is_sending:
+                deadline, is_sending = time.monotonic() + within_s, True
+            if self._process.poll() is not None and not (self.out_dir / SUMMARY).exists():
+                log = (self.out_dir / LOG).read_text(encoding="utf-8", errors="replace").strip()
+                raise Failed(f"the probe did not start: {log[-800:] or 'it printed nothing'}", advice=f"See {self.out_dir / LOG}.")
+            if time.monotonic() > deadline or self._process.poll() is not None:
+                kinds = ", ".join(f"{count} {kind}" for kind, count in progress.get("kinds", {}).items()) or "no answer"
+                where = f"{self.config.connect_to or self.config.host}:{self.config.port}"
+                advice = "See that the balancer runs, that an instance is healthy, and that the path is right."
+                raise Failed(f"{where} acknowledged no request of the probe within {within_s:g} s: {kinds}", advice=advice)
+            time.sleep(0.02)
+
+    def _tell(self, line: str) -> None:
+        if self._process and self._process.stdin and not self._process.stdin.closed:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.write(line.encode())
+                self._process.stdin.flush()
+
 
 def read_config(out_dir: Path | str) -> ProbeConfig:
     """The configuration of the probe that wrote `out_dir`."""
@@ -142,10 +131,10 @@ def read_config(out_dir: Path | str) -> ProbeConfig:
 
 
 def read_findings(out_dir: Path | str) -> Findings:
-    """The findings of a probe that has ended; one that was killed is judged by the samples it left, and not trusted."""
+    """The findings of a probe that has ended; a probe that was killed is judged by its samples, and not trusted."""
     directory = Path(out_dir)
     if (directory / SUMMARY).exists():
         return findings_from(json.loads((directory / SUMMARY).read_text(encoding="utf-8"))["findings"])
     if not (directory / CONFIG).exists():
-        raise BadInput(f"{directory} holds no probe's files", advice="Name the directory that the probe wrote to.")
+        raise BadInput(f"{directory} does not hold the files of a probe", advice="Name the directory that the probe wrote to.")
     return judge(read_samples(directory), read_marks(directory), read_config(directory), ProcessFacts())

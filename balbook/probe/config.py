@@ -1,4 +1,4 @@
-"""What the probe sends, where to, how fast and for how long; plain data that crosses to the probe's own process.
+"""The probe's requests, their target, rate and duration; plain data that crosses to the probe's own process.
 
 The host part of a request's address and the TCP address may differ: `connect_to` is where the connection goes,
 `host_header` what the request says. Plain HTTP only.
@@ -12,25 +12,15 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from balbook.errors import BadInput
 
+if TYPE_CHECKING:
+    from balbook.inventory.models import ProbeRequest
+
 VERSION = 1
 MAX_RATE = 5000
-
-
-class RequestKind(Protocol):
-    """What `streams_from` reads of one kind of request (the inventory's `ProbeRequest` fits)."""
-
-    @property
-    def method(self) -> str: ...
-    @property
-    def path(self) -> str: ...
-    @property
-    def body(self) -> str: ...
-    @property
-    def has_logged_id(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -80,11 +70,10 @@ class ProbeConfig:
     pool_size: int = 4
 
     def __post_init__(self) -> None:
-        """Raises BadInput where a value cannot be used."""
+        """Raises BadInput for a value that the probe cannot use."""
         _require(0 < self.rate <= MAX_RATE, f"rate {self.rate}", f"Use more than 0 and at most {MAX_RATE} requests per second.")
-        _require(self.timeout_s > 0, f"timeout_s {self.timeout_s}", "Use a positive number of seconds.")
-        _require(self.max_seconds > 0, f"max_seconds {self.max_seconds}", "Use a positive number of seconds.")
-        _require(self.pool_size > 0, f"pool_size {self.pool_size}", "Use at least one connection.")
+        for name in ("timeout_s", "max_seconds", "pool_size"):
+            _require(getattr(self, name) > 0, f"{name} {getattr(self, name)}", "Use a positive number.")
         _require(1 <= self.port <= 65535, f"port {self.port}", "Use a port from 1 to 65535.")
         _require(bool(self.streams), "streams ()", "Name at least one kind of request.")
         for value in (self.host, self.host_header, self.connect_to):
@@ -114,15 +103,17 @@ def config_from(data: Mapping[str, Any]) -> ProbeConfig:
     fields = dict(data)
     version = fields.pop("version", VERSION)
     if version > VERSION:
-        raise BadInput(f"this probe configuration has version {version}, this balbook knows {VERSION}", advice="Install a newer balbook.")
+        raise BadInput(
+            f"this probe configuration has version {version}, but this balbook knows only {VERSION}", advice="Install a newer balbook."
+        )
     fields["streams"] = tuple(Stream(**stream) for stream in fields["streams"])
     if fields.get("must_reach") is not None:
         fields["must_reach"] = tuple(fields["must_reach"])
     return ProbeConfig(**fields)
 
 
-def streams_from(requests: Iterable[RequestKind], health_path: str, *, health_expect: int = 200) -> tuple[Stream, ...]:
-    """A fresh-connection and a keep-alive stream of equal share for each kind of request; none: GET of the health path."""
+def streams_from(requests: Iterable[ProbeRequest], health_path: str, *, health_expect: int = 200) -> tuple[Stream, ...]:
+    """A fresh-connection and a keep-alive stream of equal share for each kind of request; without any kind: GET of the health path."""
     kinds = [Stream(r.method, r.path, r.body, has_logged_id=r.has_logged_id) for r in requests]
     kinds = kinds or [Stream("GET", health_path, expect=health_expect)]
     return tuple(dataclasses.replace(kind, is_keepalive=is_keepalive) for kind in kinds for is_keepalive in (False, True))

@@ -12,14 +12,19 @@ import selectors
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from balbook.errors import HostUnreachable
 from balbook.probe.response import BadResponse, ResponseReader
 from balbook.probe.samples import CLOSED_BY_RELOAD, DROPPED, OK, RACE_S
 
 RECEIVE = 1 << 16
-_UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN}
-_OURS = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM}
+_KINDS = {
+    errno.ECONNREFUSED: "refused",
+    errno.ETIMEDOUT: "timeout",
+    **dict.fromkeys((errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN), "unreachable"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM), DROPPED),
+}
 
 
 @dataclass(slots=True)
@@ -35,9 +40,8 @@ class Request:
     connection: Connection | None = None
 
 
-@dataclass(frozen=True)
-class Target:
-    """Where connections go: a resolved address."""
+class Target(NamedTuple):
+    """The resolved address that connections go to."""
 
     family: int
     address: tuple[str, int] | tuple[str, int, int, int]
@@ -48,7 +52,7 @@ def resolve(name: str, port: int) -> Target:
     try:
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
     except socket.gaierror as exc:
-        raise HostUnreachable(name, f"the name has no address: {exc.strerror}", advice="Set connect_to to an address.") from exc
+        raise HostUnreachable(name, f"the name {name} has no address: {exc.strerror}", advice="Set connect_to to an address.") from exc
     targets = [Target(entry[0], entry[4]) for entry in found]  # type: ignore[arg-type]  # a pair, or IPv6's four
     return next((target for target in targets if _accepts(target)), targets[0]) if len(targets) > 1 else targets[0]
 
@@ -99,7 +103,7 @@ class Connection:
 
     @property
     def is_stale(self) -> bool:
-        """Whether the peer closed the idle connection, or sent what nobody asked for."""
+        """True where the peer closed the idle connection, or sent bytes without a request."""
         try:
             self.socket.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
@@ -110,7 +114,7 @@ class Connection:
 
     @property
     def wanted_events(self) -> int:
-        """What to wait for; a server may answer before it has read the whole request."""
+        """The events to wait for; a server may answer before it has read the whole request."""
         if not self._unsent:
             return selectors.EVENT_READ
         return selectors.EVENT_READ | selectors.EVENT_WRITE if self.is_connected else selectors.EVENT_WRITE
@@ -188,10 +192,4 @@ class Connection:
 
 def failure_kind(code: int | None) -> str:
     """The sample kind of an `errno`."""
-    if code == errno.ECONNREFUSED:
-        return "refused"
-    if code == errno.ETIMEDOUT:
-        return "timeout"
-    if code in _UNREACHABLE:
-        return "unreachable"
-    return DROPPED if code in _OURS else "reset"
+    return _KINDS.get(code or 0, "reset")

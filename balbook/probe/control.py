@@ -1,4 +1,4 @@
-"""What the outside tells the probe: lines on standard input, signals, and the life of whoever started it."""
+"""Orders to the probe from outside: lines on standard input, signals, and the end of its starter."""
 
 from __future__ import annotations
 
@@ -35,11 +35,9 @@ class Control:
             self._stop("end of standard input")
 
     def look(self, is_time_up: bool) -> None:
-        """See to what no event tells."""
-        if is_time_up:
-            self._stop("max_seconds")
-        elif os.getppid() != self._starter:
-            self._stop("death of the starter")
+        """Checks the two ends that come without an event: the time is up, the starter is dead."""
+        if is_time_up or os.getppid() != self._starter:
+            self._stop("max_seconds" if is_time_up else "death of the starter")
 
     def _read(self) -> None:
         data = os.read(0, 4096)
@@ -54,14 +52,14 @@ class Control:
             elif word == "phase" and rest:
                 self._mark(rest)
             elif word:
-                print(f"not understood: {word}", file=sys.stderr)
+                print(f"unknown order {word!r}: use `stop` or `phase NAME`", file=sys.stderr)
 
     def _stop(self, why: str) -> None:
         self.why_stopped = self.why_stopped or why
 
 
 def calm_process() -> None:
-    """Take away what makes the loop late: garbage collection, long turns of the recorder's thread, low priority.
+    """Takes away the causes of a late loop: garbage collection, long turns of the recorder's thread, low priority.
 
     Reference counts free all that the loop makes; a higher priority and more descriptors are taken where allowed.
     """

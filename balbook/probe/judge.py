@@ -1,4 +1,4 @@
-"""From samples to findings: what the probe saw, and whether that can be trusted. Pure.
+"""Findings from samples, and reasons not to trust them. Pure.
 
 A percentile p is stated only where at least `10 / (1 - p)` samples carry it: 20 for the median, 100 for p90, 1,000 for
 p99, 10,000 for p99.9. Latencies are those of acknowledged and timed-out requests, from the intended send.
@@ -28,7 +28,7 @@ LEAST_IN_PHASE = 20
 
 @dataclass(frozen=True)
 class ProcessFacts:
-    """What only the probe's process knows. `due`: requests that its schedule had up to the end; `ended_by` empty: killed."""
+    """Facts that only the probe's process knows. `due`: requests that its schedule had up to the end; `ended_by` empty: killed."""
 
     started_unix_s: float = 0.0
     seconds: float = 0.0
@@ -40,7 +40,7 @@ class ProcessFacts:
 
 @dataclass(frozen=True)
 class Latency:
-    """Of one phase, in milliseconds; None: too few samples, then `refused` names the percentile and what it needs."""
+    """Latencies of one phase, in milliseconds; None: too few samples, then `refused` names the percentile and its need."""
 
     samples: int
     p50_ms: float | None
@@ -53,7 +53,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Findings:
-    """What the probe saw; times in seconds since its start.
+    """The results of a probe; times in seconds since its start.
 
     `failed_by_kind` leaves out `closed_by_reload` and `dropped`. `error_window_s`: intended sends of the first and the
     last failed request. `longest_gap_s`: without an acknowledged answer, from start to end. `mixed_window_s`: from the
@@ -149,7 +149,7 @@ def latency_of(values: Iterable[float]) -> Latency:
     ordered = sorted(values)
     stated = {name: percentile(ordered, permille) for name, permille in PERMILLES.items()}
     refused = tuple(
-        f"{name.removesuffix('_ms').replace('_', '.')} needs {needed(PERMILLES[name])} samples, there are {len(ordered)}"
+        f"{name.removesuffix('_ms').replace('_', '.')} needs {needed(PERMILLES[name])} samples, but only {len(ordered)} exist"
         for name, value in stated.items()
         if value is None
     )
@@ -222,10 +222,10 @@ def _doubts(tally: _Tally, latency: Mapping[str, Latency], config: ProbeConfig, 
     """Every reason not to trust the figures, as a sentence."""
     yield from _doubts_about_probe(tally, latency, process)
     if (count := len(tally.lag)) < LEAST_SAMPLES:
-        yield f"too few samples: {count}, at least {LEAST_SAMPLES} are needed"
+        yield f"too few samples: {count} (at least {LEAST_SAMPLES})"
     for span in tally.phases:
         if (count := latency[span.state].samples) < LEAST_IN_PHASE:
-            yield f"too few samples in phase {span.state}: {count}, at least {LEAST_IN_PHASE} are needed"
+            yield f"too few samples in phase {span.state}: {count} (at least {LEAST_IN_PHASE})"
     for stream in config.streams:
         for instance in config.expected_instances:
             if instance not in tally.served.get(stream.name, ()):
@@ -236,14 +236,14 @@ def _doubts_about_probe(tally: _Tally, latency: Mapping[str, Latency], process: 
     lag_ms = sorted(tally.lag)[-(-len(tally.lag) * 99 // 100) - 1] if tally.lag else 0.0
     limit_ms = max(LAG_LIMIT_MS, LAG_SHARE * (latency["all"].p99_ms or 0.0))
     if lag_ms > limit_ms:
-        yield f"the probe sent late: p99 of the send lag is {lag_ms:.1f} ms, the limit {limit_ms:.1f} ms"
+        yield f"the probe sent late: p99 of the send lag is {lag_ms:.1f} ms (limit {limit_ms:.1f} ms)"
     if (worst_ms := max(tally.lag, default=0.0)) > STALL_LIMIT_MS:
-        yield f"the probe stood still: one request was sent {worst_ms:.0f} ms late"
+        yield f"the probe stood still: it sent one request {worst_ms:.0f} ms late"
     if dropped := tally.kinds[DROPPED]:
         yield f"the probe could not send {dropped} requests"
     if not process.ended_by:
         yield "the probe's process did not end properly"
     elif process.due - len(tally.lag) > max(5, process.due // 100):
-        yield f"the probe fell behind: {process.due} requests were due, {len(tally.lag)} were sent"
+        yield f"the probe fell behind: it sent {len(tally.lag)} of {process.due} requests that were due"
     if process.clock_jump_s > CLOCK_LIMIT_S:
         yield f"the clock jumped by {process.clock_jump_s:.1f} s"

@@ -1,4 +1,4 @@
-"""What clients saw of one instance's failure and return, from the samples and marks of a probe. Pure but for reading them."""
+"""Failure and return of one instance as clients saw them, from the samples and marks of a probe."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Failover:
         """The figures for people."""
         returned = f"{self.return_s:.2f} s" if self.return_s is not None else "never"
         return [
-            ("requests while it was broken and while it returned", f"{self.sent:,}"),
+            ("requests from the fault to the end", f"{self.sent:,}"),
             ("failed GET", str(self.failed_get)),
-            ("failed others (not sent again: they may have run)", str(self.failed_other)),
+            ("failed requests of other methods (never sent again: they may have run)", str(self.failed_other)),
             (f"slower than {SLOW_MS:.0f} ms", str(self.slow)),
             ("worst latency", f"{self.worst_ms:.0f} ms"),
-            ("from the fault to the last request that met it", f"{self.failover_s:.2f} s"),
+            ("from the fault to the last request that it hit", f"{self.failover_s:.2f} s"),
             ("from the repair to the first answer of the instance", returned),
         ]
 
@@ -46,7 +46,8 @@ class Failover:
 def failover_of(out_dir: Path, instance: str) -> Failover:
     """The figures for `instance`, whose states the marks name."""
     marks = [mark for mark in read_marks(out_dir) if mark.name.startswith(f"{instance} ")]
-    fault, repair = _first(marks, 0), _first(marks, 1)
+    outages = (mark for mark in marks if mark.name.partition(" ")[2] not in IN_SERVICE)
+    fault, repair = next(outages, None), next(outages, None)
     begin_s = fault.at_s if fault else 0.0
     samples = [s for s in read_samples(out_dir) if s.intended_s >= begin_s - 1 and s.completed_s >= begin_s]
     failed = [s for s in samples if s.is_failed]
@@ -55,8 +56,8 @@ def failover_of(out_dir: Path, instance: str) -> Failover:
     return Failover(
         fault_at_s=fault.at_s if fault else None,
         repair_at_s=repair.at_s if repair else None,
-        failed_get=sum(_method(s) == "GET" for s in failed),
-        failed_other=sum(_method(s) != "GET" for s in failed),
+        failed_get=sum(s.stream.startswith("GET ") for s in failed),
+        failed_other=sum(not s.stream.startswith("GET ") for s in failed),
         slow=len(slow),
         worst_ms=max((s.latency_ms for s in samples if s.has_latency), default=0.0),
         failover_s=max(0.0, max(met) - begin_s) if met else 0.0,
@@ -65,17 +66,8 @@ def failover_of(out_dir: Path, instance: str) -> Failover:
     )
 
 
-def _first(marks: list[Mark], number: int) -> Mark | None:
-    states = [m for m in marks if m.name.partition(" ")[2] not in IN_SERVICE]
-    return states[number] if number < len(states) else None
-
-
 def _returned_after(samples: list[Sample], instance: str, repair: Mark | None) -> float | None:
     if repair is None:
         return None
     answers = [s.completed_s for s in samples if s.instance == instance and s.kind == OK and s.intended_s >= repair.at_s]
     return min(answers) - repair.at_s if answers else None
-
-
-def _method(sample: Sample) -> str:
-    return sample.stream.partition(" ")[0]

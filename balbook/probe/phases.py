@@ -1,4 +1,4 @@
-"""Marks on the probe's time line: the phases before, during, after, and what happened to which instance.
+"""Marks on the probe's time line: the phases before, during, after, and the states of instances.
 
 A mark's name is a phase (`before`, `during`, `after`), or an instance and its state (`app1:9090 draining`). An instance
 is out of service from its first mark on (`draining` where a balancer sends it no more) until one that says `serving`,
@@ -42,7 +42,7 @@ def mark_name(instances: Sequence[str], state: str) -> str:
 
 
 def phase_spans(marks: Iterable[Mark], end_s: float) -> tuple[Span, ...]:
-    """The phases in order, each up to the next one; the last up to `end_s`. What lies ahead of `during` is `before`."""
+    """The phases in order, each up to the next one; the last up to `end_s`. The time ahead of `during` is `before`."""
     phases = [mark for mark in _in_order(marks) if mark.name in PHASES]
     if phases and phases[0].name != PHASES[0]:
         phases.insert(0, Mark(0.0, PHASES[0]))
@@ -56,9 +56,7 @@ def instance_spans(marks: Iterable[Mark], end_s: float) -> tuple[Span, ...]:
     spans: list[Span] = []
     for mark in _in_order(marks):
         subject, _, state = mark.name.partition(" ")
-        if mark.name in PHASES or not state:
-            continue
-        if subject in is_open and is_open[subject].name == mark.name:
+        if mark.name in PHASES or not state or (subject in is_open and is_open[subject].name == mark.name):
             continue
         if earlier := is_open.pop(subject, None):
             spans.append(Span(earlier.at_s, mark.at_s, subject, earlier.name.partition(" ")[2]))
@@ -70,14 +68,11 @@ def instance_spans(marks: Iterable[Mark], end_s: float) -> tuple[Span, ...]:
 
 def phase_at(spans: Sequence[Span], at_s: float) -> str:
     """The phase at a time; empty before the first."""
-    for span in reversed(spans):
-        if at_s >= span.start_s:
-            return span.state
-    return ""
+    return next((span.state for span in reversed(spans) if at_s >= span.start_s), "")
 
 
 def read_marks(out_dir: Path) -> tuple[Mark, ...]:
-    """The marks of a probe; none where none was set."""
+    """The marks of a probe; empty where the probe got no mark."""
     path = out_dir / FILE
     if not path.exists():
         return ()

@@ -82,7 +82,7 @@ class Prober:
         self._summarize(stopped_s)
 
     def _loop(self) -> float:
-        """Send what is due, take what has come, sleep until the next is due; when told to stop, only take.
+        """Sends the requests that are due, takes answers, sleeps until the next is due; after a stop it only takes answers.
 
         Returns the seconds after which nothing more was sent.
         """
@@ -104,7 +104,7 @@ class Prober:
         return stopped_s
 
     def _take(self, waitable: list[int], until: float) -> None:
-        """Wait for answers, at most until a time, and take them; then see to what has run out of time."""
+        """Waits for answers, at most until a time, and takes them; then ends the requests whose time is up."""
         if self._in_flight:
             until = min(until, self._in_flight[0].deadline)
         select.select(waitable, (), (), max(0.0, min(until - clock(), 0.1)))
@@ -195,22 +195,11 @@ class Prober:
         request.deadline = 0.0  # done: `_expire` passes over it
         stream = self.config.streams[request.stream]
         status, headers = (connection.reader.status, connection.reader.headers) if connection else (0, {})
+        outcome = _status_kind(status, stream) if kind == OK else kind
+        times = (request.due - self._t0, (request.sent - request.due) * 1000, (now - request.due) * 1000)
         instance, tries = _who_served(headers, self.config)
-        self._recorder.put(
-            Sample(
-                request.index,
-                stream.name,
-                request.due - self._t0,
-                (request.sent - request.due) * 1000,
-                (now - request.due) * 1000,
-                _status_kind(status, stream) if kind == OK else kind,
-                status,
-                instance,
-                tries,
-                headers.get("x-balbook-release", ""),
-                self.config.request_id(request.index),
-            )
-        )
+        release, request_id = headers.get("x-balbook-release", ""), self.config.request_id(request.index)
+        self._recorder.put(Sample(request.index, stream.name, *times, outcome, status, instance, tries, release, request_id))
 
     def _expire(self, now: float) -> None:
         """Deadlines stand in the order of sending, so only the first ones are looked at."""
@@ -248,19 +237,13 @@ class Prober:
 
 
 def _head(config: ProbeConfig, stream: Stream) -> bytes:
-    """What is the same in all requests of a stream."""
+    """The part that all requests of a stream share."""
     host = config.host_header or (f"[{config.host}]" if ":" in config.host else config.host)
     if not config.host_header and config.port != 80:
         host = f"{host}:{config.port}"
-    lines = [
-        f"{stream.method} {stream.path} HTTP/1.1",
-        f"Host: {host}",
-        "User-Agent: balbook-probe",
-        "X-Balbook-Probe: 1",
-        f"Connection: {'keep-alive' if stream.is_keepalive else 'close'}",
-    ]
-    if stream.body:
-        lines.append("Content-Type: application/json")
+    kept = "keep-alive" if stream.is_keepalive else "close"
+    lines = [f"{stream.method} {stream.path} HTTP/1.1", f"Host: {host}", "User-Agent: balbook-probe", "X-Balbook-Probe: 1"]
+    lines += [f"Connection: {kept}", *(["Content-Type: application/json"] if stream.body else [])]
     return "".join(f"{line}\r\n" for line in lines).encode("ascii")
 
 
@@ -271,7 +254,7 @@ def _status_kind(status: int, stream: Stream) -> str:
 
 
 def _who_served(headers: Mapping[str, str], config: ProbeConfig) -> tuple[str, int]:
-    """The instance that answered last, and how many the balancer asked.
+    """The instance that answered last, and the number that the balancer asked.
 
     NGINX's `$upstream_addr` separates tries by a comma and internal redirects by a colon between spaces.
     """

@@ -1,4 +1,4 @@
-"""Writes what the probe sees, in a thread of its own, so that no disk ever delays a request.
+"""Writes the probe's samples in a thread of its own, so that no disk ever delays a request.
 
 Files in `out_dir`: `samples.csv.gz` (flushed ten times a second, readable meanwhile), `progress.json` (twice a second),
 `phases.json`, and the histogram of the latencies in microseconds (`histogram.hlog`, `histogram.hgrm`). All but the
@@ -76,7 +76,7 @@ class Recorder(threading.Thread):
         self._marks.append(Mark(at_s, name))
 
     def finish(self) -> None:
-        """Write what is left; returns once all of it is on file."""
+        """Writes the rest; returns once all of it is on file."""
         self._is_over.set()
         self.join()
 

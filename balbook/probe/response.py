@@ -1,4 +1,4 @@
-"""A strict reader of one HTTP/1.1 response: what a lenient client would guess at is a bad response here.
+"""A strict reader of one HTTP/1.1 response: it refuses where a lenient client would guess.
 
 Bodies are read and thrown away. Framing follows RFC 9112: `Content-Length`, `chunked`, or until the peer closes.
 
@@ -41,7 +41,7 @@ class ResponseReader:
 
     @property
     def is_started(self) -> bool:
-        """Whether any byte has arrived."""
+        """True once a byte has arrived."""
         return self.status != 0 or bool(self._buffer) or self._state != "head"
 
     def feed(self, data: bytes) -> bool:
@@ -58,7 +58,7 @@ class ResponseReader:
         if self._state == "until_close":
             self.is_complete = True
         if not self.is_complete:
-            raise BadResponse("the connection was closed within the response")
+            raise BadResponse("the server closed the connection within the response")
         return True
 
     def _advance(self) -> bool:
@@ -91,7 +91,7 @@ class ResponseReader:
         version, status = _status_line(lines[0])
         if 100 <= status < 200:
             if status == 101:
-                raise BadResponse("the protocol was switched without being asked")
+                raise BadResponse("the server switched the protocol without being asked")
             return True
         self.status = status
         self.headers = _header_fields(lines[1:])
@@ -146,7 +146,7 @@ class ResponseReader:
         if len(self._buffer) < 2:
             return False
         if self._buffer[:2] != b"\r\n":
-            raise BadResponse("a chunk is longer than it says")
+            raise BadResponse("a chunk is longer than its size")
         self._buffer = self._buffer[2:]
         self._state = "size"
         return True

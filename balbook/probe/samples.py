@@ -47,7 +47,7 @@ class Sample(NamedTuple):
 
     @property
     def completed_s(self) -> float:
-        """When the outcome was known."""
+        """The time when the outcome was known."""
         return self.intended_s + self.latency_ms / 1000
 
     @property
@@ -56,7 +56,7 @@ class Sample(NamedTuple):
 
     @property
     def has_latency(self) -> bool:
-        """Whether it belongs into the latency figures: acknowledged or timed out; a fast refusal is not a response time."""
+        """True for a sample of the latency figures: acknowledged or timed out; a fast refusal is not a response time."""
         return self.kind == OK or self.kind in TIMEOUTS
 
 

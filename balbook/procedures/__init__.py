@@ -1,4 +1,4 @@
-"""What each runbook checks, plans and verifies; a module a runbook.
+"""The checks, plans and verifications of each runbook; a module a runbook.
 
 A procedure never changes a host: it reads facts and returns plans. Each module offers
 
@@ -35,11 +35,17 @@ STRATEGIES = ("active_active", "active_active_checked", "active_passive")
 
 @dataclass(frozen=True)
 class Check:
-    """Something that must be so after a run, and whether it is."""
+    """A check of the result of a run. `otherwise`: the sentence that stands where the check failed, such as `app1:9090 is not healthy`."""
 
     what: str
     is_so: bool
     found: str = ""
+    otherwise: str = ""
+
+    @property
+    def failure(self) -> str:
+        """The sentence for people where the check failed."""
+        return self.otherwise or self.what + (f" (found: {self.found})" if self.found else "")
 
 
 class Procedure(Protocol):
@@ -57,7 +63,7 @@ class Procedure(Protocol):
 def procedure(name: str, notebook: Path | None = None) -> Procedure:
     """The procedure of a runbook: a module of this package, or of a runbook of the user's own the file `NAME.py` beside it.
 
-    `notebook`: where a runbook of one's own is, where that is known.
+    `notebook`: the path of the user's own runbook, where that is known.
     """
     if name in NAMES:
         return cast(Procedure, import_module(f"balbook.procedures.{name}"))
@@ -65,12 +71,12 @@ def procedure(name: str, notebook: Path | None = None) -> Procedure:
         try:
             notebook = runbook_path(name)
         except BadInput as exc:
-            raise BadInput(f"there is no procedure {name!r}", advice=nearest(name, NAMES)) from exc
+            raise BadInput(f"no procedure is called {name!r}", advice=nearest(name, NAMES)) from exc
     return own_procedure(notebook.with_suffix(".py"))
 
 
 def with_defaults(inventory: Inventory, runbook: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters with the inventory's defaults for those that nobody gave (`""` or `[]`); a single application is meant."""
+    """The parameters, where nobody gave a value (`""` or `[]`) with the inventory's default; a single application is the default."""
     defaults = {**inventory.defaults.get("*", {}), **inventory.defaults.get(runbook, {})}
     if len(inventory.applications) == 1:
         defaults.setdefault("application", next(iter(inventory.applications)))
@@ -78,7 +84,7 @@ def with_defaults(inventory: Inventory, runbook: str, parameters: Mapping[str, A
 
 
 def check_names(inventory: Inventory, parameters: Mapping[str, Any]) -> None:
-    """Holds the names among a runbook's parameters against the inventory; raises ParameterError. Touches nothing."""
+    """Checks the names among a runbook's parameters against the inventory; raises ParameterError. Touches nothing."""
     if "application" in parameters:
         _require_known("application", str(parameters["application"]), inventory.applications, inventory)
     for host in parameters.get("hosts", ()):
@@ -93,11 +99,13 @@ def check_names(inventory: Inventory, parameters: Mapping[str, Any]) -> None:
     if strategy and strategy not in STRATEGIES:
         raise ParameterError(f"parameter strategy: {strategy!r} is not known", advice=nearest(strategy, STRATEGIES))
     if int(parameters.get("serial", 1)) < 1:
-        raise ParameterError(f"parameter serial: {parameters['serial']} is below 1", advice="Instances that change at the same time.")
+        raise ParameterError(
+            f"parameter serial: {parameters['serial']} is below 1", advice="Give the number of instances that change at the same time."
+        )
 
 
 def check_values(inventory: Inventory, runbook: str, parameters: Mapping[str, Any]) -> None:
-    """`check_names`, and what the runbook's own procedure refuses by its values alone (its function `check`). Touches nothing."""
+    """Checks the names, and the values by the function `check` of the runbook's own procedure. Touches nothing."""
     check_names(inventory, parameters)
     module = import_module(f"balbook.procedures.{runbook}") if runbook in NAMES else None
     if check := getattr(module, "check", None):
@@ -106,5 +114,5 @@ def check_values(inventory: Inventory, runbook: str, parameters: Mapping[str, An
 
 def _require_known(parameter: str, name: str, known: Mapping[str, object], inventory: Inventory) -> None:
     if name not in known:
-        found = f"{name!r} is not in {inventory.path}" if name else "is not given"
+        found = f"{name!r} is not in {inventory.path}" if name else "no value is given"
         raise ParameterError(f"parameter {parameter}: {found}", advice=nearest(name, known))

@@ -1,6 +1,6 @@
 """Report over all records: how often, how fast and how safely the fleet changes. Changes nothing; only records are read.
 
-What is counted and drawn is the report's own (`balbook.report`); here is which records there are and since when they count.
+The counts and drawings are the report's own (`balbook.report`); this module finds the records and the time from which they count.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from balbook.errors import BadInput, ParameterError
 from balbook.plan.model import Plan
 from balbook.procedures import Check
 from balbook.procedures.parts.site import Site
-from balbook.record.events import RunOpened
+from balbook.record.history import History
 from balbook.record.journal import JOURNAL, history_of
 from balbook.show.table import Table
 
@@ -25,7 +25,7 @@ ADVICE = "Write a day such as 2026-01-31, or how long ago: 90d, 12w. Empty: from
 
 
 def since_of(text: str, now: datetime) -> datetime | None:
-    """From when on records count: a day (UTC), or days or weeks before `now`; None: all of them. ParameterError otherwise."""
+    """The time from which records count: a day (UTC), or days or weeks before `now`; None: all records count. Else ParameterError."""
     if not text:
         return None
     if found := re.fullmatch(r"([1-9][0-9]{0,3})([dw])", text):
@@ -34,13 +34,14 @@ def since_of(text: str, now: datetime) -> datetime | None:
         if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
             return datetime.fromisoformat(text).replace(tzinfo=UTC)
     except ValueError as exc:
-        raise ParameterError(f"parameter since: {text!r} is no day of the calendar", advice=ADVICE) from exc
-    raise ParameterError(f"parameter since: {text!r} is no day and no time ago", advice=ADVICE)
+        raise ParameterError(f"parameter since: {text!r} is not a day of the calendar", advice=ADVICE) from exc
+    raise ParameterError(f"parameter since: {text!r} is neither a day nor a time ago", advice=ADVICE)
 
 
 def preflight(site: Site) -> Table:
     """The records by runbook and verdict."""
-    counts = Counter((opened.runbook, verdict) for opened, verdict in _records(site))
+    histories = filter(None, map(_history, _folders(site)))  # `verify` names the others
+    counts = Counter((history.opened.runbook, history.verdict[0]) for history in histories if history.opened)
     rows = [(runbook, verdict, count) for (runbook, verdict), count in sorted(counts.items())]
     return Table(("runbook", "verdict", "runs"), rows, title=str(_folder(site)), note="" if rows else "No run is recorded here.")
 
@@ -54,7 +55,7 @@ def plan(site: Site) -> Plan:
 
 def verify(site: Site, plan: Plan) -> Sequence[Check]:
     """Every record can be read."""
-    unreadable = [path.name for path in _folders(site) if not _can_be_read(path)]
+    unreadable = [path.name for path in _folders(site) if not _history(path)]
     return [Check("every record has a journal that can be read", not unreadable, ", ".join(unreadable) or "all of them")]
 
 
@@ -63,21 +64,12 @@ def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Table]:
     return []
 
 
-def _can_be_read(path: Path) -> bool:
+def _history(path: Path) -> History | None:
+    """The history of a record; None where its journal cannot be read."""
     with suppress(BadInput):
-        return history_of(path).opened is not None
-    return False
-
-
-def _records(site: Site) -> list[tuple[RunOpened, str]]:
-    """How each began, and its verdict; what cannot be read is left out, and `verify` names it."""
-    found: list[tuple[RunOpened, str]] = []
-    for path in _folders(site):
-        with suppress(BadInput):
-            history = history_of(path)
-            if history.opened:
-                found.append((history.opened, history.verdict[0]))
-    return found
+        history = history_of(path)
+        return history if history.opened else None
+    return None
 
 
 def _folders(site: Site) -> list[Path]:

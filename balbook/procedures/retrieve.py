@@ -1,11 +1,12 @@
 """Retrieve a release from the registry into the artifact store, checked by its sha256, and bring it to the application's hosts.
 
-What has vanished from the registry, was changed there, or was cut off on its way is refused; nothing of it is left then.
+An artifact that has vanished from the registry, was changed in the registry, or was cut off on its way is refused and leaves nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from balbook.artifacts.registry import Published
@@ -15,15 +16,15 @@ from balbook.errors import BalbookError, StoreError
 from balbook.facts.system import system
 from balbook.plan.model import Plan, Precondition, Step, Upload
 from balbook.procedures import Check
-from balbook.procedures.parts.preconditions import PROVISION, row
-from balbook.procedures.parts.sharing import exchange_step, find, place_of, registry_of, stored, where_table
+from balbook.procedures.parts.preconditions import row, writable
+from balbook.procedures.parts.sharing import exchange_step, find, place_of, registry_of, release_subject, stored, where_table
 from balbook.procedures.parts.site import Site
 from balbook.show.table import Shown, Table
 from balbook.transport import fan_out
 
 
 def preflight(site: Site) -> Table:
-    """What the registry and the store have."""
+    """The release in the registry and in the store."""
     place = place_of(site)
     try:
         published = find(site, registry_of(site), _release(site))
@@ -34,7 +35,7 @@ def preflight(site: Site) -> Table:
 
 
 def plan(site: Site) -> Plan:
-    """From the registry into the store, and from there to every host."""
+    """From the registry into the store, and from the store to every host."""
     place, name = place_of(site), site.application_name
     what = f"{place.url} has {name} {_release(site)}"
     try:
@@ -45,12 +46,12 @@ def plan(site: Site) -> Plan:
     is_kept = kept is not None and kept.sha256 == published.sha256
     rows = [row(what, True, published.version), row("the store has nothing else under this version", not trouble, trouble)]
     if published.kind != site.application.artifact:
-        found = f"it is a {published.kind}, the inventory says {site.application.artifact}"
-        rows.append(row("it is of the inventory's kind", False, found))
+        found = f"the artifact is a {published.kind}, the inventory says {site.application.artifact}"
+        rows.append(row("the artifact is of the inventory's kind", False, found))
     title = f"{name} {published.version} (sha256 {published.sha256[:12]}…) from {place.url}"
     steps = [exchange_step(site, "retrieve", published, title, is_done=is_kept), *_uploads(site, published)]
-    subject = {"version": published.version, "kind": published.kind, "artifact_sha256": published.sha256, "registry": place.url}
-    return Plan("retrieve", name, tuple(steps), subject=subject, preconditions=(*rows, *_hosts(site)))
+    subject, preconditions = release_subject(published, place.url), (*rows, *_hosts(site))
+    return Plan("retrieve", name, tuple(steps), subject=subject, preconditions=preconditions)
 
 
 def verify(site: Site, plan: Plan) -> Sequence[Check]:
@@ -58,15 +59,15 @@ def verify(site: Site, plan: Plan) -> Sequence[Check]:
     version, sha256 = str(plan.subject["version"]), str(plan.subject["artifact_sha256"])
     kept, trouble = _kept(site, version)
     checks = [Check(f"the store has {version} with the right sha256", kept is not None and kept.sha256 == sha256, trouble or sha256)]
-    checks += [Check(f"{host} has it with the right sha256", is_there) for host, is_there in _is_there(site, sha256).items()]
+    checks += [Check(f"{host} has the artifact with the right sha256", is_there) for host, is_there in _is_there(site, sha256).items()]
     return checks
 
 
 def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Shown]:
-    """Where the release is now, and what is in it."""
+    """The places of the release now, and its packages."""
     kept, _ = _kept(site, str(plan.subject.get("version", "")))
     rows = sorted(kept.packages.items()) if kept else []
-    return [preflight(site), Table(("package", "version"), rows, title="What is in it")]
+    return [preflight(site), Table(("package", "version"), rows, title="Packages of the release")]
 
 
 def _release(site: Site) -> str:
@@ -74,7 +75,7 @@ def _release(site: Site) -> str:
 
 
 def _kept(site: Site, version: str) -> tuple[Artifact | None, str]:
-    """What the store has under this version, and why it cannot be used."""
+    """The store's artifact of this version, and why the artifact cannot be used."""
     try:
         return stored(site, version), ""
     except StoreError as exc:
@@ -84,31 +85,24 @@ def _kept(site: Site, version: str) -> tuple[Artifact | None, str]:
 def _hosts(site: Site) -> Iterator[Precondition]:
     found = site.ask_all(site.application_hosts, lambda host: system(site.host(host).root)).require()
     for host, there in found.items():
-        what = f"{host}: balbook may write below {site.host(host).root}"
-        yield row(what, there.is_root_writable, met_by=PROVISION)
+        yield writable(site, host, there)
 
 
 def _uploads(site: Site, published: Published) -> Iterator[Step]:
-    """To all hosts at the same time; a release is assembled from there."""
-    source = site.store.root / published.application / published.version / FILE_OF_KIND[published.kind]
+    """Uploads to all hosts at the same time; a release is assembled from the uploaded file."""
+    name, sha256 = FILE_OF_KIND[published.kind], published.sha256
+    source, step = site.store.root / published.application / published.version / name, partial(Step, verb="upload", group="hosts")
     for host, is_there in _is_there(site, published.sha256).items():
-        place = site.artifact_path(host, published.sha256)
-        yield Step(
-            verb="upload",
-            host=host,
-            title=f"{FILE_OF_KIND[published.kind]} to {host} ({published.bytes:,} bytes)",
-            group="hosts",
-            done=files.is_there(place, published.sha256, is_privileged=True),
-            is_done=is_there,
-            actions=(Upload(str(source), published.sha256, place, "0755", is_privileged=True),),
-        )
+        place = site.artifact_path(host, sha256)
+        done, title = files.is_there(place, sha256, is_privileged=True), f"{name} to {host} ({published.bytes:,} bytes)"
+        upload = Upload(str(source), sha256, place, "0755", is_privileged=True)
+        yield step(host=host, title=title, done=done, is_done=is_there, actions=(upload,))
 
 
 def _is_there(site: Site, sha256: str) -> dict[str, bool]:
-    """By host, all asked side by side: each reads the whole file."""
+    """True by host where the host has the file; all hosts are asked side by side, and each reads the whole file."""
 
     def ask(host: str) -> bool:
-        there = files.is_there(site.artifact_path(host, sha256), sha256, is_privileged=True)
-        return site.transport.execute(host, there).status == 0
+        return site.holds(host, files.is_there(site.artifact_path(host, sha256), sha256, is_privileged=True))
 
     return fan_out(site.application_hosts, ask).require()

@@ -7,32 +7,24 @@ nobody are changed together, and as many others at a time as the capacity floor 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 from balbook.errors import ParameterError, nearest
 from balbook.inventory.models import Instance
 from balbook.plan.model import Plan
-from balbook.procedures.parts.deployment import plan_back, service_of, versions_table
+from balbook.procedures.parts.deployment import evidence as evidence
+from balbook.procedures.parts.deployment import now_table, plan_back
 from balbook.procedures.parts.deployment import verify as verify
 from balbook.procedures.parts.look import Seen, look
 from balbook.procedures.parts.preconditions import deployment_preconditions, row
-from balbook.procedures.parts.release import Release, release_from
+from balbook.procedures.parts.release import release_from
 from balbook.procedures.parts.site import Site
 from balbook.show.table import Table
 
 
 def preflight(site: Site) -> Table:
-    """What runs now, and what there is to go back to."""
+    """The instances now, and the releases to go back to."""
     seen = look(site)
-    rows = [(i.name, seen.running(i) or "-", "yes" if seen.is_healthy[i.name] else "no", service_of(seen, i)) for i in _instances(site)]
     known = ", ".join(candidates(site, seen)) or "none"
-    return Table(
-        ("instance", "release", "healthy", "in service"),
-        rows,
-        title=f"{site.application_name} now",
-        note=f"Proven healthy and on every host, the latest first: {known}",
-    )
+    return now_table(site, seen, f"Proven healthy and on every host, the latest first: {known}")
 
 
 def plan(site: Site) -> Plan:
@@ -41,14 +33,10 @@ def plan(site: Site) -> Plan:
     name = chosen(site, seen)
     if name is None:
         what = "a release that was proven healthy stands on every host"
-        missing = row(what, False, "nothing to go back to; deploy an earlier version")
+        missing = row(what, False, "no such release; deploy an earlier version")
         return Plan("rollback", site.application_name, (), preconditions=(missing, *deployment_preconditions(site, seen)))
-    return plan_back(site, seen, _release(site, seen, name), "rollback")
-
-
-def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Table]:
-    """Which package versions run where now."""
-    return [versions_table(site)]
+    revisions = {host: seen.installed[host].releases[name].revision for host in site.application_hosts}
+    return plan_back(site, seen, release_from(site, revisions), "rollback")
 
 
 def candidates(site: Site, seen: Seen) -> list[str]:
@@ -61,8 +49,8 @@ def candidates(site: Site, seen: Seen) -> list[str]:
 def chosen(site: Site, seen: Seen) -> str | None:
     """The release that the parameters name, by its name or version, else the previous one; None where there is none.
 
-    The previous one is what was proven before the last one; where a rollout away from the last one was cut off, it is the
-    last one itself. Raises ParameterError for a release that is not among the candidates.
+    The previous one is the release that was proven before the last one; where a rollout away from the last one was cut off, it is
+    the last one itself. Raises ParameterError for a release that is not among the candidates.
     """
     known = candidates(site, seen)
     if wanted := str(site.parameters.get("release", "")):
@@ -70,19 +58,10 @@ def chosen(site: Site, seen: Seen) -> str | None:
         if not found:
             raise ParameterError(f"parameter release: {wanted!r} was not proven healthy on every host", advice=nearest(wanted, known))
         return found[0]
-    return next((name for name in known if not all(_is_at(seen, i, name) for i in _instances(site))), None)
+    return next((name for name in known if not all(_is_at(seen, i, name) for i in site.application.instances)), None)
 
 
 def _is_at(seen: Seen, instance: Instance, release: str) -> bool:
-    """It runs the release; or it died with it, in service as it was: a rollout takes an instance out before it stops it."""
+    """True where the instance runs the release, or died in service with it: a rollout drains an instance before a stop."""
     is_running = seen.running(instance) == release
     return seen.current(instance) == release and (is_running or seen.in_service[instance.name])
-
-
-def _release(site: Site, seen: Seen, name: str) -> Release:
-    revisions = {host: seen.installed[host].releases[name].revision for host in site.application_hosts}
-    return release_from(site, revisions)
-
-
-def _instances(site: Site) -> Sequence[Instance]:
-    return site.application.instances

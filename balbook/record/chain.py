@@ -1,13 +1,14 @@
-"""What was altered in a chain of hashes, and where: the faults of a journal and of a ledger, from their bytes alone.
+"""The faults in a chain of hashes, each with its place: of a journal and of a ledger, from their bytes alone.
 
-A broken link only says that one of two neighbours was altered. Which one, the links further on tell: an element that its
-own successor vouches for is intact.
+A broken link only shows that one of two neighbours was altered. The next link shows which one: an element is intact where its
+successor has its hash.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from balbook.local.digests import canonical, sha256_of
@@ -16,11 +17,11 @@ from balbook.record.ledger import FIELDS
 
 
 def journal_faults(data: bytes, *, head: str, events: int, cut_bytes: int = 0) -> list[str]:
-    """What differs in a journal from what was sealed: `events` lines, the last with the sha256 `head`, then `cut_bytes`."""
+    """The differences from the sealed journal, which had `events` lines, the last with the sha256 `head`, then `cut_bytes`."""
     *lines, cut = data.split(b"\n")
     faults = []
     if len(cut) != cut_bytes:
-        faults.append(f"event {len(lines) + 1} is cut off: {len(cut)} bytes stand behind the last whole event, {cut_bytes} were sealed")
+        faults.append(f"event {len(lines) + 1} is cut off: {len(cut)} bytes follow the last whole event, {cut_bytes} were sealed")
     parsed = [_parsed(line) for line in lines]
     order = _order(parsed, events)
     own = {i: "is not written as balbook writes" for i, event in enumerate(parsed, 1) if event is None}
@@ -32,7 +33,7 @@ def journal_faults(data: bytes, *, head: str, events: int, cut_bytes: int = 0) -
 
 
 def entry_faults(number: int, text: bytes) -> tuple[dict[str, Any], list[str]]:
-    """An entry's data (empty: unreadable), and what is wrong with its own bytes."""
+    """An entry's data (empty: unreadable), and the faults of its own bytes."""
     data = _parsed(text.removesuffix(b"\n")) if text.endswith(b"\n") else None
     if data is None or set(data) != FIELDS or not all(isinstance(data[k], str) for k in FIELDS - {"number", "version"}):
         return {}, [f"entry {number}: is not written as balbook writes"]
@@ -44,35 +45,26 @@ def entry_faults(number: int, text: bytes) -> tuple[dict[str, Any], list[str]]:
 
 
 def link_faults(entries: Mapping[int, tuple[str, str]], suspects: set[int]) -> dict[int, str]:
-    """Which entries break the chain; `entries` has sha256 and `previous` by number.
+    """The faults of the entries that break the chain, by number; `entries` has sha256 and `previous` by number.
 
-    `suspects` are those with faults of their own, or that do not fit the record which they name.
+    `suspects` have faults of their own, or do not fit the record that they name.
     """
-    faults = {}
-    for number in range(1, max(entries, default=0) + 1):
-        if number not in entries:
-            faults[number] = f"entry {number}: is missing"
-    numbers = sorted(entries)
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and runs[-1][-1] == number - 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    for run in runs:
+    faults = {n: f"entry {n}: is missing" for n in range(1, max(entries, default=0) + 1) if n not in entries}
+    for _, neighbours in groupby(enumerate(sorted(entries)), lambda place: place[1] - place[0]):
+        run = [number for _, number in neighbours]
         hashes, links = [entries[n][0] for n in run], [entries[n][1] for n in run]
         start = START if run[0] == 1 else links[0]
         suspected = {run.index(n) + 1 for n in suspects if n in run}
         for i in _blamed(hashes, links, suspected, start=start, head=None):
             if run[i - 1] not in suspects:
-                faults[run[i - 1]] = f"entry {run[i - 1]}: was altered, it does not fit its neighbours in the chain"
+                faults[run[i - 1]] = f"entry {run[i - 1]}: was altered: it does not fit its neighbours in the chain"
     return faults
 
 
 def _blamed(hashes: Sequence[str], links: Sequence[str], suspects: set[int], *, start: str, head: str | None) -> set[int]:
-    """Which elements (from 1) were altered. `links[i]` is the hash of the element before; `head` that of the last."""
+    """The altered elements (from 1). `links[i]` is the hash of the element before `i`, `head` the hash of the last."""
     count = len(hashes)
-    # What vouches for each element: the next one's link, for the last one the sealed head.
+    # The next element's link vouches for an element, the sealed head for the last one.
     vouchers = [*links[1:], head]
     is_vouched = [vouchers[i] == hashes[i] for i in range(count)]
     blamed = set(suspects)
@@ -90,7 +82,7 @@ def _blamed(hashes: Sequence[str], links: Sequence[str], suspects: set[int], *, 
 
 
 def _order(parsed: Sequence[Mapping[str, Any] | None], sealed: int) -> list[str]:
-    """Events that are missing, added, doubled or moved; only where each event that can be read says its place."""
+    """The events that are missing, added, doubled or moved, by the places that the readable events say."""
     places = [event.get("seq") if event else None for event in parsed]
     if len(places) == sealed and sum(p != i for i, p in enumerate(places, 1)) <= 1:
         return []  # one changed place in a journal of the right length is an altered event, not a moved one
@@ -112,7 +104,7 @@ def _order(parsed: Sequence[Mapping[str, Any] | None], sealed: int) -> list[str]
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
-    """The object that this line is the canonical text of; None for anything else."""
+    """The object with this line as its canonical text; None for any other line."""
     try:
         value = json.loads(line)
         return value if isinstance(value, dict) and canonical(value) == line else None

@@ -1,11 +1,12 @@
-"""One record against its entry in the ledger: checks 2 to 6 of `verification`."""
+"""One record against its entry in the ledger: checks 2 to 6 of `verify.py`."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,87 +16,60 @@ from balbook.record import signatures as signing
 from balbook.record.chain import journal_faults
 from balbook.record.executed import execution_faults
 from balbook.record.journal import JOURNAL, read_events
-from balbook.record.signatures import Signer, Trust
-from balbook.record.statement import (
-    PREDICATE_TYPE,
-    SIGNATURE,
-    STATEMENT,
-    STATEMENT_TYPE,
-    VERSION,
-    clock_notes,
-    contradictions,
-    files_of,
-)
+from balbook.record.ledger import Entry
+from balbook.record.signatures import Trust
+from balbook.record.statement import PREDICATE_TYPE, SIGNATURE, STATEMENT, STATEMENT_TYPE, VERSION, clock_notes, contradictions, files_of
 
 STATED, SIGNED, FILES, JOURNALED, EXECUTED = range(2, 7)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found: where, what, and whether it only could not be shown (`is_open`).
-
-    `entry`: the ledger's entry that it is about (0: none); `is_entry`: it is that entry which was altered.
-    """
+    """One finding of a check: place, text, and whether the check only stays open (`is_open`). `altered`: the altered entry's number."""
 
     check: int
     place: str
     text: str
     is_open: bool = False
-    entry: int = 0
-    is_entry: bool = False
+    altered: int = 0
 
 
-@dataclass(frozen=True)
-class ReadEntry:
-    """An entry as read: its data (empty: unreadable), its bytes, and whether the next entry has the hash of these."""
-
-    number: int
-    data: Mapping[str, Any]
-    text: bytes
-    is_vouched: bool
-
-    @property
-    def sha256(self) -> str:
-        return sha256_of(self.text)
+def altered_entry(check: int, number: int, text: str) -> Finding:
+    """The finding that this entry of the ledger was altered."""
+    return Finding(check, f"ledger/{number:08}.json", f"entry {number}: {text}", altered=number)
 
 
-def vouched(entries: Mapping[int, ReadEntry]) -> dict[int, ReadEntry]:
-    """The entries, each knowing whether its successor vouches for it."""
-    following = {number - 1: str(entry.data.get("previous", "")) for number, entry in entries.items()}
-    return {n: replace(entry, is_vouched=following.get(n) == entry.sha256) for n, entry in entries.items()}
-
-
+@dataclass
 class Examiner:
-    """Examines records in one folder; may be used by several threads."""
+    """Examines records in one folder, in several threads at once.
 
-    def __init__(self, folder: Path, sealed: Sequence[str], *, trust: Trust | None, runbooks: Path | None) -> None:
-        self.notes: list[tuple[int, str]] = []
-        self.seen: dict[int, tuple[str, int, str]] = {}
-        """By entry: the record, and number and sha256 of the ledger's last entry when that was signed."""
-        self._folder = folder
-        self._sealed = sealed
-        self._trust = trust
-        self._runbooks = runbooks
-        self._principals: dict[bytes, str] = {}
-        self._owners: dict[str, str] | None = None
+    `seen` has, by entry, the record, and number and sha256 of the ledger's last entry when the record was signed.
+    """
 
-    def examine(self, entry: ReadEntry) -> list[Finding]:
+    folder: Path
+    sealed: Sequence[str]
+    trust: Trust | None
+    runbooks: Path | None
+    notes: list[tuple[int, str]] = field(default_factory=list)
+    seen: dict[int, tuple[str, int, str]] = field(default_factory=dict)
+
+    def examine(self, entry: Entry) -> list[Finding]:
         """All findings about the record that this entry names."""
-        run_dir = self._folder / str(entry.data["record"])
-        if run_dir.parent != self._folder or not (run_dir / STATEMENT).is_file():
+        run_dir = self.folder / str(entry.data["record"])
+        if run_dir.parent != self.folder or not (run_dir / STATEMENT).is_file():
             return [self._missing(entry, run_dir)]
         text = (run_dir / STATEMENT).read_bytes()
         signature = (run_dir / SIGNATURE).read_bytes() if (run_dir / SIGNATURE).is_file() else b""
         statement, findings = _statement(text, run_dir.name)
         if sha256_of(text) != entry.data["statement_sha256"]:
-            findings = [f for f in findings if not f.is_open]  # a newer version than was sealed is an altered one
-        findings += self._against_entry(entry, run_dir, statement, text, signature)
+            findings = [f for f in findings if not f.is_open]  # the sealed version was another one: the statement was altered
+        findings += self._against_entry(entry, run_dir.name, statement, text, signature)
         if not statement:
             return findings
         predicate = statement["predicate"]
         findings += self._signed(run_dir.name, predicate, text, signature, entry)
         if predicate["record"] != run_dir.name:
-            return findings  # what another record's statement says of these files would only confuse
+            return findings  # the statement of another record says nothing of these files
         if sha256_of(text) == entry.data["statement_sha256"] and isinstance(head := predicate.get("ledger_head"), Mapping):
             self.seen[entry.number] = run_dir.name, head["number"], head["sha256"]
         kept = self._files(run_dir, {s["name"]: s["digest"]["sha256"] for s in statement["subject"]})
@@ -105,79 +79,58 @@ class Examiner:
             kept += [Finding(JOURNALED, run_dir.name, f"{JOURNAL}: {fault}") for fault in contradictions(run_dir, predicate)]
         return findings + kept
 
-    def _missing(self, entry: ReadEntry, run_dir: Path) -> Finding:
-        owner = self._owner(str(entry.data["statement_sha256"]))
-        if owner and not entry.is_vouched:
-            text = f"entry {entry.number}: names {run_dir.name}, but its statement is that of {owner}"
-            return Finding(STATED, f"ledger/{entry.number:08}.json", text, entry=entry.number, is_entry=True)
-        what = STATEMENT if run_dir.is_dir() and run_dir.parent == self._folder else "the record's folder"
-        return Finding(STATED, str(entry.data["record"]), f"{what} is missing (entry {entry.number})", entry=entry.number)
+    def _missing(self, entry: Entry, run_dir: Path) -> Finding:
+        what = STATEMENT if run_dir.is_dir() and run_dir.parent == self.folder else "the record's folder"
+        return self._odd(STATED, str(entry.data["record"]), f"{what} is missing", entry)
 
-    def _against_entry(self, entry: ReadEntry, run_dir: Path, statement: Mapping[str, Any], text: bytes, signature: bytes) -> list[Finding]:
-        """Statement and signature are the bytes that the entry names; where not, whichever the rest speaks for is right."""
-        place, ledger, findings = run_dir.name, f"ledger/{entry.number:08}.json", []
+    def _against_entry(self, entry: Entry, place: str, statement: Mapping[str, Any], text: bytes, signature: bytes) -> list[Finding]:
+        """Compares statement and signature with the entry."""
+        number, named, findings = entry.number, str(entry.data["signature_sha256"]), []
         if sha256_of(text) != entry.data["statement_sha256"]:
-            if entry.is_vouched or not _is_signature_of(text, signature):
-                told = f"{STATEMENT} is not the one of entry {entry.number}: it was altered or exchanged"
-                findings.append(Finding(STATED, place, told, entry=entry.number))
-            else:
-                found = f"entry {entry.number}: statement_sha256 was altered"
-                findings.append(Finding(STATED, ledger, found, entry=entry.number, is_entry=True))
+            findings.append(self._odd(STATED, place, f"{STATEMENT} is not the one of entry {number}", entry))
         elif statement:
-            predicate = statement["predicate"]
-            differing = [key for key in ("at", "name", "verdict", "record") if entry.data[key] != predicate.get(key)]
             findings += [
-                Finding(STATED, ledger, f"entry {entry.number}: {key} is {entry.data[key]!r}, the statement says {predicate.get(key)!r}",
-                        entry=entry.number, is_entry=True)
-                for key in differing
-            ]  # fmt: skip
-        return findings + self._signature_against_entry(entry, place, ledger, text, signature)
-
-    def _signature_against_entry(self, entry: ReadEntry, place: str, ledger: str, text: bytes, signature: bytes) -> list[Finding]:
-        named, number = str(entry.data["signature_sha256"]), entry.number
+                altered_entry(STATED, number, f"{key} is {entry.data[key]!r}, the statement says {statement['predicate'].get(key)!r}")
+                for key in ("at", "name", "verdict", "record")
+                if entry.data[key] != statement["predicate"].get(key)
+            ]
         if bool(named) == bool(entry.data["unsigned"]):
-            found = f"entry {number}: signature_sha256 and unsigned contradict each other"
-            return [Finding(SIGNED, ledger, found, entry=number, is_entry=True)]
-        if named == (sha256_of(signature) if signature else ""):
-            return []
-        if not entry.is_vouched and signing.armored(signature) == signature and _is_signature_of(text, signature):
-            return [Finding(SIGNED, ledger, f"entry {number}: signature_sha256 was altered", entry=number, is_entry=True)]
-        told = f"is not the one of entry {number}: it was altered or exchanged" if signature else f"is missing (entry {number} has it)"
-        return [Finding(SIGNED, place, f"{SIGNATURE} {told}", entry=number)]
+            findings.append(altered_entry(SIGNED, number, "signature_sha256 and unsigned contradict each other"))
+        elif named != (sha256_of(signature) if signature else ""):
+            told = f"is not the one of entry {number}" if signature else "is missing"
+            findings.append(self._odd(SIGNED, place, f"{SIGNATURE} {told}", entry))
+        return findings
 
-    def _signed(self, place: str, predicate: Mapping[str, Any], text: bytes, signature: bytes, entry: ReadEntry) -> list[Finding]:
+    @staticmethod
+    def _odd(check: int, place: str, text: str, entry: Entry) -> Finding:
+        """The finding that a record does not fit its entry; where the next entry does not vouch for the entry, either can be altered."""
+        if entry.is_vouched:
+            return Finding(check, place, f"{text}; entry {entry.number} is intact, so the record was altered")
+        return altered_entry(check, entry.number, f"{place}: {text}; the record or the entry was altered")
+
+    def _signed(self, place: str, predicate: Mapping[str, Any], text: bytes, signature: bytes, entry: Entry) -> list[Finding]:
         if not signature:
-            if entry.data["signature_sha256"]:
-                return []
-            return [Finding(SIGNED, place, f"is not signed: {entry.data['unsigned']}", is_open=True, entry=entry.number)]
+            told = f"is not signed: {entry.data['unsigned']}"
+            return [] if entry.data["signature_sha256"] else [Finding(SIGNED, place, told, is_open=True)]
         try:
             if sha256_of(text) != entry.data["statement_sha256"]:
-                signing.check(text, signature)  # ends here in most cases, which saves asking who signed
-            if self._trust is None:
-                signer = signing.check(text, signature)
-                told = f"is signed with {signer.fingerprint}; whose that is nothing shows: no file of allowed signers was named"
-                return [Finding(SIGNED, place, told, is_open=True, entry=entry.number), *_other_key(place, predicate, signer)]
-            signer = self._verify(text, signature, self._trust, datetime.fromisoformat(predicate["at"]))
+                signing.check(text, signature)  # an altered statement ends here in most cases, without a look at the signers
+            at = datetime.fromisoformat(predicate["at"])
+            signer = signing.verify(text, signature, self.trust, at) if self.trust else signing.check(text, signature)
         except SignatureError as exc:
             what = f"{STATEMENT} or {SIGNATURE}: " if exc.fault == "altered" else ""
-            return [Finding(SIGNED, place, what + exc.message, entry=entry.number)]
+            return [Finding(SIGNED, place, what + exc.message)]
         except ValueError:
-            return [Finding(STATED, place, f"{STATEMENT}: its time cannot be read", entry=entry.number)]
-        self.notes.append((SIGNED, f"signed by {signer.principal} with {signer.fingerprint}"))
-        return _other_key(place, predicate, signer)
-
-    def _verify(self, text: bytes, signature: bytes, trust: Trust, at: datetime) -> Signer:
-        key = signing.public_key(signature)
-        if known := self._principals.get(key):
-            try:
-                return signing.verify(text, signature, trust, at, principal=known)
-            except SignatureError as exc:
-                if exc.fault == "altered":
-                    raise
-                self._principals.pop(key, None)  # the key may have had another owner at that time
-        signer = signing.verify(text, signature, trust, at)
-        self._principals[key] = signer.principal
-        return signer
+            return [Finding(STATED, place, f"{STATEMENT}: at is not a time")]
+        findings, named = [], predicate.get("signing_key")
+        if named and named != signer.fingerprint:  # `records show` prints the key that the statement names
+            findings.append(Finding(SIGNED, place, f"is signed with {signer.fingerprint}, the statement says {named}"))
+        if self.trust:
+            self.notes.append((SIGNED, f"signed by {signer.principal} with {signer.fingerprint}"))
+        else:
+            told = f"is signed with {signer.fingerprint}; the key's owner is unknown, since no file of allowed signers was named"
+            findings.append(Finding(SIGNED, place, told, is_open=True))
+        return findings
 
     def _files(self, run_dir: Path, named: Mapping[str, str]) -> list[Finding]:
         place, findings = run_dir.name, []
@@ -206,51 +159,33 @@ class Examiner:
                 events = list(read_events(path))
             except BadInput as exc:
                 told = exc.message.replace(str(path), name)
-                return [Finding(JOURNALED, place, f"{told}; what it says was not checked", is_open=True)]
-            executed, notes = execution_faults(path.parent, events, self._runbooks)
+                return [Finding(JOURNALED, place, f"{told}; the statement was not compared with this journal", is_open=True)]
+            executed, notes = execution_faults(path.parent, events, self.runbooks)
             self.notes += [(EXECUTED, note if "runbook" in note else f"{place}: {note}") for note in notes]
             self.notes += [(JOURNALED, f"{place}: {note}") for note in clock_notes(events)]
         return [Finding(JOURNALED, place, f"{name}: {fault}") for fault in faults] + [Finding(EXECUTED, place, fault) for fault in executed]
 
     def _told(self, sha256: str, place: str, name: str) -> str:
-        owner = self._owner(sha256)
+        owner = self._owners.get(sha256)
         return f"was exchanged: it is {owner}" if owner and owner != f"{place}/{name}" else "was altered"
 
-    def _owner(self, sha256: str) -> str:
-        """Which file of which record has this digest, as the statements say; read once, and only when something is wrong."""
-        if self._owners is None:
-            owners: dict[str, str] = {}
-            for record in self._sealed:
-                text = (self._folder / record / STATEMENT).read_bytes()
-                owners[sha256_of(text)] = f"{record}/{STATEMENT}"
-                for subject in _statement(text, record)[0].get("subject", ()):
-                    owners.setdefault(subject["digest"]["sha256"], f"{record}/{subject['name']}")
-            self._owners = owners
-        return self._owners.get(sha256, "")
-
-
-def _other_key(place: str, predicate: Mapping[str, Any], signer: Signer) -> list[Finding]:
-    """The statement is shown with the key that it names: that is the one which signed it."""
-    named = predicate.get("signing_key")
-    if not named or named == signer.fingerprint:
-        return []
-    return [Finding(SIGNED, place, f"is signed with {signer.fingerprint}, the statement says {named}")]
-
-
-def _is_signature_of(text: bytes, signature: bytes) -> bool:
-    try:
-        return bool(signature and signing.check(text, signature))
-    except SignatureError:
-        return False
+    @cached_property
+    def _owners(self) -> Mapping[str, str]:
+        """The file with each digest by the statements of all records; they are read only when something is wrong."""
+        owners: dict[str, str] = {}
+        for record in self.sealed:
+            for subject in _statement((self.folder / record / STATEMENT).read_bytes(), record)[0].get("subject", ()):
+                owners.setdefault(subject["digest"]["sha256"], f"{record}/{subject['name']}")
+        return owners
 
 
 def _statement(text: bytes, record: str) -> tuple[dict[str, Any], list[Finding]]:
-    """The statement (empty: it cannot be used) and what is wrong with it."""
+    """The statement (empty: unusable) and its faults."""
     try:
         statement: dict[str, Any] = json.loads(text)
         predicate = statement["predicate"]
         if predicate["version"] > VERSION:
-            return {}, [Finding(STATED, record, "was sealed by a newer balbook: install a newer one to check it", is_open=True)]
+            return {}, [Finding(STATED, record, "was sealed by a newer balbook: install that version to check the record", is_open=True)]
         for subject in statement["subject"]:
             _ = subject["name"] + subject["digest"]["sha256"]
         for journal in predicate["journals"]:
@@ -262,7 +197,7 @@ def _statement(text: bytes, record: str) -> tuple[dict[str, Any], list[Finding]]
     except (ValueError, KeyError, TypeError, RecursionError):
         return {}, [Finding(STATED, record, f"{STATEMENT} cannot be read")]
     if not is_ours:
-        return statement, [Finding(STATED, record, f"{STATEMENT} is not a record of balbook's")]
+        return statement, [Finding(STATED, record, f"{STATEMENT} is not the statement of a balbook record")]
     if predicate["record"] != record:
         return statement, [Finding(STATED, record, f"{STATEMENT} is that of {predicate['record']}: the folder was renamed or copied")]
     return statement, []

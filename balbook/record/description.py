@@ -18,7 +18,7 @@ def description(data: Mapping[str, Any]) -> list[Table]:
         ("started", data["started_at"]),
         ("by", f"{who.get('user', '?')} on {who.get('host', '?')}"),
         ("signed", _signed(data)),
-        ("where", "a lab: hosts and Ballerina are its stand-ins" if data.get("lab") else _environment(data)),
+        ("where", "a lab: hosts and Ballerina are stand-ins" if data.get("lab") else _environment(data)),
         ("reason", data.get("reason") or "none given"),
         *([("approved", data["approval"])] if data["approval"] else []),
         ("ticket", data.get("ticket") or "none given"),
@@ -44,7 +44,7 @@ def _signed(data: Mapping[str, Any]) -> str:
     if not data["is_signed"]:
         return "no"
     how = f"with {data['signing_key']}"
-    return f"by {data['signed_by']} {how}" if data["signed_by"] else f"claimed: {how}; nothing shows it here. Run balbook records verify"
+    return f"by {data['signed_by']} {how}" if data["signed_by"] else f"{how}, unverified. Run balbook records verify"
 
 
 def _environment(data: Mapping[str, Any]) -> str:
@@ -52,7 +52,7 @@ def _environment(data: Mapping[str, Any]) -> str:
 
 
 def _versions(versions: Mapping[str, Any]) -> Iterator[str]:
-    """`balbook 0.1.0`, then each host's programs."""
+    """The versions of `balbook` and the local programs, then of each host's programs."""
     for name, version in versions.items():
         if name != "hosts":
             yield f"{name} {version}"

@@ -1,8 +1,8 @@
-"""Every kind of event of a journal: its fields, and what each says. Nobody else knows their names.
+"""The kinds of events in a journal, each with its fields and its meaning. No other module knows their names.
 
 A class is a kind: `StepStarted` stands in the journal as `step_started`. Fields without a default are always written; a field
 with a default is written where it has another value. `seq` (1, 2, …) and `at` (UTC, ISO 8601 with milliseconds) are the
-journal's to set. `more` keeps what a line has beside its fields: open-ended measurements, and what a later balbook added.
+journal's to set. `more` keeps the other keys of a line: open-ended measurements, and fields that a later balbook added.
 """
 
 from __future__ import annotations
@@ -11,29 +11,33 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, dataclass_transform
 
 
+@dataclass_transform(kw_only_default=True, frozen_default=True)
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """Something that happened in a run."""
+    """Something that happened in a run; each kind is a class below, and a frozen dataclass as this one."""
 
     seq: int = 0
     at: str = ""
     more: Mapping[str, Any] = field(default_factory=dict)
 
+    def __init_subclass__(cls) -> None:
+        dataclass(frozen=True, kw_only=True)(cls)
+
     @property
     def time(self) -> datetime:
-        """When it happened."""
+        """The time of the event."""
         return datetime.fromisoformat(self.at)
 
     @property
     def event(self) -> str:
-        """The kind, as the journal has it."""
+        """The kind, as the journal names it."""
         return name_of(type(self))
 
     def payload(self) -> dict[str, Any]:
-        """Its own fields as they are written, without `seq`, `at`, `event` and `prev`."""
+        """The event's own fields as they are written, without `seq`, `at`, `event` and `prev`."""
         own = {f.name: getattr(self, f.name) for f in OWN[self.event] if getattr(self, f.name) != f.default}
         return {**own, **self.more}
 
@@ -41,12 +45,11 @@ class Event:
 # A run ----------------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
 class RunOpened(Event):
-    """A run begins: who wants what, why, with which versions. Always the first event.
+    """A run begins. The event names the runbook, the person, the reason and the versions; it is always the first event.
 
-    `notebook`, `procedure` and `cells` (sha256 of the code cells) are there where a notebook is executed; `pipeline` has path and
-    sha256 of a pipeline's file. `git` is empty where the inventory is in no repository.
+    `notebook`, `procedure` and `cells` (sha256 of the code cells) are written where a notebook is executed; `pipeline` has path
+    and sha256 of a pipeline's file. `git` is empty where the inventory is in no repository.
     """
 
     run_id: str
@@ -74,25 +77,22 @@ class RunOpened(Event):
     """The newest version of a journal that this balbook reads."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class Resumed(Event):
-    """Somebody goes on with a run that was cut off: a process (`by`, its PID), or a pipeline (`run`, and what `succeeded` in that)."""
+    """A run that was cut off goes on: in the process `by` (a PID), or in a pipeline that goes on with `run` after what `succeeded`."""
 
     by: int | None = None
     run: str = ""
     succeeded: tuple[Mapping[str, Any], ...] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class RunLost(Event):
-    """The process of the run ended without a word."""
+    """The run's process ended without writing its end; `why` says how that was seen."""
 
     why: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class ErrorRaised(Event):
-    """An error of balbook's was raised; the notebook shows it next."""
+    """The library raised an error, which the notebook shows next."""
 
     kind: str
     message: str
@@ -100,26 +100,23 @@ class ErrorRaised(Event):
     exit_status: int
 
 
-@dataclass(frozen=True, kw_only=True)
 class Concluded(Event):
-    """The notebook states what it came to; `digest` is of the plan, empty without one."""
+    """The notebook states its own verdict; `digest` is the plan's, empty without a plan."""
 
     verdict: str
     why: str
     digest: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class ExecutorReturned(Event):
-    """The executor of the notebook is back: `ok`, `error`, `kernel_death`, `cell_timeout` or `interrupted`."""
+    """The notebook's executor returned: `ok`, `error`, `kernel_death`, `cell_timeout` or `interrupted`."""
 
     status: str
     message: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class RunClosed(Event):
-    """The stated verdict. The last event, unless the run is resumed. `by`: `seal` where only the seal closed it."""
+    """The run is closed with this verdict; the last event, unless the run is resumed. `by`: `seal` where `balbook seal` closed the run."""
 
     verdict: str
     why: str
@@ -129,9 +126,8 @@ class RunClosed(Event):
 # A notebook's cells ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
 class CellStarted(Event):
-    """A code cell begins. `role` is its tag, `number` the kernel's count; `is_injected` where it only sets parameters."""
+    """A code cell begins. `role` is the cell's tag, `number` the kernel's count; `is_injected` marks a cell that only sets parameters."""
 
     role: str
     number: int
@@ -139,9 +135,8 @@ class CellStarted(Event):
     is_injected: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
 class CellFinished(Event):
-    """A code cell is over: `ok`, `error` (with the class of the error) or `waiting`, where it did nothing yet."""
+    """A code cell ended: `ok`, `error` (with the class of the error), or `waiting` where the cell could do nothing yet."""
 
     role: str
     number: int
@@ -154,9 +149,8 @@ class CellFinished(Event):
 # A plan ---------------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
 class Planned(Event):
-    """A plan was made, kept and shown: its digest, how many steps it has, would change, and preconditions that are unmet."""
+    """A plan was made, kept and shown. The numbers: its steps, the steps that would change something, the unmet preconditions."""
 
     digest: str
     changes: int
@@ -164,25 +158,22 @@ class Planned(Event):
     unmet: int
 
 
-@dataclass(frozen=True, kw_only=True)
 class Versions(Event):
-    """The versions of the programs on the hosts that the plan is about, by host."""
+    """The versions of the programs on the plan's hosts, by host."""
 
     hosts: Mapping[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
 class Approved(Event):
-    """Other people have signed the plan that `run` showed."""
+    """The people `by` have signed the plan that `run` showed."""
 
     run: str
     digest: str
     by: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
 class NotApproved(Event):
-    """An emergency act: `needed` approvals were asked for, and it goes without them."""
+    """An emergency act begins without the `needed` approvals."""
 
     needed: int
     reason: str
@@ -192,7 +183,6 @@ class NotApproved(Event):
 # Applying -------------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
 class ApplyStarted(Event):
     """The run's own process begins to apply the plan of this digest."""
 
@@ -201,7 +191,6 @@ class ApplyStarted(Event):
     steps: int
 
 
-@dataclass(frozen=True, kw_only=True)
 class StepStarted(Event):
     """A step begins to change something."""
 
@@ -210,9 +199,8 @@ class StepStarted(Event):
     title: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class UploadProgress(Event):
-    """How far an upload is, in bytes; about twice a second."""
+    """An upload has sent `bytes` of `total` bytes; written about twice a second."""
 
     step: str
     host: str
@@ -220,12 +208,11 @@ class UploadProgress(Event):
     total: int
 
 
-@dataclass(frozen=True, kw_only=True)
 class StepFinished(Event):
-    """A step is over: `changed`, `already`, `failed`, `stopped`, `undone` or `undo_failed`.
+    """A step ended: `changed`, `already`, `failed`, `stopped`, `undone` or `undo_failed`.
 
-    `status`: of the command that failed, None where there is none. `tail`: the last lines of what it said. `tests`: counts that
-    its whole output had. A step that was found done has no `StepStarted`.
+    `status`: exit status of the command that failed, else None. `tail`: the last lines that the command printed. `tests`: the
+    counts of tests in its whole output. A step that was already done has no `StepStarted`.
     """
 
     step: str
@@ -238,44 +225,38 @@ class StepFinished(Event):
     tests: Mapping[str, int] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class UndoStarted(Event):
-    """A step is taken back."""
+    """A step is being undone."""
 
     step: str
     host: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class Paused(Event):
-    """A rollout stops between units; those that are `done` stay as they are."""
+    """A rollout stops between two units; the units in `done` stay as they are."""
 
     why: str
     done: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
 class StopAsked(Event):
-    """Somebody asked for the end: a command, a button, an interrupt."""
+    """A person or a program asked the run to stop; `by` names the command, the button or the signal."""
 
     by: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class StopRequested(Event):
-    """The run's process has heard that it is to stop, and why."""
+    """The run's process has received the request to stop."""
 
     by: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class ControllerGone(Event):
-    """Nobody follows the run's process any more; it stops in a safe state."""
+    """The process that followed the run is gone; the run's own process stops in a safe state."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class LeaseTakenOver(Event):
-    """The lock was another's, who is dead or has been silent for `age_s` seconds."""
+    """The run took the lock over from another run, which is dead or has given no sign of life for `age_s` seconds."""
 
     age_s: int
     run_id: str
@@ -285,9 +266,8 @@ class LeaseTakenOver(Event):
     why: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class LeaseBroken(Event):
-    """A person took the lock away from this holder."""
+    """A person took the lock away from the run `run_id`."""
 
     age_s: int
     run_id: str
@@ -296,18 +276,16 @@ class LeaseBroken(Event):
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class Notified(Event):
-    """Others were told of `what` through `channel`; `problem`: why that failed."""
+    """A message about `what` was sent through `channel`; `problem` says why sending failed."""
 
     what: str
     channel: str
     problem: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
 class ApplyFinished(Event):
-    """The run's process is through: the verdict, how many steps changed something, and what became of each unit."""
+    """The run's process has finished: verdict, number of steps that changed something, outcome of each unit."""
 
     exit_status: int
     verdict: str
@@ -317,13 +295,12 @@ class ApplyFinished(Event):
 
     @property
     def instances(self) -> dict[str, str]:
-        """What became of each instance; a unit may be several, joined by `+`."""
+        """The outcome of each instance; a unit of several instances joins their names by `+`."""
         return {name: outcome for unit, outcome in self.units.items() for name in unit.split("+")}
 
 
-@dataclass(frozen=True, kw_only=True)
 class Verified(Event):
-    """Hosts were asked anew: `what` must be so, whether it is (`so`), what was `found`."""
+    """The hosts were read again. Each check says `what` must hold, whether it does (`so`), and what was `found`."""
 
     checks: tuple[Mapping[str, Any], ...]
 
@@ -331,26 +308,23 @@ class Verified(Event):
 # Measuring ------------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
 class ProbeStarted(Event):
-    """Requests are sent from outside, `rate` a second to `target` (host:port)."""
+    """The probe begins to send `rate` requests a second to `target` (host:port)."""
 
     rate: int
     target: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class ProbeFailed(Event):
-    """No request is sent; the run goes on without a measurement."""
+    """The probe could not start; the run goes on without a measurement."""
 
     why: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class Measured(Event):
-    """Figures: of a probe (`sent`, `failed`, `latency`, …), of instances that were away, or of what instances take.
+    """Figures of a probe (`sent`, `failed`, `latency`, …), of instances that were down, or of the resources that instances use.
 
-    `downtime_s`, `start_s` (seconds) and `rss_mb` (MB) are by instance. All else that was measured is in `more`.
+    `downtime_s`, `start_s` (seconds) and `rss_mb` (MB) are by instance. All other figures are in `more`.
     """
 
     sent: int | None = None
@@ -365,15 +339,14 @@ class Measured(Event):
 
 
 def measured(figures: Mapping[str, Any]) -> Measured:
-    """The event of these figures, by name."""
+    """The event of these figures by name."""
     known = {f.name for f in fields(Measured)}
     own = {key: value for key, value in figures.items() if key in known}
     return Measured(**own, more={key: value for key, value in figures.items() if key not in known})
 
 
-@dataclass(frozen=True, kw_only=True)
 class Timed(Event):
-    """How long a build took in all, and in `more` each phase of it as `<phase>_s`."""
+    """A build took `build_s` seconds; `more` has each phase as `<phase>_s`."""
 
     version: str
     kind: str
@@ -383,7 +356,6 @@ class Timed(Event):
 # A pipeline -----------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
 class RunbookStarted(Event):
     """A pipeline begins the runbook at this place (`entry`: 1, 2, …)."""
 
@@ -391,9 +363,8 @@ class RunbookStarted(Event):
     runbook: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class RunbookFinished(Event):
-    """What a pipeline's runbook came to, and where its own record is."""
+    """A runbook of a pipeline ended, with this verdict and this record."""
 
     entry: int
     run_id: str
@@ -408,7 +379,7 @@ class RunbookFinished(Event):
 
 
 def name_of(kind: type[Event]) -> str:
-    """`StepStarted` is `step_started` on disk."""
+    """The name of a kind on disk: `step_started` for `StepStarted`."""
     return _SPELLED.get(kind.__name__) or re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
 
 

@@ -1,4 +1,4 @@
-"""The state of a run, folded from its events once; all that is asked about a run is answered here.
+"""The state of a run, folded from its events in one place; every question about a run is answered here.
 
 A history can be taken up anywhere and goes on with `take`, so a live view and an auditor a year later read the same. Several
 journals one after the other (a record with more than one) fold as one history; `openings` keeps each beginning.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from balbook.record import events as ev
 from balbook.record.events import Event
@@ -17,7 +17,7 @@ STANDS = ("changed", "already")
 """Outcomes of a step whose effect stands."""
 INTERRUPTED = "interrupted"
 WAITING = "waiting"
-"""The status of a cell that could not be run yet; it did nothing."""
+"""The status of a cell that could not run yet and did nothing."""
 
 
 @dataclass
@@ -40,7 +40,7 @@ class StepHistory:
 
 @dataclass(frozen=True)
 class Move:
-    """A step came into another state, `started`, `taking back` or an outcome, while the plan of this digest was applied."""
+    """One change of a step's state (`started`, `taking back` or an outcome) while the plan of this digest was applied."""
 
     step: str
     state: str
@@ -50,7 +50,10 @@ class Move:
 
 @dataclass
 class History:
-    """What has happened in a run so far. Of what can happen again, the last is kept, unless a list says otherwise."""
+    """All that has happened in a run so far. Of an event that repeats, the last is kept; the lists keep every one.
+
+    The types are the rule: a field of a kind keeps the last event of that kind (`opened` and `first_begun` the first), a list keeps all.
+    """
 
     opened: ev.RunOpened | None = None
     openings: list[ev.RunOpened] = field(default_factory=list)
@@ -68,7 +71,7 @@ class History:
     """The start of the last process that applied."""
     first_begun: ev.ApplyStarted | None = None
     is_applying: bool = False
-    """A process has begun to apply and not said how it ended."""
+    """A process has begun to apply and has not written its end."""
     is_resuming: bool = False
     """Resumed, and no process has begun since."""
     applied: ev.ApplyFinished | None = None
@@ -76,27 +79,26 @@ class History:
     moves: list[Move] = field(default_factory=list)
     finished: list[ev.StepFinished] = field(default_factory=list)
     stop_asked: ev.StopAsked | None = None
-    """Who asked for the end, since the last process began."""
+    """The request to stop since the last process began."""
     stopping: ev.StopRequested | None = None
-    """Why it is to stop, since the last process began."""
+    """The request to stop as the last process received it."""
     is_controller_gone: bool = False
     paused: ev.Paused | None = None
     notes: list[ev.ProbeFailed | ev.LeaseTakenOver | ev.ControllerGone | ev.Paused] = field(default_factory=list)
-    """What somebody who watches must be told of."""
+    """The events that a person who watches must be told of."""
     is_measuring: bool = False
     figures: list[ev.Measured] = field(default_factory=list)
     timed: ev.Timed | None = None
     last_figures: ev.Measured | ev.Timed | None = None
-    """What was measured or timed last."""
+    """The last measurement or timing."""
     verified: ev.Verified | None = None
     error: ev.ErrorRaised | None = None
     exit_status: int | None = None
-    """The last one that anybody named."""
+    """The last exit status that an event names."""
     concluded: ev.Concluded | None = None
-    returned: ev.ExecutorReturned | None = None
     closed: ev.RunClosed | None = None
     is_closed: bool = False
-    """Closed, and not resumed since: it may be sealed, and gets no more events."""
+    """Closed, and not resumed since: the run may be sealed and gets no more events."""
     resumes: list[ev.Resumed] = field(default_factory=list)
     cells: list[ev.CellStarted] = field(default_factory=list)
     ends: list[ev.CellFinished] = field(default_factory=list)
@@ -112,49 +114,49 @@ class History:
         return history
 
     def take(self, happened: Iterable[Event]) -> None:
-        """Goes on by these events."""
+        """Adds these events."""
         for event in happened:
             self.first, self.last, self.count = self.first or event, event, self.count + 1
             self._take(event)
 
-    # What is asked ----------------------------------------------------------------------------------------------------------
+    # Questions ----------------------------------------------------------------------------------------------------------
 
     @property
     def measured(self) -> ev.Measured | None:
-        """What was measured last; None where nothing was."""
+        """The last measurement; None where nothing was measured."""
         return self.figures[-1] if self.figures else None
 
     @property
     def has_applied(self) -> bool:
-        """Whether a process has begun to apply."""
+        """True where a process has begun to apply."""
         return self.begun is not None
 
     @property
     def has_changed_hosts(self) -> bool:
-        """Whether any step has begun to change something."""
+        """True where any step has begun to change something."""
         return any(move.state == "started" for move in self.moves)
 
     @property
     def is_lost(self) -> bool:
-        """Something was applied whose end nobody wrote down; so it is, too, while a process applies it."""
+        """True where a process began to apply and its end is not in the journal; also true while that process still runs."""
         return self.is_applying
 
     @property
     def is_cut_off(self) -> bool:
-        """Something was applied and then nobody was left to end it: the run's process died, or who followed it did.
+        """True where applying began and nobody was left to end the run: the run's process died, or its follower did.
 
-        In the latter case the process has reached a safe state, and what it says it came to is not what anybody decided.
+        Where the follower died, the process stopped in a safe state; its verdict is not one that a person decided.
         """
         return self.is_lost or (self.has_applied and self.is_controller_gone and not self._is_ended)
 
     @property
     def is_abandoned(self) -> bool:
-        """It has ended after its controller had died, and nobody has closed it."""
+        """True where the run's process ended after its controller had died, and the run was not closed."""
         return self.is_controller_gone and self.applied is not None and self.closed is None
 
     @property
     def is_open(self) -> bool:
-        """It goes on in a notebook or was left there: nobody has closed it, and no process of it was lost."""
+        """True where the run still goes on in a notebook or was left there: it is not closed, and its process was not lost."""
         return self.count > 0 and self.closed is None and not self.is_lost
 
     @property
@@ -183,12 +185,12 @@ class History:
 
     @property
     def steps_seconds(self) -> float | None:
-        """Seconds of all steps together; None where none is over."""
+        """The seconds of all steps together; None where no step has ended."""
         return round(sum(step.seconds for step in self.finished), 3) if self.finished else None
 
     @property
     def cells_that_ran(self) -> list[ev.CellStarted]:
-        """Every cell that began, but those that only said what has to be done first."""
+        """Every cell that began, except those that only said what has to be done first."""
         waited = {end.number for end in self.ends if end.status == WAITING}
         return [cell for cell in self.cells if cell.number not in waited]
 
@@ -198,11 +200,11 @@ class History:
         return next((end for end in self.ends if end.status == "error"), None)
 
     def measurements(self) -> dict[str, Any]:
-        """All figures of the run; of one that was measured again, the last."""
+        """All figures of the run; of a figure that was measured again, the last value."""
         return {key: value for measured in self.figures for key, value in measured.payload().items()}
 
     def earlier(self, digest: str) -> tuple[dict[str, str], set[str]]:
-        """Steps of the plan of this digest by earlier processes: outcomes that stand, and the steps that a process died in."""
+        """The steps that earlier processes did of the plan of this digest: outcomes that stand, and the steps in which a process died."""
         outcomes: dict[str, str] = {}
         for move in self.moves:
             if move.digest == digest:
@@ -213,96 +215,62 @@ class History:
     # The fold ---------------------------------------------------------------------------------------------------------------
 
     def _take(self, event: Event) -> None:
+        for name in _KEPT.get(type(event), ()):
+            kept = getattr(self, name)
+            if isinstance(kept, list):
+                kept.append(event)
+            elif kept is None or name not in _FIRST:
+                setattr(self, name, event)
         match event:
             case ev.RunOpened():
-                self.opened, self.is_closed = self.opened or event, False
-                self.openings.append(event)
+                self.is_closed = False
             case ev.Resumed():
-                self.resumes.append(event)
                 self.is_closed, self.is_resuming, self.stop_asked, self.stopping = False, True, None, None
-            case ev.Planned():
-                self.planned = event
-                self.shown.append(event)
-            case ev.Versions():
-                self.versions = event
             case ev.Approved():
-                self.approval = event
                 self.approvals_of.add(event.run)
-            case ev.NotApproved():
-                self.approval = event
-            case ev.CellStarted():
-                self.cells.append(event)
-            case ev.CellFinished():
-                self.ends.append(event)
-            case ev.Verified():
-                self.verified = event
-            case ev.Timed():
-                self.timed = self.last_figures = event
-            case ev.RunbookFinished():
-                self.runbooks.append(event)
-            case ev.ErrorRaised() | ev.Concluded() | ev.ExecutorReturned() | ev.RunClosed():
-                self._end(event)
-            case _:
-                self._apply(event)
-
-    def _end(self, event: Event) -> None:
-        match event:
-            case ev.ErrorRaised(exit_status=status):
-                self.error, self.exit_status = event, status
-            case ev.Concluded():
-                self.concluded, self._is_ended = event, True
-            case ev.ExecutorReturned():
-                self.returned = event
-            case ev.RunClosed():
-                self.closed, self.is_closed, self._is_ended = event, True, True
-
-    def _apply(self, event: Event) -> None:
-        """What the run's own process says."""
-        match event:
             case ev.ApplyStarted():
-                self.begun, self.first_begun = event, self.first_begun or event
                 self.is_applying, self.is_resuming, self.stop_asked, self.stopping = True, False, None, None
                 self.is_controller_gone = self._is_ended = False
-                self.shown.append(event)
             case ev.StepStarted() | ev.UndoStarted() | ev.StepFinished() | ev.UploadProgress():
                 self._step(event)
-            case ev.StopAsked():
-                self.stop_asked = event
-            case ev.StopRequested():
-                self.stopping = event
-            case ev.ProbeStarted():
-                self.is_measuring = True
-            case ev.Measured():
-                self.figures.append(event)
-                self.last_figures, self.is_measuring = event, False
-            case ev.ProbeFailed() | ev.LeaseTakenOver():
-                self.notes.append(event)
+            case ev.ProbeStarted() | ev.Measured():
+                self.is_measuring = isinstance(event, ev.ProbeStarted)
             case ev.ControllerGone():
                 self.is_controller_gone = True
-                self.notes.append(event)
-            case ev.Paused():
-                self.paused = event
-                self.notes.append(event)
             case ev.ApplyFinished():
-                self.applied, self.is_applying, self.exit_status = event, False, event.exit_status
+                self.is_applying, self.exit_status = False, event.exit_status
+            case ev.ErrorRaised():
+                self.exit_status = event.exit_status
+            case ev.Concluded():
+                self._is_ended = True
+            case ev.RunClosed():
+                self.is_closed = self._is_ended = True
 
     def _step(self, event: ev.StepStarted | ev.UndoStarted | ev.StepFinished | ev.UploadProgress) -> None:
         step = self.steps.setdefault(event.step, StepHistory(event.step, event.host))
         match event:
-            case ev.StepStarted():
-                step.title, step.started_at, step.seconds, step.status = event.title, event.at, None, None
-                self._move(event, "started")
-            case ev.UndoStarted():
-                step.started_at = event.at
-                self._move(event, "taking back")
             case ev.UploadProgress():
                 step.sent = (event.bytes, event.total)
+                return
+            case ev.StepStarted():
+                step.state, step.title, step.started_at, step.seconds, step.status = "started", event.title, event.at, None, None
+            case ev.UndoStarted():
+                step.state, step.started_at = "taking back", event.at
             case ev.StepFinished():
-                step.title, step.ended_at, step.seconds, step.status = event.title, event.at, event.seconds, event.status
-                step.tail, step.tests, step.sent = event.tail, event.tests, (0, 0)
-                self.finished.append(event)
-                self._move(event, event.outcome)
+                step.state, step.title, step.ended_at, step.seconds = event.outcome, event.title, event.at, event.seconds
+                step.status, step.tail, step.tests, step.sent = event.status, event.tail, event.tests, (0, 0)
+        self.moves.append(Move(event.step, step.state, self.begun.digest if self.begun else "", event))
 
-    def _move(self, event: ev.StepStarted | ev.UndoStarted | ev.StepFinished, state: str) -> None:
-        self.steps[event.step].state = state
-        self.moves.append(Move(event.step, state, self.begun.digest if self.begun else "", event))
+
+def _kept() -> Mapping[type[Event], list[str]]:
+    """The fields of a history that keep events, by kind, as their types declare it."""
+    kept: dict[type[Event], list[str]] = {}
+    for name, hint in get_type_hints(History).items():
+        kinds = [kind for part in (hint, *get_args(hint)) for kind in get_args(part)]
+        for kind in (kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Event) and kind is not Event):
+            kept.setdefault(kind, []).append(name)
+    return kept
+
+
+_KEPT = _kept()
+_FIRST = ("opened", "first_begun")

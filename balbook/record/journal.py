@@ -2,7 +2,7 @@
 
 Every line has `seq` (1, 2, …), `at` (UTC, ISO 8601 with milliseconds), `event` and `prev`: the sha256 of the line before,
 without its line end (64 zeros for the first). Several processes append to one journal (the notebook's kernel, the run's
-own process, the runner), each under a lock on the file. `events` says what stands in a line, `history` what follows from all.
+own process, the runner), each under a lock on the file. `events` describes the lines, `history` the state that they add up to.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from balbook.record.lines import event_from
 
 JOURNAL = "journal.jsonl"
 START = "0" * 64
-UNWRITABLE = "Is there space on this machine's disk, and may you write there? Nothing is done that the journal does not announce."
+UNWRITABLE = "Check the space on this machine's disk and your rights there. No action starts before the journal has announced it."
 Fields = dict[str, Any]
 
 
@@ -41,23 +41,17 @@ class Journal:
     `clean` is applied to every event before it is written (secrets are scrubbed there).
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        now: Callable[[], datetime] = utc_now,
-        clean: Callable[[Fields], Fields] = lambda fields: fields,
-    ) -> None:
+    def __init__(self, path: Path, *, now: Callable[[], datetime] = utc_now, clean: Callable[[Fields], Fields] = lambda f: f) -> None:
         self.path = path
         self._now = now
         self._clean = clean
 
     def clean(self, text: str) -> str:
-        """`text` as it would be written here. What is to be shortened is cleaned first: half a secret is not recognised."""
+        """`text` as it would be written here. Clean a text before you shorten it: half a secret is not recognised."""
         return str(self._clean({"text": text})["text"])
 
     def append(self, event: Event) -> Event:
-        """Write one event and flush it to disk; returns it with its place. Raises Failed where it cannot be."""
+        """Writes one event and flushes it to disk; returns the event with its place. Failed where the disk refuses."""
         try:
             return self._append(event)
         except OSError as exc:
@@ -70,7 +64,7 @@ class Journal:
             at = timestamp(self._now())
             head = {"seq": seq, "at": at, "event": event.event, "prev": sha256_of(last) if last else START}
             line = canonical(self._cleaned(event) | head) + b"\n"
-            # A crash may have left the start of a line behind the last whole one; it is cut off before writing on.
+            # A crash may have left the start of a line behind the last whole one; this rest is cut off first.
             os.ftruncate(fd, end)
             if os.pwrite(fd, line, end) < len(line):
                 os.ftruncate(fd, end)
@@ -81,16 +75,16 @@ class Journal:
         return replace(event, seq=seq, at=at)
 
     def _cleaned(self, event: Event) -> Fields:
-        """Numbers stay: a count that happens to be a secret's digits is a count, and must be read as one again."""
+        """The event's fields without secrets. Numbers stay: a count with the digits of a secret must be read as a count again."""
         plain: Fields = json.loads(json.dumps(event.payload(), default=str))
         return {key: plain[key] if isinstance(plain.get(key), int | float) else value for key, value in self._clean(plain).items()}
 
     def events(self) -> list[Event]:
-        """All whole events, in order; BadInput naming the line that is none. The chain is not checked; `records verify` does."""
+        """All whole events, in order, without a check of the chain; BadInput naming the line that is not an event."""
         return list(read_events(self.path))
 
     def history(self) -> History:
-        """All that has happened so far, folded; BadInput as `events`."""
+        """The history of all events so far; BadInput as `events`."""
         return History.of(read_events(self.path))
 
     def follow(self, position: int = 0) -> tuple[list[Event], int]:
@@ -106,7 +100,7 @@ class Journal:
 
 
 def read_events(path: Path) -> Iterator[Event]:
-    """The events of a journal; BadInput naming the line that is none. A last line that a crash cut off is passed over."""
+    """The events of a journal; BadInput naming the line that is not an event. A last line that a crash cut off is passed over."""
     if not path.is_file():
         return
     for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
@@ -114,13 +108,13 @@ def read_events(path: Path) -> Iterator[Event]:
 
 
 def opening_of(run_dir: Path) -> RunOpened | None:
-    """How the run of this folder began, read alone; None where nothing says. BadInput as `read_events`."""
+    """The first event of the run in this folder, read alone; None without a journal. BadInput as `read_events`."""
     first = next(read_events(run_dir / JOURNAL), None)
     return first if isinstance(first, RunOpened) else None
 
 
 def history_of(run_dir: Path) -> History:
-    """The history of the run in this folder; BadInput naming the line of its journal that cannot be read."""
+    """The history of the run in this folder; BadInput naming the unreadable line of its journal."""
     return Journal(run_dir / JOURNAL).history()
 
 
@@ -139,7 +133,7 @@ def _event(path: Path, number: int | None, line: bytes) -> Event:
 
 
 def _last_line(fd: int) -> tuple[int, bytes]:
-    """Where the last whole line ends, and that line without its end."""
+    """The end of the last whole line, and that line without its line end."""
     size = os.fstat(fd).st_size
     block, tail = 4096, b""
     while True:

@@ -1,4 +1,4 @@
-"""Where an inventory's records are sealed: its ledger, its signers, its anchor; and the seal at the end of every run."""
+"""The ledger, the signers and the anchor of an inventory's records; and the seal at the end of every run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ALLOWED_SIGNERS = "allowed_signers"
 
 
 def records_folder(inventory: Inventory) -> Path:
-    """Where the records are."""
+    """The folder of the records."""
     return inventory.resolve(inventory.records.path)
 
 
@@ -32,19 +32,19 @@ def ledger_of(inventory: Inventory) -> Ledger:
 
 
 def trust_of(inventory: Inventory) -> Trust | None:
-    """Who may sign; None where nobody has said so."""
+    """The allowed signers and revoked keys; None where the inventory has no file of allowed signers."""
     named = inventory.records.allowed_signers
     path = inventory.resolve(named) if named else inventory.path.parent / ALLOWED_SIGNERS
     if named and not path.is_file():
         raise BadInput(
-            f"{path}, named by records.allowed_signers, is not there", advice="Make it: one line `name ssh-ed25519 AAAA…` a signer."
+            f"{path}, named by records.allowed_signers, does not exist", advice="Write this file: a line `name ssh-ed25519 AAAA…` a signer."
         )
     revoked = inventory.records.revoked_keys
     return Trust(path, inventory.resolve(revoked) if revoked else None) if path.is_file() else None
 
 
 def anchor_of(inventory: Inventory) -> anchors.Anchor | None:
-    """Where the ledger's head goes; None where it goes nowhere."""
+    """The anchor of the ledger's head; None where the inventory names none."""
     wanted = inventory.records.anchor
     if wanted is None:
         return None
@@ -59,17 +59,17 @@ def signing_key(inventory: Inventory) -> Path | None:
 
 
 def bare_environment(inventory: Inventory) -> dict[str, str]:
-    """What processes inherit that have nothing to do with the inventory's secrets."""
+    """The environment without the inventory's secrets, for processes that need no secret."""
     return without_secrets(os.environ, inventory.secrets.references)
 
 
 def seal_run(inventory: Inventory, run_dir: Path, say: Callable[[str], None], *, is_given_up: bool = False) -> Record | None:
-    """Seals a run that is over. What does not work is said, with where the record was left; the run's verdict stands.
+    """Seals a run that has ended. `say` gets every problem, with the place of the record; the run's verdict stands.
 
-    A run whose process was lost is not over: it is sealed once it was resumed, or was given up (`balbook seal`).
+    A run that lost its process has not ended: it is sealed after it was resumed, or where it is given up (`balbook seal`).
     """
     if not is_given_up and history_of(run_dir).is_lost:
-        say(f"not sealed: the run's process was lost. Go on with it: balbook resume {run_dir.name.rpartition('-')[2]}")
+        say(f"not sealed: the run's process was lost. Go on with the run: balbook resume {run_dir.name.rpartition('-')[2]}")
         return None
     try:
         record = seal(

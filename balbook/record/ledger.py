@@ -9,11 +9,11 @@ An entry is canonical JSON and a line end:
     record             the record's folder
     signature_sha256   sha256 of the bytes of `statement.json.sig`; empty: unsigned
     statement_sha256   sha256 of the bytes of `statement.json`
-    unsigned           why there is no signature; empty: there is one
+    unsigned           why the record is unsigned; empty: signed
     version            1
 
-What the chain proves: nobody has changed, dropped or reordered an entry without changing every later one. What it does not
-prove: that its end is still there, or that it was not rewritten as a whole by somebody who holds a key; the anchors do.
+The chain proves that nobody has changed, dropped or reordered an entry without changing every later one. It cannot prove that
+its end is still there, or that nobody who holds a key has rewritten all of it; the anchors prove that.
 
 A ledger is a folder, or S3-compatible storage that knows conditional writes (`If-None-Match`), through fsspec.
 """
@@ -43,24 +43,24 @@ FIELDS = frozenset({
     "at", "name", "number", "previous", "record", "signature_sha256", "statement_sha256", "unsigned", "verdict", "version",
 })  # fmt: skip
 MOST_ATTEMPTS = 200
-"""Controllers that may win against this one, one after the other, before it gives up."""
+"""The appends of other controllers that may come first before this one gives up."""
 
 
 class Store(Protocol):
-    """Where entries are kept. OSError where it cannot be reached or written."""
+    """The place of the entries. OSError where the place cannot be reached or written."""
 
     def names(self) -> list[str]: ...
 
     def read(self, name: str) -> bytes: ...
 
     def create(self, name: str, data: bytes) -> bool:
-        """Write `data` whole under a new name; False, and nothing is written, where the name is taken."""
+        """Writes `data` whole under a new name; where the name is taken, writes nothing and returns False."""
         ...
 
 
 @dataclass(frozen=True)
 class Head:
-    """One entry by its number and the sha256 of its bytes: what an anchor keeps."""
+    """One entry by its number and the sha256 of its bytes; an anchor keeps heads."""
 
     number: int
     entry_sha256: str
@@ -72,11 +72,19 @@ class Head:
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry as it stands in the ledger; a mapping, since who verifies it names every field that is wrong."""
+    """An entry of the ledger: its bytes, and their data (empty: unreadable) as a mapping, so that any wrong field can be named.
+
+    `is_vouched`: the next entry has the hash of these bytes.
+    """
 
     number: int
     data: Mapping[str, Any]
-    sha256: str
+    text: bytes
+    is_vouched: bool = False
+
+    @property
+    def sha256(self) -> str:
+        return sha256_of(self.text)
 
     @property
     def head(self) -> Head:
@@ -91,23 +99,21 @@ class Ledger:
         self.location = location
 
     def append(self, fields: Mapping[str, Any]) -> Entry:
-        """A new last entry; several controllers may append at once. Reads the names and one entry, not the ledger."""
+        """Adds a last entry, also where several controllers append at once. Reads the names and one entry, not the whole ledger."""
         for attempt in range(MOST_ATTEMPTS):
             last = max(self.numbers(), default=0)
             previous = sha256_of(self.read(last)) if last else START
             data = {**fields, "number": last + 1, "previous": previous, "version": VERSION}
-            if set(data) != FIELDS:
-                raise ValueError(f"an entry has the fields {sorted(FIELDS)}")
             text = canonical(data) + b"\n"
             if self.store.create(_name(last + 1), text):
-                return Entry(last + 1, data, sha256_of(text))
+                return Entry(last + 1, data, text)
             time.sleep(random.uniform(0, 0.002 * min(attempt + 1, 25)))
         raise RecordError(
-            f"{self.location}: {MOST_ATTEMPTS} other entries came first", advice="See what fills the ledger, then balbook seal."
+            f"{self.location}: {MOST_ATTEMPTS} other entries came first", advice="Find out what fills the ledger; then run balbook seal."
         )
 
     def numbers(self) -> list[int]:
-        """The numbers of all entries, in order; other names are left out."""
+        """The numbers of all entries, in order; files with other names are left out."""
         return sorted(number for name in self.store.names() if (number := number_of(name)))
 
     def read(self, number: int) -> bytes:
@@ -120,10 +126,13 @@ class Ledger:
         try:
             data = json.loads(text)
             if data["version"] > VERSION:
-                raise BadInput(f"{self.location}: entry {number} has version {data['version']}", advice="Install a newer balbook.")
+                raise BadInput(
+                    f"{self.location}: entry {number} has version {data['version']}; this balbook knows {VERSION}",
+                    advice="Install a newer balbook.",
+                )
         except (ValueError, KeyError, TypeError) as exc:
             raise RecordError(f"{self.location}: entry {number} cannot be read", advice="Run balbook records verify.") from exc
-        return Entry(number, data, sha256_of(text))
+        return Entry(number, data, text)
 
     def head(self) -> Head | None:
         """The last entry; None in an empty ledger."""
@@ -131,7 +140,7 @@ class Ledger:
         return Head(last, sha256_of(self.read(last))) if last else None
 
     def find(self, record: str) -> Entry | None:
-        """The newest entry of this record's folder. Reads backwards, at worst the whole ledger."""
+        """The newest entry of this record's folder. Reads from the end, at worst the whole ledger."""
         entries = (self.entry(number) for number in reversed(self.numbers()))
         return next((entry for entry in entries if entry.data.get("record") == record), None)
 
@@ -147,12 +156,16 @@ def head_from(line: str | bytes) -> Head:
     try:
         data = json.loads(line)
         if data["ledger"] > VERSION:
-            raise BadInput("this ledger head is of a newer version", advice="Install a newer balbook.")
+            raise BadInput(
+                f"this ledger head has version {data['ledger']}; this balbook knows {VERSION}", advice="Install a newer balbook."
+            )
         head = Head(data["number"], data["entry_sha256"])
         if not (isinstance(head.number, int) and head.number > 0 and re.fullmatch(r"[0-9a-f]{64}", head.entry_sha256)):
             raise ValueError(line)
     except (ValueError, KeyError, TypeError) as exc:
-        raise BadInput("this is not the head of a ledger", advice="A head is the line that balbook records anchor prints.") from exc
+        raise BadInput(
+            f"{str(line)[:80]!r} is not the head of a ledger", advice="A head is the line that balbook records anchor prints."
+        ) from exc
     return head
 
 
@@ -188,7 +201,7 @@ class _Folder:
 
 
 class _ObjectStore:
-    """Entries as objects. Of fsspec's backends each has errors of its own; here they become OSErrors that name the object."""
+    """Entries as objects. The errors of fsspec's backends become OSErrors that name the object."""
 
     def __init__(self, url: str) -> None:
         try:

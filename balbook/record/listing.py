@@ -1,4 +1,4 @@
-"""Records for a person to read: a list, one summary, and what differs between two. Nothing is verified here."""
+"""Records for a person to read: a list, one summary, the differences between two. Nothing is verified here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from balbook.record.statement import STATEMENT, run_id_of
 
 UNSEALED, UNREADABLE = "not sealed", "unreadable"
 NOISE_SHARE, NOISE_S = 0.1, 0.5
-"""Durations are called different when they differ by more than a tenth and by more than half a second."""
+"""Two durations count as different where they differ by more than a tenth and by more than half a second."""
 
 UNTELLING = ("sent", "acknowledged", "acknowledged_posts", "lag_max_ms", "lag_p99_ms", "longest_gap_s", "mixed_window_s")
 """Measurements of the probe that differ between any two runs."""
@@ -26,7 +26,7 @@ UNTELLING = ("sent", "acknowledged", "acknowledged_posts", "lag_max_ms", "lag_p9
 
 @dataclass(frozen=True)
 class Listed:
-    """One line of the list. `verdict` is `not sealed` where there is no statement (yet); `at` is UTC."""
+    """One line of the list. `verdict` is `not sealed` for a run without a statement; `at` is UTC."""
 
     record: str
     run_id: str
@@ -42,7 +42,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that differs; None where it is on one side only."""
+    """One difference; None stands for a value that only the other side has."""
 
     what: str
     before: Any
@@ -50,14 +50,14 @@ class Difference:
 
 
 def list_records(records: Path) -> list[Listed]:
-    """All runs below this folder, oldest first, sealed or not; one that cannot be read is listed as `unreadable`."""
+    """All runs below this folder, oldest first, sealed or not; an unreadable run is listed as `unreadable`."""
     return [_listed(folder) for folder in run_folders(records)]
 
 
 def summary(record: Record, others: Iterable[Record] | None = None) -> dict[str, Any]:
-    """What `records show` shows, as plain data: the statement's predicate, `steps`, `seconds`, and where else the artifact went.
+    """The content of `records show` as plain data: the statement's predicate, `steps`, `seconds`, and other runs of the artifact.
 
-    `others`: where to look for the same artifact; unset: all records beside this one.
+    `others`: the records among which to look for the same artifact; unset: all records beside this one.
     """
     predicate = {key: value for key, value in record.predicate.items() if key not in ("version", "journals")}
     history = _history(record)
@@ -73,9 +73,9 @@ def summary(record: Record, others: Iterable[Record] | None = None) -> dict[str,
 
 
 def same_artifact(record: Record, others: Iterable[Record] | None = None) -> list[dict[str, str]]:
-    """Other records that name the same artifact digest: how it came from staging to production."""
+    """Other records that name the same artifact digest: the artifact's way from staging to production."""
     found = {}
-    for other in _readable(record.folder.parent) if others is None else others:
+    for other in readable(record.folder.parent) if others is None else others:
         if other.folder.name != record.folder.name and record.artifacts & other.artifacts:
             kept = {key: str(other.predicate.get(key, "")) for key in ("name", "verdict", "at")}
             found[other.folder.name] = {"record": other.folder.name, "environment": _environment(other.predicate), **kept}
@@ -83,24 +83,10 @@ def same_artifact(record: Record, others: Iterable[Record] | None = None) -> lis
 
 
 def diff(a: Record, b: Record) -> list[Difference]:
-    """What differs in verdict, parameters, digests, versions, steps, durations and measurements; times of day do not count."""
-    found: list[Difference] = []
-    for what in ("name", "verdict", "why", "mode"):
-        found += _differences(what, a.predicate.get(what), b.predicate.get(what))
-    for what in ("parameters", "versions", "git", "inventory", "digests"):
-        found += _differences(what, a.predicate.get(what, {}), b.predicate.get(what, {}))
-    for what, key in (("runbook", "sha256"), ("plan", "digest"), ("subject", "subject")):
-        group = "runbooks" if what == "runbook" else "plans"
-        found += _differences(what, *({x["runbook"]: x[key] for x in r.predicate.get(group, ())} for r in (a, b)))
-    histories = _history(a), _history(b)
-    steps_a, steps_b = ({f"{s['step']} on {s['host']}": s for s in _steps(history)} for history in histories)
-    found += _differences("step", *({key: s["outcome"] for key, s in steps.items()} for steps in (steps_a, steps_b)))
-    durations = [{key: s["seconds"] for key, s in steps.items() if s["seconds"] is not None} for steps in (steps_a, steps_b)]
-    found += [d for d in _differences("seconds of", *durations) if not _is_noise(d)]
-    total = Difference("seconds", *(history.steps_seconds for history in histories))
-    found += [] if _is_noise(total) else [total]
-    found += _differences("measurement", *(_comparable(r.predicate.get("measurements", {})) for r in (a, b)))
-    return found
+    """The differences in verdict, parameters, digests, versions, steps, durations and measurements; times of day do not count."""
+    before, after = _comparable(a), _comparable(b)
+    found = [difference for what in before for difference in _differences(what, before[what], after[what])]
+    return [difference for difference in found if not (difference.what.startswith("seconds") and _is_noise(difference))]
 
 
 # Reading -------------------------------------------------------------------------------------------------------------------
@@ -131,12 +117,11 @@ def _listed(folder: Path) -> Listed:
     )
 
 
-def _readable(records: Path) -> Iterator[Record]:
-    for path in sorted(records.glob("*/statement.json")):
-        try:
+def readable(records: Path) -> Iterator[Record]:
+    """The sealed records below this folder, oldest first, without those that cannot be read."""
+    for path in sorted(records.glob(f"*/{STATEMENT}")):
+        with suppress(RecordError, BadInput):
             yield read_record(path.parent)
-        except (RecordError, BadInput):
-            continue
 
 
 def _environment(predicate: Mapping[str, Any]) -> str:
@@ -148,7 +133,7 @@ def _history(record: Record) -> History:
 
 
 def _steps(history: History) -> list[dict[str, Any]]:
-    """Each step with its last outcome; `started` or `taking back` where a crash left it so."""
+    """Each step with its last outcome; `started` or `taking back` where a crash interrupted the step."""
     return [
         {"step": s.id, "host": s.host, "title": s.title, "outcome": s.state, "seconds": s.seconds, "status": s.status}
         for s in history.steps.values()
@@ -156,7 +141,7 @@ def _steps(history: History) -> list[dict[str, Any]]:
 
 
 def _approval(history: History) -> str:
-    """Who approved the plan, or why nobody was asked; empty where nobody had to be."""
+    """The people who approved the plan, or the reason for an act without approval; empty where no approval was needed."""
     match history.approval:
         case Approved(by=by, run=run):
             return f"by {', '.join(by)} (plan of run {run})"
@@ -176,12 +161,29 @@ def _differences(what: str, a: Any, b: Any, *, separator: str = " ") -> Iterator
         yield Difference(what, a, b)
 
 
-def _comparable(measurements: Mapping[str, Any]) -> dict[str, Any]:
-    """What tells two runs apart: failures, p99 of each phase. How much was sent, and to whom, differs from run to run."""
+def _comparable(record: Record) -> dict[str, Any]:
+    """The values of a record that can be compared with another run's."""
+    said, history = record.predicate, _history(record)
+    steps = {f"{step['step']} on {step['host']}": step for step in _steps(history)}
+    return {
+        **{key: said.get(key) for key in ("name", "verdict", "why", "mode")},
+        **{key: said.get(key, {}) for key in ("parameters", "versions", "git", "inventory", "digests")},
+        "runbook": {each["runbook"]: each["sha256"] for each in said.get("runbooks", ())},
+        "plan": {each["runbook"]: each["digest"] for each in said.get("plans", ())},
+        "subject": {each["runbook"]: each["subject"] for each in said.get("plans", ())},
+        "step": {key: step["outcome"] for key, step in steps.items()},
+        "seconds of": {key: step["seconds"] for key, step in steps.items() if step["seconds"] is not None},
+        "seconds": history.steps_seconds,
+        "measurement": _telling(said.get("measurements", {})),
+    }
+
+
+def _telling(measurements: Mapping[str, Any]) -> dict[str, Any]:
+    """The measurements that tell two runs apart: failures, p99 of each phase. Counts and targets of requests differ in any two runs."""
     latency = measurements.get("latency", {})
-    kept = {f"p99_ms {phase}": found.get("p99_ms") for phase, found in latency.items() if isinstance(found, Mapping)}
-    told = {key: value for key, value in measurements.items() if key not in UNTELLING and not isinstance(value, Mapping)}
-    return {**told, **({"failed_by_kind": found} if (found := measurements.get("failed_by_kind")) else {}), **kept}
+    p99 = {f"p99_ms {phase}": found.get("p99_ms") for phase, found in latency.items() if isinstance(found, Mapping)}
+    kept = {key: value for key, value in measurements.items() if key not in UNTELLING and not isinstance(value, Mapping)}
+    return {**kept, **({"failed_by_kind": found} if (found := measurements.get("failed_by_kind")) else {}), **p99}
 
 
 def _is_noise(difference: Difference) -> bool:

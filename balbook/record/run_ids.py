@@ -1,4 +1,4 @@
-"""Which folder is a run's, and which run somebody means: one rule for every command that takes a RUN_ID."""
+"""The folders of runs, and the one rule by which every command finds the run of a RUN_ID."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from balbook.record.journal import JOURNAL
 from balbook.record.statement import STATEMENT, run_id_of
 
 MOST_NAMED = 5
-"""So many runs are named where it is not clear which one is meant."""
+"""The number of runs that a message names where a RUN_ID is unclear."""
 
 
 def run_folders(records: Path) -> list[Path]:

@@ -1,7 +1,7 @@
-"""A run's folder becomes a record: a statement that names the sha256 of every file, signed as it stands, entered in the ledger.
+"""A run's folder becomes a record: a statement that names the sha256 of every file is signed and entered in the ledger.
 
-`statement.py` says what stands in the statement. It is signed byte for byte as it stands; `statement.json.sig` is an armored SSH
-signature. Failed runs are sealed too. Where signing does not work the record is sealed unsigned and the ledger's entry says why.
+`statement.py` describes the statement. The signature `statement.json.sig` is an armored SSH signature of the statement's exact
+bytes. Failed runs are sealed too. Where signing fails, the record is sealed unsigned and the ledger's entry says why.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from balbook.errors import BadInput, RecordError, Refused, SignatureError
 from balbook.local.atomic_files import write_bytes
@@ -26,18 +27,16 @@ from balbook.record.ledger import Entry, Head, Ledger
 from balbook.record.run_ids import run_folders
 from balbook.record.statement import SIGNATURE, STATEMENT, VERSION, run_id_of, state
 
-_T = TypeVar("_T")
-
 
 @dataclass(frozen=True)
 class Record:
-    """A sealed record. `notes` say what its maker must be told; `entry` is None where it was not asked for."""
+    """A sealed record. `notes` are for its maker; `entry` is None where the record was only read."""
 
     folder: Path
     statement: Mapping[str, Any]
     is_signed: bool
     entry: Entry | None = None
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     @property
     def predicate(self) -> Mapping[str, Any]:
@@ -68,29 +67,31 @@ def seal(
     now: Callable[[], datetime] = utc_now,
     environ: Mapping[str, str] | None = None,
 ) -> Record:
-    """The record of a run that is over: stated, signed, entered in the ledger, anchored.
+    """Seals a run that is over: states, signs, enters in the ledger, anchors; returns the record.
 
-    Refused where the ledger has it already; a seal that was interrupted is done again. RecordError where it cannot be
-    written; its message has the verdict and where everything was left. A key or an anchor that does not work is a note.
+    Refused where the ledger has the record already; an interrupted seal is done again. RecordError where the record cannot be
+    written; the message has the verdict and the place of the files. A key or an anchor that fails is a note.
     """
     if not run_dir.is_dir():
         raise BadInput(f"{run_dir} is not the folder of a run", advice="Name a folder below the inventory's records.path.")
-    if (run_dir / STATEMENT).exists() and (found := _reached(run_dir, ledger, "", lambda: ledger.find(run_dir.name))):
-        raise Refused(f"{run_dir} is already sealed (entry {found.number})", advice="A record is sealed once.")
-    key = signing.fingerprint(sign_with) if sign_with else ""
-    statement = _reached(run_dir, ledger, "", lambda: state(run_dir, at=now(), signing_key=key))
-    verdict = statement["predicate"]["verdict"]
-    last = _reached(run_dir, ledger, verdict, ledger.head) or Head(0, START)
-    statement["predicate"]["ledger_head"] = {"number": last.number, "sha256": last.entry_sha256}
-    text = json.dumps(statement, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
-    signature, unsigned = _signature(text, sign_with, environ)
-
-    def write() -> Entry:
+    with _told(run_dir, ledger.location):
+        if (run_dir / STATEMENT).exists() and (found := ledger.find(run_dir.name)):
+            raise Refused(f"{run_dir} is already sealed (entry {found.number})", advice="A record is sealed once.")
+        statement = state(run_dir, at=now(), signing_key=signing.fingerprint(sign_with) if sign_with else "")
+    with _told(run_dir, ledger.location, statement["predicate"]["verdict"]):
+        last = ledger.head() or Head(0, START)
+        statement["predicate"]["ledger_head"] = {"number": last.number, "sha256": last.entry_sha256}
+        text = json.dumps(statement, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+        signature, unsigned = b"", "" if sign_with else "no signing key was named"
+        try:
+            signature = signing.sign(text, sign_with, environ=environ) if sign_with else b""
+        except SignatureError as exc:
+            unsigned = exc.message
         for name, data in ((STATEMENT, text), (SIGNATURE, signature)):
             _write_whole(run_dir / name, data)
-        return ledger.append(_entry_fields(run_dir.name, statement, text, signature, unsigned))
-
-    entry = _reached(run_dir, ledger, verdict, write)
+        fields = {key: statement["predicate"][key] for key in ("at", "name", "verdict", "record")}
+        digests = {"statement_sha256": sha256_of(text), "signature_sha256": sha256_of(signature) if signature else ""}
+        entry = ledger.append({**fields, **digests, "unsigned": unsigned})
     notes = [*statement["predicate"]["notes"], *([f"not signed: {unsigned}"] if unsigned else [])]
     if anchor:
         try:
@@ -101,7 +102,7 @@ def seal(
 
 
 def read_record(run_dir: Path) -> Record:
-    """A sealed record as its statement has it; nothing is verified. RecordError where there is none to read."""
+    """A sealed record as its statement describes it, unverified. RecordError where the folder has no readable statement."""
     try:
         statement = json.loads((run_dir / STATEMENT).read_bytes())
         is_newer = statement["predicate"]["version"] > VERSION
@@ -112,15 +113,15 @@ def read_record(run_dir: Path) -> Record:
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise RecordError(f"{run_dir / STATEMENT} cannot be read", advice=f"Run balbook records verify {run_dir}") from exc
     if is_newer:
-        raise BadInput(f"{run_dir} was sealed by a newer balbook", advice="Install a newer balbook.")
+        raise BadInput(f"{run_dir} was sealed by a newer balbook", advice="Install that version or a later one.")
     signature = run_dir / SIGNATURE
     return Record(run_dir, statement, signature.is_file() and signature.stat().st_size > 0)
 
 
 def adopt(notebook: Path, records: Path) -> Path:
-    """Put an executed notebook, left by plain papermill or JupyterLab, into its run's folder; that folder.
+    """Puts an executed notebook, left by plain papermill or JupyterLab, into its run's folder; returns that folder.
 
-    BadInput where it cannot be read, names no run, or the run is sealed already.
+    BadInput where the notebook cannot be read or names no run; Refused where the run is sealed already.
     """
     run = run_of_notebook(notebook, records)
     opened = opening_of(run)
@@ -128,57 +129,38 @@ def adopt(notebook: Path, records: Path) -> Path:
     if (run / STATEMENT).exists():
         raise Refused(f"{run} is already sealed", advice="A record is sealed once.")
     if target.resolve() != notebook.resolve():
-        _reached(run, None, "", lambda: _write_whole(target, notebook.read_bytes()))
+        with _told(run, str(run)):
+            _write_whole(target, notebook.read_bytes())
     return run
 
 
 def run_of_notebook(notebook: Path, records: Path) -> Path:
-    """The folder of the run that an executed notebook names in an output; BadInput where there is none."""
+    """The folder of the run that an executed notebook names in an output; BadInput where it names no run of `records`."""
     outputs = json.dumps([cell.get("outputs", []) for cell in read_notebook(notebook)["cells"]])
     named = [run for run in run_folders(records) if re.search(rf"(?<![\w-]){re.escape(run_id_of(run))}(?!\w)", outputs)]
     if not named:
-        raise BadInput(f"{notebook} is not the notebook of a run in {records}", advice="Was it executed, with this inventory?")
+        raise BadInput(f"{notebook} is not the notebook of a run in {records}", advice="Was the notebook executed with this inventory?")
     return named[-1]
 
 
 # Writing -------------------------------------------------------------------------------------------------------------------
 
 
-def _signature(text: bytes, key: Path | None, environ: Mapping[str, str] | None) -> tuple[bytes, str]:
-    if key is None:
-        return b"", "no signing key was named"
+@contextmanager
+def _told(run_dir: Path, location: str, verdict: str = "") -> Iterator[None]:
+    """Turns the error of a disk or a store into a message that keeps the verdict and the place."""
     try:
-        return signing.sign(text, key, environ=environ), ""
-    except SignatureError as exc:
-        return b"", exc.message
-
-
-def _entry_fields(record: str, statement: Mapping[str, Any], text: bytes, signature: bytes, unsigned: str) -> dict[str, Any]:
-    predicate = statement["predicate"]
-    return {
-        **{key: predicate[key] for key in ("at", "name", "verdict")},
-        "record": record,
-        "statement_sha256": sha256_of(text),
-        "signature_sha256": sha256_of(signature) if signature else "",
-        "unsigned": unsigned,
-    }
-
-
-def _reached(run_dir: Path, ledger: Ledger | None, verdict: str, write: Callable[[], _T]) -> _T:
-    """What `write` returns; a disk or a store that fails becomes a message that keeps the verdict and the place."""
-    try:
-        return write()
+        yield
     except OSError as exc:
-        ended = f"the run is over ({verdict}), but its" if verdict else "the"
-        where = exc.filename or (ledger.location if ledger else run_dir)
+        ended = f"the run has ended ({verdict}), but its" if verdict else "the"
         raise RecordError(
-            f"{ended} record could not be written: {where}: {exc.strerror or exc}",
-            advice=f"Nothing is lost: all of it is in {run_dir}. Once that can be written, run balbook seal {run_dir}",
+            f"{ended} record could not be written: {exc.filename or location}: {exc.strerror or exc}",
+            advice=f"Nothing is lost: all files are in {run_dir}. Once that folder can be written, run balbook seal {run_dir}",
         ) from exc
 
 
 def _write_whole(path: Path, data: bytes) -> None:
-    """No data: no file."""
+    """Writes the file; without data, removes it."""
     if data:
         write_bytes(path, data, mode=0o600)
     else:

@@ -1,16 +1,15 @@
-"""Signatures with the SSH key that an engineer already has, through `ssh-keygen -Y`; nothing is ever prompted for.
+"""Signatures with the SSH key that an engineer already has, through `ssh-keygen -Y`, which never prompts here.
 
 A key is a private key file, a public key file whose private half the agent holds, or a certificate (`…-cert.pub`).
-Who may sign stands in a file of OpenSSH's `ALLOWED SIGNERS` format, with `valid-after`, `valid-before`, `namespaces` and
-`cert-authority`; what has been revoked in a file of public keys or a KRL. See ssh-keygen(1).
+A file in OpenSSH's `ALLOWED SIGNERS` format names the signers, with `valid-after`, `valid-before`, `namespaces` and
+`cert-authority`; a file of public keys or a KRL holds the revoked keys. See ssh-keygen(1).
 
-`ssh-keygen` says why it refuses in words only. Which refusal it was is found out by asking again with one condition less,
+`ssh-keygen` gives its reason for a refusal in words only. This module finds the reason by asking again with one condition less,
 not by reading those words.
 """
 
 from __future__ import annotations
 
-import base64
 import os
 import re
 import signal
@@ -34,7 +33,7 @@ _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "SSH_SK_PROVID
 
 @dataclass(frozen=True)
 class Signer:
-    """Whose signature it is: the name in `allowed_signers` (empty: nobody's yet) and the key's SHA256 fingerprint."""
+    """The owner of a signature: the name in `allowed_signers` (empty: not looked up) and the key's SHA256 fingerprint."""
 
     principal: str
     fingerprint: str
@@ -42,14 +41,14 @@ class Signer:
 
 @dataclass(frozen=True)
 class Trust:
-    """Who may sign, and which keys no longer count."""
+    """The files of allowed signers and of revoked keys."""
 
     allowed_signers: Path
     revoked_keys: Path | None = None
 
 
 def sign(data: bytes, key: Path, *, namespace: str = RECORD, environ: Mapping[str, str] | None = None) -> bytes:
-    """An armored SSH signature of `data` as it stands; SignatureError where the key cannot sign without a prompt."""
+    """An armored SSH signature of exactly these bytes; SignatureError where the key cannot sign without a prompt."""
     key = key.expanduser()
     if not key.is_file():
         raise SignatureError("missing", f"the signing key {key} does not exist", advice="Check records.sign_with in the inventory.")
@@ -59,83 +58,48 @@ def sign(data: bytes, key: Path, *, namespace: str = RECORD, environ: Mapping[st
     return done.stdout
 
 
-def verify(data: bytes, signature: bytes, trust: Trust, at: datetime, *, namespace: str = RECORD, principal: str | None = None) -> Signer:
-    """Whose signature of `data` it is, allowed at `at` and not revoked; SignatureError says which of these fails.
+def verify(data: bytes, signature: bytes, trust: Trust, at: datetime, *, namespace: str = RECORD) -> Signer:
+    """The signer of `data`, allowed at `at` and not revoked; SignatureError says which condition fails.
 
-    `principal`: the name found for this key before, which saves one look-up. `at` is what the signer claims; a signature
-    with a key that has expired since can be dated back, which only a ledger and its anchors show.
+    The signer claims `at`: a signature with a key that has expired since can be dated back, which only a ledger and its anchors show.
     """
     for path in (trust.allowed_signers, *([trust.revoked_keys] if trust.revoked_keys else [])):
         if not path.is_file():
             raise BadInput(f"{path} does not exist", advice="Name the file of allowed signers (and revoked keys) in the inventory.")
     with _file(signature) as path:
         time = f"-Overify-time={at.astimezone(UTC):%Y%m%d%H%M%S}"
-        name = principal or _principal(path, trust.allowed_signers, time)
+        name = _principal(path, trust.allowed_signers, time)
+        options = ["-Y", "verify", "-f", str(trust.allowed_signers), "-I", name, "-n", namespace, "-s", str(path), time]
         if name:
-            options = ["-f", str(trust.allowed_signers), "-I", name, "-n", namespace, "-s", str(path), time]
-            revoked = ["-r", str(trust.revoked_keys)] if trust.revoked_keys else []
-            done = _ssh_keygen("-Y", "verify", *options, *revoked, stdin=data)
+            done = _ssh_keygen(*options, *(["-r", str(trust.revoked_keys)] if trust.revoked_keys else []), stdin=data)
             if not done.returncode:
                 return Signer(name, _fingerprint(done.stdout))
-        raise _does_not_count(data, path, trust, at, namespace, name)
+        key = check(data, signature, namespace=namespace).fingerprint
+        is_revoked = bool(name and trust.revoked_keys and not _ssh_keygen(*options, stdin=data).returncode)
+        raise _does_not_count(key, name, path, trust, at, namespace, is_revoked)
 
 
 def check(data: bytes, signature: bytes, *, namespace: str = RECORD) -> Signer:
-    """The key that made this signature of `data`, whoever's it is; SignatureError where it does not fit."""
+    """The key that made this signature of `data`, known or not; SignatureError where the signature does not fit."""
     with _file(signature) as path:
         done = _ssh_keygen("-Y", "check-novalidate", "-n", namespace, "-s", str(path), stdin=data)
     if done.returncode:
-        raise SignatureError("altered", "the signature does not fit what it signs: one of the two was altered")
+        raise SignatureError("altered", "the signature does not fit the signed bytes: one of the two was altered")
     return Signer("", _fingerprint(done.stdout))
 
 
-def public_key(signature: bytes) -> bytes:
-    """The public key (or certificate) inside an armored signature, as bytes that compare; empty where there is none."""
-    blob = _blob(signature)
-    length = int.from_bytes(blob[10:14], "big")
-    return blob[14 : 14 + length]
-
-
-def armored(signature: bytes) -> bytes:
-    """The same signature as `ssh-keygen` writes it, to the byte; empty where it cannot be read."""
-    text = base64.b64encode(blob := _blob(signature))
-    lines = [text[i : i + 70] for i in range(0, len(text), 70)]
-    return b"\n".join([b"-----BEGIN SSH SIGNATURE-----", *lines, b"-----END SSH SIGNATURE-----", b""]) if blob else b""
-
-
-def _blob(signature: bytes) -> bytes:
-    try:
-        blob = base64.b64decode(b"".join(line for line in signature.split(b"\n") if not line.startswith(b"-----")))
-    except ValueError:
-        return b""
-    return blob if blob.startswith(b"SSHSIG") else b""
-
-
 def fingerprint(key: Path) -> str:
-    """The SHA256 fingerprint of a key file's public half; empty where it cannot be read."""
+    """The SHA256 fingerprint of a key file's public half; empty where the file cannot be read."""
     done = _ssh_keygen("-l", "-E", "sha256", "-f", str(key.expanduser()))
     words = done.stdout.decode(errors="replace").split()
     return words[1] if not done.returncode and len(words) > 1 else ""
-
-
-def is_encrypted(key: Path) -> bool:
-    """Whether a private key file is locked by a passphrase."""
-    text = key.read_bytes()
-    if b"ENCRYPTED" in text:
-        return True
-    armor = re.search(rb"-----BEGIN OPENSSH PRIVATE KEY-----(.+?)-----END", text, re.DOTALL)
-    if not armor:
-        return False
-    # PROTOCOL.key: "openssh-key-v1\0", then the cipher's name as a string; "none" where it is open.
-    head = base64.b64decode(b"".join(armor[1].split())[:64])
-    return head.startswith(b"openssh-key-v1\0") and not head[15:].startswith(b"\0\0\0\4none")
 
 
 # ssh-keygen ----------------------------------------------------------------------------------------------------------------
 
 
 def _ssh_keygen(*words: str, stdin: bytes = b"", environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
-    """Runs in a session of its own, without a terminal and without the caller's other variables."""
+    """Runs `ssh-keygen` in its own session, without a terminal and without the caller's other variables."""
     source = os.environ if environ is None else environ
     kept = {name: source[name] for name in _INHERITED if name in source}
     argv = ["ssh-keygen", *words]
@@ -183,40 +147,32 @@ def _cannot_sign(key: Path, said: bytes) -> SignatureError:
     if key.suffix == ".pub":
         advice = f"Run ssh-add {str(key).removesuffix('.pub').removesuffix('-cert')}, and see that SSH_AUTH_SOCK is set."
         return SignatureError("not_in_agent", f"no agent holds the private half of {key}", advice=advice)
-    if is_encrypted(key):
-        advice = f"Run ssh-add {key} before, or sign with a key of its own for this machine."
+    if fingerprint(key) and _ssh_keygen("-y", "-P", "", "-f", str(key)).returncode:  # a key, yet not without its passphrase
+        advice = f"Run ssh-add {key} first, or sign with a key that has no passphrase on this machine."
         return SignatureError("encrypted", f"the signing key {key} is locked by a passphrase and no agent holds it", advice=advice)
-    last = (said.decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
+    last = (said.decode(errors="replace").strip().splitlines() or ["no output"])[-1]
     return SignatureError("unusable", f"ssh-keygen cannot sign with {key}: {last}", advice=f"Try ssh-keygen -y -f {key}")
 
 
-def _does_not_count(data: bytes, signature: Path, trust: Trust, at: datetime, namespace: str, name: str) -> SignatureError:
-    """Which condition fails, the most basic first."""
-    try:
-        key = check(data, signature.read_bytes(), namespace=namespace).fingerprint
-    except SignatureError as exc:
-        return exc
-    day = f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-    time = f"-Overify-time={at.astimezone(UTC):%Y%m%d%H%M%S}"
-    found = name or _principal(signature, trust.allowed_signers, time)
-    if not found:
-        with _file(_without_validity(trust.allowed_signers.read_bytes())) as timeless:
+def _does_not_count(key: str, name: str, signature: Path, trust: Trust, at: datetime, namespace: str, is_revoked: bool) -> SignatureError:
+    """The error of the condition that a genuine signature fails, the most basic condition first."""
+    signers = trust.allowed_signers
+    if not name:
+        with _file(_without_validity(signers.read_bytes())) as timeless:
             owner = _principal(signature, timeless)
         if owner:
-            message = f"the key {key} of {owner} was not valid on {day} (not yet, or expired)"
-            return SignatureError("not_valid_then", message, advice=f"See its valid-after and valid-before in {trust.allowed_signers}.")
-        message = f"the key {key} is not in {trust.allowed_signers}"
-        return SignatureError("not_allowed", message, advice="Add it only if you know whose it is.")
-    options = ["-f", str(trust.allowed_signers), "-I", found, "-n", namespace, "-s", str(signature), time]
-    if trust.revoked_keys and not _ssh_keygen("-Y", "verify", *options, stdin=data).returncode:
-        message = f"the key {key} of {found} has been revoked"
-        return SignatureError("revoked", message, advice="Its signatures prove nothing: whoever has the key can make them.")
-    message = f"{found} may not sign as {namespace} with the key {key}"
-    return SignatureError("not_allowed", message, advice=f"See its namespaces and options in {trust.allowed_signers}.")
+            message = f"the key {key} of {owner} was not valid on {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC (not yet, or expired)"
+            return SignatureError("not_valid_then", message, advice=f"See its valid-after and valid-before in {signers}.")
+        return SignatureError("not_allowed", f"the key {key} is not in {signers}", advice="Add the key only if you know its owner.")
+    if is_revoked:
+        message = f"the key {key} of {name} has been revoked"
+        return SignatureError("revoked", message, advice="Its signatures prove nothing: anybody with the key can make them.")
+    message = f"{name} is not allowed to sign as {namespace} with the key {key}"
+    return SignatureError("not_allowed", message, advice=f"See its namespaces and options in {signers}.")
 
 
 def _without_validity(allowed_signers: bytes) -> bytes:
-    """The same signers without limits in time."""
+    """The same signers without their limits in time."""
     kept = []
     for line in allowed_signers.splitlines():
         bare = re.sub(rb'valid-(?:after|before)=(?:"[^"]*"|[^\s,]+),?', b"", line, flags=re.IGNORECASE)

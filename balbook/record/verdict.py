@@ -1,4 +1,4 @@
-"""A run's verdict, stated from what stands in its journal: never inferred from an executor's word alone.
+"""A run's verdict, stated from its journal and never from an executor's word alone.
 
 A run has succeeded only if the executor returned, every code cell ran in order with the runbook's own source, and the
 journal ends in a conclusion with the digest of the plan that was shown.
@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from balbook.errors import ExitStatus
-from balbook.record.events import CellStarted, Concluded, ErrorRaised
+from balbook.record.events import CellStarted
 from balbook.record.history import History
 
 INJECTED_AFTER = "parameters"
@@ -19,7 +19,7 @@ INJECTED_AFTER = "parameters"
 
 @dataclass(frozen=True)
 class Stated:
-    """The verdict, why it is not better, and the exit status that goes with it."""
+    """The verdict, the reason why it is not better, and its exit status."""
 
     verdict: str
     why: str
@@ -28,7 +28,7 @@ class Stated:
 
 @dataclass(frozen=True)
 class Returned:
-    """What the executor said: `ok`, `error` (a cell failed), `kernel_death`, `cell_timeout`, `interrupted`."""
+    """The executor's result: `ok`, `error` (a cell failed), `kernel_death`, `cell_timeout`, `interrupted`."""
 
     status: str
     message: str = ""
@@ -38,31 +38,32 @@ def state(history: History, expected_cells: Sequence[str], returned: Returned) -
     """The verdict of a run. `expected_cells`: sha256 of the runbook's code cells, in order."""
     concluded = history.concluded
     if error := history.error:
-        return Stated("inconclusive" if error.exit_status == ExitStatus.INCONCLUSIVE else "failed", _with_advice(error), error.exit_status)
+        verdict = "inconclusive" if error.exit_status == ExitStatus.INCONCLUSIVE else "failed"
+        return Stated(verdict, "\n  ".join(filter(None, (error.message, error.advice))), error.exit_status)
     if returned.status == "error" and concluded and concluded.verdict in ("failed", "inconclusive"):
-        return _stated(concluded)  # the conclusion says so by an error of its own
+        return stated(concluded.verdict, concluded.why)  # the conclusion itself raised this error
     if returned.status != "ok":
         return stated("failed", f"{returned.status}: {returned.message}".rstrip(": "))
     if ended := history.failed_cell:
         name = ended.error or "an error"
         word = "sys_exit" if name == "SystemExit" else "cell_error"
-        return stated("failed", f"{word}: the cell run as number {ended.number} ended with {name}, and yet the executor went on")
+        return stated("failed", f"{word}: the cell that ran as number {ended.number} ended with {name}, yet the executor went on")
     if concluded is None:
-        return stated("inconclusive", "the executor returned, but the run was never concluded")
+        return stated("inconclusive", "the executor returned, but no cell concluded the run")
     if wrong := _wrong_cells(history.cells_that_ran, expected_cells):
         return stated("inconclusive", wrong)
     if history.planned and history.planned.digest != concluded.digest:
-        return stated("inconclusive", "changed_plan: the conclusion is about another plan than the one that was shown")
-    return _stated(concluded)
+        return stated("inconclusive", "changed_plan: the conclusion names another plan than the one that was shown")
+    return stated(concluded.verdict, concluded.why)
 
 
 def stated(verdict: str, why: str = "") -> Stated:
-    """A verdict with the exit status that goes with it."""
+    """A verdict with its exit status."""
     return Stated(verdict, why, ExitStatus.of(verdict))
 
 
 def is_injected(source: str, parameters: Collection[str]) -> bool:
-    """Whether a cell may be papermill's own: nothing but `name = literal`, each name that of a parameter; and comments.
+    """True where a cell could be papermill's own: only comments and `name = literal`, each name that of a parameter.
 
     >>> [is_injected(s, ["mode"]) for s in ('# Parameters\\nmode = "plan"', 'mode = input()', 'open = 1')]
     [True, False, False]
@@ -81,33 +82,25 @@ def _name_set(node: ast.stmt) -> str:
     return ""
 
 
-def _stated(concluded: Concluded) -> Stated:
-    return stated(concluded.verdict, concluded.why)
-
-
-def _with_advice(error: ErrorRaised) -> str:
-    return "\n  ".join(part for part in (error.message, error.advice) if part)
-
-
 def _wrong_cells(ran: Sequence[CellStarted], expected: Sequence[str]) -> str:
-    """What differs between the cells that ran and the runbook's; empty where nothing does."""
+    """The first difference between the cells that ran and the runbook's; empty without one."""
     own = [e for i, e in enumerate(ran) if not _is_injected(ran, i)]
     found = [_stands_for(e, expected) for e in own]
     if found == list(expected):
         return ""
     if strange := next((e for e in own if _stands_for(e, expected) not in expected), None):
-        return f"edited_cell: the cell run as number {strange.number} is not the runbook's"
+        return f"edited_cell: the cell that ran as number {strange.number} is not the runbook's"
     if missing := next((i for i, sha256 in enumerate(expected, 1) if sha256 not in found), None):
         return f"skipped_cell: code cell {missing} of the runbook never ran"
     return "out_of_order: cells ran twice or in another order than the runbook's"
 
 
 def _stands_for(cell: CellStarted, expected: Sequence[str]) -> str:
-    """The cell's digest; a parameters cell that somebody filled in by hand stands for the runbook's, which is its first."""
+    """The cell's digest; a parameters cell that somebody filled in by hand counts as the runbook's, its first cell."""
     is_filled_in = cell.role == INJECTED_AFTER and cell.source_sha256 not in expected
     return expected[0] if is_filled_in and expected else cell.source_sha256
 
 
 def _is_injected(ran: Sequence[CellStarted], index: int) -> bool:
-    """Papermill's own cell with the parameters comes right after the one that it overrides, and sets parameters alone."""
+    """True for papermill's own cell: it comes right after the parameters cell that it overrides, and only sets parameters."""
     return ran[index].is_injected and index > 0 and ran[index - 1].role == INJECTED_AFTER

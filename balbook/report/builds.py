@@ -1,4 +1,4 @@
-"""Where a build's time goes, and how builds change over time, jar beside native."""
+"""The phases of a build, and how builds change over time, jar beside native."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from balbook.artifacts.store import Artifact, Store
 from balbook.facts.ballerina import PHASES
-from balbook.report.latency import INK, save_figure
-from balbook.report.picture import Picture
+from balbook.report.picture import INK, Picture, bare, hatch, new_figure, save_figure
 from balbook.run import Run
 
 if TYPE_CHECKING:
@@ -28,11 +27,10 @@ def build_plot(run: Run) -> Picture | str:
     store = Store(run.inventory.resolve(run.inventory.artifacts))
     builds = [artifact for artifact in store.artifacts(application) if "phases" in artifact.details]
     if not builds:
-        return "No build was timed yet."
+        return "No build has been timed yet."
     shown = next((b for b in builds if b.details.get("input_digest") == run.subject.get("input_digest")), builds[-1])
-    path, alt = run.dir / "builds.png", describe_builds(builds, shown, is_lab=run.inventory.lab)
-    save_figure(plot_builds(builds, shown, is_lab=run.inventory.lab), path, alt)
-    return Picture(path, alt)
+    is_lab = run.inventory.lab
+    return save_figure(plot_builds(builds, shown, is_lab=is_lab), run.dir / "builds.png", describe_builds(builds, shown, is_lab=is_lab))
 
 
 def plot_builds(builds: Sequence[Artifact], shown: Artifact, *, is_lab: bool = False) -> Figure:
@@ -40,14 +38,10 @@ def plot_builds(builds: Sequence[Artifact], shown: Artifact, *, is_lab: bool = F
 
     A jar and a native binary of the same project stand side by side. At most the last 12 are drawn.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 4.6), dpi=110, layout="constrained")
+    figure = new_figure(f"Builds of {shown.application}{f' ({STAND_IN})' if is_lab else ''}", 11, 4.6)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.35))
     _draw_phases(left, shown)
     _draw_history(right, builds)
-    told = f" ({STAND_IN})" if is_lab else ""
-    figure.suptitle(f"Builds of {shown.application}{told}", x=0.01, ha="left", fontsize=13, fontweight="bold")
     return figure
 
 
@@ -75,14 +69,13 @@ def _draw_phases(ax: Axes, build: Artifact) -> None:
     names = list(phases)[::-1]
     longest = max(phases.values(), default=1.0) or 1.0
     bars = ax.barh(names, [phases[name] for name in names], height=0.62, color=COLOURS[build.kind])
-    for number, (name, bar) in enumerate(zip(names, bars, strict=True)):
-        bar.set(hatch=HATCHES[build.kind], edgecolor="white", linewidth=0)
-        ax.text(phases[name] + longest * 0.015, number, _seconds(phases[name]), va="center", fontsize=9, color=INK)
+    ax.bar_label(bars, [_seconds(phases[name]) for name in names], padding=3, fontsize=9, color=INK)
+    hatch(bars, HATCHES[build.kind])
     ax.set_xlim(0, longest * 1.18)
     ax.set_xlabel("time (s)")
     ax.set_title(f"Phases of {build.version} ({build.kind}), {_seconds(_total_s(build))} in all", loc="left", fontsize=10, color=INK)
     ax.tick_params(axis="y", length=0)
-    _bare(ax)
+    bare(ax)
 
 
 def _draw_history(ax: Axes, builds: Sequence[Artifact]) -> None:
@@ -96,9 +89,8 @@ def _draw_history(ax: Axes, builds: Sequence[Artifact]) -> None:
         places = [place + (offset if len(group) > 1 else 0) for place, group in enumerate(groups) if kind in group]
         heights = [_total_s(group[kind]) for group in groups if kind in group]
         bars = ax.bar(places, heights, width=width * 0.92, color=COLOURS[kind], label=kind)
-        for bar, height in zip(bars, heights, strict=True):
-            bar.set(hatch=HATCHES[kind], edgecolor="white", linewidth=0)
-            ax.text(bar.get_x() + bar.get_width() / 2, height + highest * 0.015, _seconds(height), ha="center", fontsize=8, color=INK)
+        ax.bar_label(bars, [_seconds(height) for height in heights], padding=2, fontsize=8, color=INK)
+        hatch(bars, HATCHES[kind])
     ax.set_xticks(range(len(groups)), _labels(groups), fontsize=8)
     ax.set_xlim(-0.6, max(len(groups), 3) - 0.4)
     ax.set_ylim(0, highest * 1.2)
@@ -106,10 +98,9 @@ def _draw_history(ax: Axes, builds: Sequence[Artifact]) -> None:
     ax.set_title("Builds over time, by version and what changed", loc="left", fontsize=10, color=INK)
     ax.legend(loc="upper right", ncols=2, fontsize=8, frameon=False)
     ax.tick_params(axis="x", length=0)
-    if len(groups) > 4:
-        for label in ax.get_xticklabels():
-            label.set(rotation=35, ha="right")
-    _bare(ax)
+    for label in ax.get_xticklabels() if len(groups) > 4 else ():
+        label.set(rotation=35, ha="right")
+    bare(ax)
 
 
 def _groups(builds: Sequence[Artifact]) -> list[dict[str, Artifact]]:
@@ -133,8 +124,3 @@ def _labels(groups: Sequence[Mapping[str, Artifact]]) -> list[str]:
 
 def _seconds(value: float) -> str:
     return f"{value:.3f} s" if value < 0.1 else f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
-
-
-def _bare(ax: Axes) -> None:
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)

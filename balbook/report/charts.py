@@ -1,4 +1,4 @@
-"""The report's plots, each as SVG for light and for dark paper, with a text that says what it shows.
+"""The report's plots, each as SVG for light and for dark paper, with a text that says the same in words.
 
 The colours are Okabe and Ito's; marks differ in shape beside colour. Figures are made without pyplot.
 """
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import TYPE_CHECKING
 
+from balbook.report.picture import bare, hatch
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
@@ -20,16 +22,11 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F
 GOOD, BAD = "#0072B2", "#D55E00"
 MARKERS = ("o", "s", "^", "D", "v", "P")
 MOST_BUILDS = 24
-OF_STAND_IN = " (of a lab's stand-in)"
+OF_STAND_IN = " (by a lab's stand-in)"
 MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86400.0
-MARKS_S = (
-    1,
-    10,
-    *(m * MINUTE_S for m in (1, 3, 10, 30)),
-    *(h * HOUR_S for h in (1, 2, 4, 8, 16)),
-    *(d * DAY_S for d in (1, 2, 4, 8, 16, 32, 64)),
-)
-"""Where a logarithmic axis of times may be marked."""
+MARKS = ((1, (1, 10)), (MINUTE_S, (1, 3, 10, 30)), (HOUR_S, (1, 2, 4, 8, 16)), (DAY_S, (1, 2, 4, 8, 16, 32, 64)))
+MARKS_S = [number * unit_s for unit_s, numbers in MARKS for number in numbers]
+"""The times that a logarithmic axis may mark."""
 WINDOW = 10
 
 
@@ -48,7 +45,7 @@ DARK = Paper("#e4e8ee", "#343c48", ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", 
 
 @dataclass(frozen=True)
 class Chart:
-    """One plot: its title, both pictures (SVG), and `alt`, what it shows in words."""
+    """One plot: its title, both pictures (SVG), and `alt`, the plot in words."""
 
     title: str
     light: str
@@ -60,24 +57,23 @@ Draw = Callable[["Axes", Paper], None]
 
 
 def charts(runs: pd.DataFrame, deployments: pd.DataFrame, phases: pd.DataFrame) -> list[Chart]:
-    """All plots that there is something to draw for."""
+    """All plots that have data."""
     found: list[Chart] = []
     if len(deployments):
         found.append(_chart("Deployments a week", lambda ax, p: _weekly(ax, deployments), _weekly_alt(deployments)))
-        found.append(
-            _chart(f"Change failure rate, last {WINDOW} deployments", lambda ax, p: _rate(ax, deployments, p), _rate_alt(deployments))
-        )
+        title = f"Change failure rate, last {WINDOW} deployments"
+        found.append(_chart(title, lambda ax, p: _rate(ax, deployments, p), _rate_alt(deployments)))
     for column, title in (("lead_time_h", "Lead time, from build to served"), ("restore_h", "Time to restore after a failed change")):
         if deployments[column].notna().any():
             frame = deployments.dropna(subset=[column]).rename(columns={column: "value"})
             frame["value"] *= HOUR_S
-            draw = _dots(frame, frame["environment"], "hours", is_log=True)
+            draw = _dots(frame, frame["environment"], "time (log scale)", is_log=True)
             found.append(_chart(title, draw, _dots_alt(title, frame["value"])))
     drills = runs.dropna(subset=["failover_s"]).rename(columns={"failover_s": "value"})
     if len(drills):
         names = drills["strategy"] + ", " + drills["fault"]
         title = "Failover latency by strategy and fault"
-        found.append(_chart(title, _dots(drills, names, "seconds"), _dots_alt(title, drills["value"])))
+        found.append(_chart(title, _dots(drills, names, "time (seconds)"), _dots_alt(title, drills["value"])))
     found += _footprints(runs)
     for kind in sorted(set(phases["kind"])):
         part = phases[phases["kind"] == kind]
@@ -87,15 +83,14 @@ def charts(runs: pd.DataFrame, deployments: pd.DataFrame, phases: pd.DataFrame) 
 
 
 def _footprints(runs: pd.DataFrame) -> Iterator[Chart]:
-    """What jars and native binaries take, as the verifications found it."""
+    """Time and memory that jars and native binaries take, from the verifications."""
     for column, what, unit in (("start_s", "Time to start", "time (seconds)"), ("rss_mb", "Memory of an instance (RSS)", "memory (MB)")):
         frame = runs.dropna(subset=[column]).rename(columns={column: "value"})
         if len(frame):
             title = f"{what}, jar and native" + (OF_STAND_IN if frame["is_lab"].any() else "")
             medians = ", ".join(f"{kind} {part.median():.3g}" for kind, part in frame.groupby("kind")["value"])
-            yield _chart(
-                title, _dots(frame, frame["kind"], unit, label=unit), f"{title}: {len(frame)} verifications, medians: {medians}; {unit}."
-            )
+            alt = f"{title}: {len(frame)} verifications, medians: {medians}; {unit}."
+            yield _chart(title, _dots(frame, frame["kind"], unit), alt)
 
 
 def _chart(title: str, draw: Draw, alt: str) -> Chart:
@@ -126,10 +121,8 @@ def _svg(draw: Draw, paper: Paper) -> str:
 
 def _dress(ax: Axes, paper: Paper) -> None:
     """Text and lines in the paper's colours, and no more of them than needed."""
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        ax.spines[side].set_color(paper.grid)
+    bare(ax)
+    ax.spines[["left", "bottom"]].set_color(paper.grid)
     ax.tick_params(colors=paper.ink, which="both", length=3, color=paper.grid)
     ax.xaxis.label.set_color(paper.ink)
     ax.yaxis.label.set_color(paper.ink)
@@ -137,10 +130,10 @@ def _dress(ax: Axes, paper: Paper) -> None:
     ax.set_axisbelow(True)
     handles, labels = ax.get_legend_handles_labels()
     if len(labels) > 1:
-        ax.legend(
-            handles, labels, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, frameon=False, fontsize=9, labelcolor=paper.ink,
-            borderaxespad=0.2, handletextpad=0.4, columnspacing=1.2,
-        )  # fmt: skip
+        legend = ax.legend(handles, labels, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderaxespad=0.2, columnspacing=1.2)
+        legend.set(frame_on=False)
+        for text in legend.get_texts():
+            text.set(color=paper.ink, fontsize=9)
 
 
 def _dates(ax: Axes) -> None:
@@ -166,17 +159,7 @@ def _weekly(ax: Axes, deployments: pd.DataFrame) -> None:
 
     weeks = _weeks(deployments)
     ax.bar(weeks.index, weeks["good"], width=5.5, color=GOOD, label="succeeded")
-    ax.bar(
-        weeks.index,
-        weeks["bad"],
-        width=5.5,
-        bottom=weeks["good"],
-        color=BAD,
-        hatch="///",
-        edgecolor="white",
-        linewidth=0,
-        label="failed or rolled back",
-    )
+    hatch(ax.bar(weeks.index, weeks["bad"], bottom=weeks["good"], width=5.5, color=BAD, label="failed or rolled back"), "///")
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_ylabel("deployments a week")
     _dates(ax)
@@ -185,9 +168,8 @@ def _weekly(ax: Axes, deployments: pd.DataFrame) -> None:
 def _weekly_alt(deployments: pd.DataFrame) -> str:
     weeks = _weeks(deployments)
     bad = int(weeks["bad"].sum())
-    return (
-        f"Bars: {len(deployments)} deployments in {len(weeks)} weeks, {bad} of them failed; the last week had {int(weeks.iloc[-1].sum())}."
-    )
+    last = int(weeks.iloc[-1].sum())
+    return f"Bars: {len(deployments)} deployments in {len(weeks)} weeks, {bad} of them failed; the last week had {last}."
 
 
 def _rates(deployments: pd.DataFrame) -> pd.Series[float]:
@@ -210,8 +192,8 @@ def _rate_alt(deployments: pd.DataFrame) -> str:
     return f"Line: from {rates.iloc[0]:.0f} % to {rates.iloc[-1]:.0f} % of the last {WINDOW} deployments failed. Ticks mark each failure."
 
 
-def _dots(frame: pd.DataFrame, names: pd.Series[str], unit: str, *, is_log: bool = False, label: str = "") -> Draw:
-    """A mark for each value, by name, and a line through the medians of the last five. `label`: of the axis, where it is no time."""
+def _dots(frame: pd.DataFrame, names: pd.Series[str], label: str, *, is_log: bool = False) -> Draw:
+    """A mark for each value, by name, and a line through the medians of the last five; `label` of the axis."""
 
     def draw(ax: Axes, paper: Paper) -> None:
         from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
@@ -230,7 +212,7 @@ def _dots(frame: pd.DataFrame, names: pd.Series[str], unit: str, *, is_log: bool
         else:
             ax.set_ylim(bottom=0)
             ax.yaxis.set_major_locator(MaxNLocator(5))
-        ax.set_ylabel(label or ("time (log scale)" if is_log else f"time ({unit})"))
+        ax.set_ylabel(label)
         _dates(ax)
 
     return draw
@@ -247,9 +229,8 @@ def _dots_alt(title: str, values: pd.Series[float]) -> str:
 
 def _phases(ax: Axes, part: pd.DataFrame, paper: Paper) -> None:
     """A bar a build, stacked by phase, the newest to the right."""
-    table = (
-        part.pivot_table(index="at", columns="phase", values="seconds", aggfunc="sum", sort=False).sort_index().tail(MOST_BUILDS).fillna(0)
-    )
+    table = part.pivot_table(index="at", columns="phase", values="seconds", aggfunc="sum", sort=False)
+    table = table.sort_index().tail(MOST_BUILDS).fillna(0)
     versions = part.drop_duplicates("at").set_index("at")["version"].reindex(table.index)
     bottom = [0.0] * len(table)
     largest = table.sum().sort_values(ascending=False)
@@ -269,10 +250,8 @@ def _phases(ax: Axes, part: pd.DataFrame, paper: Paper) -> None:
 def _phases_alt(title: str, part: pd.DataFrame) -> str:
     totals = part.groupby("at")["seconds"].sum()
     longest = part.groupby("phase")["seconds"].sum().idxmax()
-    return (
-        f"{title}. Stacked bars of {len(totals)} builds: from {spoken_s(float(totals.iloc[0]))} to {spoken_s(float(totals.iloc[-1]))}; "
-        f"most of it went into {longest}."
-    )
+    first, last = (spoken_s(float(totals.iloc[number])) for number in (0, -1))
+    return f"{title}. Stacked bars of {len(totals)} builds: from {first} to {last}; the longest phase is {longest}."
 
 
 _UNITS = ((60, 1, "s"), (HOUR_S, MINUTE_S, "min"), (2 * DAY_S, HOUR_S, "h"), (float("inf"), DAY_S, "days"))

@@ -1,17 +1,17 @@
 """The four DORA measures, as far as records can tell them (https://dora.dev/guides/dora-metrics-four-keys/).
 
 A *deployment* is a run of `hot_deploy` or `deploy` that was applied: it succeeded and changed something, or it began and did not
-succeed. Refused runs (lock, preconditions), plans, rollbacks, and runs that somebody asked to stop are none. An inconclusive one counts
-by what it left: as a success where every unit was changed and only the measurement cannot be trusted, else (it was lost, say) as a failure.
+succeed. Refused runs (lock, preconditions), plans, rollbacks, and runs that a user stopped do not count. An inconclusive run counts as a
+success where every unit was changed and only the measurement cannot be trusted, else (the run was lost, say) as a failure.
 
     deployment frequency   successful deployments a week; missing for less than a week
     lead time              from the start of the build of a version to the end of its first successful deployment, per environment;
                            the records do not know when its source was committed. Median, hours.
     change failure rate    share of deployments that did not succeed, or were followed by a rollback of the same application in the
                            same environment before its next deployment
-    time to restore        from the end of such a deployment to the end of the next run that succeeded there (deployment or
-                           rollback); where the engine itself took every unit back, from the step that failed to the end of that.
-                           Median, hours. A failure that nothing has followed yet is left out.
+    time to restore        from the end of such a failed deployment to the end of the next run that succeeded there (deployment or
+                           rollback); where the engine itself took every unit back, from the failed step until all was undone.
+                           Median, hours. A failure without a later run is left out.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
 DEPLOYING = ("hot_deploy", "deploy")
 HOUR_S = 3600.0
+JUDGED = {"is_failure": "bool", "lead_time_h": "float64", "restore_h": "float64"}
 
 
 @dataclass(frozen=True)
 class Dora:
-    """The measures of one span of time; None: nothing to tell it from."""
+    """The measures of one span of time; None where the records cannot tell."""
 
     deployments: int
     per_week: float | None
@@ -51,26 +52,21 @@ def deployments_frame(runs: pd.DataFrame) -> pd.DataFrame:
     found["is_failure"] = [not found.at[index, "has_succeeded"] or _is_rolled_back(after[index]) for index in found.index]
     found["restore_h"] = [_restored_h(found.loc[index], after[index]) for index in found.index]
     found["lead_time_h"] = _lead_times_h(runs, found)
-    columns = ["run_id", "at", "ended_at", "environment", "application", "version", "verdict"]
-    kept = found[[*columns, "has_succeeded", "is_failure", "lead_time_h", "restore_h"]]
-    return kept.astype({"is_failure": "bool", "lead_time_h": "float64", "restore_h": "float64"}).reset_index(drop=True)
+    columns = ["run_id", "at", "ended_at", "environment", "application", "version", "verdict", "has_succeeded", *JUDGED]
+    return found[columns].astype(JUDGED).reset_index(drop=True)
 
 
 def dora(deployments: pd.DataFrame, begin: pd.Timestamp, end: pd.Timestamp) -> Dora:
     """The measures of the deployments that began from `begin` on and before `end`."""
     part = deployments[(deployments["at"] >= begin) & (deployments["at"] < end)]
     weeks = (end - begin).total_seconds() / (7 * 24 * HOUR_S)
-    return Dora(
-        deployments=len(part),
-        per_week=float(part["has_succeeded"].sum()) / weeks if weeks >= 1 else None,
-        lead_time_h=_median(part["lead_time_h"]),
-        failure_rate=float(part["is_failure"].mean()) if len(part) else None,
-        restore_h=_median(part["restore_h"]),
-    )
+    per_week = float(part["has_succeeded"].sum()) / weeks if weeks >= 1 else None
+    failure_rate = float(part["is_failure"].mean()) if len(part) else None
+    return Dora(len(part), per_week, _median(part["lead_time_h"]), failure_rate, _median(part["restore_h"]))
 
 
 def _afterwards(acting: pd.DataFrame, run: pd.Series) -> pd.DataFrame:
-    """What was done later to the same application in the same environment."""
+    """The later runs on the same application in the same environment."""
     same = (acting["application"] == run["application"]) & (acting["environment"] == run["environment"])
     later: pd.DataFrame = acting[same & (acting["at"] > run["at"])]
     return later

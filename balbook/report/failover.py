@@ -6,13 +6,14 @@ drills are run. Line styles differ beside colours, for readers who see few of th
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from balbook.probe.outage import Failover, failover_of
-from balbook.report.latency import COLOURS, FAINT, samples_frame, save_figure
-from balbook.report.picture import Picture
+from balbook.probe.outage import failover_of
+from balbook.probe.samples import CLOSED_BY_RELOAD, OK
+from balbook.report.latency import COLOURS, samples_frame
+from balbook.report.picture import FAINT, Picture, bare, new_figure, save_figure
+from balbook.report.records import plan_of
 from balbook.run import Run
 
 if TYPE_CHECKING:
@@ -25,15 +26,14 @@ LEAST_MS = 0.1
 
 
 def failover_plot(run: Run) -> Picture | str:
-    """Latency while the instance was broken, by strategy, over the newest drills with this fault; a sentence where none was measured."""
+    """Latency while the instance was broken, by strategy, over the newest drills with this fault; a sentence without any drill."""
     fault, application = str(run.parameters.get("fault", "")), str(run.parameters.get("application", ""))
     drills = newest_drills(run.dir.parent, application, fault)
     if not drills:
-        return "Nothing was measured: nothing was broken."
+        return "The run has no measurement: it broke no instance."
     frame = drill_frame(drills)
-    path = run.dir / "failover.png"
     title = f"{fault} of an instance of {application}: latency by strategy"
-    return Picture(save_figure(plot_failover(frame, title), path, describe(frame)), describe(frame))
+    return save_figure(plot_failover(frame, title), run.dir / "failover.png", describe(frame))
 
 
 def newest_drills(records: Path, application: str, fault: str) -> dict[str, tuple[Path, str]]:
@@ -41,12 +41,9 @@ def newest_drills(records: Path, application: str, fault: str) -> dict[str, tupl
     found: dict[str, tuple[Path, str]] = {}
     for record in sorted(records.glob("*-failover_drill-*")):
         places = sorted(record.glob("probe*/summary.json"))
-        try:
-            plan = json.loads((record / "plan.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        subject = plan["subject"]
-        if places and (plan["application"], subject.get("fault")) == (application, fault):
+        plan = plan_of(record)
+        if places and plan and (plan["application"], plan["subject"].get("fault")) == (application, fault):
+            subject = plan["subject"]
             found[f"{subject['strategy']}, {subject['balancer']}"] = (places[-1].parent, str(subject["instance"]))
     return found
 
@@ -60,29 +57,20 @@ def drill_frame(drills: dict[str, tuple[Path, str]]) -> pd.DataFrame:
 
     parts = []
     for name, (out_dir, instance) in drills.items():
-        found = failover_of(out_dir, instance)
-        frame = samples_frame(out_dir)
-        begin_s, end_s = _window(found)
+        found, frame = failover_of(out_dir, instance), samples_frame(out_dir)
+        begin_s = found.fault_at_s or 0.0
+        end_s = found.repair_at_s if found.repair_at_s is not None else float("inf")
         frame = frame[(frame["completed_s"] >= begin_s) & (frame["intended_s"] <= end_s)]
-        parts.append(
-            pd.DataFrame(
-                {
-                    "drill": name,
-                    "method": frame["stream"].str.partition(" ")[0],
-                    "latency_ms": frame["latency_ms"],
-                    "is_failed": ~frame["kind"].isin(["ok", "closed_by_reload"]),
-                }
-            )
-        )
+        is_failed = ~frame["kind"].isin([OK, CLOSED_BY_RELOAD])
+        parts.append(frame[["latency_ms"]].assign(drill=name, method=frame["stream"].str.partition(" ")[0], is_failed=is_failed))
     return pd.concat(parts, ignore_index=True)
 
 
 def plot_failover(frame: pd.DataFrame, title: str) -> Figure:
     """The share of requests slower than a latency, on logarithmic scales, so that one request in a thousand shows."""
-    from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter
 
-    figure = Figure(figsize=(9, 5), dpi=110, layout="constrained")
+    figure = new_figure(title, 9, 5)
     ax = figure.subplots()
     for number, (name, part) in enumerate(frame.groupby("drill", sort=True)):
         _draw(ax, str(name), part, COLOURS[number % len(COLOURS)], STYLES[number % len(STYLES)])
@@ -93,10 +81,8 @@ def plot_failover(frame: pd.DataFrame, title: str) -> Figure:
     ax.set_xlabel("latency (ms, log scale)")
     ax.set_ylabel("share of requests that took longer")
     ax.grid(**FAINT)
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
+    bare(ax)
     ax.legend(fontsize=9, frameon=False, loc="best")
-    figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold")
     return figure
 
 
@@ -115,8 +101,3 @@ def _draw(ax: Axes, name: str, part: pd.DataFrame, colour: str, style: Any) -> N
     failed = int(part["is_failed"].sum())
     label = f"{name}: {len(ordered):,} requests, {failed} failed"
     ax.plot(ordered, slower, drawstyle="steps-post", color=colour, linestyle=style, linewidth=1.8, label=label)
-
-
-def _window(found: Failover) -> tuple[float, float]:
-    begin_s = found.fault_at_s if found.fault_at_s is not None else 0.0
-    return begin_s, found.repair_at_s if found.repair_at_s is not None else float("inf")

@@ -1,4 +1,4 @@
-"""What a jar and a native binary of one application cost: time to build, time to start, memory. One mark a value, a bar at the median."""
+"""The cost of an application as jar and as native binary: time to build, time to start, memory; a mark a value, a bar at the median."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from balbook.errors import BadInput
 from balbook.record.events import Measured
 from balbook.record.journal import history_of
 from balbook.report.builds import COLOURS, HATCHES, STAND_IN
-from balbook.report.latency import INK, save_figure
-from balbook.report.picture import Picture
+from balbook.report.picture import INK, Picture, bare, hatch, new_figure, save_figure
 from balbook.run import Run
 
 if TYPE_CHECKING:
@@ -34,14 +33,13 @@ Values = Mapping[str, Mapping[str, Sequence[float]]]
 
 
 def footprint_plot(run: Run) -> Picture | str:
-    """What jar and native cost, from the store's builds and the records of `verify`; a sentence where nothing was measured."""
+    """The cost of jar and native, from the store's builds and the records of `verify`; a sentence where nothing was measured."""
     application = str(run.parameters.get("application", ""))
     values = measured(application, Store(run.inventory.resolve(run.inventory.artifacts)), run.dir.parent)
     if not any(found for kinds in values.values() for found in kinds.values()):
-        return "Nothing was measured yet."
-    path, alt = run.dir / "footprint.png", describe(application, values, is_lab=run.inventory.lab)
-    save_figure(plot_footprint(application, values, is_lab=run.inventory.lab), path, alt)
-    return Picture(path, alt)
+        return "Nothing has been measured yet."
+    alt = describe(application, values, is_lab=run.inventory.lab)
+    return save_figure(plot_footprint(application, values, is_lab=run.inventory.lab), run.dir / "footprint.png", alt)
 
 
 def measured(application: str, store: Store, records: Path) -> Values:
@@ -61,7 +59,7 @@ def measured(application: str, store: Store, records: Path) -> Values:
 
 
 def _figures(folder: Path, application: str) -> list[Measured]:
-    """What a run of `verify` on this application measured; nothing where its journal cannot be read."""
+    """The figures of one run of `verify` on this application; none where its journal cannot be read."""
     with suppress(BadInput):
         history = history_of(folder)
         if history.parameters.get("application") == application:
@@ -71,13 +69,9 @@ def _figures(folder: Path, application: str) -> list[Measured]:
 
 def plot_footprint(application: str, values: Values, *, is_lab: bool) -> Figure:
     """Three pictures side by side, each with its own scale from zero."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 3.9), dpi=110, layout="constrained")
+    figure = new_figure(f"{application}: jar and native{f' ({STAND_IN})' if is_lab else ''}", 11, 3.9)
     for ax, (measure, (title, unit)) in zip(figure.subplots(1, 3), MEASURES.items(), strict=True):
         _draw(ax, values[measure], title, unit)
-    told = f" ({STAND_IN})" if is_lab else ""
-    figure.suptitle(f"{application}: jar and native{told}", x=0.01, ha="left", fontsize=13, fontweight="bold")
     return figure
 
 
@@ -99,8 +93,7 @@ def _draw(ax: Axes, found: Mapping[str, Sequence[float]], title: str, unit: str)
             ax.text(place, highest * 0.03, "not measured", ha="center", fontsize=9, color=INK)
             continue
         middle = median(values)
-        (bar,) = ax.bar([place], [middle], width=0.6, color=COLOURS[kind], alpha=0.85)
-        bar.set(hatch=HATCHES[kind], edgecolor="white", linewidth=0)
+        hatch(ax.bar([place], [middle], width=0.6, color=COLOURS[kind], alpha=0.85), HATCHES[kind])
         spread = [place + 0.22 * ((number * 0.618) % 1 - 0.5) for number in range(len(values))]
         ax.plot(spread, values, linestyle="", marker="o", markersize=4, markerfacecolor="white", markeredgecolor=INK)
         label = f"{'median ' if len(values) > 1 else ''}{middle:.3g} {unit}"
@@ -111,5 +104,4 @@ def _draw(ax: Axes, found: Mapping[str, Sequence[float]], title: str, unit: str)
     ax.set_ylabel(f"{'memory' if unit == 'MB' else 'time'} ({unit})")
     ax.set_title(title, loc="left", fontsize=10, color=INK)
     ax.tick_params(axis="x", length=0)
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
+    bare(ax)

@@ -1,8 +1,6 @@
-"""What the probe saw, as a table and as a picture.
+"""The probe's samples, as a table and as a picture.
 
-The colours are Okabe and Ito's, which colour-blind readers can tell apart; marks differ in shape too. Pictures are
-transparent and written in one grey, so that they read on white paper and in a dark theme alike. Figures are made without
-pyplot, so nothing is kept in a global state.
+The colours are Okabe and Ito's, which colour-blind readers can tell apart; marks differ in shape too.
 """
 
 from __future__ import annotations
@@ -10,12 +8,12 @@ from __future__ import annotations
 import itertools
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from balbook.local.atomic_files import replacing
 from balbook.probe.client import read_findings
 from balbook.probe.phases import Mark, instance_spans, phase_spans, read_marks
 from balbook.probe.samples import CLOSED_BY_RELOAD, FAILURES, OK, Sample, read_samples
+from balbook.report.picture import FAINT, INK, bare, new_figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,11 +22,8 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
 FAILED = "#D55E00"
-INK = "#7A7A7A"
-"""4.3 to 1 on white, 4.4 to 1 on #111."""
-FAINT: dict[str, Any] = {"color": INK, "alpha": 0.25, "linewidth": 0.6}
 DARK = COLOURS[:1]
-"""Of the colours, that on which white reads better than black."""
+"""The colours on which white reads better than black."""
 DOTS = 20_000  # more than this and the picture shows the slow ones and an even choice of the others
 
 
@@ -46,62 +41,20 @@ def samples_frame(out_dir: Path | str) -> pd.DataFrame:
     return frame.sort_values("number", ignore_index=True)
 
 
-def plot_latency(out_dir: Path | str, title: str = "", ax: Axes | None = None) -> Figure:
-    """Latency over time with phases, instances out of service and failures; below, who served how much.
-
-    With `ax` only the upper part is drawn, into it.
-    """
-    from matplotlib.figure import Figure
-
+def plot_latency(out_dir: Path | str, title: str = "") -> Figure:
+    """Latency over time with phases, instances out of service and failures; below, the requests that each instance served."""
     frame, marks = samples_frame(out_dir), read_marks(Path(out_dir))
     end_s = max(1.0, float(frame["completed_s"].max())) if len(frame) else 1.0
     colours = _colours(frame)
-    if ax is not None:
-        _draw_latency(ax, frame, colours, end_s)
-        _draw_phases(ax, marks, colours, end_s)
-        ax.set_xlabel("time since the probe's start (s)")
-        ax.set_title(title or _headline(out_dir), loc="left", fontsize=9, pad=22)
-        return ax.get_figure(root=True)  # type: ignore[return-value]
-    spans = instance_spans(marks, end_s)
-    rows = len({span.subject for span in spans})
-    figure = Figure(figsize=(10, 5.6 + 0.22 * rows), dpi=110, layout="constrained")
-    heights = [3.4, 0.22 * rows + 0.001, 1.2]
-    upper, states, lower = figure.subplots(3, 1, sharex=True, height_ratios=heights)
+    rows = len({span.subject for span in instance_spans(marks, end_s)})
+    figure = new_figure(title or "Latency seen by clients", 10, 5.6 + 0.22 * rows)
+    upper, states, lower = figure.subplots(3, 1, sharex=True, height_ratios=[3.4, 0.22 * rows + 0.001, 1.2])
     _draw_latency(upper, frame, colours, end_s)
     _draw_phases(upper, marks, colours, end_s)
     _draw_states(states, marks, colours, end_s)
     _draw_served(lower, frame, colours, end_s)
-    figure.suptitle(title or "Latency seen by clients", x=0.01, ha="left", fontsize=13, fontweight="bold")
     upper.set_title(_headline(out_dir), loc="left", fontsize=9, color=INK, pad=22)  # above the legend
     return figure
-
-
-def save_figure(figure: Figure, path: Path | str, alt: str) -> Path:
-    """Write the figure as PNG, beside and moved, with `alt` (what it shows, in words) in its metadata.
-
-    Nothing is behind it, and what is written is grey: it reads where the page around it is white, and where it is dark.
-    """
-    _for_any_page(figure)
-    target = Path(path)
-    with replacing(target) as file:
-        figure.savefig(file, format="png", metadata={"Description": alt, "Software": "balbook"})
-    return target
-
-
-def _for_any_page(figure: Figure) -> None:
-    """No paper of its own, one grey ink; a text in a plot's own `texts` has the colour that fits what is behind it."""
-    from matplotlib.text import Text
-
-    figure.patch.set_alpha(0)
-    for ax in figure.axes:
-        ax.patch.set_alpha(0)
-        ax.tick_params(which="both", color=INK, labelcolor=INK)
-        for spine in ax.spines.values():
-            spine.set_edgecolor(INK)
-    own = {text for ax in figure.axes for text in ax.texts}
-    for text in figure.findobj(Text):
-        if text not in own:
-            text.set_color(INK)
 
 
 def _headline(out_dir: Path | str) -> str:
@@ -112,8 +65,9 @@ def _headline(out_dir: Path | str) -> str:
     parts = [f"{findings.sent:,} requests", f"{findings.failed:,} failed"]
     parts += [f"{findings.closed_by_reload:,} closed by reload"] if findings.closed_by_reload else []
     parts += [f"{name} {_milliseconds(value)}" for name, value in figures if value is not None]
-    doubt = f"\nNot to be trusted: {findings.trust[0]}" if findings.trust else ""
-    return " · ".join(parts) + (doubt if len(findings.trust) < 2 else f"{doubt}, and {len(findings.trust) - 1} more")
+    doubts = [f"\nDo not trust these figures: {findings.trust[0]}"] if findings.trust else []
+    doubts += [f", and {len(findings.trust) - 1} more reasons"] if len(findings.trust) > 1 else []
+    return "".join([" · ".join(parts), *doubts])
 
 
 def _milliseconds(value: float) -> str:
@@ -127,7 +81,7 @@ def _colours(frame: pd.DataFrame) -> dict[str, str]:
 
 
 def _draw_latency(ax: Axes, frame: pd.DataFrame, colours: dict[str, str], end_s: float) -> None:
-    """Dots for what was acknowledged; crosses at the top for failures, triangles for closed by reload."""
+    """Dots for acknowledged requests; crosses at the top for failures, triangles for connections closed by a reload."""
     from matplotlib.ticker import FuncFormatter, LogLocator
 
     acknowledged = _thinned(frame[frame["kind"] == OK])
@@ -136,7 +90,8 @@ def _draw_latency(ax: Axes, frame: pd.DataFrame, colours: dict[str, str], end_s:
         if len(part):
             dots = ax.scatter(part["intended_s"], part["latency_ms"].clip(lower=0.01), s=5, color=colour, alpha=0.75, linewidths=0)
             dots.set_label(f"served by {name}" if name else "acknowledged")
-    low, high = _limits(acknowledged["latency_ms"])
+    low, high = (float(acknowledged["latency_ms"].agg(which)) for which in ("min", "max")) if len(acknowledged) else (0.7, 80.0)
+    low, high = max(0.01, low * 0.7), max(10.0, high * 1.2)
     ax.set_yscale("log")
     ax.set_ylim(low, high * 4)
     ax.set_xlim(0, end_s)
@@ -153,12 +108,11 @@ def _draw_latency(ax: Axes, frame: pd.DataFrame, colours: dict[str, str], end_s:
     ax.yaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
     ax.set_ylabel("latency (ms, log scale)")
     ax.grid(axis="y", **FAINT)
-    _bare(ax)
+    bare(ax)
     if ax.get_legend_handles_labels()[0]:
         legend = ax.legend(loc="lower left", bbox_to_anchor=(0, 1.01), ncols=4, fontsize=8, frameon=False, borderaxespad=0)
-        for handle in legend.legend_handles:
-            if handle is not None:
-                handle.set(alpha=1, sizes=[36])
+        for handle in filter(None, legend.legend_handles):
+            handle.set(alpha=1, sizes=[36])
 
 
 def _thinned(frame: pd.DataFrame) -> pd.DataFrame:
@@ -168,12 +122,6 @@ def _thinned(frame: pd.DataFrame) -> pd.DataFrame:
     slowest = frame["latency_ms"].nlargest(DOTS // 10).index
     others = frame.drop(slowest)
     return frame.loc[slowest.union(others.index[:: math.ceil(len(others) / (DOTS * 0.9))])]
-
-
-def _limits(latency_ms: pd.Series[float]) -> tuple[float, float]:
-    if not len(latency_ms):
-        return 0.5, 100.0
-    return max(0.01, float(latency_ms.min()) * 0.7), max(10.0, float(latency_ms.max()) * 1.2)
 
 
 def _draw_phases(ax: Axes, marks: tuple[Mark, ...], colours: dict[str, str], end_s: float) -> None:
@@ -203,13 +151,10 @@ def _draw_states(ax: Axes, marks: tuple[Mark, ...], colours: dict[str, str], end
             written.set_color("white" if colour in DARK else "black")  # the bar is opaque, whatever the page is
     ax.set_yticks(range(len(names)), names, fontsize=8)
     ax.tick_params(axis="both", length=0)
-    for side in ax.spines.values():
-        side.set_visible(False)
+    ax.spines[:].set_visible(False)
     ax.tick_params(axis="x", labelbottom=False)
-    if names:
-        ax.set_ylim(-0.5, len(names) - 0.5)
-    else:
-        ax.set_visible(False)
+    ax.set_ylim(-0.5, max(len(names), 1) - 0.5)
+    ax.set_visible(bool(names))
 
 
 def _draw_served(ax: Axes, frame: pd.DataFrame, colours: dict[str, str], end_s: float) -> None:
@@ -230,9 +175,4 @@ def _draw_served(ax: Axes, frame: pd.DataFrame, colours: dict[str, str], end_s: 
         bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
     ax.set_ylabel("requests/s\nby instance")
     ax.set_xlabel("time since the probe's start (s)")
-    _bare(ax)
-
-
-def _bare(ax: Axes) -> None:
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
+    bare(ax)

@@ -1,4 +1,4 @@
-"""The report over all records: a frame for who wants more, and one static HTML page that needs nothing beside it."""
+"""The report over all records: frames for further questions, and one static HTML page that needs no other file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SIGNS = {BETTER: "✔", WORSE: "✘", SAME: "●", UNKNOWN: "…", "mixed": "◆
 
 @dataclass(frozen=True)
 class Report:
-    """What all records came to. `runs` has the columns that `records.py` lists, `deployments` those of `dora.py`."""
+    """The results of all records. `runs` has the columns that `records.py` lists, `deployments` those of `dora.py`."""
 
     runs: pd.DataFrame
     deployments: pd.DataFrame
@@ -70,7 +70,7 @@ def read_report(
     known = sorted(set(everything["environment"]))
     if environment:
         if environment not in known:
-            raise BadInput(f"{records}: no run is of the environment {environment!r}", advice=nearest(environment, known))
+            raise BadInput(f"{records} has no run of the environment {environment!r}", advice=nearest(environment, known))
         everything = everything[(everything["environment"] == environment) | (everything["runbook"] == "build")]
         deployments = deployments[deployments["environment"] == environment]
     runs = everything if since is None else everything[everything["at"] >= since].reset_index(drop=True)
@@ -85,7 +85,7 @@ def read_report(
 
 
 def render_page(report: Report, source: str) -> str:
-    """The page's HTML. `source` says whose records these are."""
+    """The page's HTML. `source` names the records' owner and folder."""
     drawn = charts(report.runs, report.deployments, phases_frame(report.runs))
     return render(
         "report/page.html.j2",
@@ -112,14 +112,9 @@ def spoken(value: float | None, unit: str) -> str:
     """A measure for people."""
     if value is None:
         return "–"
-    match unit:
-        case "%":
-            return f"{value * 100:.0f} %"
-        case "h":
-            return spoken_s(value * 3600)
-        case "s":
-            return spoken_s(value)
-    return f"{value:.1f} {unit}"
+    if unit in ("h", "s"):
+        return spoken_s(value * (3600 if unit == "h" else 1))
+    return f"{value * 100:.0f} %" if unit == "%" else f"{value:.1f} {unit}"
 
 
 def _card(trend: Trend) -> dict[str, str]:
@@ -137,13 +132,8 @@ def _card(trend: Trend) -> dict[str, str]:
 
 
 def _embedded(chart: Chart) -> dict[str, str]:
-    light, dark = (b64encode(svg.encode()).decode() for svg in (chart.light, chart.dark))
-    return {
-        "title": chart.title,
-        "alt": chart.alt,
-        "light": f"data:image/svg+xml;base64,{light}",
-        "dark": f"data:image/svg+xml;base64,{dark}",
-    }
+    light, dark = (f"data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}" for svg in (chart.light, chart.dark))
+    return {"title": chart.title, "alt": chart.alt, "light": light, "dark": dark}
 
 
 def _latest(row: dict[Any, Any]) -> dict[str, str]:

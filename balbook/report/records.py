@@ -6,18 +6,18 @@
     runbook, mode       what ran, `plan` or `apply`
     verdict             as the journal states it; `inconclusive` where the run was lost
     environment         the inventory's
-    application         empty where it was about none
+    application         empty for a run without one
     version, kind       of the release or the build; `jar`, `native`
     strategy, balancer, fault, instance     of a drill
     changes             steps that changed something
     has_applied         whether it began to change something
-    is_stopped          somebody asked it to stop while it was applied, and it left no unit half done
-    undo_s              of a failure that left every unit as it was: seconds from the step that failed to the end of taking back
-    stands              whether what it was to do stands: it succeeded, or only what was measured beside it cannot be trusted
+    is_stopped          a user asked it to stop while it was applied, and it left no unit half done
+    undo_s              of a failure that left every unit as it was: seconds from the failed step until all was undone
+    stands              its changes are in force: it succeeded, or only its measurement cannot be trusted
     is_lab              hosts of a lab, Ballerina by the lab's stand-in
-    sent, failed_requests, p99_ms           what the probe measured; missing where nothing was
-    build_s, phases     seconds of the build, and by phase (a dict); missing where nothing was built
-    start_s, rss_mb     of a verification: medians over the instances; missing where nothing was measured
+    sent, failed_requests, p99_ms           the probe's figures; missing without a probe
+    build_s, phases     seconds of the build, and by phase (a dict); missing without a build
+    start_s, rss_mb     of a verification: medians over the instances; missing without a measurement
     failover_s, return_s                    of a drill: until the last request met the fault, until the instance answered again
 
 Pipelines are left out: their runbooks have records of their own.
@@ -42,41 +42,23 @@ from balbook.record.journal import history_of
 if TYPE_CHECKING:
     import pandas as pd
 
+_TIME = "datetime64[ns, UTC]"
 COLUMNS = {
-    "run_id": "str",
-    "record": "str",
-    "at": "datetime64[ns, UTC]",
-    "ended_at": "datetime64[ns, UTC]",
+    **dict.fromkeys(("run_id", "record"), "str"),
+    **dict.fromkeys(("at", "ended_at"), _TIME),
     "seconds": "float64",
-    "runbook": "str",
-    "mode": "str",
-    "verdict": "str",
-    "environment": "str",
-    "application": "str",
-    "version": "str",
-    "kind": "str",
-    "strategy": "str",
-    "balancer": "str",
-    "fault": "str",
-    "instance": "str",
+    **dict.fromkeys(("runbook", "mode", "verdict", "environment", "application", "version", "kind"), "str"),
+    **dict.fromkeys(("strategy", "balancer", "fault", "instance"), "str"),
     "changes": "int64",
-    "has_applied": "bool",
-    "is_stopped": "bool",
+    **dict.fromkeys(("has_applied", "is_stopped"), "bool"),
     "undo_s": "float64",
-    "stands": "bool",
-    "is_lab": "bool",
-    "sent": "float64",
-    "failed_requests": "float64",
-    "p99_ms": "float64",
-    "build_s": "float64",
+    **dict.fromkeys(("stands", "is_lab"), "bool"),
+    **dict.fromkeys(("sent", "failed_requests", "p99_ms", "build_s"), "float64"),
     "phases": "object",
-    "start_s": "float64",
-    "rss_mb": "float64",
-    "failover_s": "float64",
-    "return_s": "float64",
+    **dict.fromkeys(("start_s", "rss_mb", "failover_s", "return_s"), "float64"),
 }
 STOPPED = ("stopped on request", "stopped: asked")
-"""How the engine begins to say that somebody asked for the end; it says `stopped: ` with another reason where nobody did."""
+"""The beginnings of the engine's reason where a user asked it to stop; other reasons begin with `stopped: `, too."""
 UNTOUCHED = ("taken back", "already", "not reached")
 
 
@@ -107,7 +89,7 @@ def phases_frame(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rows(records: Path) -> Iterator[dict[str, Any]]:
-    """Of every record that can be read; `records verify` names the others."""
+    """A row of every record that can be read; `records verify` names the others."""
     for folder in sorted(records.glob("*")) if records.is_dir() else ():
         with suppress(BadInput):
             history = history_of(folder)
@@ -116,7 +98,7 @@ def _rows(records: Path) -> Iterator[dict[str, Any]]:
 
 
 def _row(folder: Path, history: History, opened: RunOpened, last: Event) -> dict[str, Any]:
-    plan, timed, measured, applied = _plan(folder), history.timed, history.measured, history.applied
+    plan, timed, measured, applied = plan_of(folder), history.timed, history.measured, history.applied
     subject, units, verdict = plan.get("subject", {}), applied.units if applied else {}, history.verdict[0]
     figures = measured.payload() if measured else {}
     latency = (figures.get("latency") or {}).get("all") or {}
@@ -158,7 +140,7 @@ def _median(by_instance: Any) -> float | None:
 
 
 def _undo_s(history: History, applied: ApplyFinished | None, units: Mapping[str, str]) -> float | None:
-    """From the step that failed (else the start of applying) to the end, where all units are as they were before."""
+    """Seconds from the failed step (else the start of applying) to the end, where all units are as they were before."""
     if applied is None or applied.verdict != "failed" or not units or not set(units.values()) <= set(UNTOUCHED):
         return None
     failed = next((step for step in history.finished if step.outcome == "failed"), None)
@@ -176,7 +158,8 @@ def _failover(folder: Path, subject: Mapping[str, Any]) -> dict[str, float | Non
     return {"failover_s": None, "return_s": None}
 
 
-def _plan(folder: Path) -> dict[str, Any]:
+def plan_of(folder: Path) -> dict[str, Any]:
+    """The plan in a record, as it stands; empty where it cannot be read."""
     try:
         plan = json.loads((folder / "plan.json").read_bytes())
         return plan if isinstance(plan, dict) and isinstance(plan.get("subject"), dict) else {}

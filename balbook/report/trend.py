@@ -1,7 +1,7 @@
-"""Is it getting better? Each measure in the earlier and in the later half of the time, compared.
+"""Comparison of each measure in the earlier and in the later half of the time: better or worse?
 
-A measure is better or worse when it moved by more than a tenth (rates: by more than five percentage points); it is not judged where
-either half has fewer than three values.
+A measure is better or worse when it moved by more than a tenth (rates: by more than five percentage points); a measure with fewer
+than three values in a half is not judged.
 """
 
 from __future__ import annotations
@@ -70,28 +70,24 @@ def headline(found: Sequence[Trend]) -> tuple[str, str]:
     if not judged:
         return UNKNOWN, "There are too few runs to compare an earlier half with a later one."
     word = "mixed" if better and worse else BETTER if better else WORSE if worse else SAME
-    if len(better) >= 2 * max(1, len(worse)):
-        word = BETTER
-    if len(worse) >= 2 * max(1, len(better)):
-        word = WORSE
+    for clear, many, few in ((BETTER, better, worse), (WORSE, worse, better)):
+        word = clear if len(many) >= 2 * max(1, len(few)) else word
     parts = [f"{len(better)} of {len(judged)} measures improved"]
-    parts += [f"worse: {', '.join(worse)}"] if worse else ["none got worse"]
+    parts += [f"worse: {', '.join(worse)}"] if worse else ["no measure got worse"]
     return word, "; ".join(parts) + "."
 
 
 def _median_trend(name: str, column: str, parts: Sequence[pd.DataFrame]) -> Trend:
-    values = [part[column].dropna() for part in parts]
-    before, now = (float(v.median()) if len(v) else None for v in values)
-    return Trend(name, "s", False, before, now, *(len(v) for v in values))
+    before, now = (float(part[column].median()) if part[column].notna().any() else None for part in parts)
+    return Trend(name, "s", False, before, now, *_counts(column, *parts))
 
 
 def _failover_trend(parts: Sequence[pd.DataFrame]) -> Trend:
-    """The mean of the medians by strategy and fault, of those that were drilled in both halves: another mix is no progress."""
+    """The mean of the medians by strategy and fault, over those that were drilled in both halves: another mix is no progress."""
     medians = [part.dropna(subset=["failover_s"]).groupby(["strategy", "fault"])["failover_s"].median() for part in parts]
     shared = medians[0].index.intersection(medians[1].index)
     before, now = (float(found[shared].mean()) if len(shared) else None for found in medians)
-    counts = _counts("failover_s", *parts)
-    return Trend("Failover latency", "s", False, before, now, *counts)
+    return Trend("Failover latency", "s", False, before, now, *_counts("failover_s", *parts))
 
 
 def _counts(column: str, *parts: pd.DataFrame) -> tuple[int, int]:

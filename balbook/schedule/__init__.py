@@ -1,12 +1,12 @@
 """Runbooks and pipelines at set times: systemd timers, or cron where there is no systemd.
 
-calendar.py      when: what systemd-analyze takes; for cron a documented part of it
+calendar.py      times: the expressions of systemd-analyze; for cron a documented part of them
 definition.py    a schedule as data, checked before anything is written
 environment.py   the file with a run's secrets
 systemd.py       unit files
 cron.py          lines of the crontab
-airflow.py       a DAG file, for what outgrows one machine
-places.py        where definitions, outcomes and units are kept
+airflow.py       a DAG file, for work that outgrows one machine
+places.py        the folders of definitions, outcomes and units
 book.py          add, list, remove
 occurrence.py    one run: no overlap, exit status and record kept
 """

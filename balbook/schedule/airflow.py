@@ -11,28 +11,29 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from balbook.errors import BadInput, Failed, Refused, nearest
+from balbook.errors import BadInput, Failed, Refused
 from balbook.inventory import Inventory
 from balbook.local.atomic_files import write_bytes
 from balbook.local.names import require_word
 from balbook.local.own_file import marked, write_own
 from balbook.local.rendering import render
 from balbook.notebook.parameters import Parameter, check_parameters
-from balbook.notebook.runbook import Runbook, find_runbooks, read_runbook, runbook_path
+from balbook.notebook.runbook import read_runbook, runbook_path
 from balbook.record.keeping import records_folder
-from balbook.run.pipeline import Entry, Pipeline, find_pipelines, read_pipeline
+from balbook.run.pipeline import Entry
 from balbook.schedule import calendar
+from balbook.schedule.definition import named
 
 READ_ONLY = ("report", "verify")
 """Runbooks that change nothing on any host, whatever their mode."""
 FIXED = ("inventory",)
-"""Parameters that a DAG run does not choose."""
+"""Parameters that a DAG run cannot choose."""
 SCHEMAS: dict[str, dict[str, Any]] = {
     "str": {"type": "string"},
     "int": {"type": "integer"},
@@ -47,7 +48,7 @@ MADE_BY = "balbook schedule airflow"
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a DAG is made for. `when`: a calendar expression that cron can keep, UTC; empty: only when somebody triggers it.
+    """The settings of a DAG. `when`: a calendar expression that cron can keep, UTC; empty: only when the DAG is triggered.
 
     `balbook`: the program in its own virtual environment, as the workers see it.
     """
@@ -68,12 +69,12 @@ class Wanted:
 
     @property
     def notebooks(self) -> Path:
-        """The folder of what `PapermillOperator` leaves, beside the records."""
+        """The folder of the notebooks that `PapermillOperator` leaves, beside the records."""
         return records_folder(self.inventory) / ".airflow"
 
     @property
     def runbooks(self) -> Path | None:
-        """The folder of copies of ours, where the workers have another installation; else None."""
+        """The folder of copies of balbook's runbooks, where the workers have another installation; else None."""
         return None if self.balbook == OWN else self.notebooks / "runbooks"
 
     @property
@@ -83,52 +84,56 @@ class Wanted:
 
 
 def dag_text(wanted: Wanted, cwd: Path) -> str:
-    """The whole file, its first line included. BadInput where anything does not belong into it."""
+    """The text of the whole file, its first line included. BadInput where a setting cannot stand in a DAG."""
     return marked(render("airflow/dag.py.j2", **_values(wanted, cwd)), MADE_BY)
 
 
 def write_dag(wanted: Wanted, folder: Path, cwd: Path) -> tuple[Path, bool]:
-    """Writes the file; (its path, False) where it is there already.
+    """Writes the file; (its path, False) where it exists already.
 
-    Refused where a foreign file stands there, or another one in the folder has a DAG of this id. Beside it the folder for the
+    Refused where the file is foreign, or another file in the folder has a DAG of this id. Beside it the folder for the
     notebooks of `PapermillOperator` is made; where the workers have another installation, it gets copies of the runbooks too.
     """
     text = dag_text(wanted, cwd)
     path = folder / f"{wanted.name}.py"
-    if taken := next((other for other in _python_files(folder) if other != path and wanted.name in _dag_ids(other)), None):
-        raise Refused(f"the DAG id {wanted.name!r} is taken by {taken}; nothing was written", advice="Give another one with --dag-id.")
+    if taken := next((other for other in sorted(folder.rglob("*.py")) if other != path and wanted.name in _dag_ids(other)), None):
+        raise Refused(f"the DAG id {wanted.name!r} is taken by {taken}; nothing was written", advice="Give another id with --dag-id.")
     _make_folder(wanted)
     return path, write_own(path, text)
 
 
 def pools_command(wanted: Wanted) -> list[str]:
-    """The argv that makes the environment's pool, once for each Airflow."""
+    """The argv that makes the environment's pool, needed once for each Airflow."""
     return ["airflow", "pools", "set", wanted.pool, "1", f"one deployment at a time in {wanted.inventory.environment}"]
 
 
 def _values(wanted: Wanted, cwd: Path) -> dict[str, Any]:
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}", wanted.name):
-        raise BadInput(f"the DAG id {wanted.name!r} is not allowed", advice="Use letters, digits, _, - and .; give it with --dag-id.")
+        raise BadInput(f"the DAG id {wanted.name!r} is not allowed", advice="Use letters, digits, _, - and .; give the id with --dag-id.")
     if wanted.mode not in ("plan", "apply"):
-        raise BadInput(f"mode {wanted.mode!r} is neither plan nor apply", advice="plan changes nothing.")
+        raise BadInput(f"the mode {wanted.mode!r} is neither plan nor apply", advice="The mode plan changes nothing.")
     if not (0 <= wanted.retries <= 100 and 0 <= wanted.retry_delay_s <= 86_400):
-        raise BadInput(f"{wanted.retries} retries after {wanted.retry_delay_s} s", advice="0 to 100 retries, after 0 to 86400 s.")
-    pipeline = _pipeline(wanted.runs, cwd)
+        raise BadInput(
+            f"{wanted.retries} retries after {wanted.retry_delay_s} s are not allowed",
+            advice="Give 0 to 100 retries, after 0 to 86400 s.",
+        )
+    if wanted.runs.endswith(".ipynb"):
+        raise BadInput(f"{wanted.runs} cannot be a DAG: the workers know runbooks by name only", advice="Name a runbook or a pipeline.")
+    pipeline = named(wanted.runs, cwd)
     tasks = [_task(entry, pipeline.entries[:number], wanted.runbooks) for number, entry in enumerate(pipeline.entries)]
     is_pipeline = pipeline.path.suffix != ".ipynb"  # a runbook's own are read by its run
     defaults = wanted.inventory.defaults.get(pipeline.name, {}) if is_pipeline else {}
     check_parameters(pipeline.parameters, defaults)
-    _require_distinct([task["name"] for task in tasks])
+    names = [task["name"] for task in tasks]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise BadInput(f"the pipeline has the runbook {twice[0]} twice", advice="In a DAG each runbook is one task: make two pipelines.")
     paths = {"balbook": wanted.balbook, "inventory": wanted.inventory.path, "records": records_folder(wanted.inventory)}
     return {
+        **{name: getattr(wanted, name) for name in ("runs", "pool", "retries", "retry_delay_s")},
         **{name: _require_plain(name, path) for name, path in paths.items()},
         "dag_id": wanted.name,
-        "runs": wanted.runs,
         "environment": require_word(wanted.inventory.environment, "environment"),
-        "pool": wanted.pool,
         "cron": calendar.parse(wanted.when).cron_fields() if wanted.when else None,
-        "retries": wanted.retries,
-        "retry_delay_s": wanted.retry_delay_s,
         "params": [_param(parameter, wanted, defaults) for parameter in pipeline.parameters if parameter.name not in FIXED],
         "cleared": {parameter.name: parameter.default for parameter in pipeline.parameters if _is_empty(parameter)},
         "tasks": tasks,
@@ -147,75 +152,56 @@ def _make_folder(wanted: Wanted) -> None:
             for name in READ_ONLY:
                 write_bytes(wanted.runbooks / f"{name}.ipynb", runbook_path(name).read_bytes())
     except OSError as exc:
-        raise Failed(f"{wanted.notebooks} cannot be written: {exc.strerror}", advice="May you write where the records are?") from exc
-
-
-def _pipeline(name: str, cwd: Path) -> Pipeline:
-    pipelines = find_pipelines(cwd)
-    if name in pipelines:
-        return read_pipeline(pipelines[name])
-    if name in find_runbooks():
-        return Pipeline(name, runbook_path(name), (Entry(name),))
-    raise BadInput(f"there is no runbook or pipeline {name!r}", advice=nearest(name, [*find_runbooks(), *pipelines]))
+        raise Failed(
+            f"{wanted.notebooks} cannot be written: {exc.strerror}", advice="Check that you are allowed to write to the folder of records."
+        ) from exc
 
 
 def _task(entry: Entry, before: Sequence[Entry], copies: Path | None) -> dict[str, Any]:
-    """A task. What a `build` before it made is known by the key, which only the command takes."""
+    """A task. The artifact of an earlier `build` is known by the key, which only the command takes."""
     runbook = read_runbook(runbook_path(entry.runbook))
     names = [p.name for p in runbook.parameters if p.name not in (*FIXED, *entry.parameters)]
     has_built = "release" in names and any(earlier.runbook == "build" for earlier in before)
     is_papermill = runbook.name in READ_ONLY and not has_built
+    if "{" in repr(list(entry.parameters.values())):
+        why = f"{runbook.name}: its parameters {dict(entry.parameters)} have braces, which Airflow would fill in"
+        raise BadInput(why, advice="Write the parameters without braces.")
     return {
         "name": runbook.name,
         "title": runbook.title,
         "given": [name for name in names if is_papermill or name != "mode"],  # apart from that the mode is the command
-        "fixed": _require_no_template(runbook, dict(entry.parameters)),
+        "fixed": dict(entry.parameters),
         "is_papermill": is_papermill,
         "notebook": _require_plain("notebook", copies / runbook.path.name if copies else runbook.path.resolve()),
     }
 
 
 def _param(parameter: Parameter, wanted: Wanted, defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameter as the arguments of Airflow's Param. `defaults`: what the inventory says of the pipeline; the form shows it."""
-    if parameter.name == "mode":
-        return {"name": "mode", "default": wanted.mode, "schema": {"type": "string", "enum": ["plan", "apply"]}, "help": parameter.help}
+    """The parameter as the arguments of Airflow's Param. `defaults`: the inventory's values for the pipeline, which the form shows."""
+    default, schema = defaults.get(parameter.name, parameter.default), SCHEMAS[parameter.type]
     # Airflow's form insists on a value where null is not allowed; the DAG makes the parameter's default of it again.
-    schema = SCHEMAS[parameter.type]
-    if _is_empty(parameter):
+    if parameter.name == "mode":
+        default, schema = wanted.mode, {"type": "string", "enum": ["plan", "apply"]}
+    elif _is_empty(parameter):
         schema = {**schema, "type": [schema["type"], "null"]}
-    return {"name": parameter.name, "default": defaults.get(parameter.name, parameter.default), "schema": schema, "help": parameter.help}
+    return {"name": parameter.name, "default": default, "schema": schema, "help": parameter.help}
 
 
 def _is_empty(parameter: Parameter) -> bool:
-    """Whether nothing is its default: its field in the form may be cleared."""
+    """True where the default is empty: the parameter's field in the form can be cleared."""
     return parameter.default in ("", [])
 
 
-def _require_distinct(names: Sequence[str]) -> None:
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise BadInput(f"the runbook {twice[0]} is twice in it", advice="In a DAG each runbook is one task: make two pipelines.")
-
-
 def _require_plain(name: str, path: Path) -> str:
-    """A path that Airflow takes as it stands: it fills in what stands in braces, and reads a file where a word ends in .sh."""
+    """A path that Airflow leaves alone: it fills in braces, and reads a file where a word ends in .sh."""
     text = str(path)
     if not path.is_absolute() or not text.isprintable() or re.search(r"[{}]|\.(sh|bash)$", text):
         raise BadInput(f"{name}: {text!r} cannot stand in a DAG", advice="Give an absolute path without braces that does not end in .sh.")
     return text
 
 
-def _require_no_template(runbook: Runbook, fixed: dict[str, Any]) -> dict[str, Any]:
-    if "{" in repr(list(fixed.values())):
-        raise BadInput(f"{runbook.name}: its parameters {fixed} have braces, which Airflow would fill in", advice="Do without them.")
-    return fixed
-
-
-def _python_files(folder: Path) -> Iterator[Path]:
-    yield from sorted(folder.rglob("*.py")) if folder.is_dir() else ()
-
-
 def _dag_ids(path: Path) -> set[str]:
-    """The ids of the DAGs that a file makes, as far as they stand in it: `DAG("id")`, `DAG(dag_id="id")`, `@dag`."""
+    """The ids of DAGs in a file, as far as the text has them: `DAG("id")`, `DAG(dag_id="id")`, `@dag`."""
     found: set[str] = set()
     with suppress(OSError, SyntaxError, ValueError):
         for node in ast.walk(ast.parse(path.read_bytes())):

@@ -1,15 +1,15 @@
-"""Adding, listing and removing schedules: the definition, and what makes systemd or cron keep it."""
+"""Adding, listing and removing schedules: the definition, and its keeper, systemd or cron."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from balbook.errors import BadInput, Failed, Refused, nearest
 from balbook.local.atomic_files import write_text
@@ -17,12 +17,22 @@ from balbook.schedule import calendar, cron, systemd
 from balbook.schedule.definition import Schedule, check, schedule_from
 from balbook.schedule.places import Places
 
+
+class Keeper(Protocol):
+    """A module that keeps schedules."""
+
+    def is_kept(self, name: str, where: Places) -> bool: ...
+    def enable(self, schedule: Schedule, command: Sequence[str], where: Places) -> None: ...
+    def disable(self, name: str, where: Places) -> None: ...
+
+
 BOOTED = Path("/run/systemd/system")
+KEEPERS: dict[str, Keeper] = {"systemd": systemd, "cron": cron}
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A schedule, when it is due next, whether systemd or cron really has it, and what its last run came to."""
+    """A schedule, its next time, whether systemd or cron still keeps it, and the outcome of its last run."""
 
     schedule: Schedule
     next_at: str
@@ -36,25 +46,23 @@ def available_backend(booted: Path = BOOTED) -> str:
         return "systemd"
     if shutil.which("crontab"):
         return "cron"
-    raise BadInput("neither systemd nor cron is on this machine", advice="Install cron, or let another scheduler call balbook apply.")
+    raise BadInput("this machine has neither systemd nor cron", advice="Install cron, or let another scheduler call balbook apply.")
 
 
 def add(schedule: Schedule, where: Places) -> None:
-    """Keeps a new schedule. Refused where the name is taken; nothing is left where systemd or cron refuses it."""
+    """Keeps a new schedule. Refused where the name is taken; nothing is left where systemd or cron refuses."""
     check(schedule)
-    path = where.definition(schedule.name)
-    if path.exists() or _is_known_to_its_keeper(schedule, where):
-        raise Refused(
-            f"there is a schedule {schedule.name!r} already; nothing was changed", advice=f"balbook schedule remove {schedule.name}"
-        )
-    command = command_of(schedule.name, where)
-    texts = systemd.units(schedule, command, is_system=where.is_system) if schedule.backend == "systemd" else {}
-    _write_private(path, json.dumps(asdict(schedule), indent=1, sort_keys=True) + "\n")
+    path, keeper = where.definition(schedule.name), KEEPERS[schedule.backend]
+    if path.exists() or keeper.is_kept(schedule.name, where):
+        advice = f"balbook schedule remove {schedule.name}"
+        raise Refused(f"the schedule {schedule.name!r} exists already; nothing was changed", advice=advice)
     try:
-        if schedule.backend == "systemd":
-            systemd.enable(schedule, texts, where)
-        else:
-            cron.enable(schedule, command)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_text(path, json.dumps(asdict(schedule), indent=1, sort_keys=True) + "\n", mode=0o600)
+    except OSError as exc:
+        raise Failed(f"{path} cannot be written: {exc.strerror}", advice="Check that you are allowed to write there.") from exc
+    try:
+        keeper.enable(schedule, command_of(schedule.name, where), where)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
@@ -62,11 +70,7 @@ def add(schedule: Schedule, where: Places) -> None:
 
 def remove(name: str, where: Places) -> Path:
     """Takes a schedule away; its outcomes stay, in the file that is returned."""
-    schedule = find(name, where)
-    if schedule.backend == "systemd":
-        systemd.disable(name, where)
-    else:
-        cron.disable(name)
+    KEEPERS[find(name, where).backend].disable(name, where)
     where.definition(name).unlink(missing_ok=True)
     return where.outcomes(name)
 
@@ -82,7 +86,7 @@ def find(name: str, where: Places) -> Schedule:
 def list_schedules(where: Places, now: datetime) -> list[Listed]:
     """All schedules, by name. `now` is the local time."""
     found = [schedule_from(path) for path in sorted(where.definitions.glob("*.json"))]
-    return [Listed(s, _next(s, now), _is_known_to_its_keeper(s, where), last_outcome(where, s.name)) for s in found]
+    return [Listed(s, _next(s, now), KEEPERS[s.backend].is_kept(s.name, where), last_outcome(where, s.name)) for s in found]
 
 
 def last_outcome(where: Places, name: str) -> dict[str, Any]:
@@ -103,17 +107,3 @@ def _next(schedule: Schedule, now: datetime) -> str:
         return said
     due = calendar.parse(schedule.when).after(now)
     return f"{due:%a %Y-%m-%d %H:%M}" if due else ""
-
-
-def _is_known_to_its_keeper(schedule: Schedule, where: Places) -> bool:
-    if schedule.backend == "systemd":
-        return (where.units / f"balbook-{schedule.name}.timer").exists()
-    return shutil.which("crontab") is not None and cron.has_entry(cron.read(), schedule.name)
-
-
-def _write_private(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_text(path, text, mode=0o600)
-    except OSError as exc:
-        raise Failed(f"{path} cannot be written: {exc.strerror}", advice="May you write there?") from exc

@@ -14,13 +14,16 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from balbook.errors import BadInput
 
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+WEEKDAYS = {name: str(number) for number, day in enumerate(DAYS) for name in (day, day[:3])}
+ITEM = re.compile(r"(?P<first>\*|\d{1,2})(?:\.\.(?P<last>\d{1,2}))?(?:/(?P<step>\d{1,2}))?")
 WORDS = {
     "minutely": "*:*",
     "hourly": "*:00",
@@ -39,7 +42,7 @@ FARTHEST_DAYS = 366 * 8 + 1
 
 @dataclass(frozen=True)
 class Calendar:
-    """What cron can keep. Weekdays are numbered from 0, Monday; each set is sorted."""
+    """An expression that cron can keep. Weekdays are numbered from 0, Monday; each set is sorted."""
 
     text: str
     minutes: tuple[int, ...]
@@ -55,11 +58,11 @@ class Calendar:
         return " ".join("*" if len(values) == size else ",".join(map(str, values)) for values, size in fields)
 
     def before(self, at: datetime) -> datetime | None:
-        """The last time that is due at or before `at`; None where there is none in eight years."""
+        """The last due time at or before `at`; None for eight years without one."""
         return next((due for day in self._days(at, -1) for due in reversed(self._times(day)) if due <= at), None)
 
     def after(self, at: datetime) -> datetime | None:
-        """The first time that is due after `at`."""
+        """The first due time after `at`; None for eight years without one."""
         return next((due for day in self._days(at, 1) for due in self._times(day) if due > at), None)
 
     def _days(self, at: datetime, step: int) -> Iterator[datetime]:
@@ -77,17 +80,19 @@ def parse(text: str) -> Calendar:
     """The expression, if cron can keep it; BadInput otherwise."""
     found = FORM.fullmatch(WORDS.get(text.strip().lower(), text.strip()))
     if not found:
-        raise BadInput(f"{text!r} is no calendar expression that cron can keep", advice=ADVICE)
+        raise BadInput(f"{text!r} is not a calendar expression that cron can keep", advice=ADVICE)
     part = found.groupdict()
     if part["weekdays"] and (part["days"] or "*") != "*":
-        raise BadInput(f"{text!r}: cron cannot keep weekdays and days of the month together", advice="Leave one of them out.")
+        raise BadInput(
+            f"{text!r}: cron cannot keep weekdays and days of the month together", advice="Leave the weekdays or the days of the month out."
+        )
     calendar = Calendar(
         text,
         minutes=_numbers(text, part["minutes"], 0, 59),
         hours=_numbers(text, part["hours"], 0, 23),
         days=_numbers(text, part["days"] or "*", 1, 31),
         months=_numbers(text, part["months"] or "*", 1, 12),
-        weekdays=_weekdays(text, part["weekdays"] or ""),
+        weekdays=_numbers(text, part["weekdays"] or "*", 0, 6, WEEKDAYS),
     )
     if calendar.after(datetime(2024, 1, 1)) is None:
         raise BadInput(f"{text!r} never comes", advice=ADVICE)
@@ -95,21 +100,21 @@ def parse(text: str) -> Calendar:
 
 
 def check_for_systemd(text: str) -> None:
-    """BadInput where systemd does not take the expression; without systemd-analyze what cron can keep is taken."""
+    """Raises BadInput where systemd refuses the expression; without systemd-analyze, where cron cannot keep the expression."""
     if not re.fullmatch(r"[A-Za-z0-9 *,:./~_+-]+", text):
-        raise BadInput(f"{text!r} is no calendar expression", advice=ADVICE)
+        raise BadInput(f"{text!r} is not a calendar expression", advice=ADVICE)
     answer = _analyzed(text)
     if answer is None:
         parse(text)
     elif answer.returncode != 0:
-        words = answer.stderr.strip().splitlines()
-        raise BadInput(f"{text!r} is no calendar expression: {words[-1] if words else 'systemd refuses it'}", advice=ADVICE)
+        words = answer.stderr.strip().splitlines() or ["systemd refuses it"]
+        raise BadInput(f"{text!r} is not a calendar expression: {words[-1]}", advice=ADVICE)
     elif "Next elapse: never" in answer.stdout:
         raise BadInput(f"{text!r} never comes again", advice=ADVICE)
 
 
 def next_for_systemd(text: str) -> str:
-    """When it is due next, in systemd's words; empty where that cannot be said."""
+    """The next due time, in systemd's words; empty where systemd does not tell."""
     answer = _analyzed(text)
     found = re.search(r"Next elapse: (.+)", answer.stdout) if answer else None
     return found[1].strip() if found else ""
@@ -122,39 +127,18 @@ def _analyzed(text: str) -> subprocess.CompletedProcess[str] | None:
     return subprocess.run([program, "calendar", "--", text], capture_output=True, text=True, timeout=20, check=False)
 
 
-def _numbers(text: str, field: str, least: int, most: int) -> tuple[int, ...]:
-    """The values of one field: `*`, `5`, `1,15`, `8..18`, `0/15`."""
+def _numbers(text: str, field: str, least: int, most: int, names: Mapping[str, str] = MappingProxyType({})) -> tuple[int, ...]:
+    """The values of one field: `*`, `5`, `1,15`, `8..18`, `0/15`; `names` are words that stand for numbers."""
     values: set[int] = set()
     for item in field.split(","):
-        found = re.fullmatch(r"(?P<first>\*|\d{1,2})(?:\.\.(?P<last>\d{1,2}))?(?:/(?P<step>\d{1,2}))?", item)
+        found = ITEM.fullmatch(re.sub("[A-Za-z]+", lambda word: names.get(word[0].lower(), word[0]), item))
         if not found or (found["first"] == "*" and found["last"]):
-            raise BadInput(f"{text!r}: {item!r} is no number, list, range or step", advice=ADVICE)
+            raise BadInput(f"{text!r}: {item!r} is not a value, a range or a step that is allowed here", advice=ADVICE)
         first = least if found["first"] == "*" else int(found["first"])
         is_open = found["first"] == "*" or (found["step"] and not found["last"])
         last = int(found["last"]) if found["last"] else most if is_open else first
         step = int(found["step"] or 1)
         if not (least <= first <= last <= most and step):
-            raise BadInput(f"{text!r}: {item!r} is not within {least} and {most}", advice=ADVICE)
+            raise BadInput(f"{text!r}: {item!r} is out of range, or goes backwards", advice=ADVICE)
         values |= set(range(first, last + 1, step))
     return tuple(sorted(values))
-
-
-def _weekdays(text: str, field: str) -> tuple[int, ...]:
-    if not field:
-        return tuple(range(7))
-    values: set[int] = set()
-    for item in field.split(","):
-        first, dots, last = item.partition("..")
-        ends = [_weekday(text, first), _weekday(text, last if dots else first)]
-        if ends[0] > ends[1]:
-            raise BadInput(f"{text!r}: {item!r} goes backwards", advice=ADVICE)
-        values |= set(range(ends[0], ends[1] + 1))
-    return tuple(sorted(values))
-
-
-def _weekday(text: str, name: str) -> int:
-    whole = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-    for known in (WEEKDAYS, whole):
-        if name.lower() in known:
-            return known.index(name.lower())
-    raise BadInput(f"{text!r}: {name!r} is no weekday", advice=ADVICE)

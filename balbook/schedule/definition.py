@@ -1,4 +1,4 @@
-"""A schedule as data: what runs when, with which parameters; checked as a whole before anything is written."""
+"""A schedule as data: a runbook or a pipeline, its times and its parameters; checked as a whole before anything is written."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from balbook.errors import BadInput, nearest
 from balbook.local.resources import resource
 from balbook.local.typed_json import read_json
 from balbook.notebook.parameters import check_parameters, parse_assignments, read_parameters_file
-from balbook.notebook.runbook import find_runbooks, read_runbook, runbook_path
-from balbook.run.pipeline import find_pipelines, read_pipeline
+from balbook.notebook.runbook import find_runbooks, runbook_path
+from balbook.run.pipeline import Entry, Pipeline, find_pipelines, read_pipeline
 from balbook.schedule import calendar
 from balbook.schedule.environment import read_environment
 
@@ -51,13 +51,16 @@ class Schedule:
 
 
 def check(schedule: Schedule) -> None:
-    """BadInput where anything about it is wrong."""
+    """Raises BadInput where a field of the schedule is wrong."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", schedule.name):
         raise BadInput(f"the schedule's name {schedule.name!r} is not allowed", advice="Use lower-case letters, digits, - and _.")
     if schedule.mode not in MODES:
-        raise BadInput(f"mode {schedule.mode!r} is neither plan nor apply", advice="plan changes nothing.")
+        raise BadInput(f"the mode {schedule.mode!r} is neither plan nor apply", advice="The mode plan changes nothing.")
     if schedule.backend not in BACKENDS:
-        raise BadInput(f"there is no {schedule.backend!r} to keep schedules with", advice=nearest(schedule.backend, BACKENDS))
+        raise BadInput(f"{schedule.backend!r} cannot keep schedules", advice=nearest(schedule.backend, BACKENDS))
+    for text in (schedule.folder, schedule.environment_file, *schedule.on_failure):
+        if re.search(r"[\x00-\x1f\x7f]", text):
+            raise BadInput(f"{text!r} has a line break or a control character", advice="Neither a unit file nor a crontab can hold it.")
     if schedule.is_drift_failure and schedule.mode != "plan":
         raise BadInput("only a plan can fail on changes", advice="Add --mode plan, or leave --fail-on-changes out.")
     if schedule.backend == "cron":
@@ -68,12 +71,14 @@ def check(schedule: Schedule) -> None:
     if schedule.environment_file:
         read_environment(Path(schedule.environment_file))
     if schedule.on_failure and shutil.which(schedule.on_failure[0]) is None:
-        raise BadInput(f"--on-failure: {schedule.on_failure[0]!r} is no program of this machine", advice="Name one, or its whole path.")
+        raise BadInput(
+            f"--on-failure: {schedule.on_failure[0]!r} is not a program of this machine", advice="Name a program, or its whole path."
+        )
 
 
 def schedule_from(path: Path) -> Schedule:
     """The schedule that is kept in this file; BadInput where it cannot be read."""
-    advice = f"Add it again: balbook schedule remove {path.stem}, then add."
+    advice = f"Add the schedule again: balbook schedule remove {path.stem}, then add."
     return read_json(path, Schedule, lambda why: BadInput(why, advice=advice), version=VERSION)
 
 
@@ -83,25 +88,29 @@ def read_example(name: str) -> dict[str, Any]:
     shipped = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     path = shipped.get(name, Path(name).expanduser())
     if not path.is_file():
-        raise BadInput(f"there is no example and no file {name!r}", advice=nearest(name, shipped))
+        raise BadInput(f"{name!r} is neither an example nor a file", advice=nearest(name, shipped))
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as exc:
-        raise BadInput(f"{path} cannot be read: {exc}", advice="Write it like those that balbook brings along.") from exc
+        raise BadInput(f"{path} cannot be read: {exc}", advice="Write the file like the examples that balbook ships.") from exc
     if not isinstance(data, dict) or data.get("version") != VERSION:
-        raise BadInput(f"{path} is no schedule of version {VERSION}", advice=f"Begin it with `version: {VERSION}`.")
+        raise BadInput(f"{path} is not a schedule of version {VERSION}", advice=f"Begin the file with `version: {VERSION}`.")
     if unknown := sorted(set(map(str, data)) - EXAMPLE_KEYS):
-        raise BadInput(f"{path}: {unknown[0]!r} is not known", advice=nearest(unknown[0], EXAMPLE_KEYS))
+        raise BadInput(f"{path}: {unknown[0]!r} is not a known field", advice=nearest(unknown[0], EXAMPLE_KEYS))
     return {key: value for key, value in data.items() if key != "version"}
 
 
+def named(runs: str, folder: Path) -> Pipeline:
+    """The pipeline of this name, or a runbook (its name or path) as a pipeline of one; BadInput for an unknown name."""
+    pipelines, runbooks = find_pipelines(folder), find_runbooks()
+    if runs in pipelines:
+        return read_pipeline(pipelines[runs])
+    if runs in runbooks or runs.endswith(".ipynb"):
+        return Pipeline(runs, runbook_path(runs), (Entry(runs),))
+    raise BadInput(f"there is no runbook or pipeline {runs!r}", advice=nearest(runs, [*runbooks, *pipelines]))
+
+
 def _check_parameters(schedule: Schedule) -> None:
-    pipelines = find_pipelines(Path(schedule.folder))
-    if schedule.runs in pipelines:
-        declared = read_pipeline(pipelines[schedule.runs]).parameters
-    elif schedule.runs in find_runbooks() or schedule.runs.endswith(".ipynb"):
-        declared = read_runbook(runbook_path(schedule.runs)).parameters
-    else:
-        raise BadInput(f"there is no runbook or pipeline {schedule.runs!r}", advice=nearest(schedule.runs, [*find_runbooks(), *pipelines]))
+    declared = named(schedule.runs, Path(schedule.folder)).parameters
     given = read_parameters_file(Path(schedule.parameters_file), declared) if schedule.parameters_file else {}
     check_parameters(declared, {**given, **parse_assignments(declared, schedule.parameters)})

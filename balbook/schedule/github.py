@@ -26,7 +26,7 @@ KEPT = ("Ballerina.toml", "Dependencies.toml", "main.bal", ".gitignore")
 """Files of the consolidated project that come back into the checkout."""
 AWS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 MARGIN_S = 3600
-"""Beside the rollout itself: what is built, checked and brought to the hosts around it, so that the engine ends before its job does."""
+"""Time for builds, checks and uploads beside the rollout itself, so that the engine ends before its job does."""
 BUILT = '-p "file=$GITHUB_WORKSPACE/target/bin"'
 
 
@@ -53,7 +53,7 @@ BLOCKS = {
         Block("Verify", f"balbook apply verify {RELEASE} {ABOUT}"),
     ),
 }
-"""What a deploying workflow runs, in order. Values come as variables, so that no shell ever reads one as text of the script."""
+"""The steps of a deploying workflow, in order. Values come as variables, so that no shell ever reads one as text of the script."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,9 @@ class Pin:
 
     ref: str
     tag: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.ref} # {self.tag}" if self.tag else self.ref
 
 
 PINS = {
@@ -74,9 +77,9 @@ PINS = {
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a workflow is made for. `packages` are directories of the source repository, in the order in which they are pushed.
+    """The settings of a workflow. `packages` are directories of the source repository, in the order in which they are pushed.
 
-    `secrets`: names of secrets that every step which runs a runbook gets beside its own. `rollout_s`: how long a rollout may take.
+    `secrets`: names of secrets that every step which runs a runbook gets beside its own. `rollout_s`: the longest time of a rollout.
     """
 
     kind: str
@@ -108,12 +111,12 @@ def pins_with(given: Sequence[str]) -> dict[str, Pin]:
 
 
 def is_moving(pin: Pin) -> bool:
-    """Whether the reference is a tag or a branch, which its owner can move."""
+    """True for a tag or a branch, which its owner can move."""
     return not re.fullmatch(r"[0-9a-f]{40}", pin.ref)
 
 
 def informed(wanted: Wanted, inventory: Inventory) -> Wanted:
-    """With what the inventory says: the variables that its secrets come from, whether S3 is used, how long a rollout may take. Pure."""
+    """The same, with the inventory's values: the variables of its secrets, the use of S3, the longest rollout. Pure."""
     places = (inventory.registry.url if inventory.registry else "", inventory.records.ledger or "")
     has_s3 = any(place.startswith("s3://") for place in places)
     names = dict.fromkeys((*wanted.secrets, *environment_names(inventory), *(AWS if has_s3 else ())))
@@ -122,19 +125,14 @@ def informed(wanted: Wanted, inventory: Inventory) -> Wanted:
 
 
 def workflow_text(wanted: Wanted) -> str:
-    """The whole file, its first line included. Pure."""
+    """The text of the whole file, its first line included. Pure."""
     return marked(render(f"workflows/{wanted.kind}.yaml.j2", **_values(wanted)), f"balbook workflow {wanted.kind}")
 
 
 def write_workflow(wanted: Wanted, folder: Path) -> tuple[Path, bool]:
-    """Writes the file; (its path, False) where it is there already. Refused where a file of another content stands there."""
-    path = folder / file_name(wanted)
+    """Writes the file; (its path, False) where it exists already. Refused where the file has another content."""
+    path = folder / ("ballerina-packages.yaml" if wanted.kind == "ci" else f"{wanted.kind}-{wanted.environment}.yaml")
     return path, write_own(path, workflow_text(wanted))
-
-
-def file_name(wanted: Wanted) -> str:
-    """One file for each environment that is deployed to; one for the packages."""
-    return "ballerina-packages.yaml" if wanted.kind == "ci" else f"{wanted.kind}-{wanted.environment}.yaml"
 
 
 def _values(wanted: Wanted) -> dict[str, Any]:
@@ -147,17 +145,12 @@ def _values(wanted: Wanted) -> dict[str, Any]:
         _require_inside(path)
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9._-]*", wanted.runs_on):
         raise BadInput(
-            f"--runs-on {wanted.runs_on!r} is not the label of a runner", advice="Write one such as ubuntu-24.04 or self-hosted."
+            f"--runs-on {wanted.runs_on!r} is not the label of a runner", advice="Write ubuntu-24.04 or self-hosted, for example."
         )
     if wrong := [name for name in wanted.secrets if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)]:
         raise BadInput(f"--secret {wrong[0]!r} is not the name of a secret", advice="Give the name alone: letters, digits and _.")
     return {
-        "environment": wanted.environment,
-        "inventory": wanted.inventory,
-        "records": wanted.records,
-        "branch": wanted.branch,
-        "packages": wanted.packages,
-        "runs_on": wanted.runs_on,
+        **vars(wanted),
         "blocks": [replace(b, secrets=tuple(dict.fromkeys((*b.secrets, *wanted.secrets)))) for b in BLOCKS.get(wanted.kind, ())],
         "has_release": wanted.kind == "decentralized",
         "deploy_minutes": -(-int(wanted.rollout_s + MARGIN_S) // 60),
@@ -165,18 +158,12 @@ def _values(wanted: Wanted) -> dict[str, Any]:
         "aws": AWS if wanted.has_s3 else (),
         "extra": "[s3]" if wanted.has_s3 else "",
         "version": __version__,
-        "uses": lambda name: _uses(name, wanted.pins[name]),
+        "uses": lambda name: f"{name}@{wanted.pins[name]}",
     }
 
 
-def _uses(name: str, pin: Pin) -> str:
-    return f"{name}@{pin.ref}" + (f" # {pin.tag}" if pin.tag else "")
-
-
 def _require_inside(path: str) -> None:
-    """A relative path of plain words: inside the repository, or a branch's name."""
-    is_plain = re.fullmatch(r"\.|[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*", path)
-    if not is_plain:
-        raise BadInput(
-            f"{path!r} is not a relative path of plain words", advice="Write a path inside the repository, such as services/rooms."
-        )
+    """Raises BadInput for anything but a relative path of plain words: a path inside the repository, or a branch's name."""
+    if not re.fullmatch(r"\.|[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*", path):
+        advice = "Write a path inside the repository, such as services/rooms."
+        raise BadInput(f"{path!r} is not a relative path of plain words", advice=advice)

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -37,21 +37,23 @@ USUAL = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "XD
 
 
 def run_once(name: str, where: Places, *, say: Say, now: Callable[[], datetime], only_if_missed: bool = False) -> int:
-    """Runs it to its end; its exit status. Refused where the run before still goes on. `now` gives the local time."""
+    """Runs the schedule once, to the end; the exit status. Refused where the previous run still goes on. `now` gives the local time."""
     schedule = find(name, where)
-    if only_if_missed and (not is_missed(schedule, where, now()) or _is_running(schedule, where)):
+    if only_if_missed and (not is_missed(schedule, where, now()) or locks.is_held(where.lock(name))):
         return 0
     with _alone(schedule, where):
         outcome = _run(schedule, now, say)
         _keep(where, name, outcome)
     say(f"{name}: exit status {outcome['exit_status']}" + (f", record {outcome['record']}" if outcome["record"] else ""))
-    if outcome["exit_status"] and schedule.backend == "cron":  # systemd starts its own unit, also where this process was killed
+    if (
+        outcome["exit_status"] and schedule.on_failure and schedule.backend == "cron"
+    ):  # systemd starts its own unit, also where this process was killed
         _call_on_failure(schedule, say)
     return int(outcome["exit_status"])
 
 
 def is_missed(schedule: Schedule, where: Places, now: datetime) -> bool:
-    """Whether a time that was due has passed without a run since the schedule was added or last ran."""
+    """True where a due time has passed without a run since the schedule was added or last ran."""
     due = calendar.parse(schedule.when).before(now.replace(tzinfo=None))
     if due is None or now.replace(tzinfo=None) - due < GRACE:  # cron is about to start that one itself
         return False
@@ -74,27 +76,16 @@ def command_of(schedule: Schedule) -> list[str]:
 @contextlib.contextmanager
 def _alone(schedule: Schedule, where: Places) -> Iterator[None]:
     """Holds the schedule's lock, which ends with this process however that ends."""
-    try:
-        where.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        held = locks.take(where.lock(schedule.name), within_s=0)
-    except BlockingIOError as exc:
-        raise Refused(
-            f"{schedule.name}: the run before still goes on; this one was left out", advice="Give it more time between two runs."
-        ) from exc
-    except OSError as exc:
-        raise Failed(f"{where.state} cannot be written: {exc.strerror}", advice="May you write there, and is there space?") from exc
-    try:
+    why = f"{schedule.name}: the previous run still goes on; this one was left out"
+    taken = Refused(why, advice="Give the schedule more time between two runs.")
+    with contextlib.ExitStack() as held:
+        try:
+            where.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+            held.enter_context(locks.holding(where.lock(schedule.name), within_s=0, taken=taken))
+        except OSError as exc:
+            advice = "Check that you are allowed to write there, and that there is space."
+            raise Failed(f"{where.state} cannot be written: {exc.strerror}", advice=advice) from exc
         yield
-    finally:
-        os.close(held)
-
-
-def _is_running(schedule: Schedule, where: Places) -> bool:
-    try:
-        with _alone(schedule, where):
-            return False
-    except Refused:
-        return True
 
 
 def _run(schedule: Schedule, now: Callable[[], datetime], say: Say) -> dict[str, Any]:
@@ -104,8 +95,11 @@ def _run(schedule: Schedule, now: Callable[[], datetime], say: Say) -> dict[str,
     except BadInput as exc:
         say(f"{schedule.name}: {exc.message}")
         return {"at": timestamp(at), "seconds": 0.0, "exit_status": exc.exit_status, **_said("")}
-    argv = command_of(schedule)
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=schedule.folder, env=environ, text=True) as child, _forwarding(child):
+    with (
+        subprocess.Popen(command_of(schedule), stdout=subprocess.PIPE, cwd=schedule.folder, env=environ, text=True) as child,
+        # The run reaches a safe state on these signals; this process waits for that.
+        answered((signal.SIGTERM, signal.SIGINT), lambda number, _: child.send_signal(number)),
+    ):
         printed, _ = child.communicate()
     status = child.returncode if child.returncode >= 0 else 1
     return {"at": timestamp(at), "seconds": round(time.monotonic() - started, 1), "exit_status": status, **_said(printed)}
@@ -119,42 +113,25 @@ def _said(printed: str) -> dict[str, str]:
         return {"verdict": "", "run_id": "", "record": ""}
 
 
-@contextlib.contextmanager
-def _forwarding(child: subprocess.Popen[str]) -> Iterator[None]:
-    """SIGTERM and SIGINT go to the run, which reaches a safe state; this process waits for that."""
-
-    def forward(number: int, frame: object) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            child.send_signal(number)
-
-    with answered((signal.SIGTERM, signal.SIGINT), forward):
-        yield
-
-
 def _keep(where: Places, name: str, outcome: dict[str, Any]) -> None:
-    fd = os.open(where.outcomes(name), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(fd, json.dumps(outcome, sort_keys=True).encode() + b"\n")
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    with open(where.outcomes(name), "a", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+        file.write(json.dumps(outcome, sort_keys=True) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _call_on_failure(schedule: Schedule, say: Say) -> None:
-    argv: Sequence[str] = schedule.on_failure
-    if not argv:
-        return
+    argv, environ = schedule.on_failure, {**_environment(schedule), "BALBOOK_SCHEDULE": schedule.name}
     try:
-        environ = {**_environment(schedule), "BALBOOK_SCHEDULE": schedule.name}
         done = subprocess.run(argv, cwd=schedule.folder, env=environ, stdin=subprocess.DEVNULL, timeout=ON_FAILURE_WITHIN_S, check=False)
         if done.returncode:
-            say(f"{schedule.name}: the command on failure ended with {done.returncode}")
+            say(f"{schedule.name}: the command on failure ended with status {done.returncode}")
     except (OSError, subprocess.TimeoutExpired) as exc:
-        say(f"{schedule.name}: the command on failure did not work: {exc}")
+        say(f"{schedule.name}: the command on failure failed: {exc}")
 
 
 def _environment(schedule: Schedule) -> dict[str, str]:
-    """What the command inherits: all but the inventory's secrets, and hardly anything where nobody can say which these are."""
+    """The variables for the command: all but the inventory's secrets, and hardly any where the inventory cannot be read."""
     try:
         return bare_environment(read_inventory(Path(schedule.folder) / schedule.inventory))
     except BalbookError:

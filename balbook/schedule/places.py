@@ -1,4 +1,4 @@
-"""Where schedules are kept: one user's, or the machine's."""
+"""The folders of schedules: one user's, or the machine's."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import contextlib
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -19,24 +19,14 @@ DEADLINE_S = 60.0
 
 def units(schedule: Schedule, command: Sequence[str], *, is_system: bool) -> dict[str, str]:
     """The text of each unit file by its name; `command` is the argv of one run. Pure."""
-    on_failure = _whole_path(schedule.on_failure)
-    values = {
-        "name": schedule.name,
-        "runs": _text(schedule.runs),
-        "mode": schedule.mode,
-        "when": schedule.when,
-        "folder": _text(schedule.folder),
-        "environment_file": _text(schedule.environment_file),
-        "command": " ".join(map(word, command)),
-        "on_failure": " ".join(map(word, on_failure)),
-        "has_catch_up": schedule.has_catch_up,
-        "is_system": is_system,
-    }
-    made = {"service": "service.j2", "timer": "timer.j2"}
-    texts = {f"balbook-{schedule.name}.{kind}": render(f"schedules/{template}", **values) for kind, template in made.items()}
+    on_failure = list(schedule.on_failure)
     if on_failure:
-        texts[f"balbook-{schedule.name}-failed.service"] = render("schedules/failed.service.j2", **values)
-    return texts
+        on_failure[0] = shutil.which(on_failure[0]) or on_failure[0]  # a unit has a search path of its own
+    texts = {name: getattr(schedule, name).replace("%", "%%") for name in ("runs", "folder", "environment_file")}
+    words = {"command": " ".join(map(word, command)), "on_failure": " ".join(map(word, on_failure))}
+    values = {**vars(schedule), **texts, **words, "is_system": is_system}
+    kinds = {".service": "service.j2", ".timer": "timer.j2", **({"-failed.service": "failed.service.j2"} if on_failure else {})}
+    return {f"balbook-{schedule.name}{end}": render(f"schedules/{template}", **values) for end, template in kinds.items()}
 
 
 def word(value: str) -> str:
@@ -45,28 +35,29 @@ def word(value: str) -> str:
     >>> word("50% of $HOME")
     '"50%% of $$HOME"'
     """
-    _require_one_line(value)
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$") + '"'
 
 
-def enable(schedule: Schedule, texts: dict[str, str], where: Places) -> None:
+def is_kept(name: str, where: Places) -> bool:
+    """True where the timer's unit file is there."""
+    return unit_paths(name, where)[0].exists()
+
+
+def enable(schedule: Schedule, command: Sequence[str], where: Places) -> None:
     """Writes the unit files and starts the timer; Failed, with nothing left behind, where systemd refuses."""
-    written: list[Path] = []
-    try:
-        where.units.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            path = where.units / name
-            write_text(path, text)
-            written.append(path)
+    texts = units(schedule, command, is_system=where.is_system)
+    with contextlib.ExitStack() as undoing:
+        try:
+            where.units.mkdir(parents=True, exist_ok=True)
+            for name, text in texts.items():
+                write_text(where.units / name, text)
+                undoing.callback((where.units / name).unlink, missing_ok=True)
+        except OSError as exc:
+            advice = "Check that you are allowed to write there. Without --system the folder is your own."
+            raise Failed(f"{where.units}: the units cannot be written: {exc.strerror}", advice=advice) from exc
         _systemctl(where, "daemon-reload")
         _systemctl(where, "enable", "--now", f"balbook-{schedule.name}.timer")
-    except (OSError, Failed) as exc:
-        for path in written:
-            path.unlink(missing_ok=True)
-        if isinstance(exc, OSError):
-            advice = "May you write there? Without --system it is your own folder."
-            raise Failed(f"{where.units}: the units cannot be written: {exc.strerror}", advice=advice) from exc
-        raise
+        undoing.pop_all()
 
 
 def disable(name: str, where: Places) -> None:
@@ -80,7 +71,7 @@ def disable(name: str, where: Places) -> None:
 
 
 def unit_paths(name: str, where: Places) -> list[Path]:
-    """The files that a schedule of this name would have."""
+    """The paths of the unit files of a schedule, the timer's first."""
     return [where.units / f"balbook-{name}{end}" for end in (".timer", ".service", "-failed.service")]
 
 
@@ -92,19 +83,6 @@ def _systemctl(where: Places, *words: str) -> None:
     done = subprocess.run(argv, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
     if done.returncode != 0:
         said = done.stderr.strip() or f"status {done.returncode}"
-        raise Failed(f"systemctl {' '.join(words)}: {said}", advice="Is systemd running for you? Otherwise: --with cron.")
-
-
-def _whole_path(argv: Sequence[str]) -> list[str]:
-    """The argv with its program's whole path: a unit has a search path of its own."""
-    return [shutil.which(argv[0]) or argv[0], *argv[1:]] if argv else []
-
-
-def _text(value: str) -> str:
-    _require_one_line(value)
-    return value.replace("%", "%%")
-
-
-def _require_one_line(value: str) -> None:
-    if re.search(r"[\x00-\x1f\x7f]", value):
-        raise BadInput(f"{value!r} has a line break or a control character", advice="A unit file's line cannot hold it.")
+        raise Failed(
+            f"systemctl {' '.join(words)}: {said}", advice="Check that systemd runs for you, or keep the schedule with cron: --with cron."
+        )

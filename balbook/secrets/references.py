@@ -19,11 +19,11 @@ import re
 import shlex
 import signal
 import stat
-import subprocess
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
 from typing import Any
 
 from balbook.errors import BadInput
@@ -38,15 +38,17 @@ _KIND_OF_KEY = re.compile(r"api|access|private|signing|encryption|auth|license|s
 
 
 def resolve(reference: str, environ: Mapping[str, str], *, base: Path | None = None) -> str:
-    """The secret that `reference` names; BadInput where it cannot be read or is too weak to be kept secret.
+    """The secret that `reference` names; BadInput where the secret cannot be read or is too weak to be kept.
 
-    `base` is what a relative `file:` path starts from (the inventory's folder; unset: the working directory).
+    `base` is the start of a relative `file:` path (the inventory's folder; unset: the working directory).
     `cmd:` runs with `environ` and no terminal, for at most 30 s.
     """
     scheme, rest = parse(reference)
     match scheme:
+        case "env" if rest not in environ:
+            raise BadInput(f"the secret {reference} is not set", advice=f"Set the environment variable {rest}.")
         case "env":
-            value = _from_environment(reference, rest, environ)
+            value = environ[rest]
         case "file":
             value = _from_file(reference, (base or Path()) / Path(rest).expanduser())
         case "cmd":
@@ -57,21 +59,21 @@ def resolve(reference: str, environ: Mapping[str, str], *, base: Path | None = N
 
 
 def parse(reference: str) -> tuple[str, str]:
-    """Scheme and rest of a well-formed reference; BadInput otherwise. Reads nothing."""
+    """The scheme and the rest of a well-formed reference; BadInput otherwise. Reads no secret."""
     scheme, colon, rest = reference.partition(":")
     if not colon or scheme not in FORMS:
         raise _not_a_reference(scheme if colon else "")
     if scheme == "env" and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", rest):
-        raise BadInput("a secret's reference env:… does not name a variable", advice="Write env:NAME: letters, digits and _ only.")
+        raise BadInput("the secret reference env:… does not name a variable", advice="Write env:NAME, with letters, digits and _ only.")
     if scheme == "keyring" and not all(rest.rpartition("/")[::2]):
-        raise BadInput(f"the secret {reference} does not name service and user", advice="Write keyring:SERVICE/USER.")
+        raise BadInput(f"the secret reference {reference} does not name a service and a user", advice="Write keyring:SERVICE/USER.")
     if not rest.strip() or any(ord(c) < 32 for c in rest):
-        raise BadInput(f"the secret's reference {scheme}: is empty or has a control character", advice=f"Write {FORMS[scheme]}.")
+        raise BadInput(f"the secret reference {scheme}: is empty or has a control character", advice=f"Write {FORMS[scheme]}.")
     return scheme, rest
 
 
 def looks_like_secret(name: str) -> bool:
-    """Whether a parameter's name says that its value is a secret.
+    """True where a parameter's name says that its value is a secret.
 
     >>> [looks_like_secret(n) for n in ("db_password", "apiKey", "accessToken", "author", "key", "passes")]
     [True, True, True, False, False, False]
@@ -82,13 +84,13 @@ def looks_like_secret(name: str) -> bool:
 
 
 def without_secrets(environ: Mapping[str, str], references: Iterable[str]) -> dict[str, str]:
-    """`environ` without the variables that `env:` references name: what an unrelated process may inherit."""
+    """`environ` without the variables that `env:` references name, for processes that need no secret."""
     named = {rest for scheme, _, rest in (r.partition(":") for r in references) if scheme == "env"}
     return {name: value for name, value in environ.items() if name not in named}
 
 
 class Scrubber:
-    """Remembers secrets and replaces them, and their common encodings, by `[secret env:NAME]`.
+    """Remembers secrets; replaces the secrets, and their common encodings, by `[secret env:NAME]`.
 
     Found: as it stands; base64 at any alignment, standard and URL-safe; URL-quoted; JSON-, Python-, HTML- and shell-escaped;
     hex in either case, with or without separators; each of them also split by line wraps.
@@ -110,17 +112,17 @@ class Scrubber:
         return tuple(self._known)
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """Where secrets stand in `text`."""
+        """The places of secrets in `text`."""
         return [found.span() for _, pattern, _ in self._patterns for found in pattern.finditer(text)]
 
     def learn(self, other: Scrubber) -> None:
-        """Remembers what `other` does, now and later."""
+        """Remembers the secrets of `other`, present and future ones."""
         other._learning.append(self)
         for value, reference in other._known.items():
             self.remember(reference, value)
 
     def remember(self, reference: str, value: str) -> None:
-        """From now on `value` is replaced by the name of `reference`."""
+        """Remembers that `value` is replaced by the name of `reference`."""
         if value in self._known:
             return
         self._known = {**self._known, value: reference}
@@ -165,22 +167,16 @@ def _not_a_reference(scheme: str) -> BadInput:
     if close := get_close_matches(scheme, FORMS, n=1, cutoff=0.6):
         return BadInput(f"'{scheme}:' is not a kind of secret reference", advice=f"Did you mean '{close[0]}:'? Known: {known}.")
     return BadInput(
-        "a secret must be given by reference; what stands there is none (it is not shown, it might be the secret itself)",
-        advice=f"Write one of {known}. If it was the secret itself, change it: the file that holds it may be in git.",
+        "expected a secret reference such as env:NAME, got a plain value (not shown)",
+        advice=f"Write one of {known}. If the value was the secret itself, change the secret: the file that holds it may be in git.",
     )
-
-
-def _from_environment(reference: str, name: str, environ: Mapping[str, str]) -> str:
-    if name not in environ:
-        raise BadInput(f"the secret {reference} is not set", advice=f"Set the environment variable {name}.")
-    return environ[name]
 
 
 def _from_file(reference: str, path: Path) -> str:
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
-            raise BadInput(f"the secret {reference} is not a regular file", advice="Name a file that holds the secret alone.")
+            raise BadInput(f"the secret {reference} is not a regular file", advice="Name a file that holds only the secret.")
         if mode & 0o007:
             raise BadInput(f"the secret {reference} is open to every user ({mode & 0o777:04o})", advice=f"Run chmod o-rwx {path}")
         with path.open("rb") as file:
@@ -194,27 +190,20 @@ def _from_command(reference: str, words: str, environ: Mapping[str, str]) -> str
     try:
         argv = shlex.split(words)
     except ValueError as exc:
-        raise BadInput(f"the secret {reference} is not quoted well: {exc}") from exc
-    advice = "Run the command by hand. Its output is not shown here, it might hold the secret."
+        raise BadInput(f"the secret {reference} is not a command line: {exc}", advice="Quote its words as for a shell.") from exc
+    advice = "Run the command by hand. The output is not shown here, because it might hold the secret."
     try:
-        process = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=dict(environ),
-            start_new_session=True,
-        )
+        process = Popen(argv, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, env=dict(environ), start_new_session=True)
     except OSError as exc:
         raise BadInput(f"the secret {reference} cannot be read: {exc.strerror}", advice=advice) from exc
     try:
         data, _ = process.communicate(timeout=DEADLINE_S)
-    except subprocess.TimeoutExpired as exc:
+    except TimeoutExpired as exc:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-        raise BadInput(f"the secret {reference} did not come within {DEADLINE_S:g} s", advice=advice) from exc
+        raise BadInput(f"the secret {reference} cannot be read: the command did not end within {DEADLINE_S:g} s", advice=advice) from exc
     if process.returncode:
-        raise BadInput(f"the secret {reference} cannot be read: the command ended with {process.returncode}", advice=advice)
+        raise BadInput(f"the secret {reference} cannot be read: the command ended with status {process.returncode}", advice=advice)
     return _one_line(reference, data)
 
 
@@ -235,30 +224,30 @@ def _from_keyring(reference: str, rest: str) -> str:
 
 def _one_line(reference: str, data: bytes) -> str:
     if len(data) > MAX_FILE_BYTES:
-        raise BadInput(f"the secret {reference} is larger than {MAX_FILE_BYTES} bytes", advice="A secret is one line of text.")
+        raise BadInput(f"the secret {reference} is too large (limit {MAX_FILE_BYTES} bytes)", advice="A secret is one line of text.")
     try:
         return data.decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         # Not chained: the decoder's error holds the bytes.
-        raise BadInput(f"the secret {reference} is not UTF-8 text", advice="Store it as text, base64 for instance.") from None
+        raise BadInput(f"the secret {reference} is not UTF-8 text", advice="Store the secret as text, for instance in base64.") from None
 
 
 def _checked(reference: str, value: str) -> str:
     advice = "Take a longer secret: a short one can neither be guarded nor be told from other text."
-    if not value:
-        raise BadInput(f"the secret {reference} is empty", advice="Check where the reference points.")
-    if len(value) < MIN_LENGTH:
-        raise BadInput(f"the secret {reference} is shorter than {MIN_LENGTH} characters", advice=advice)
-    if any(ord(c) < 32 or ord(c) == 127 for c in value):
-        raise BadInput(f"the secret {reference} has a line break or a control character", advice="A secret is one line of text.")
-    if len(set(value)) < 3:
-        raise BadInput(f"the secret {reference} repeats the same characters", advice=advice)
+    for is_wrong, fault, remedy in (
+        (not value, "is empty", "Check the place that the reference names."),
+        (len(value) < MIN_LENGTH, f"is shorter than {MIN_LENGTH} characters", advice),
+        (any(ord(c) < 32 or ord(c) == 127 for c in value), "has a line break or a control character", "A secret is one line of text."),
+        (len(set(value)) < 3, "repeats the same characters", advice),
+    ):
+        if is_wrong:
+            raise BadInput(f"the secret {reference} {fault}", advice=remedy)
     return value
 
 
 # Finding -------------------------------------------------------------------------------------------------------------------
 
-# What a terminal, a mail program, `base64` or JSON may put into the middle of a long word.
+# Line wraps that a terminal, a mail program, `base64` or JSON puts into the middle of a long word.
 GAP = r'(?:\x1b\[[0-9;]*m|\\?\r?\n[ \t]*|(?:\\r)?\\n(?:",\s*")?)*'
 _ESCAPED = {
     "&": r"&amp;|&#38;",
@@ -273,17 +262,17 @@ _ESCAPED = {
 
 
 def encodings(value: str) -> tuple[str, tuple[str, ...]]:
-    """Hex in lower case, and the three texts that base64 may make of it, by where it begins."""
+    """The value in hex (lower case), and the three texts of base64, by the offset of the value."""
     return value.encode().hex(), tuple(t[a:b] for t, a, b in (_base64_text(value.encode(), n) for n in range(3)))
 
 
 def _marker(reference: str, value: str) -> str:
-    """What stands in the secret's place, as a replacement for `re.sub`."""
+    """The text in the secret's place, as a replacement for `re.sub`."""
     return "[secret]" if value in reference else f"[secret {reference}]".replace("\\", r"\\")
 
 
 def _patterns(value: str) -> list[re.Pattern[str]]:
-    """Each begins with few possible characters, which lets `re` skip quickly over text without secrets."""
+    """Patterns of all encodings. Each begins with few possible characters, so that `re` skips quickly over text without secrets."""
     data = value.encode()
     hexadecimal = f"{GAP}[: ]?{GAP}".join(_either_case(f"{byte:02x}") for byte in data)
     plain = GAP.join(_character(c) for c in value)

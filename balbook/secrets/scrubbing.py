@@ -19,7 +19,7 @@ _ESCAPE = re.compile(r"\\{1,2}(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))|\\{1,8}(?=
 _UNFINISHED = re.compile(r"(?:%(?:25)?[0-9a-fA-F]?|\\{1,8}(?:u[0-9a-fA-F]{0,3}|x[0-9a-fA-F]?)?|&[#a-zA-Z0-9]{0,5}|\x1b(?:\[[0-9;]*)?)\Z")
 _URL_SAFE = str.maketrans("-_", "+/")
 _WIDEST = 8
-"""Characters that one character of a secret may take, line wraps included."""
+"""Most characters for one character of a secret, line wraps included."""
 
 
 class Pieces:
@@ -29,20 +29,20 @@ class Pieces:
         self._scrubber, self._held = scrubber, ""
 
     def feed(self, text: str) -> str:
-        """What may be written now of all that came so far."""
+        """The text that can be written now, of all that came so far."""
         whole = self._held + text
         end = _end_of_safe(whole, self._scrubber)
         self._held = whole[end:]
         return self._scrubber.text(whole[:end])
 
     def end(self) -> str:
-        """What was held back."""
+        """The text that was held back."""
         held, self._held = self._held, ""
         return self._scrubber.text(held)
 
 
 class ScrubbedStream(io.TextIOBase):
-    """Writes to `target`, without secrets. What is held back is written by `flush`, which comes at the end of every program."""
+    """Writes to `target`, without secrets. `flush`, which every program calls at its end, writes the text that was held back."""
 
     def __init__(self, target: TextIO, scrubber: Scrubber) -> None:
         self.target, self._pieces = target, Pieces(scrubber)
@@ -72,12 +72,12 @@ class ScrubbedStream(io.TextIOBase):
         return self.target.buffer
 
     def close(self) -> None:
-        """The target is somebody else's to close."""
+        """Flushes; the owner of the target closes the target."""
         self.flush()
 
 
 def _end_of_safe(text: str, scrubber: Scrubber) -> int:
-    """Where the part ends that needs nothing that is still to come."""
+    """The end of the part that can be scrubbed without the text that is still to come."""
     values = scrubber.values
     if not values or not text:
         return len(text)
@@ -91,7 +91,7 @@ def _end_of_safe(text: str, scrubber: Scrubber) -> int:
 
 
 def _beginnings(values: Collection[str]) -> Callable[[str], bool]:
-    """Whether a text is the beginning, and not the whole, of a secret in one of its encodings."""
+    """A test of texts: true for the beginning, but not the whole, of a secret in one of its encodings."""
     # Without backslashes: in front of a line's end one may be the wrap's or the secret's.
     encoded = [(value.replace("\\", ""), *encodings(value)) for value in values]
     gap = re.compile(GAP)

@@ -16,9 +16,9 @@ class SecretRef:
     quoting: str = ""
 
     def quoted(self, value: str) -> str:
-        """The value as it fits into the text around it."""
+        """The value, escaped for the text around it."""
         return value.replace("\\", "\\\\").replace('"', '\\"') if self.quoting == "toml" else value
 
 
 Text = tuple[str | SecretRef, ...]
-"""Text with secrets left out: parts that are joined once the references are read."""
+"""Text without secrets: its parts are joined once the references are read."""

@@ -24,6 +24,8 @@ from balbook.errors import BadInput
 from balbook.secrets.references import Scrubber, resolve, without_secrets
 from balbook.secrets.secret_ref import SecretRef
 
+Failures = dict[str, tuple[str, str]]
+"""Message and advice by reference."""
 QUIET = ("env:", "file:")
 """References that are read without starting anything."""
 
@@ -35,17 +37,17 @@ class Vault:
         self.references = references
         self._folder, self._scrubber, self._lock = folder, Scrubber(), threading.RLock()
         self._values: dict[str, str] = {}
-        self._failures: dict[str, tuple[str, str]] = {}
+        self._failures: Failures = {}
         self._above: socket.socket | None = None
 
     @property
     def scrubber(self) -> Scrubber:
-        """Knows all that was read, and what will be."""
+        """The scrubber of all values that were read, and that will be read."""
         self._read(reference for reference in self.references if reference.startswith(QUIET))
         return self._scrubber
 
     def everything(self) -> Scrubber:
-        """The scrubber, once every reference was read; one that cannot be is passed over, since nobody here can show it."""
+        """The scrubber, after every reference was read; an unreadable one is left out, since its value cannot be shown either."""
         self._read(self.references)
         return self._scrubber
 
@@ -59,19 +61,19 @@ class Vault:
 
     @contextmanager
     def handed_over(self) -> Iterator[int]:
-        """The file descriptor that a process which is started meanwhile is to inherit, for its `take_over`."""
+        """The file descriptor for the `take_over` of a process that is started in this block and inherits the descriptor."""
         ours, theirs = socket.socketpair()
         threading.Thread(target=self._answer, args=(ours,), name="balbook-secrets", daemon=True).start()
         with theirs:
             yield theirs.fileno()
 
     def take_over(self, fd: int) -> None:
-        """From now on references are read by the process that handed over `fd`, and what it has read is known here."""
+        """Leaves reading to the process that handed over `fd`, and learns the values that it has read."""
         try:
             os.set_inheritable(fd, False)
             self._above = socket.socket(fileno=os.dup(fd))
         except OSError as exc:
-            raise BadInput("the secrets were handed over to another process", advice="Start the run anew.") from exc
+            raise BadInput("the secrets were handed over to another process", advice="Start the run again.") from exc
         self._learn(*self._ask([]))
 
     def _read(self, references: Iterable[str]) -> None:
@@ -80,13 +82,13 @@ class Vault:
             if missing:
                 self._learn(*(self._ask(missing) if self._above else self._resolve(missing)))
 
-    def _learn(self, values: dict[str, str], failures: dict[str, tuple[str, str]]) -> None:
+    def _learn(self, values: dict[str, str], failures: Failures) -> None:
         self._values |= values
         self._failures |= failures
         for reference, value in values.items():
             self._scrubber.remember(reference, value)
 
-    def _resolve(self, references: Iterable[str]) -> tuple[dict[str, str], dict[str, tuple[str, str]]]:
+    def _resolve(self, references: Iterable[str]) -> tuple[dict[str, str], Failures]:
         values, failures = {}, {}
         bare = without_secrets(os.environ, self.references)
         for reference in references:
@@ -96,8 +98,8 @@ class Vault:
                 failures[reference] = (exc.message, exc.advice)
         return values, failures
 
-    def _ask(self, references: list[str]) -> tuple[dict[str, str], dict[str, tuple[str, str]]]:
-        """What the process above has read, these references included."""
+    def _ask(self, references: list[str]) -> tuple[dict[str, str], Failures]:
+        """The values that the process above has read, those of these references included."""
         assert self._above
         try:
             with self._above.makefile("rb") as answers:
@@ -105,13 +107,13 @@ class Vault:
                 values, failures = json.loads(answers.readline())
                 return values, failures
         except (OSError, ValueError) as exc:
-            raise BadInput("the process that reads the secrets has ended", advice="Start the run anew.") from exc
+            raise BadInput("the process that reads the secrets has ended", advice="Start the run again.") from exc
         except KeyboardInterrupt:
             self._above.close()  # the answer that is on its way would be taken for the next one's
             raise
 
     def _answer(self, below: socket.socket) -> None:
-        """Reads what a process asks for, a line each time, until it ends."""
+        """Answers the questions of a process, one a line, until that process ends."""
         with below, below.makefile("rb") as questions, suppress(OSError):
             for line in questions:
                 with self._lock:

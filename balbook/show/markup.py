@@ -1,4 +1,4 @@
-"""HTML into which no value gets unescaped: templates are ours, and what is put into them is escaped unless it is markup itself.
+"""HTML without unescaped values: templates are ours, and each value is escaped unless it is markup itself.
 
 A test holds the templates to be literals, so that no f-string brings a value past this.
 """
@@ -22,5 +22,5 @@ def markup(template: str, /, *values: object, **named: object) -> Markup:
 
 
 def joined(parts: Iterable[str], between: str = "") -> Markup:
-    """All of them, one after the other."""
+    """The parts, one after the other."""
     return Markup(between).join(parts)

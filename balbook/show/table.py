@@ -19,7 +19,7 @@ PRINTED = (
     "@media print{details:not([open])::details-content{content-visibility:visible;display:block}"
     "details:not([open])>:not(summary){display:block}}"
 )
-"""On paper nobody can unfold anything."""
+"""On paper everything is unfolded."""
 CSS = Markup(
     "<style>.bb{border-collapse:collapse;font-variant-numeric:tabular-nums}.bb caption{text-align:left;font-weight:600;padding:4px 0}"
     ".bb th,.bb td{text-align:left!important;padding:3px 12px 3px 0;border-bottom:1px solid rgba(128,128,128,.35);vertical-align:top;"
@@ -29,9 +29,9 @@ CSS = Markup(
 
 @dataclass(frozen=True)
 class Folded:
-    """What a command said, under a title: in a notebook what counts is in view and the rest folded, in a terminal it is its last lines.
+    """The output of a command, under a title: a notebook shows the lines that count and folds the rest, a terminal shows the last lines.
 
-    Of a short text without an error nothing but the title counts.
+    Of a short text without an error only the title counts.
     """
 
     title: str
@@ -61,7 +61,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under columns. In HTML a cell that says something bad stands out, but for the first of a row, which names it."""
+    """Rows under columns. In HTML a cell with bad news stands out, except the first of a row, which names the row."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
@@ -86,11 +86,11 @@ class Table:
 
 
 Shown = Table | Folded
-"""What a notebook shows as evidence."""
+"""The kinds of evidence in a notebook."""
 
 
 def table(columns: Sequence[object], rows: Sequence[Sequence[Markup]], *, css: str = "", caption: str = "") -> Markup:
-    """A table of cells that are `<td>` already; without a head where no column has a name."""
+    """A table of `<td>` cells; without a head where no column has a name."""
     return markup(
         "<table class='{}'>{}{}<tbody>{}</tbody></table>",
         css,
@@ -101,7 +101,7 @@ def table(columns: Sequence[object], rows: Sequence[Sequence[Markup]], *, css: s
 
 
 def folded_log(text: str) -> Markup:
-    """The first and the last lines and every line that speaks of an error in view, all of it below a fold; empty for no text."""
+    """The first and the last lines and every line about an error in view, the whole text below a fold; empty for no text."""
     lines = text.rstrip().splitlines()
     if not lines:
         return Markup()
@@ -115,12 +115,12 @@ def folded_log(text: str) -> Markup:
         if number > before + 1:
             view.append(f"… {number - before - 1} lines …")
         view.append(lines[number])
-    more = f"; above are the first {ERROR_LINES} that speak of errors, {left_out} more lines speak of errors" if left_out else ""
+    more = f"; above are the first {ERROR_LINES} lines about errors; {left_out} more lines are about errors" if left_out else ""
     return _pre("\n".join(view)) + markup("<details><summary>All {} lines{}</summary>{}</details>", len(lines), more, _pre(text))
 
 
 def is_short(text: str) -> bool:
-    """Whether leaving lines out would save nothing."""
+    """True where leaving lines out would save nothing."""
     return len(text.rstrip().splitlines()) <= FIRST_LINES + LAST_LINES + 2
 
 
@@ -129,7 +129,7 @@ def _pre(text: str) -> Markup:
 
 
 def _cell(value: object, is_name: bool) -> Markup:
-    """`is_name`: the first of its row says what the row is about, `failed` say, and is neither good nor bad."""
+    """A cell; one that names its row (`is_name`), with `failed` for instance, is neither good nor bad news."""
     text = str(value)
     shown = markup("<a href='{}'>{}</a>", quote(value.target), text) if isinstance(value, Link) else text
     return markup("<td class='bad'>{}</td>" if text in BAD and not is_name else "<td>{}</td>", shown)

@@ -2,11 +2,11 @@
 
     transport = FakeTransport({"is-release": 1, "switch": Result(0)})       by the script's name, on any host
     transport = FakeTransport({("app1", "switch"): HostUnreachable("app1", "no route")})
-    fleet = FakeFleet(inventory)                                            does what the commands say, and watches
+    fleet = FakeFleet(inventory)                                            carries the commands out, and watches
 
-A fleet holds two invariants after every command and raises `InvariantBroken` where one does not hold: the capacity floor,
-from when it was first reached, and a configuration in force that balbook rendered whole. `Died` stands for a controller
-that is killed: no code of balbook catches it.
+A fleet checks two invariants after every command and raises `InvariantBroken` where one does not hold: the capacity floor, after
+it was reached once, and a configuration in force that balbook rendered whole. `Died` stands for a controller that is killed; no
+code of balbook catches it.
 """
 
 from balbook.testing.fake_fleet import FakeFleet, InvariantBroken

@@ -1,29 +1,31 @@
-"""Hosts in memory: what each of balbook's host scripts does, on a model of files, links, processes and a balancer."""
+"""Hosts in memory: each of balbook's host scripts on a model of files, links, processes and a balancer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from balbook.commands import balancer as balancing
 from balbook.commands.command import Command, Result
 from balbook.commands.lease import HELD, NOT_OURS
 from balbook.commands.nginx import INVALID, NOT_RUNNING
 from balbook.facts.system import parse_system
-from balbook.inventory.models import Inventory
 from balbook.local.digests import sha256_of
 from balbook.testing.transport import arguments_of, name_of, text_of
+
+if TYPE_CHECKING:
+    from balbook.testing.fake_fleet import FakeFleet
 
 NOW = 1_700_000_000
 
 
 @dataclass
 class FakeHost:
-    """A host in memory. `processes`: the release that each instance directory runs; `in_force`: what its balancer serves.
+    """A host in memory. `processes`: the release that each instance directory runs; `in_force`: the balancer's configuration in force.
 
-    `offers`: packages of Java that its package manager has.
+    `offers`: the packages of Java that the host's package manager has.
     """
 
     files: dict[str, str] = field(default_factory=dict)
@@ -39,22 +41,10 @@ class FakeHost:
     is_balancer_running: bool = False
 
 
-class World(Protocol):
-    """What a host's act may ask of the fleet that it is in."""
-
-    inventory: Inventory
-    refusals: set[str]
-    commands: list[tuple[str, Command]]
-
-    def is_healthy(self, host: str, port: str) -> bool: ...
-
-    def serving(self, application: str) -> list[str]: ...
+Act = Callable[["FakeFleet", FakeHost, str, Command], Result | int | str]
 
 
-Act = Callable[[World, FakeHost, str, Command], Result | int | str]
-
-
-def _file(fleet: World, host: FakeHost, name: str, command: Command) -> int | str:
+def _file(fleet: FakeFleet, host: FakeHost, name: str, command: Command) -> int | str:
     path, *rest = arguments_of(command)
     match name_of(command):
         case "put-file":
@@ -70,7 +60,7 @@ def _file(fleet: World, host: FakeHost, name: str, command: Command) -> int | st
     return 0
 
 
-def _release(fleet: World, host: FakeHost, name: str, command: Command) -> int | str:
+def _release(fleet: FakeFleet, host: FakeHost, name: str, command: Command) -> int | str:
     place, *rest = arguments_of(command)
     draft = f"{place}.draft"
     match name_of(command):
@@ -97,7 +87,7 @@ def _release(fleet: World, host: FakeHost, name: str, command: Command) -> int |
     return 0
 
 
-def _mark_proven(fleet: World, host: FakeHost, name: str, command: Command) -> int:
+def _mark_proven(fleet: FakeFleet, host: FakeHost, name: str, command: Command) -> int:
     action, place = arguments_of(command)
     if f"{place}/REVISION" not in host.files:
         return 1
@@ -111,7 +101,7 @@ def _mark_proven(fleet: World, host: FakeHost, name: str, command: Command) -> i
     return _exit(action == "mark")
 
 
-def _prune(fleet: World, host: FakeHost, name: str, command: Command) -> int:
+def _prune(fleet: FakeFleet, host: FakeHost, name: str, command: Command) -> int:
     action, place, keep, *protected = arguments_of(command)
     releases = _names_below(host, f"{place}/releases")
     in_use = {PurePosixPath(target).name for link, target in host.links.items() if link.startswith(f"{place}/")}
@@ -124,7 +114,7 @@ def _prune(fleet: World, host: FakeHost, name: str, command: Command) -> int:
     return 0
 
 
-def _inspect(fleet: World, host: FakeHost, name: str, command: Command) -> str:
+def _inspect(fleet: FakeFleet, host: FakeHost, name: str, command: Command) -> str:
     place = arguments_of(command)[0]
     lines = []
     for release in _names_below(host, f"{place}/releases"):
@@ -140,7 +130,7 @@ def _inspect(fleet: World, host: FakeHost, name: str, command: Command) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _process(fleet: World, host: FakeHost, name: str, command: Command) -> int | str:
+def _process(fleet: FakeFleet, host: FakeHost, name: str, command: Command) -> int | str:
     place, *rest = arguments_of(command)
     match name_of(command):
         case "process-start" | "systemd-start":
@@ -155,11 +145,11 @@ def _process(fleet: World, host: FakeHost, name: str, command: Command) -> int |
     return 0
 
 
-def _health(fleet: World, host: FakeHost, name: str, command: Command) -> int:
+def _health(fleet: FakeFleet, host: FakeHost, name: str, command: Command) -> int:
     return _exit(fleet.is_healthy(name, arguments_of(command)[0]))
 
 
-def _lease(fleet: World, host: FakeHost, name: str, command: Command) -> Result | int | str:
+def _lease(fleet: FakeFleet, host: FakeHost, name: str, command: Command) -> Result | int | str:
     action, place, lease_id, _ = arguments_of(command)
     held = host.leases.get(place)
     match action:
@@ -176,7 +166,7 @@ def _lease(fleet: World, host: FakeHost, name: str, command: Command) -> Result 
     return f"0 {held[1]}" if held and action in ("show", "break") else 0
 
 
-def _nginx(fleet: World, host: FakeHost, name: str, command: Command) -> Result | int:
+def _nginx(fleet: FakeFleet, host: FakeHost, name: str, command: Command) -> Result | int:
     path, *rest = arguments_of(command)
     content = text_of(command)
     match name_of(command):
@@ -199,7 +189,7 @@ def _nginx(fleet: World, host: FakeHost, name: str, command: Command) -> Result 
     return 0
 
 
-def _through_balancer(fleet: World, host: FakeHost, name: str, command: Command) -> int:
+def _through_balancer(fleet: FakeFleet, host: FakeHost, name: str, command: Command) -> int:
     _, host_name, address, port, *_ = arguments_of(command)
     wanted = f"{address}:{port}"
     for application, app in fleet.inventory.applications.items():
@@ -209,14 +199,14 @@ def _through_balancer(fleet: World, host: FakeHost, name: str, command: Command)
     return 1
 
 
-def _system(fleet: World, host: FakeHost, name: str, command: Command) -> str:
+def _system(fleet: FakeFleet, host: FakeHost, name: str, command: Command) -> str:
     usual = {"cpus": 4, "memory_mb": 8192, "disk_mb": 65536, "root_writable": "yes", "os": "debian 12", "uid": 1000, "user": "ops"}
     usual |= {"java": "17.0.15", "nofile": 1048576, "tool.curl": "/usr/bin/curl", "tool.nginx": "/usr/sbin/nginx"}
     usual |= {"tool.python3": "/usr/bin/python3"}
     return "".join(f"{key} {value}\n" for key, value in {**usual, **host.system}.items())
 
 
-def _operating_system(fleet: World, host: FakeHost, name: str, command: Command) -> Result | int:
+def _operating_system(fleet: FakeFleet, host: FakeHost, name: str, command: Command) -> Result | int:
     words = arguments_of(command)
     match name_of(command):
         case "os-packages" if words[0] == "check":
@@ -239,8 +229,8 @@ def _operating_system(fleet: World, host: FakeHost, name: str, command: Command)
     return 0
 
 
-def _exit(is_so: bool) -> int:
-    return 0 if is_so else 1
+def _exit(is_met: bool) -> int:
+    return 0 if is_met else 1
 
 
 def _is_directory(host: FakeHost, path: str) -> bool:

@@ -1,4 +1,4 @@
-"""A transport that answers from a script, and the end of a controller."""
+"""A transport that answers from a script, and the death of a controller."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ Answer = Result | int | str | BalbookError | Callable[[str, Command], Result | i
 
 
 class Died(BaseException):
-    """The controller was killed here."""
+    """The death of the controller."""
 
 
 def name_of(command: Command) -> str:
-    """What a fake goes by: the name of a host's script, else the program."""
+    """The name of the host's script in a command, else the program."""
     return command.argv[3] if command.argv[:2] == ("sh", "-c") else command.argv[0]
 
 
 def arguments_of(command: Command) -> tuple[str, ...]:
-    """The values that a host's script is given."""
+    """The arguments of the host's script in a command, else of the program."""
     return command.argv[4:] if command.argv[:2] == ("sh", "-c") else command.argv[1:]
 
 
 def text_of(command: Command) -> str:
-    """Standard input, each secret as its reference in brackets."""
+    """The standard input of a command, with each secret as its reference in brackets."""
     return "".join(part if isinstance(part, str) else f"[secret {part.reference}]" for part in command.stdin)
 
 
 class FakeTransport:
-    """Answers by `(host, name)`, else by `name`, else with `otherwise`; `commands` is what was asked, in order.
+    """A transport that answers by `(host, name)`, else by `name`, else with `otherwise`; `commands` has all commands in order.
 
     An answer is a Result, an exit status, standard output, an error to raise, or a function of host and command. With
-    `dies_after` the call of that number has its effect and its answer never arrives; nothing is done after it.
+    `dies_after` the call of that number has its effect, but its answer never arrives; later calls do nothing.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class FakeTransport:
             return result
 
     def upload(self, host: str, upload: Upload, progress: Progress | None = None) -> bool:
-        """Answered under the name `upload`; new unless the answer is an exit status other than 0."""
+        """Answers under the name `upload`; True (new) where the answer is the exit status 0."""
         with self._one_at_a_time:
             self._live()
             self.uploads.append((host, upload))
@@ -75,7 +75,7 @@ class FakeTransport:
             return is_new
 
     def download(self, host: str, path: str, destination: Path) -> str:
-        """Writes the standard output that is answered under the name `download`; returns its sha256."""
+        """Writes the standard output of the answer named `download`; returns the sha256."""
         with self._one_at_a_time:
             self._live()
             command = Command(("download", path))
@@ -88,12 +88,12 @@ class FakeTransport:
         self.is_closed = True
 
     def answer(self, host: str, command: Command) -> Answer:
-        """What is scripted for this command on this host."""
+        """The scripted answer for this command on this host."""
         name = name_of(command)
         return self.answers.get((host, name), self.answers.get(name, self.otherwise))
 
     def receive(self, host: str, upload: Upload) -> bool:
-        """What is scripted for an upload to this host."""
+        """True where the scripted answer for an upload to this host is the exit status 0."""
         command = Command(("upload", upload.path))
         return result_of(self.answer(host, command), host, command).status == 0
 
@@ -113,7 +113,7 @@ class FakeTransport:
 
 
 class DyingJournal(Journal):
-    """A journal whose writer is killed right after event number `dies_after`, counted from now; its transport with it."""
+    """A journal whose writer is killed, with the transport, right after event number `dies_after`, counted from now."""
 
     def __init__(self, path: Path, transport: FakeTransport, dies_after: int) -> None:
         super().__init__(path)
@@ -132,7 +132,7 @@ class DyingJournal(Journal):
 
 
 def result_of(answer: Answer, host: str, command: Command) -> Result:
-    """The result that an answer stands for; raises one that is an error."""
+    """The result of an answer; an answer that is an error is raised."""
     if isinstance(answer, BalbookError):
         raise answer
     if callable(answer):

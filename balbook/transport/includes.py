@@ -1,4 +1,4 @@
-"""`Include` in an ssh config, which the library does not know: the text with those files in its place."""
+"""The text of an ssh config with the files that `Include` names in their place: the library does not know `Include`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `known_hosts` files say of a host: the keys that it may have, and those that nobody may have any more.
+"""The keys of a host in `known_hosts` files: those that the host may have, and revoked ones.
 
 Lines with `@cert-authority` are passed over: the library knows no certificates of hosts.
 """
@@ -20,20 +20,20 @@ SSH_PORT = 22
 
 @dataclass(frozen=True)
 class KnownHost:
-    """`name` as the files have it. `keys`: the host's, by file; `revoked`: keys in base64, whichever hosts they are revoked for."""
+    """`name` as the files have it. `keys`: the host's, by file; `revoked`: keys in base64, revoked for any host."""
 
     name: str
     keys: Mapping[str, Sequence[paramiko.PKey]]
     revoked: frozenset[str]
 
     def teach(self, store: HostKeys) -> None:
-        """Has the library know the host: of each kind its first key that is not revoked."""
+        """Adds the host to the library's store: of each kind its first key that is not revoked."""
         for key in (key for keys in self.keys.values() for key in keys):
             if not self.is_revoked(key) and key.get_name() not in (store.lookup(self.name) or {}):
                 store.add(self.name, key.get_name(), key)
 
     def is_revoked(self, key: paramiko.PKey) -> bool:
-        """Whether the key is marked so."""
+        """True for a key that a file marks as revoked."""
         return key.get_base64() in self.revoked
 
     @property
@@ -43,7 +43,7 @@ class KnownHost:
 
 
 def known_host(hostname: str, port: int, files: Sequence[str]) -> KnownHost:
-    """What those of the files say that are there. Raises paramiko's InvalidHostKey for a line that is damaged."""
+    """The host in those of the files that exist. Raises paramiko's InvalidHostKey for a damaged line."""
     name = hostname if port == SSH_PORT else f"[{hostname}]:{port}"
     lines = {file: _lines(Path(file)) for file in files if Path(file).exists()}
     marked = [line.split() for of_file in lines.values() for line in of_file if line.startswith(REVOKED)]
@@ -67,5 +67,5 @@ def _keys(name: str, lines: Sequence[str]) -> Iterator[paramiko.PKey]:
 
 
 def _is_of(name: str, host: str) -> bool:
-    """Whether a line's host is this one, also where the file has only its hash."""
+    """True where the line's host is this one, also where the file has only the host's hash."""
     return host == name or (host.startswith("|1|") and HostKeys.hash_host(name, host) == host)

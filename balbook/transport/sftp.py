@@ -6,21 +6,20 @@ import contextlib
 import getpass
 import os
 import secrets
-import socket
 import stat
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import paramiko
 
 from balbook.errors import StoreError
-from balbook.transport.login import CONNECT_S, Endpoint, log_in, ssh_config, unreachable
+from balbook.transport.login import Endpoint, log_in, ssh_config
 
 PORT = 22
 
 
 class SftpFiles:
-    """Files below `root`. Connects when first needed; `~/.ssh/config` fills in what the address leaves out."""
+    """Files below `root`. Connects when first needed; `~/.ssh/config` completes the address."""
 
     def __init__(self, host: str, port: int, user: str, root: str, *, identities: tuple[str, ...] = (), known_hosts: str = "") -> None:
         given = ssh_config(Path("~/.ssh/config").expanduser()).lookup(host)
@@ -37,11 +36,6 @@ class SftpFiles:
         self._client: paramiko.SSHClient | None = None
         self._session: paramiko.SFTPClient | None = None
 
-    def read(self, name: str) -> bytes | None:
-        with self._translated(name), contextlib.suppress(FileNotFoundError), self._sftp().open(self._path(name), "rb") as file:
-            return bytes(file.read())
-        return None
-
     def fetch(self, name: str, target: Path) -> bool:
         with self._translated(name), contextlib.suppress(FileNotFoundError):
             self._sftp().get(self._path(name), str(target))
@@ -49,7 +43,7 @@ class SftpFiles:
         return False
 
     def create(self, name: str, source: Path) -> bool:
-        """Written beside and renamed; SFTP's own rename never replaces a file."""
+        """Writes the file beside and renames it; SFTP's own rename never replaces a file."""
         with self._translated(name):
             sftp, path = self._sftp(), self._path(name)
             if self._is_there(path):
@@ -74,7 +68,7 @@ class SftpFiles:
         return []
 
     def close(self) -> None:
-        """Ends the connection, if there is one."""
+        """Ends the connection."""
         if self._client:
             self._client.close()
         self._client = self._session = None
@@ -84,34 +78,24 @@ class SftpFiles:
 
     def _sftp(self) -> paramiko.SFTPClient:
         if self._session is None:
-            self._client = log_in(self._endpoint, self._way)
+            self._client = log_in(self._endpoint, self._endpoint.connect)
             self._session = self._client.open_sftp()
         return self._session
 
-    def _way(self) -> socket.socket:
-        try:
-            return socket.create_connection((self._endpoint.hostname, self._endpoint.port), timeout=CONNECT_S)
-        except OSError as exc:
-            raise unreachable(self._endpoint, exc) from exc
-
     def _is_there(self, path: str) -> bool:
+        mode = self._mode(path)
+        return mode is not None and not stat.S_ISDIR(mode)
+
+    def _mode(self, path: str) -> int | None:
         with contextlib.suppress(FileNotFoundError):
-            return not stat.S_ISDIR(self._sftp().stat(path).st_mode or 0)
-        return False
+            return self._sftp().stat(path).st_mode or 0
+        return None
 
     def _make_folders(self, path: str) -> None:
-        parts = path.split("/")
-        for number in range(1, len(parts) + 1):
-            folder = "/".join(parts[:number])
-            if folder and not self._folder_is_there(folder):
+        for folder in [*map(str, reversed(PurePosixPath(path).parents)), path]:
+            if self._mode(folder) is None:
                 with contextlib.suppress(OSError):  # another publisher may have made it meanwhile; the upload would say otherwise
                     self._sftp().mkdir(folder)
-
-    def _folder_is_there(self, path: str) -> bool:
-        with contextlib.suppress(FileNotFoundError):
-            self._sftp().stat(path)
-            return True
-        return False
 
     @contextlib.contextmanager
     def _translated(self, name: str) -> Iterator[None]:
@@ -120,4 +104,4 @@ class SftpFiles:
         except (OSError, EOFError, paramiko.SSHException) as exc:
             why = os.strerror(exc.errno) if isinstance(exc, OSError) and exc.errno else str(exc) or type(exc).__name__
             where = f"sftp://{self._endpoint.hostname}:{self._endpoint.port}{self._path(name)}"
-            raise StoreError(f"{where}: {why}", advice="Is there space, and may this user write there?") from exc
+            raise StoreError(f"{where}: {why}", advice="Does the disk have space, and may this user write there?") from exc

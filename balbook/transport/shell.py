@@ -22,11 +22,11 @@ LONGEST_WAIT_S = 1.0
 
 
 class NoShell(Exception):
-    """The host gave none; nothing was run."""
+    """The host offers no shell; nothing was run."""
 
 
 class Shell:
-    """One such shell, on a channel of its own. Not thread-safe."""
+    """One shell on a channel of its own. Not thread-safe."""
 
     def __init__(self, channel: paramiko.Channel) -> None:
         self._channel = channel
@@ -42,7 +42,7 @@ class Shell:
         return not (self._channel.closed or self._channel.eof_received)
 
     def run(self, line: str, deadline: float) -> Ended:
-        """What came of it; after the deadline (monotonic) and where the connection was lost, close it.
+        """The result of a line; after the deadline (monotonic) and where the connection was lost, close the shell.
 
         Raises NoShell where the host does not offer one, before anything has run.
         """
@@ -70,7 +70,7 @@ class Shell:
         return out.status, out.text, err.text
 
     def close(self) -> None:
-        """Ends it."""
+        """Ends the shell."""
         self._channel.close()
 
     def _read(self, out: _Stream, err: _Stream) -> None:
@@ -81,7 +81,7 @@ class Shell:
 
 
 class _Stream:
-    """What arrives on one stream, until the last of so many marks."""
+    """The bytes of one stream, until the last of so many marks."""
 
     def __init__(self, mark: str, wanted: int) -> None:
         self._pattern = re.compile(rb"\n" + mark.encode() + rb"(\d+)\.\n")

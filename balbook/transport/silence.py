@@ -1,4 +1,4 @@
-"""A host behind a jump host that says nothing any more: the jump host's sockets do not tell, so the host is asked."""
+"""Questions to a host behind a jump host: the jump host's sockets do not tell that the host has gone silent."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from balbook.transport.streams import LOST
 SILENT_S = 30
 """A host that acknowledges nothing for so long is gone; without this, a build's deadline of half an hour would tell."""
 QUESTION = "keepalive@openssh.com"
-"""What no server knows, and every one answers."""
+"""A request that no server knows, and that every server answers."""
 
 
 def watch(connection: paramiko.Transport, every_s: float = KEEPALIVE_S, silent_s: float = SILENT_S) -> threading.Thread:
-    """Asks again and again, on a thread of its own that ends with the connection; closes it where no answer comes in time."""
+    """Asks the host again and again, on a thread that ends with the connection; closes the connection where no answer comes in time."""
     asking = threading.Thread(target=_ask, args=(connection, every_s, silent_s), daemon=True)
     asking.start()
     return asking

@@ -20,15 +20,15 @@ from typing import BinaryIO
 
 import paramiko
 
-from balbook.commands import host_script
-from balbook.commands.command import Command, Result, script
+from balbook.commands import files
+from balbook.commands.command import Command, Result
 from balbook.errors import BadInput, CommandFailed, DeadlineExceeded, HostUnreachable, StoreError, nearest
 from balbook.inventory.models import Host, Inventory
 from balbook.local.atomic_files import replacing
 from balbook.plan.model import Upload
 from balbook.secrets.secret_ref import SecretRef
 from balbook.transport import Progress, reveal_text, streams
-from balbook.transport.login import CONNECT_S, Endpoint, log_in, split_address, ssh_config, unreachable, way_to
+from balbook.transport.login import CONNECT_S, Endpoint, log_in, split_address, ssh_config, way_to
 from balbook.transport.shell import NoShell, Shell
 from balbook.transport.silence import SILENT_S, watch
 from balbook.transport.streams import LOST, Ended
@@ -104,46 +104,33 @@ class SshTransport:
                     channel.sendall(password + reveal_text(command.stdin, self._inventory.secrets.reveal))
                 channel.shutdown_write()
             except LOST:
-                # The command may have ended without reading its input; its status and output say why.
-                pass
+                pass  # the command may have ended without reading its input; its status and output say why
             return streams.drain(channel, deadline)
 
     def _result(self, host: str, command: Command, ended: Ended, started: float) -> Result:
-        """What came of it. Raises DeadlineExceeded, or HostUnreachable where the connection was lost."""
+        """The result. Raises DeadlineExceeded, or HostUnreachable where the connection was lost."""
         status, out, err = ended
         if status is None:
-            raise DeadlineExceeded(
-                f"{host}: {command.argv[3] if command.argv[:2] == ('sh', '-c') else command.argv[0]} did not end within "
-                f"{command.deadline_s:g} s",
-                advice="The last lines were:\n" + "\n".join((out + err).splitlines()[-5:]) if out or err else "It printed nothing.",
-            )
+            name = command.argv[3] if command.argv[:2] == ("sh", "-c") else command.argv[0]
+            last = "\n".join(["The last lines were:", *(out + err).splitlines()[-5:]]) if out or err else "The command printed nothing."
+            raise DeadlineExceeded(f"{host}: {name} did not end within {command.deadline_s:g} s", advice=last)
         if status == -1:
             raise HostUnreachable(host, "the connection was lost while a command ran", advice="Look at the host, then resume the run.")
         return Result(status, out, err, time.monotonic() - started)
 
     def upload(self, host: str, upload: Upload, progress: Progress | None = None) -> bool:
         """Stream a file to a temporary name beside `path`, check its sha256 there, move it into place."""
-        there = script("is-there", host_script("sha256", "is_there"), upload.path, upload.sha256, is_privileged=upload.is_privileged)
-        if self.execute(host, there).status == 0:
+        if self.execute(host, files.is_there(upload.path, upload.sha256, is_privileged=upload.is_privileged)).status == 0:
             return False
-        receive = script(
-            "receive-file",
-            host_script("sha256", "receive_file"),
-            upload.path,
-            upload.sha256,
-            upload.mode,
-            is_privileged=upload.is_privileged,
-        )
+        receive = files.receive_file(upload.path, upload.sha256, upload.mode, is_privileged=upload.is_privileged)
         try:
             with Path(upload.source).open("rb") as file:
                 result = self._send(host, receive, file, progress)
         except FileNotFoundError as exc:
-            raise StoreError(f"{upload.source}: the file to upload is not there", advice="Build or publish the artifact again.") from exc
+            raise StoreError(f"{upload.source}: the file to upload does not exist", advice="Build or publish the artifact again.") from exc
         if result.status != 0:
-            raise CommandFailed(
-                f"{host}: {upload.path} could not be put in place: {result.stderr.strip() or result.stdout.strip()}",
-                advice="Nothing was left half-written there; mend the cause and apply again.",
-            )
+            why = f"{host}: {upload.path} could not be put in place: {result.stderr.strip() or result.stdout.strip()}"
+            raise CommandFailed(why, advice="No half-written file was left on the host; mend the cause and apply again.")
         return True
 
     def download(self, host: str, path: str, destination: Path) -> str:
@@ -192,7 +179,7 @@ class SshTransport:
         return sha256
 
     def _password(self, host: str, command: Command) -> bytes:
-        """The line for sudo that the command's input begins with; empty where there is none to send."""
+        """The first line of the command's input, for sudo; empty where sudo gets no password."""
         reference = self._host(host).become_password
         if not reference or not command.is_privileged or not self._host(host).become:
             return b""
@@ -220,23 +207,20 @@ class SshTransport:
             channel.close()
 
     def _session(self, host: str) -> paramiko.Channel:
-        """A new channel, on the connection that there is or a new one."""
+        """A new channel, on the host's connection or on a new one."""
         self._host(host)  # only a jump may be an address that the inventory does not know
         client = self._client(host)
-        transport = client.get_transport()
         try:
-            if transport is None:
-                raise EOFError
-            return transport.open_session(timeout=CONNECT_S)
+            return _transport_of(client).open_session(timeout=CONNECT_S)
         except LOST as exc:
             self._forget(host, client)
             raise HostUnreachable(host, "the connection was lost", advice="Look at the host and the network, then try again.") from exc
 
     def _client(self, host: str, through: str = "") -> paramiko.SSHClient:
-        """The connection to a host. `through`: what leads to it in a chain of jump hosts, whatever else is said of its way."""
+        """The connection to a host. `through`: the jump hosts that lead to it, in place of its own."""
         if host in self._hosts_being_opened():
             circle = " -> ".join([*self._hosts_being_opened(), host])
-            raise HostUnreachable(host, f"the way there leads in a circle: {circle}", advice="Mend `jump`, or ProxyJump in ~/.ssh/config.")
+            raise HostUnreachable(host, f"its jump hosts lead in a circle: {circle}", advice="Mend `jump`, or ProxyJump in ~/.ssh/config.")
         key = f"{through},{host}" if through else host
         with self._guard:
             lock = self._locks.setdefault(key, threading.Lock())
@@ -271,17 +255,15 @@ class SshTransport:
         host = self._inventory.hosts.get(name)
         user, address, port = split_address(name) if host is None else (host.user, host.address, host.port)
         known = self._config.lookup(address)
-        hosts_files = (
-            [host.known_hosts] if host and host.known_hosts else str(known.get("userknownhostsfile", "~/.ssh/known_hosts")).split()
-        )
-        identities = [host.identity] if host and host.identity else list(known.get("identityfile", []))
+        known_hosts = [host.known_hosts] if host and host.known_hosts else known.get("userknownhostsfile", "~/.ssh/known_hosts").split()
+        identities = [host.identity] if host and host.identity else known.get("identityfile", [])
         return Endpoint(
             name=name,
             hostname=known.get("hostname", address),
             port=port or int(known.get("port", 22)),
             user=user or known.get("user") or getpass.getuser(),
             identities=tuple(str(self._inventory.resolve(i)) for i in identities),
-            known_hosts=tuple(str(self._inventory.resolve(f)) for f in hosts_files),
+            known_hosts=tuple(str(self._inventory.resolve(f)) for f in known_hosts),
             jump=through or way_to(name, host.jump if host else None, known),
         )
 
@@ -296,10 +278,7 @@ class SshTransport:
     def _socket(self, endpoint: Endpoint) -> socket.socket | paramiko.Channel:
         if endpoint.jump:
             return self._through(endpoint)
-        try:
-            sock = socket.create_connection((endpoint.hostname, endpoint.port), timeout=CONNECT_S)
-        except OSError as exc:
-            raise unreachable(endpoint, exc) from exc
+        sock = endpoint.connect()
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if sys.platform == "linux":
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENT_S * 1000)
@@ -308,10 +287,17 @@ class SshTransport:
     def _through(self, endpoint: Endpoint) -> paramiko.Channel:
         """A channel from the last of the jump hosts to the endpoint; each is reached through those before it."""
         before, _, last = endpoint.jump.rpartition(",")
-        transport = self._client(last.strip(), before).get_transport()
+        client = self._client(last.strip(), before)
         try:
-            if transport is None:
-                raise EOFError("the jump host is gone")
-            return transport.open_channel("direct-tcpip", (endpoint.hostname, endpoint.port), ("127.0.0.1", 0), timeout=CONNECT_S)
+            return _transport_of(client).open_channel(
+                "direct-tcpip", (endpoint.hostname, endpoint.port), ("127.0.0.1", 0), timeout=CONNECT_S
+            )
         except LOST as exc:
             raise HostUnreachable(endpoint.name, f"{endpoint.jump} cannot reach {endpoint.hostname}:{endpoint.port}: {exc}") from exc
+
+
+def _transport_of(client: paramiko.SSHClient) -> paramiko.Transport:
+    transport = client.get_transport()
+    if transport is None:
+        raise EOFError("the connection was closed")
+    return transport

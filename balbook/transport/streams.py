@@ -1,4 +1,4 @@
-"""What goes through one channel to a command and comes back from it: bytes, both streams, the exit status."""
+"""Traffic of one channel: bytes to a command, both its streams, its exit status."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from typing import BinaryIO
 import paramiko
 
 STALLED_S = 30.0
-"""Nothing moves for so long."""
+"""The longest time without a byte."""
 STATUS_WITHIN_S = 5.0
 """The exit status follows the end of both streams."""
 CHUNK = 1 << 18
 LOST = (paramiko.SSHException, EOFError, OSError)
-"""What paramiko raises where the connection is gone; which of them depends on the moment."""
+"""Errors of paramiko where the connection is gone; the moment decides which one."""
 Ended = tuple[int | None, str, str]
 """Exit status and both streams; None after the deadline, -1 where the connection was lost."""
 MARK = secrets.token_hex(12)
-"""What nobody else prints."""
+"""A text that no other program prints."""
 LONGEST_GREETING = 1 << 20
-NOT_RUN = 127, "", "the login ran something else in its place (is a command forced on this key?)"
+NOT_RUN = 127, "", "the login ran another program instead (is a command forced on this key?)"
 
 
 def for_any_login(line: str) -> str:
-    """What has `/bin/sh` run the line, whatever the account's login shell is: csh and fish read quotes, `!` and line ends otherwise.
+    """A line that has `/bin/sh` run `line` under any login shell: csh and fish read quotes, `!` and line ends otherwise.
 
     MARK goes before it on both streams: what comes earlier is how the login greets.
     """
@@ -76,7 +76,7 @@ def receive(channel: paramiko.Channel, file: BinaryIO) -> tuple[str, int | None]
 
 
 def read(receive: Callable[[int], bytes]) -> bytes:
-    """What `channel.recv` or `recv_stderr` has; nothing where the stream has ended or the connection is gone. Raises TimeoutError."""
+    """The bytes that `channel.recv` or `recv_stderr` has; none after the end of the stream or of the connection. Raises TimeoutError."""
     try:
         return receive(CHUNK)
     except TimeoutError:
@@ -112,12 +112,12 @@ def _status(channel: paramiko.Channel, deadline: float) -> int | None:
 
 
 def _at_mark(data: bytes | bytearray) -> tuple[bytes, bool, bytes]:
-    """What stands before the mark, whether it is there, what stands after it."""
+    """The bytes before the mark, True where the mark was found, the bytes after it."""
     before, mark, after = bytes(data).partition(f"{MARK}\n".encode())
     return before, bool(mark), after
 
 
 def _said(data: bytearray) -> str:
-    """What the command printed; where it never began, what the login did."""
+    """The output of the command; where the command never began, the output of the login."""
     before, has_begun, after = _at_mark(data)
     return (after if has_begun else before).decode("utf-8", errors="replace")

@@ -3,11 +3,12 @@
 #
 #   sh verify.sh [ALLOWED_SIGNERS [ANCHORS]]
 #
-# ALLOWED_SIGNERS  who may sign; unset: the file in this archive, which proves only as much as the archive's sender
-# ANCHORS          heads that were anchored, one line of JSON each; unset: the file in this archive
+# ALLOWED_SIGNERS  the allowed signers; unset: the file in this archive, which proves only as much as the archive's sender
+# ANCHORS          the anchored heads, one line of JSON each; unset: the file in this archive
 #
-# Exit status: 0 all is as it was sealed; 1 something was altered, each on a line that begins with ALTERED;
-# 3 nothing was altered, but something cannot be shown (OPEN): not signed, or not anchored up to the end.
+# Exit status: 0 all is as it was sealed; 1 something was altered, each alteration on a line that begins with ALTERED;
+# 3 no alteration was found, but the proof is incomplete, each gap on a line that begins with OPEN: a record is not signed, the
+# end of the ledger is not anchored, or a newer balbook wrote a journal.
 set -eu
 PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}"; export PATH
 LC_ALL=C; TZ=UTC; export LC_ALL TZ
@@ -31,6 +32,8 @@ import hashlib, json, os, re, sys
 
 work, anchors, signers = sys.argv[1:]
 KNOWN = {"index.html", "pages", "ledger", "records", "allowed_signers", "revoked_keys", "anchors.jsonl", "verify.sh"}
+KINDS, NEWEST = {}, 0  # the kinds of events with their fields, and the version of journals; `balbook records export` fills them in
+TYPES = {"str": str, "int": int, "float": (int, float), "bool": (bool, int), "Mapping": dict, "tuple": list, "None": type(None)}
 found = open(work + "/found", "a", encoding="utf-8")
 signatures = open(work + "/signatures", "w", encoding="utf-8")
 
@@ -59,8 +62,23 @@ def is_canonical(line):
         return False
 
 
+def unknown(event):
+    """The reason why these events cannot be read: a kind, a version or a field that this script does not know; empty without one."""
+    kind = event.get("event")
+    if kind not in KINDS:
+        return "%r is not a known kind of event" % (kind,)
+    if kind == "run_opened" and isinstance(event.get("journal"), int) and event["journal"] > NEWEST:
+        return "journal version %d is newer than version %d, the newest that this script reads" % (event["journal"], NEWEST)
+    for name, (types, is_needed) in KINDS[kind].items():
+        if name not in event and is_needed:
+            return "the event %s has no %s" % (kind, name)
+        if name in event and not any(isinstance(event[name], TYPES[t.split("[")[0]]) for t in types.split(" | ")):
+            return "the event %s has a wrong %s" % (kind, name)
+    return ""
+
+
 def read_journal(record, journal):
-    """Its events; what is wrong with them is said, and then there are none."""
+    """The events of a journal; None where one of them was altered or cannot be read, which is printed."""
     place = record + "/" + journal["name"]
     *lines, cut = read("records/" + place).split(b"\n")
     if len(lines) != journal["events"] or len(cut) != journal["cut_bytes"]:
@@ -75,11 +93,14 @@ def read_journal(record, journal):
         before = sha256(line)
     if before != journal["head"]:
         return say("ALTERED", place, "its last event is not the sealed one")
+    for number, event in enumerate(events, 1):
+        if unknown(event):
+            return say("OPEN", "%s:%d" % (place, number), unknown(event) + "; the statement was not compared with this journal")
     return events
 
 
 def check_journals(record, predicate, present):
-    """Each is a chain, none is left out, and the statement has what they say."""
+    """Checks that each journal is a chain, that all are listed, and that the statement agrees with them."""
     listed = {journal["name"]: journal for journal in predicate["journals"]}
     for name in sorted(present - set(listed)):
         if name.split("/")[-1] == "journal.jsonl":
@@ -100,7 +121,7 @@ def check_record(number, entry, seen):
     record = entry["record"]
     place = "records/" + record
     if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9._+-]*", record) or record in seen:
-        return say("ALTERED", "entry %d" % number, "names a record that it cannot have")
+        return say("ALTERED", "entry %d" % number, "names a record that is not its own")
     seen.add(record)
     if not os.path.isfile(place + "/statement.json"):
         return say("ALTERED", record, "statement.json is missing")
@@ -124,7 +145,7 @@ def check_record(number, entry, seen):
     else:
         at = re.sub("[-T:]", "", predicate["at"].split(".")[0])
         if not re.fullmatch("[0-9]{14}", at):
-            say("ALTERED", record, "its time cannot be read")
+            say("ALTERED", record, "statement.json: at is not a time")
         else:
             print(at, record, file=signatures)
     named = {s["name"]: s["digest"]["sha256"] for s in statement["subject"]}
@@ -177,22 +198,22 @@ for line in read(anchors).splitlines() if os.path.isfile(anchors) else ():
         head = json.loads(line)
         number, digest = int(head["number"]), head["entry_sha256"]
     except (ValueError, KeyError, TypeError):
-        say("ALTERED", anchors, "a line of it is no head of a ledger")
+        say("ALTERED", anchors, "one of its lines is not the head of a ledger")
         continue
     if hashes.get(number) != digest:
         say("ALTERED", "entry %d" % number, "is not the one that was anchored" if number in hashes else "is missing at the end")
     anchored = max(anchored, number)
 if anchored < len(hashes):
-    say("OPEN", "ledger", "not anchored since %d: nothing shows that entries behind %d were not cut off" % (anchored, len(hashes)))
+    say("OPEN", "ledger", "not anchored since %d: entries that were cut off behind entry %d would not show" % (anchored, len(hashes)))
 if not hashes and not anchored:
-    say("OPEN", "ledger", "is empty and was never anchored: nothing shows that all of it was not deleted")
+    say("OPEN", "ledger", "is empty and was never anchored: deleted entries would not show")
 with open(work + "/read", "w") as file:
     print(len(seen), "records,", len(hashes), "entries", file=file)
 PYTHON
 
 # 3 signature
 if [ -s "$work/signatures" ] && [ ! -f "$signers" ]; then
-    echo "OPEN signatures: $signers does not exist, nothing shows who signed" >>"$work/found"
+    echo "OPEN signatures: $signers does not exist, so the owners of the keys are unknown" >>"$work/found"
 fi
 while read -r at record; do
     statement="records/$record/statement.json"
@@ -204,7 +225,7 @@ while read -r at record; do
     who="$(ssh-keygen -Y find-principals -s "$statement.sig" -f "$signers" "-Overify-time=$at" 2>/dev/null | head -n 1 | cut -d, -f1)" || who=
     ssh-keygen -Y verify -n balbook-record -f "$signers" -I "${who:-nobody}" -s "$statement.sig" ${revoked:+-r "$revoked"} \
         "-Overify-time=$at" <"$statement" >/dev/null 2>&1 ||
-        echo "ALTERED $record: its signature is not one of an allowed signer at that time (${who:-unknown key})" >>"$work/found"
+        echo "ALTERED $record: its signature is not from an allowed signer at that time (${who:-unknown key})" >>"$work/found"
 done <"$work/signatures"
 
 # 4 files
@@ -218,7 +239,7 @@ if grep -q '^ALTERED' "$work/found" || [ ! -s "$work/read" ]; then
     echo "REFUSED: something was altered"; exit 1
 fi
 if grep -q '^OPEN' "$work/found"; then
-    echo "NOT SHOWN: $(cat "$work/read"); nothing was altered, but see OPEN above"; exit 3
+    echo "NOT SHOWN: $(cat "$work/read"); no alteration was found, but see the lines with OPEN"; exit 3
 fi
 echo "ACCEPTED: $(cat "$work/read"), signers of $signers"
-echo "Not looked at: the HTML pages, which are for reading; notebooks against their journals, which \`balbook records verify\` does."
+echo "Not checked: the HTML pages, which are for reading, and notebooks against their journals, which \`balbook records verify\` checks."

@@ -1,7 +1,7 @@
-"""What the runbook `my_runbook` looks at, plans and verifies: a note on hosts. Put what yours is for in its place.
+"""The procedure of the runbook `my_runbook`: facts, plan and verification of a note on hosts. Write the purpose of yours here.
 
-Nothing here changes a host. `plan` returns steps that say what they do, how to see that it is done already, and how to take it
-back; balbook applies them, once somebody has agreed to them.
+Nothing here changes a host. `plan` returns steps, each with its actions, a check whether the step is done already, and an undo;
+balbook applies the steps once somebody has agreed to them.
 """
 
 import hashlib
@@ -12,30 +12,30 @@ from balbook.authoring import Check, Command, Plan, Run, Shown, Site, Step, Tabl
 
 
 def preflight(site: Site) -> Table:
-    """Read-only facts, for the reader: a table."""
+    """A table of read-only facts, for the reader."""
     found = site.ask_all(hosts_of(site), lambda host: system(site.host(host).root)).require()
     return Table(("host", "OS", "free disk"), [(host, about.os, f"{about.disk_mb:,} MB") for host, about in found.items()], title="Hosts")
 
 
 def plan(site: Site) -> Plan:
-    """What would be done: a step for each host."""
+    """The plan: a step for each host."""
     steps = tuple(step(site, host) for host in hosts_of(site))
     return Plan("my_runbook", "", steps, subject={"text": site.parameters["text"]})
 
 
 def verify(site: Site, plan: Plan) -> Sequence[Check]:
-    """Fresh facts, after the plan was applied: every step's own check, asked anew."""
+    """The check of every step, made again after the plan was applied."""
     looked = [(step, site.transport.execute(step.host, step.done)) for step in plan.steps if step.done]
     return [Check(f"{step.host}: {step.title}", result.status == 0) for step, result in looked]
 
 
 def evidence(site: Site, plan: Plan, run_dir: Path) -> Sequence[Shown]:
-    """Tables to keep, beside the steps and their times."""
+    """Tables for the record, beside the steps and their times."""
     return [preflight(site)]
 
 
 def step(site: Site, host: str) -> Step:
-    """The note on one host. `unit` groups the steps that are taken back together; those of one `group` run side by side."""
+    """The step for one host. Steps of one `unit` are undone together; steps of one `group` run at the same time."""
     path, text = f"{site.host(host).root}/notes/my_runbook", f"{site.parameters['text']}\n"
     done = files.is_there(path, hashlib.sha256(text.encode()).hexdigest(), is_privileged=True)
     return Step(

@@ -248,7 +248,7 @@ def test_an_entry_of_another_version_is_not_taken_for_this_one(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("location", "message"),
-    [("ftp://host/x", "'ftp'"), ("htps://host/x", "'https'"), ("https://me:secret@host/x", "password stands in the address")],
+    [("ftp://host/x", "'ftp'"), ("htps://host/x", "'https'"), ("https://me:secret@host/x", "address contains a password")],
 )
 def test_an_address_that_cannot_be_used_is_bad_input(location: str, message: str) -> None:
     with pytest.raises(BadInput) as caught:

@@ -103,7 +103,7 @@ def test_a_new_commit_on_the_branch_is_seen(repository: Path, tmp_path: Path) ->
 
 
 def test_a_ref_that_does_not_exist_is_named(repository: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"rooms@v9: there is no such branch, tag or commit"):
+    with pytest.raises(BadInput, match=r"rooms@v9: the repository has no such branch, tag or commit"):
         sources.from_git(f"git+file://{repository}@v9", tmp_path / "cache", ENVIRON)
 
 

@@ -73,14 +73,14 @@ def restart(rig: Rig, how: str, number: int) -> None:
     if how == "reload":
         assert rig.apply(number).status == 0
     elif how == "runtime":
-        assert run(haproxy.drain(rig.place, "hotel", server)).status == 0
+        assert run(haproxy.put_states(rig.place, rig.content(number), "hotel", {server.word: "drain"})).status == 0
     rig.instances[number].stop()
     rig.instances[number].start()
     until(lambda: is_open(rig.instances[number].port))
     if how == "reload":
         assert rig.apply().status == 0
     elif how == "runtime":
-        assert run(haproxy.ready(rig.place, "hotel", server)).status == 0
+        assert run(haproxy.put_states(rig.place, rig.content(), "hotel", {server.word: "ready"})).status == 0
     url = f"http://127.0.0.1:{rig.listen}/"
     used = nginx.through_balancer(url, "127.0.0.1", rig.instances[number].port)
     until(lambda: run(used).status == 0, what="the restarted instance's first answer")

@@ -72,7 +72,8 @@ async def serve() -> None:
 
 def measure(seconds: float, rate: float) -> list[tuple[str, float, float, bool]]:
     """The table's rows: name, measured, truth or limit in milliseconds, whether it holds."""
-    from balbook.probe import ProbeConfig, ProbeProcess, streams_from
+    from balbook.probe.client import ProbeProcess
+    from balbook.probe.config import ProbeConfig, streams_from
     from balbook.probe.samples import read_samples
 
     server = subprocess.Popen([sys.executable, __file__, "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

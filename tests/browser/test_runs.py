@@ -150,7 +150,7 @@ def test_stop_ends_in_a_safe_state_and_says_so(fresh: Jupyter, hotel: Hotel, pag
     expect(live(notebook)).to_have_attribute("data-state", "failed", timeout=WITHIN_MS)
     assert verdict(notebook, "apply").get_attribute("data-verdict") == "failed"
     take_pictures(page, "stopped")
-    expect(notebook.see("apply", ".bb-panel-error")).to_contain_text("What happened")
+    expect(notebook.see("apply", ".bb-panel-error")).to_contain_text("Stop")
     assert str(last(record, "apply_finished")["why"]).startswith("stopped on request (Stop safely)")
     assert len(hotel.running()) == 2
 
@@ -181,7 +181,7 @@ def test_a_failing_deployment_says_what_to_do(fresh: Jupyter, hotel: Hotel, page
     fill(notebook, ENDS_AT_START, "a bad release")
     start_applying(notebook)
     panel = notebook.see("apply", ".bb-panel-error")
-    for heading in ("What failed", "Where", "Last lines", "State now", "What to do next"):
+    for heading in ("Failure", "Place", "Last lines", "State now", "Next step"):
         expect(panel).to_contain_text(heading)
     take_pictures(page, "failed")
     expect(panel).to_contain_text("and wait until it is healthy")  # the step itself, not what was taken back after it

@@ -77,7 +77,7 @@ def test_the_generation_follows_the_content() -> None:
 
 @pytest.mark.parametrize("name", ["nginx_active_active", "haproxy"])
 def test_a_configuration_edited_by_hand_has_no_generation(name: str) -> None:
-    with pytest.raises(BadInput, match="not that of its text"):
+    with pytest.raises(BadInput, match="does not belong to its text"):
         generation_of(golden(name).replace("60s", "61s"))
 
 

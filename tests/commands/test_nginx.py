@@ -20,9 +20,7 @@ PLACE = Place(True, "/b", "/b/nginx.conf", "/b/conf.d", "/b/pid", "/b/error.log"
 INCLUDED = Place(False, "/etc/nginx", "/etc/nginx/nginx.conf", "/etc/nginx/conf.d", "/run/nginx.pid", "/e.log", "/var/log/nginx", "", "")
 SERVER = Server("app1:9090", "10.0.0.1:9090", is_up=True, is_backup=False)
 SCRIPTS = sorted(
-    name.removesuffix(".sh")
-    for entry in files("balbook.commands").joinpath("scripts").iterdir()
-    if (name := entry.name).startswith(("nginx_", "haproxy_", "is_applied", "is_healthy", "through_balancer"))
+    name.removesuffix(".sh") for entry in files("balbook.commands").joinpath("scripts").iterdir() if (name := entry.name).endswith(".sh")
 )
 
 
@@ -45,7 +43,7 @@ def test_the_content_goes_to_standard_input_and_not_to_the_argv() -> None:
 
 def test_a_value_is_an_argument_and_never_text_of_the_script() -> None:
     evil = "/b/$(touch x); '\".conf"
-    assert apply(path=evil).argv[2] == apply().argv[2] == host_script("nginx_master", "nginx_apply")
+    assert apply(path=evil).argv[2] == apply().argv[2] == host_script("balancer_shared", "nginx_master", "nginx_apply")
     assert evil in apply(path=evil).argv
 
 
@@ -75,8 +73,8 @@ def test_a_replaced_file_must_begin_with_the_same_marker() -> None:
         nginx.is_applied("/x", content(), generation_port=1, generation_host="h"),
         nginx.through_balancer("http://127.0.0.1/", "app1", 9090),
         haproxy.apply_configuration(PLACE, content(), generation_port=8099),
-        haproxy.drain(PLACE, "hotel", SERVER),
-        haproxy.ready(PLACE, "hotel", SERVER),
+        haproxy.put_states(PLACE, content(), "hotel", {SERVER.word: "drain"}),
+        haproxy.are_states(PLACE, content(), "hotel", {SERVER.word: "drain"}),
         haproxy.stop(PLACE),
         is_healthy(9090, "/health"),
     ],
@@ -96,7 +94,7 @@ def test_a_script_is_accepted_by_any_posix_shell(name: str, shell: str) -> None:
 
 def test_a_file_whose_marker_only_begins_alike_is_foreign(tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("marker") / "x.conf"
-    check = host_script("nginx_master") + '\nis_ours "$1" "$2"'
+    check = host_script("balancer_shared") + '\nis_ours "$1" "$2"'
     for first, status in [
         ("# balbook: application hotel; x", 0),
         ("# balbook: application hotel", 0),

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from balbook.commands import certificates, faults, files, health, host_script, nginx, process, releases, system
+from balbook.commands import certificates, faults, files, health, nginx, process, releases, system
 from balbook.commands.balancer import Place
 from balbook.commands.command import Command, Result, script
 from balbook.facts.certificates import parse_certificate
@@ -92,7 +92,7 @@ def test_a_port_is_held_by_the_process_that_listens_there_or_by_its_parent(sh: S
 
 
 def receive(path: Path, digest: str) -> Command:
-    return script("receive-file", host_script("sha256", "receive_file"), path, digest, "0755")
+    return files.receive_file(str(path), digest, "0755")
 
 
 def until(is_so: Callable[[], bool], within_s: float = 20) -> None:
@@ -421,8 +421,8 @@ def page() -> Iterator[int]:
     [
         ("/page", 200, "", 0, "status 200"),
         ("/page", 200, "version 1.2.0 [x]", 0, "status 200"),
-        ("/page", 200, "version 1.2.1", 1, "the text is not in the answer"),
-        ("/page", 200, "--version", 1, "the text is not in the answer"),
+        ("/page", 200, "version 1.2.1", 1, "does not contain the expected text"),
+        ("/page", 200, "--version", 1, "does not contain the expected text"),
         ("/other", 404, "", 0, "status 404"),
         ("/other", 200, "", 1, "status 404, not 200"),
     ],
@@ -461,7 +461,7 @@ def test_errors_in_a_log_count_from_the_start_on_and_less_those_that_are_allowed
     assert sh(process.log_errors(str(tmp_path), "", ["no [rooms", '"ERROR"', "table"])).status == 0
     done = sh(process.log_errors(str(tmp_path / "elsewhere"), "", []))  # one that cannot be read may have errors
     assert (done.status, done.stdout) == (2, "")
-    assert "its log cannot be read" in done.stderr
+    assert "the log cannot be read" in done.stderr
     assert "elsewhere/log/current.log" in done.stderr
 
 
@@ -587,7 +587,7 @@ def test_apt_is_asked_which_java_it_offers_and_once_its_lists_are_there_it_is_to
     assert sh(system.find_java(wanted)).stdout == "temurin-21-jre\n"
     assert sh(system.find_java(wanted[:1])).status == 1
     refused = sh(system.install_java(wanted[:1]))
-    assert (refused.status, refused.stderr) == (1, "none of these packages is offered here: openjdk-21-jre-headless\n")
+    assert (refused.status, refused.stderr) == (1, "this host's package manager offers none of: openjdk-21-jre-headless\n")
 
 
 def test_dnf_is_asked_which_java_it_offers_without_fetching_anything(sh: Sh, programs: Path) -> None:
@@ -611,6 +611,8 @@ def test_a_certificates_end_is_read_by_openssl_itself(sh: Sh, tmp_path: Path) ->
     subprocess.run([*argv, "-keyout", tmp_path / "key", "-out", crt], check=True, capture_output=True, timeout=60)
     found = parse_certificate(sh(certificates.certificate_end(str(crt))).stdout)
     assert 19.9 < (found.days_left(time.time()) or 0) <= 20
-    assert parse_certificate(sh(certificates.certificate_end(str(tmp_path / "key"))).stdout).problem == "it is no certificate in PEM"
+    assert (
+        parse_certificate(sh(certificates.certificate_end(str(tmp_path / "key"))).stdout).problem == "the file is not a certificate in PEM"
+    )
     missing = parse_certificate(sh(certificates.certificate_end(str(tmp_path / "none"))).stdout)
-    assert missing.problem == "it is not there, or may not be read"
+    assert missing.problem == "the file does not exist or cannot be read"

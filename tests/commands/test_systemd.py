@@ -146,7 +146,7 @@ def test_a_journal_that_cannot_be_read_is_no_log_without_errors(programs: Path, 
     stand_in(programs, "journalctl", journalctl)
     found = run(programs, process.log_errors("/x", systemd.unit_name("hotel", 9090), []))
     assert (found.returncode, found.stdout) == (2, "")
-    assert found.stderr.startswith("its log cannot be read: ")
+    assert found.stderr.startswith("the log cannot be read: ")
     assert why in found.stderr
 
 

@@ -144,7 +144,7 @@ def test_each_artifact_says_what_is_in_it_and_how_long_it_took(story: Story) -> 
 
 
 def test_the_evidence_says_which_version_of_which_package_runs_where(story: Story) -> None:
-    table = next(t for t in story.evidence("hot_deploy", story.second["hot_deploy"][1]) if "What runs where" in getattr(t, "title", ""))
+    table = next(t for t in story.evidence("hot_deploy", story.second["hot_deploy"][1]) if "Package versions" in getattr(t, "title", ""))
     instance = f"app1:{story.rig.lab.ports['app1.instance']}"
     running = {row[2]: row[3] for row in table.rows if row[0] == instance}
     assert {n: v for n, v in running.items() if n.startswith("acme/")} == {

@@ -202,7 +202,7 @@ def test_a_secret_of_the_configuration_is_in_a_private_file_and_in_no_plan(story
     written.chmod(0o644)
     with story.rig.site("configure", configured, application="rooms", release=story.versions[0]) as site:
         wrong = [check.what for check in procedure("configure").verify(site, plan) if not check.is_so]
-    assert wrong == ["app1: nobody else may read its configuration"]
+    assert wrong == ["app1: no other account can read the configuration"]
 
 
 def test_an_error_in_the_log_since_the_start_fails_the_verification_and_an_older_one_does_not(story: Story) -> None:
@@ -213,7 +213,7 @@ def test_an_error_in_the_log_since_the_start_fails_the_verification_and_an_older
         plan = verify.plan(site)
         (log / "current.log").write_text(text + 'time=2026 level=ERROR module=acme/rooms message="no rooms"\n')
         wrong = {check.what: check.found for check in verify.verify(site, plan) if not check.is_so}
-        name = f"app2:{story.port('app2')}: no error in its log since its start"
+        name = f"app2:{story.port('app2')}: no error in the log since the start"
         assert list(wrong) == [name]
         assert "no rooms" in wrong[name]
         (log / "began").write_text(str((log / "current.log").stat().st_size))

@@ -55,11 +55,13 @@ def upstreams(rig: Rig, number: int = 20) -> set[str]:
 
 
 def drain(rig: Rig, number: int, within_s: float = 20) -> Result:
-    return run(haproxy.drain(rig.place, "hotel", servers_of(rig.inventory, "hotel", {})[number], within_s=within_s))
+    states = {servers_of(rig.inventory, "hotel", {})[number].word: "drain"}
+    return run(haproxy.put_states(rig.place, rig.content(number), "hotel", states, within_s=within_s))
 
 
 def ready(rig: Rig, number: int, within_s: float = 15) -> Result:
-    return run(haproxy.ready(rig.place, "hotel", servers_of(rig.inventory, "hotel", {})[number], within_s=within_s))
+    states = {servers_of(rig.inventory, "hotel", {})[number].word: "ready"}
+    return run(haproxy.put_states(rig.place, rig.content(), "hotel", states, within_s=within_s))
 
 
 def is_drained(rig: Rig, number: int) -> bool:
@@ -167,9 +169,9 @@ def test_a_drained_instance_gets_no_request_and_may_be_replaced(rigs: Rigs) -> N
     assert not is_drained(rig, 1)
     assert upstreams(rig) == {rig.address(1)}
     rig.instances[0].kill()
-    until(lambda: ready(rig, 0, within_s=1).status == 28, what="the check that finds it dead")
+    until(lambda: (drain(rig, 0), ready(rig, 0, within_s=1))[1].status == 28, what="the check that finds it dead")
     rig.instances[0].start()
-    assert ready(rig, 0).status == 0
+    assert (drain(rig, 0).status, ready(rig, 0).status) == (0, 0)
     assert rig.address(0) in upstreams(rig)
 
 

@@ -206,5 +206,5 @@ def test_through_the_balancer_a_named_instance_is_found_or_missed(rigs: Rigs) ->
     assert rig.apply(1).status == 0
     missed = run(nginx.through_balancer(url, "localhost", rig.instances[1].port, requests=5))
     assert missed.status == 1
-    assert f"no 200 from localhost:{rig.instances[1].port}" in missed.stderr
+    assert f"localhost:{rig.instances[1].port} never answered 200" in missed.stderr
     assert f"{rig.address(0)}=200" in missed.stderr

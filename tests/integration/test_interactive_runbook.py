@@ -136,7 +136,7 @@ def test_a_run_whose_kernel_died_is_watched_from_another_one(hotel: Hotel, tmp_p
             wait_for(record, "apply_finished")
             other.listen(lambda: "Applied: failed" in other.html(), "the end of the other's run")
             other.listen(lambda: "bb-record" in other.html(), "the seal")
-            assert "kernel that started it is gone" in other.html()
+            assert "kernel that started this run is gone" in other.html()
     sealed = read_record(record)
     assert (sealed.verdict, sealed.predicate["why"].partition(":")[0]) == ("failed", "kernel_death")
     assert "Applied: failed" in outputs_of(record / "hot_deploy.ipynb")["apply"]

@@ -55,7 +55,7 @@ def test_what_is_published_is_found_and_retrieved(files: SftpFiles, jar: Path, t
     assert artifact.path.read_bytes() == jar.read_bytes()
 
 
-def test_other_content_is_refused_and_no_name_is_ever_written_over(files: SftpFiles, jar: Path) -> None:
+def test_other_content_is_refused_and_no_name_is_ever_written_over(files: SftpFiles, jar: Path, tmp_path: Path) -> None:
     registry = Registry(files, "sftp://lab/registry")
     first, _ = registry.publish("hotel", "1.0.0", "jar", jar, at=AT)
     content = jar.read_bytes()
@@ -63,7 +63,8 @@ def test_other_content_is_refused_and_no_name_is_ever_written_over(files: SftpFi
     with pytest.raises(Refused, match="raise the version"):
         registry.publish("hotel", "1.0.0", "jar", jar, at=AT)
     assert not files.create(first.name, jar)
-    assert files.read(first.name) == content
+    assert files.fetch(first.name, tmp_path / "content")
+    assert (tmp_path / "content").read_bytes() == content
     assert files.children(f"hotel/1.0.0/{first.sha256}") == ["app.jar"]
 
 
@@ -82,9 +83,9 @@ def test_the_server_must_be_known_and_must_know_the_key(deployed: Hotel, tmp_pat
     unknown = tmp_path / "known_hosts"
     unknown.touch()
     with pytest.raises(HostKeyError):
-        files_on(deployed, "x", known_hosts=unknown).read("a")
+        files_on(deployed, "x", known_hosts=unknown).fetch("a", tmp_path / "a")
     with pytest.raises(LoginRefused):
-        files_on(deployed, "x", key=make_key(tmp_path, "stranger")).read("a")
+        files_on(deployed, "x", key=make_key(tmp_path, "stranger")).fetch("a", tmp_path / "a")
 
 
 def test_a_folder_that_may_not_be_written_is_a_store_error(deployed: Hotel, jar: Path) -> None:

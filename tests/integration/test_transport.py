@@ -409,7 +409,7 @@ def test_a_file_with_another_sha256_is_refused_and_nothing_is_left(transport: Tr
 
 
 def test_a_file_that_is_not_here_is_a_store_error(transport: Transport, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="the file to upload is not there"):
+    with pytest.raises(StoreError, match="the file to upload does not exist"):
         transport.upload("app1", Upload(str(tmp_path / "gone"), "0" * 64, "/tmp/never-made"))
 
 

@@ -11,7 +11,8 @@ import yaml
 
 from balbook.errors import Refused
 from balbook.jupyter.notebooks_folder import PRIVATE, TILES, prepare, write_index
-from balbook.notebook.runbook import find_runbooks
+from balbook.local.resources import resource
+from balbook.notebook.runbook import find_runbooks, read_runbook
 
 
 @pytest.fixture(autouse=True)
@@ -94,6 +95,14 @@ def test_the_index_tells_something_before_a_cell_is_run_and_is_trusted(tmp_path:
     assert "balbook lab up" in shown["deployed"]
     assert "<a href='hot_deploy.ipynb'>" in shown["runbooks"]
     assert NotebookNotary().check_signature(from_dict(notebook))  # type: ignore[no-untyped-call]
+
+
+def test_the_cells_of_the_index_run(tmp_path: Path) -> None:
+    sources = [cell.source for cell in read_runbook(resource("templates", "jupyter", "index.ipynb")).cells if cell.type == "code"]
+    names: dict[str, Any] = {}
+    for source in sources:
+        exec(source, names)
+    assert len(sources) == 3
 
 
 def test_the_launcher_has_a_tile_for_the_index_and_each_runbook(tmp_path: Path) -> None:

@@ -102,5 +102,5 @@ def test_what_is_named_as_inventory_reaches_the_kernels(folder: Path) -> None:
 
 @pytest.mark.parametrize("port", [-1, 65536])
 def test_what_is_no_port_is_refused(port: int) -> None:
-    with pytest.raises(BadInput, match="no port"):
+    with pytest.raises(BadInput, match="is not a port"):
         require_port(port)

@@ -84,7 +84,7 @@ def test_a_lab_of_vms_is_brought_up_and_down_where_that_is_asked_for(
 def test_a_lab_that_there_is_not_is_bad_input(told: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert demo.main(["cloud"]) == 2
     assert told == []
-    assert "there is no lab 'cloud'" in capsys.readouterr().err
+    assert "'cloud' is not a known backend" in capsys.readouterr().err
 
 
 def test_the_last_act_is_the_one_that_is_judged_under_load() -> None:

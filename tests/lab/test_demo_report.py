@@ -56,7 +56,7 @@ def test_what_a_replacement_cost_is_named(measured: dict[str, Any], said: str) -
 def test_posts_of_which_nothing_is_known_do_not_pass() -> None:
     unknown = {key: value for key, value in MEASURED.items() if not key.endswith("posts")}
     shown = Shown("Replace it", "hot_deploy", "succeeded", 1.0, 1, "", {**unknown, "posts": "the logs could not be read"}, None, True)
-    assert missed([shown]) == ["Replace it: nothing is known of what was executed: the logs could not be read"]
+    assert missed([shown]) == ["Replace it: the number of executed POSTs is not known: the logs could not be read"]
 
 
 def test_an_act_that_failed_is_named_with_its_reason() -> None:

@@ -59,7 +59,7 @@ def test_a_port_that_is_taken_or_listened_on_is_not_handed_out(monkeypatch: pyte
         port = busy.getsockname()[1]
         monkeypatch.setattr(ports, "FIRST", port)
         monkeypatch.setattr(ports, "LAST", port)
-        with pytest.raises(Failed, match="free ports"):
+        with pytest.raises(Failed, match="are free"):
             ports.reserve(["app1.ssh"], (), random.Random(1))
-    with pytest.raises(Failed, match="free ports"):
+    with pytest.raises(Failed, match="are free"):
         ports.reserve(["app1.ssh"], {port}, random.Random(1))

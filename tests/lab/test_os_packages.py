@@ -115,7 +115,7 @@ run_to_the_end(["sh", "-c", "kill -INT $PPID; sleep 0.3; touch {tmp_path}/ended"
 
 def test_the_first_package_that_the_distribution_knows_is_installed(policy: Path) -> None:
     machine = Machine(policy)
-    with pytest.raises(Failed, match="cannot be used although"):  # the program is still missing
+    with pytest.raises(Failed, match="cannot be used, although"):  # the program is still missing
         packages.install([NEED], silent, run=machine, policy=policy, is_root=True)
     assert machine.installed[0][-1] == "second-deb"
 
@@ -135,7 +135,7 @@ def test_without_privilege_nothing_is_touched_and_the_packages_are_named(policy:
 
 
 def test_without_apt_the_packages_are_named() -> None:
-    with pytest.raises(BadInput, match=r"There is no apt-get here.*\n.*first-deb"):
+    with pytest.raises(BadInput, match=r"This machine has no apt-get.*\n.*first-deb"):
         packages.install([NEED], silent, run=lambda argv, log: 1, is_root=True)
 
 

@@ -17,7 +17,7 @@ def test_programs_of_root_are_found_after_a_plain_su(monkeypatch: pytest.MonkeyP
 
 def test_a_program_that_does_not_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vm_network, "WITHIN_S", 0.2)
-    with pytest.raises(Failed, match=r"sleep 30: it did not end within 0\.2 s"):
+    with pytest.raises(Failed, match=r"`sleep 30` did not end within 0\.2 s"):
         vm_network.run(["sleep", "30"])
 
 

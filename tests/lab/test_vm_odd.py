@@ -25,9 +25,9 @@ def test_kinds_are_kept_by_host_each_once() -> None:
     ("word", "hosts", "message"),
     [
         ("app9:clock", fleet.HOSTS, "no host 'app9'"),
-        ("app1:clok", fleet.HOSTS, "the way 'clok'"),
-        ("app1", fleet.HOSTS, "the way ''"),
-        ("app1:jump", ("app1",), "none to go through"),
+        ("app1:clok", fleet.HOSTS, "'clok' is not a known kind"),
+        ("app1", fleet.HOSTS, "'' is not a known kind"),
+        ("app1:jump", ("app1",), "needs a second host"),
     ],
 )
 def test_what_there_is_not_is_refused(word: str, hosts: tuple[str, ...], message: str) -> None:

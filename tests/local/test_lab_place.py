@@ -96,7 +96,7 @@ def test_a_folder_that_is_no_labs_is_never_taken_for_one(tmp_path: Path) -> None
     (tmp_path / "thesis").mkdir()
     place.require_lab_or_nothing(tmp_path / "thesis")  # empty: a start that was interrupted at once
     (tmp_path / "thesis" / "chapter1.tex").touch()
-    with pytest.raises(Refused, match="not a lab's"):
+    with pytest.raises(Refused, match="not the folder of a lab"):
         place.require_lab_or_nothing(tmp_path / "thesis")
 
 

@@ -38,11 +38,11 @@ def test_the_declarations_are_read_in_order_with_type_default_and_help() -> None
 @pytest.mark.parametrize(
     ("source", "told"),
     [
-        ("a = 1", "line 1 of the parameters cell is no declaration"),
-        ("a: int = 1\nimport os", "line 2 of the parameters cell is no declaration"),
-        ("a: int", "is no declaration"),
-        ("a.b: int = 1", "is no declaration"),
-        ("a: list[str] = [\n]", "is no declaration"),
+        ("a = 1", "line 1 of the parameters cell is not a declaration"),
+        ("a: int = 1\nimport os", "line 2 of the parameters cell is not a declaration"),
+        ("a: int", "is not a declaration"),
+        ("a.b: int = 1", "is not a declaration"),
+        ("a: list[str] = [\n]", "is not a declaration"),
         ("a: int = 1; b: int = 2", "several statements"),
         ("a: dict = {}", "'a' has the type dict"),
         ("a: int = open('x')", "the default of 'a' is not a literal"),

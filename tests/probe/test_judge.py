@@ -70,7 +70,7 @@ def test_a_percentile_that_the_samples_cannot_carry_is_refused(count: int, state
     assert [value is not None for value in values] == [True] * stated + [False] * (4 - stated)
     assert len(latency.refused) == 4 - stated
     if stated == 3:
-        assert latency.refused == (f"p99.9 needs 10000 samples, there are {count}",)
+        assert latency.refused == (f"p99.9 needs 10000 samples, but only {count} exist",)
 
 
 def test_the_longest_gap_counts_from_the_start_and_to_the_end() -> None:
@@ -93,7 +93,7 @@ def test_releases_are_mixed_from_the_first_new_answer_to_the_last_old_one() -> N
         ([s._replace(lag_ms=30.0) if s.number % 50 == 0 else s for s in run()], FACTS, "sent late: p99 of the send lag is 30.0 ms"),
         (run(n5={"lag_ms": 1500.0}), FACTS, "stood still"),
         (run(n5={"kind": "dropped"}), FACTS, "could not send 1 requests"),
-        (run(), replace(FACTS, due=1100), "fell behind: 1100 requests were due, 1000"),
+        (run(), replace(FACTS, due=1100), "fell behind: it sent 1000 of 1100 requests"),
         (run(), replace(FACTS, clock_jump_s=3.0), "clock jumped by 3.0 s"),
         (run(), replace(FACTS, ended_by=""), "did not end properly"),
         ([s._replace(instance="app1:9090") for s in run()], FACTS, "never reached app2:9090"),
@@ -112,7 +112,7 @@ def test_a_reason_for_doubt_is_named_and_makes_it_inconclusive(samples: list[Sam
 
 
 def test_too_few_samples_are_said() -> None:
-    assert judge(run(50), (), CONFIG, replace(FACTS, due=50)).trust == ("too few samples: 50, at least 100 are needed",)
+    assert judge(run(50), (), CONFIG, replace(FACTS, due=50)).trust == ("too few samples: 50 (at least 100)",)
 
 
 def test_a_backup_that_serves_nothing_is_no_doubt_where_it_need_not() -> None:
@@ -175,5 +175,5 @@ def test_samples_that_are_still_being_written_are_read_up_to_the_last_whole_line
 
 
 def test_findings_of_an_empty_directory_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="holds no probe's files"):
+    with pytest.raises(BadInput, match="does not hold the files of a probe"):
         read_findings(tmp_path)

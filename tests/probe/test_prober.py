@@ -120,7 +120,7 @@ def test_a_start_against_a_closed_port_fails_and_says_refused(tmp_path: Path) ->
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     probe = ProbeProcess(ProbeConfig("127.0.0.1", port, str(tmp_path / "out"), (OK,), rate=50))
-    with pytest.raises(Failed, match=rf"127.0.0.1:{port} within 0.5 s: \d+ refused"):
+    with pytest.raises(Failed, match=rf"127.0.0.1:{port} acknowledged no request of the probe within 0.5 s: \d+ refused"):
         probe.start(within_s=0.5)
     findings = read_findings(tmp_path / "out")
     assert findings.failed_by_kind == {"refused": findings.sent}
@@ -159,7 +159,7 @@ def test_a_killed_probe_leaves_samples_that_are_not_trusted(server: Any, tmp_pat
 
 def test_the_probe_ends_when_its_starter_is_killed(server: Any, tmp_path: Path, wait_for: Wait) -> None:
     code = (
-        "import sys, time; from balbook.probe import *\n"
+        "import sys, time; from balbook.probe.client import *; from balbook.probe.config import *\n"
         f"p = ProbeProcess(ProbeConfig('127.0.0.1', {server.port}, {str(tmp_path / 'out')!r}, (Stream(path='/ok'),), rate=50)).start()\n"
         "print(p.pid, flush=True); time.sleep(60)"
     )

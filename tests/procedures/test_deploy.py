@@ -45,7 +45,7 @@ def test_configuring_stages_the_release_and_leaves_what_runs_alone(tmp_path: Pat
 def test_a_configuration_that_others_may_read_is_no_success(tmp_path: Path) -> None:
     fleet = fleet_with(tmp_path, "1.0.0")
     fleet.answers[("app2", "is-private")] = 1
-    assert wrong("configure", fleet, make_plan(fleet, "configure")) == ["app2: nobody else may read its configuration"]
+    assert wrong("configure", fleet, make_plan(fleet, "configure")) == ["app2: no other account can read the configuration"]
 
 
 def test_systemd_units_are_configured_with_the_limits(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_sole_instance_without_a_balancer_is_restarted_with_its_downtime_measu
 def test_a_sole_instance_is_not_hot_deployed_but_sent_to_deploy(tmp_path: Path) -> None:
     fleet = fleet_with(tmp_path, hosts=1, balancer=False)
     publish(fleet.inventory, "1.0.0")
-    assert [row.found for row in make_plan(fleet).unmet] == ["there is none: use the runbook deploy"]
+    assert [row.found for row in make_plan(fleet).unmet] == ["use the runbook deploy"]
     assert make_plan(fleet, "deploy").unmet == ()
 
 
@@ -143,7 +143,7 @@ def test_verifying_asks_every_instance_and_changes_nothing(tmp_path: Path) -> No
     ("name", "answer", "said"),
     [
         ("http-check", Result(1, "status 500, not 200\n"), "app1:9090: GET /health answers 200"),
-        ("log-errors", Result(1, "level=ERROR\n"), "app1:9090: no error in its log since its start"),
+        ("log-errors", Result(1, "level=ERROR\n"), "app1:9090: no error in the log since the start"),
     ],
 )
 def test_what_is_not_so_fails_the_verification_with_what_was_found(tmp_path: Path, name: str, answer: Result, said: str) -> None:

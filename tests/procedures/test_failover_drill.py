@@ -47,7 +47,7 @@ def test_the_balancers_host_must_allow_drills_too_where_the_fault_is_there(tmp_p
     fleet = fleet_with(tmp_path, "1.0.0")
     _allow(fleet, "allowed", "app1", "app2")
     assert not make_plan(fleet, "failover_drill", fault="kill").unmet
-    assert [p.what for p in make_plan(fleet, "failover_drill", fault="drain").unmet] == ["lb1: drills are allowed there"]
+    assert [p.what for p in make_plan(fleet, "failover_drill", fault="drain").unmet] == ["lb1: drills are allowed on this host"]
 
 
 @pytest.mark.parametrize(("fault", "within_s"), [("kill", "35"), ("hang", "35"), ("drain", "105")])

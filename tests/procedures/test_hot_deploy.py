@@ -169,7 +169,7 @@ def test_one_whose_old_release_does_not_become_healthy_again_is_left_out_of_serv
     plan = make_plan(fleet)
     fleet.answers["app1", "balbook-is-healthy"] = 1
     applied = carry_out(fleet, plan, Journal(tmp_path / "sick"))
-    assert "app1:9090 could NOT be taken back; look at it now; the instance was left out of service" in applied.why
+    assert "app1:9090 could NOT be taken back; look at this instance now; the instance was left out of service" in applied.why
     assert applied.units["app1:9090"] == "NOT taken back"
     assert fleet.serving("hotel") == ["app2:9090"]
     assert fleet.running("hotel")["app1:9090"].startswith("1.0.0"), "it runs, for whoever looks at it"
@@ -181,7 +181,10 @@ def test_the_only_one_is_put_back_into_service_whatever_it_answers(tmp_path: Pat
     plan = make_plan(fleet)
     fleet.answers["app1", "balbook-is-healthy"] = 1
     applied = carry_out(fleet, plan, Journal(tmp_path / "sick"))
-    assert "app1:9090 could NOT be taken back; look at it now; the instance is in service, since no other instance serves" in applied.why
+    assert (
+        "app1:9090 could NOT be taken back; look at this instance now; the instance is in service, since no other instance serves"
+        in applied.why
+    )
     assert fleet.serving("hotel") == ["app1:9090"]
 
 
@@ -328,7 +331,7 @@ def test_hosts_that_lack_something_make_unmet_preconditions_that_name_the_runboo
     states = {p.what: p.said for p in make_plan(fleet).unmet}
     assert states == {
         "app1: a Java runtime, 17 or later": "unmet",
-        "app2: balbook may write below /opt/balbook": "met by runbook provision",
+        "app2: balbook can write below /opt/balbook": "met by runbook provision",
         "lb1: the balancer public runs": "met by runbook provision",
     }
 

@@ -91,7 +91,7 @@ def test_the_first_package_of_java_that_is_offered_and_new_enough_goes_to_build_
     plan = installing(fleet)
     assert plan.unmet == ()
     assert [(p.what, p.found) for p in plan.preconditions] == [
-        (f"{host}: a package of Java 21 or later", package) for host in ("build1", "app1")
+        (f"{host}: the package manager offers Java 21 or later", package) for host in ("build1", "app1")
     ]
     assert [step.id for step in plan.steps[:3]] == ["java build1", "java app1", "distribution build1"]
     applied = carry_out(fleet, plan, Journal(tmp_path / "j"))
@@ -101,8 +101,8 @@ def test_the_first_package_of_java_that_is_offered_and_new_enough_goes_to_build_
 
 def test_where_no_package_is_new_enough_the_plan_says_what_to_do(fleet: FakeFleet) -> None:
     unmet = installing(fleet).unmet
-    assert [p.what for p in unmet] == [f"{host}: a package of Java 21 or later" for host in ("build1", "app1")]
-    assert "Java 17, and none is offered: add a repository that has one (Adoptium's has temurin-21-jre)" in unmet[0].found
+    assert [p.what for p in unmet] == [f"{host}: the package manager offers Java 21 or later" for host in ("build1", "app1")]
+    assert "Java 17, and no package is offered: add a repository that has one (Adoptium's has temurin-21-jre)" in unmet[0].found
 
 
 def test_a_host_whose_package_lists_were_never_fetched_is_told_by_installing(fleet: FakeFleet) -> None:

@@ -78,7 +78,7 @@ def test_an_unknown_host_is_refused_with_the_nearest_name_and_nothing_is_asked(f
     [
         ({"memory_mb": "100"}, "app1: at least 512 MB of memory"),
         ({"disk_mb": "1023"}, "app1: at least 1024 MB free below /opt/balbook"),
-        ({"nofile": "1024"}, "app1: may open 8192 files"),
+        ({"nofile": "1024"}, "app1: a process can open 8192 files"),
         ({"epoch": "1700000000"}, "app1: clock within 5 s of this machine's"),
         ({"listens": "2382"}, "app1: port 9090 is free or hotel's own"),
     ],
@@ -154,8 +154,8 @@ def test_verification_asks_the_hosts_anew(tmp_path: Path) -> None:
     [
         (lambda now: f"ends {time.strftime(FORM, time.gmtime(now + 15 * DAY_S))}", []),
         (lambda now: f"ends {time.strftime(FORM, time.gmtime(now + 13 * DAY_S))}", ["13 days left"]),
-        (lambda now: f"ends {time.strftime(FORM, time.gmtime(now - 2 * DAY_S))}", ["ended 2 days ago"]),
-        (lambda now: "problem it is no certificate in PEM", ["it is no certificate in PEM"]),
+        (lambda now: f"ends {time.strftime(FORM, time.gmtime(now - 2 * DAY_S))}", ["expired 2 days ago"]),
+        (lambda now: "problem the file is not a certificate in PEM", ["the file is not a certificate in PEM"]),
     ],
 )
 def test_a_certificate_must_be_valid_for_two_weeks_yet(fleet: FakeFleet, said: Callable[[float], str], unmet: list[str]) -> None:
@@ -165,7 +165,7 @@ def test_a_certificate_must_be_valid_for_two_weeks_yet(fleet: FakeFleet, said: C
     change_inventory(fleet)
     fleet.answers["lb1", "certificate-end"] = Result(0, said(time.time()) + "\n", "")
     found = [p for p in make_plan(fleet, "provision").preconditions if "certificate" in p.what]
-    assert [p.what for p in found] == ["lb1: the certificate /etc/ssl/hotel.crt is valid for 14 days yet"]
+    assert [p.what for p in found] == ["lb1: the certificate /etc/ssl/hotel.crt is valid for at least 14 more days"]
     assert [p.found for p in found if p.said == "unmet"] == unmet
 
 
@@ -190,15 +190,15 @@ def test_a_managed_build_host_gets_curl_unzip_and_its_own_packages(fleet: FakeFl
     assert plan.unmet == ()
     assert [step.title for step in plan.steps if step.group == "packages"] == ["OS packages: curl, libpq-dev, unzip"]
     told = {p.what: p.found for p in plan.preconditions}
-    assert told["build1: curl is there"] == told["build1: unzip or python3 is there"] == "installed by this plan"
+    assert told["build1: curl is installed"] == told["build1: unzip or python3 is installed"] == "installed by this plan"
     assert carry_out(built, plan, Journal(tmp_path / "j")).verdict == "succeeded"
     assert built.hosts["build1"].packages == {"curl", "libpq-dev", "unzip"}
 
 
 def test_a_host_that_is_not_managed_is_told_what_to_install_by_hand(fleet: FakeFleet) -> None:
     plan = make_plan(with_a_build_host(fleet, supervisor="process", os_packages=["libpq-dev"]), "provision", hosts=["build1"])
-    assert [p.what for p in plan.unmet] == ["build1: curl is there", "build1: unzip or python3 is there"]
-    assert all(p.found.startswith("install it by hand") for p in plan.unmet)
+    assert [p.what for p in plan.unmet] == ["build1: curl is installed", "build1: unzip or python3 is installed"]
+    assert all(p.found.startswith("install this program by hand") for p in plan.unmet)
     assert [p.what for p in plan.preconditions if p.said == "left out"] == ["build1: OS packages: libpq-dev"]
 
 
@@ -211,13 +211,13 @@ def test_a_deployment_without_curl_says_whether_provision_brings_it(tmp_path: Pa
     )
     change_inventory(fleet)
     fleet.answers["app1", "system"] = "cpus 4\nroot_writable yes\nos debian 12\nuid 1000\njava 17.0.15\n"
-    row = next(p for p in make_plan(fleet, "hot_deploy").preconditions if p.what == "app1: curl is there")
-    assert (row.said, row.found.startswith("install it by hand")) == (state, not become)
+    row = next(p for p in make_plan(fleet, "hot_deploy").preconditions if p.what == "app1: curl is installed")
+    assert (row.said, row.found.startswith("install this program by hand")) == (state, not become)
 
 
 def test_a_memory_limit_that_nothing_enforces_is_left_out_and_the_plan_says_so(tmp_path: Path) -> None:
     fleet = fleet_with(tmp_path, "1.0.0", system={"memory_mb": 256})
-    wanted = [f"{host}: hotel is held to 256 MB of memory" for host in ("app1", "app2")]
+    wanted = [f"{host}: hotel is limited to 256 MB of memory" for host in ("app1", "app2")]
     for runbook in ("provision", "hot_deploy"):
         plan = make_plan(fleet, runbook)
         assert [p.what for p in plan.preconditions if p.said == "left out"] == wanted

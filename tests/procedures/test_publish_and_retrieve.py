@@ -121,7 +121,7 @@ def test_a_file_that_was_built_elsewhere_goes_into_the_store_first(fleet: FakeFl
 
 
 @pytest.mark.parametrize(
-    ("file", "release", "said"), [("target", "1.1.0", "is not there"), (".", "1.1.0", "holds 2"), ("a.jar", "latest", "version")]
+    ("file", "release", "said"), [("target", "1.1.0", "does not exist"), (".", "1.1.0", "holds 2"), ("a.jar", "latest", "version")]
 )
 def test_a_file_that_is_none_or_has_no_version_is_bad_input(fleet: FakeFleet, tmp_path: Path, file: str, release: str, said: str) -> None:
     for name in ("a.jar", "app-1.0.0.jar"):
@@ -136,7 +136,7 @@ def test_a_file_that_changes_after_the_plan_was_made_is_not_taken(fleet: FakeFle
     (tmp_path / "a.jar").write_text("two")
     applied = Loop(plan, fleet, Journal(tmp_path / "j"), StopRequest()).apply()
     assert applied.verdict == "failed"
-    assert "make a new plan" in applied.why
+    assert "Make a new plan" in applied.why
     assert not (tmp_path / "registry").exists()
 
 
@@ -214,7 +214,7 @@ def test_without_a_registry_in_the_inventory_the_advice_shows_one(fleet: FakeFle
 def test_a_binary_where_the_inventory_wants_a_jar_is_not_deployed(fleet: FakeFleet, tmp_path: Path) -> None:
     apply("publish_artifact", fleet)
     change_inventory(fleet, artifact="native")
-    assert "it is a jar, the inventory says native" in unmet(plan_of("retrieve", fleet))
+    assert "the artifact is a jar, the inventory says native" in unmet(plan_of("retrieve", fleet))
 
 
 def test_what_is_done_on_this_machine_reads_back_from_json_as_it_was(fleet: FakeFleet) -> None:

@@ -130,7 +130,7 @@ def test_one_that_was_drained_for_maintenance_and_has_no_request_in_hand_is_no_c
     assert carry_out(fleet, maintenance.drain(site, "app2:9090"), Journal(tmp_path / "drained.jsonl")).changes == 1
     plan = make_plan(fleet, "rollback", release="1.0.0")
     drains = [step.title for step in plan.steps if step.id.startswith("drain")]
-    assert drains == ["public: see app2:9090 without requests", "public: take app1:9090 out of service"]
+    assert drains == ["public: wait until app2:9090 has no request", "public: take app1:9090 out of service"]
     applied = carry_out(fleet, plan, Journal(tmp_path / "back.jsonl"))
     assert applied.verdict == "succeeded"
     assert (applied.outcomes["drain app2:9090"], applied.outcomes["drain app1:9090"]) == ("already", "changed")

@@ -32,7 +32,7 @@ def test_the_version_that_a_service_is_to_answer_is_the_packages_without_what_bu
 
 
 def test_a_log_that_cannot_be_read_is_not_one_without_errors(fleet: FakeFleet) -> None:
-    what = "app1:9090: no error in its log since its start"
+    what = "app1:9090: no error in the log since the start"
     assert checks(fleet)[what] == (True, "")
-    fleet.answers["log-errors"] = Result(2, "", "its log cannot be read: no bus\n")
-    assert checks(fleet)[what] == (False, "its log cannot be read: no bus")
+    fleet.answers["log-errors"] = Result(2, "", "the log cannot be read: no bus\n")
+    assert checks(fleet)[what] == (False, "the log cannot be read: no bus")

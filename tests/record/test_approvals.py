@@ -68,7 +68,7 @@ def test_ones_own_approval_does_not_count_even_with_another_key(tmp_path: Path, 
     trust.allowed_signers.write_text(trust.allowed_signers.read_text() + allowed_line(other, "ada@example.org"))
     for key in (ada.key, other):
         approve(planned, key, user="somebody", at=AT)
-    with pytest.raises(Refused, match=r"needs 1 approvals of other people, 0 count; one is of ada@example\.org, who applies it"):
+    with pytest.raises(Refused, match=r"needs 1 approvals of other people, has 0; ada@example\.org approves and applies the plan"):
         counting(planned, 1, identity(ada.key, trust, at=AT), trust)
 
 
@@ -82,14 +82,14 @@ def test_a_plan_of_version_1_is_not_approved_any_more(planned: Path, bob: Path) 
 def test_two_approvals_of_one_person_are_one(planned: Path, ada: Keys, bob: Path, trust: Trust) -> None:
     for _ in range(2):
         approve(planned, bob, user="bob", at=AT)
-    with pytest.raises(Refused, match="needs 2 approvals of other people, 1 count"):
+    with pytest.raises(Refused, match="needs 2 approvals of other people, has 1"):
         counting(planned, 2, identity(ada.key, trust, at=AT), trust)
 
 
 def test_an_approval_of_another_plan_does_not_count(planned: Path, ada: Keys, bob: Path, trust: Trust) -> None:
     approve(planned, bob, user="bob", at=AT)
     changed = replace(read_plan(planned), subject={"release": "6.6.6"})
-    with pytest.raises(Refused, match="one of bob is of another plan"):
+    with pytest.raises(Refused, match="the approval of bob is for another plan"):
         counting(planned, 1, identity(ada.key, trust, at=AT), trust, changed)
 
 
@@ -108,7 +108,7 @@ def test_nothing_is_needed_where_the_inventory_asks_for_nothing(planned: Path) -
 
 
 def test_who_applies_must_be_known(planned: Path, ada: Keys, bob: Path, trust: Trust) -> None:
-    with pytest.raises(Refused, match="whose count"):
+    with pytest.raises(Refused, match="whose approvals count"):
         counting(planned, 1, Signer("x", "y"), None)
     with pytest.raises(Refused, match="who applies"):
         identity(None, trust, at=AT)

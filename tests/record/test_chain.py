@@ -312,7 +312,7 @@ def test_a_truncated_ledger_is_found_against_an_anchor(book: Sealed, tmp_path: P
     finally:
         for path in gone:
             (tmp_path / path.name).rename(path)
-    assert "entries 19 to 20 are missing at the end: the anchor has entry 20, the ledger ends with 18" in told(anchored)
+    assert "entries 19 to 20 are missing at the end: the anchor has entry 20, the ledger ends with entry 18" in told(anchored)
     assert unanchored.exit_status == 3, "without an anchor a cut end cannot be seen, and that is said"
 
 
@@ -379,13 +379,13 @@ def test_a_removed_record_is_found(book: Sealed, tmp_path: Path) -> None:
         text = told(book.verify())
     finally:
         (tmp_path / "gone").rename(book.record(6))
-    assert f"{book.record(6).name}: the record's folder is missing (entry 6)" in text
+    assert f"{book.record(6).name}: the record's folder is missing; entry 6 is intact" in text
 
 
 def test_a_removed_signature_is_found(book: Sealed) -> None:
     path = book.record(5) / "statement.json.sig"
     with altered(path, b""):
-        assert "statement.json.sig is missing (entry 5 has it)" in told(book.verify(5))
+        assert "statement.json.sig is missing; entry 5 is intact" in told(book.verify(5))
 
 
 def test_a_name_that_is_no_entry_is_found(book: Sealed) -> None:

@@ -17,8 +17,11 @@ import pytest
 from balbook.errors import BadInput, RecordError
 from balbook.local.digests import canonical, sha256_of
 from balbook.record.export import export
-from balbook.record.seal import Record
+from balbook.record.journal import START, read_events
+from balbook.record.ledger import open_ledger
+from balbook.record.seal import Record, seal
 from balbook.record.statement import state
+from balbook.record.verify import verify_records
 from tests.run_folders import BEGIN, Keys, make_key, make_keys, rechain, run_folder, sealed
 
 
@@ -70,7 +73,7 @@ def test_a_good_export_is_accepted(unpacked: Unpacked) -> None:
     status, said = unpacked.verify()
     accepted, _, left_out = said.partition("\n")
     assert (status, accepted) == (0, "ACCEPTED: 4 records, 4 entries, signers of allowed_signers")
-    assert "Not looked at: the HTML pages" in left_out
+    assert "Not checked: the HTML pages" in left_out
 
 
 def forge(unpacked: Unpacked, ending: str) -> None:
@@ -114,10 +117,10 @@ TAMPERED: dict[str, Callable[[Unpacked], object]] = {
     "entry 2 or 3: they do not fit": lambda u: edit(
         u.top / "ledger" / "00000002.json", lambda d: d.replace(b"hot_deploy", b"hot_Deploy", 1)
     ),
-    "its signature is not one of an allowed signer": lambda u: (u.top / "allowed_signers").write_text("eve@x ssh-ed25519 AAAA\n"),
+    "its signature is not from an allowed signer": lambda u: (u.top / "allowed_signers").write_text("eve@x ssh-ed25519 AAAA\n"),
     "entry 4: is not the one that was anchored": lambda u: edit(u.top / "anchors.jsonl", lambda d: re.sub(rb"[0-9a-f]{64}", b"0" * 64, d)),
-    "entry 5: names a record that it cannot have": lambda u: forge(u, " "),
-    "ALTERED entry 5: names a record that it cannot have": lambda u: forge(u, "\n"),
+    "entry 5: names a record that is not its own": lambda u: forge(u, " "),
+    "ALTERED entry 5: names a record that is not its own": lambda u: forge(u, "\n"),
     "when it was signed, entry 2 was another one": drop,
     "json.py: was added": lambda u: (u.top / "json.py").write_text("raise SystemExit(0)"),
     "it or its record is not written": lambda u: edit(u.record(2) / "statement.json", lambda d: b"{"),
@@ -154,6 +157,49 @@ def test_a_statement_that_does_not_say_what_its_journal_says_is_refused(tmp_path
     assert ("journal.jsonl is not among the journals" if key == "journals" else f"another {key} than its statement") in said
 
 
+def written_by_a_newer(folder: Path, change: Callable[[list[dict[str, Any]]], object]) -> None:
+    """The journal as another balbook would have written it: with this change, and its chain whole."""
+    path = folder / "journal.jsonl"
+    events = [json.loads(line) for line in path.read_bytes().splitlines()]
+    change(events)
+    text, before = b"", START
+    for number, event in enumerate(events, 1):
+        line = canonical({**event, "seq": number, "prev": before})
+        text, before = text + line + b"\n", sha256_of(line)
+    path.write_bytes(text)
+
+
+NOT_KNOWN: dict[str, Callable[[list[dict[str, Any]]], object]] = {
+    "journal.jsonl:5: 'flown' is not a known kind of event": lambda events: events.insert(4, events[4] | {"event": "flown"}),
+    "journal.jsonl:1: journal version 9 is newer": lambda events: events[0].update(journal=9),
+    "journal.jsonl:5: the event planned has no digest": lambda events: events[4].pop("digest"),
+    "journal.jsonl:5: the event planned has a wrong digest": lambda events: events[4].update(digest=[1]),
+}
+
+
+@pytest.mark.parametrize("told", NOT_KNOWN)
+def test_what_a_sealed_journal_has_and_this_balbook_does_not_know_is_open_with_file_and_line(
+    tmp_path: Path, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, records = make_keys(tmp_path), tmp_path / "records"
+    folder = run_folder(records)
+    known = list(read_events(folder / "journal.jsonl"))
+    written_by_a_newer(folder, NOT_KNOWN[told])
+    with monkeypatch.context() as newer:
+        newer.setattr("balbook.record.statement.read_events", lambda path: known)
+        made = seal(folder, open_ledger(records / "ledger"), sign_with=keys.key)
+    assert made.entry
+    report = verify_records(records, trust=keys.trust, anchors=[made.entry.head])
+    assert report.exit_status == 3
+    assert [(c.title, f.place, f.is_open) for c in report.checks for f in c.findings] == [("journal", folder.name, True)]
+    assert report.checks[4].findings[0].text.startswith(told)
+    export(records, tmp_path / "export.tar.gz", at=BEGIN, trust=keys.trust, anchors=[made.entry.head])
+    unpack(tmp_path / "export.tar.gz", tmp_path / "away")
+    status, said = Unpacked(tmp_path / "away" / "balbook-records", [made], keys).verify()
+    assert (status, said.count("\nOPEN ") + said.startswith("OPEN "), said.count("ALTERED")) == (3, 1, 0)
+    assert f"OPEN {folder.name}/{told}" in said
+
+
 def test_an_archive_that_was_emptied_is_not_accepted(unpacked: Unpacked) -> None:
     for folder in ("records", "ledger"):
         shutil.rmtree(unpacked.top / folder)
@@ -162,7 +208,7 @@ def test_an_archive_that_was_emptied_is_not_accepted(unpacked: Unpacked) -> None
     (unpacked.top / "anchors.jsonl").write_text("")
     status, said = unpacked.verify()
     assert status == 3
-    assert "nothing shows that all of it was not deleted" in said
+    assert "deleted entries would not show" in said
 
 
 def test_nothing_in_the_archive_is_run(unpacked: Unpacked, tmp_path: Path) -> None:

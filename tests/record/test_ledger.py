@@ -195,7 +195,7 @@ def test_storage_that_cannot_be_reached_keeps_the_verdict_and_says_where_all_of_
     folder = run_folder(tmp_path, verdict="failed")
     with pytest.raises(OSError, match="no credentials"):
         unreliable(fails).append(fields("r"))
-    with pytest.raises(RecordError, match=r"the run is over \(failed\), but its record could not be written: .*no credentials") as said:
+    with pytest.raises(RecordError, match=r"the run has ended \(failed\), but its record could not be written: .*no credentials") as said:
         seal(folder, unreliable(fails))
     assert str(folder) in said.value.advice
     with pytest.raises(RecordError, match=r"cannot be read: .*no credentials"):

@@ -131,7 +131,7 @@ def test_a_key_that_cannot_sign_costs_the_signature_and_not_the_record(
 
 @pytest.mark.parametrize(
     ("options", "told"),
-    [('valid-before="20250101"', "was not valid on 2026-03-01"), ('namespaces="git"', "may not sign"), ("", "has been revoked")],
+    [('valid-before="20250101"', "was not valid on 2026-03-01"), ('namespaces="git"', "is not allowed to sign"), ("", "has been revoked")],
 )
 def test_a_signer_that_does_not_count_is_found_when_verified(records: Path, tmp_path: Path, options: str, told: str) -> None:
     keys = make_keys(tmp_path, options=options)
@@ -193,7 +193,7 @@ def test_a_disk_that_cannot_be_written_leaves_the_verdict_and_the_place_in_the_m
     monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(RecordError) as caught:
         seal_here(folder)
-    for part in ("the run is over (succeeded)", str(target), f"all of it is in {folder}", f"balbook seal {folder}"):
+    for part in ("the run has ended (succeeded)", str(target), f"all files are in {folder}", f"balbook seal {folder}"):
         assert part in str(caught.value)
     monkeypatch.undo()
     assert seal_here(folder).entry, "once there is room, the same run is sealed"

@@ -155,10 +155,3 @@ def test_other_variables_do_not_reach_ssh_keygen(keys: Keys, tmp_path: Path, mon
 def test_a_missing_file_of_signers_is_bad_input(keys: Keys, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="does not exist"):
         verify(DATA, sign(DATA, keys.key, environ=NO_AGENT), Trust(tmp_path / "none"), AT)
-
-
-def test_a_signature_is_armored_as_ssh_keygen_does(keys: Keys) -> None:
-    signature = sign(DATA, keys.key, environ=NO_AGENT)
-    assert signing.armored(signature) == signature
-    assert signing.armored(b"nonsense") == b""
-    assert signing.public_key(signature).startswith(b"\0\0\0\x0bssh-ed25519")

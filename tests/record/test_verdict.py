@@ -53,7 +53,7 @@ def test_an_error_in_the_journal_decides_with_its_exit_status_and_advice(status:
 
 
 def test_a_run_that_was_never_concluded_is_inconclusive() -> None:
-    assert "never concluded" in state_of(events()[:-1], CELLS, OK).why
+    assert "no cell concluded the run" in state_of(events()[:-1], CELLS, OK).why
     assert state_of([], CELLS, OK).exit_status == 3
 
 

@@ -57,7 +57,7 @@ def test_without_allowed_signers_nothing_shows_who_signed(tmp_path: Path, keys: 
     made = sealed(tmp_path / "records", keys, 1)
     report = verify_records(tmp_path / "records", anchors=[m.entry.head for m in made if m.entry])
     assert report.exit_status == 3
-    assert "whose that is nothing shows" in report.checks[2].findings[0].text
+    assert "the key's owner is unknown" in report.checks[2].findings[0].text
 
 
 def test_never_anchored_records_are_inconclusive(tmp_path: Path, keys: Keys) -> None:
@@ -72,7 +72,7 @@ def test_a_folder_that_does_not_exist_is_bad_input_and_an_empty_one_shows_nothin
         verify_records(tmp_path / "none")
     report = verify_records(tmp_path)
     assert report.exit_status == 3
-    assert "nothing shows that all of it was not deleted" in report.checks[6].findings[0].text
+    assert "deleted entries would not show" in report.checks[6].findings[0].text
     assert verify_records(tmp_path, anchors=[Head(1, "0" * 64)]).exit_status == 1
 
 
@@ -167,7 +167,7 @@ def test_a_cell_that_was_edited_after_it_ran_is_found(tmp_path: Path) -> None:
     folder = run_folder(tmp_path)
     rewrite(folder, lambda cells: cells[4].update(source="run.apply(plan, force=True)"))
     told = faults(folder)
-    assert any("the cell that ran as apply is not in it; edited after it ran?" in f for f in told)
+    assert any("the cell that ran as apply is not in the notebook; was it edited after it ran?" in f for f in told)
     assert any("cell 5 (apply) is not in the journal" in f for f in told)
 
 
@@ -181,7 +181,7 @@ def test_an_added_cell_is_found(tmp_path: Path) -> None:
     folder = run_folder(tmp_path)
     extra = {"cell_type": "code", "metadata": {}, "source": "cheat()", "outputs": [], "execution_count": 99, "id": "x"}
     rewrite(folder, lambda cells: cells.insert(5, extra))
-    assert faults(folder) == ["hot_deploy.ipynb: cell 6 (code) is not in the journal: added, or never run"]
+    assert faults(folder) == ["hot_deploy.ipynb: cell 6 (code) is not in the journal: the cell was added, or never ran"]
 
 
 @pytest.mark.parametrize(("source", "is_found"), [("cheat()", True), ("# Parameters\napplication = 'hotel'\n", False)])
@@ -189,7 +189,7 @@ def test_a_tag_makes_no_cell_papermills(tmp_path: Path, source: str, is_found: b
     folder = run_folder(tmp_path)
     tagged = {"cell_type": "code", "metadata": {"tags": ["injected-parameters"]}, "source": source, "outputs": [], "id": "x"}
     rewrite(folder, lambda cells: cells.insert(5, tagged))
-    assert any("is not in the journal: added, or never run" in fault for fault in faults(folder)) == is_found
+    assert any("is not in the journal: the cell was added, or never ran" in fault for fault in faults(folder)) == is_found
 
 
 def test_a_cell_out_of_order_in_a_success_is_found(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_a_cell_out_of_order_in_a_success_is_found(tmp_path: Path) -> None:
 def test_a_parameter_edited_in_the_notebook_is_found(tmp_path: Path) -> None:
     folder = run_folder(tmp_path)
     (folder / "hot_deploy.ipynb").write_text(json.dumps(notebook(application="motel")))
-    assert faults(folder) == ["hot_deploy.ipynb: the parameter application is 'motel' in it and 'hotel' in the journal"]
+    assert faults(folder) == ["hot_deploy.ipynb: the parameter application is 'motel' in the notebook and 'hotel' in the journal"]
 
 
 def test_a_plan_that_is_not_the_one_shown_is_found(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_a_plan_that_is_not_the_one_shown_is_found(tmp_path: Path) -> None:
     plan = json.loads((folder / "plan.json").read_text())
     plan["steps"][0]["title"] = "Something else"
     (folder / "plan.json").write_text(json.dumps(plan))
-    assert "has not the digest of the plan in event" in faults(folder)[0]
+    assert "has another digest than the plan in event" in faults(folder)[0]
 
 
 def test_a_missing_notebook_matters_only_to_a_success(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_a_run_that_never_had_a_notebook_lacks_none(tmp_path: Path) -> None:
     folder = run_folder(tmp_path, opened={"runbook_sha256": ""})
     (folder / "hot_deploy.ipynb").unlink()
     found, notes = execution_faults(folder, Journal(folder / "journal.jsonl").events())
-    assert (found, notes) == ([], ["hot_deploy: was run without a notebook, no runbook was executed"])
+    assert (found, notes) == ([], ["hot_deploy: ran without a notebook"])
 
 
 @pytest.mark.parametrize("is_edited", [False, True])
@@ -243,7 +243,7 @@ def test_a_runbook_that_has_changed_since_is_a_note(tmp_path: Path) -> None:
     (runbooks / "hot_deploy.ipynb").write_text(json.dumps(notebook()))
     folder = run_folder(tmp_path / "records")
     found, notes = execution_faults(folder, Journal(folder / "journal.jsonl").events(), runbooks)
-    assert (found, notes) == ([], ["hot_deploy: the runbook has changed since, compared with the journal only"])
+    assert (found, notes) == ([], ["hot_deploy: the runbook has changed since; the notebook was compared with the journal only"])
 
 
 def test_a_cells_digest_leaves_out_white_space_at_its_end() -> None:

@@ -11,7 +11,7 @@ from balbook.artifacts.store import Artifact
 from balbook.report.builds import describe_builds, plot_builds
 from balbook.report.charts import charts
 from balbook.report.dora import deployments_frame
-from balbook.report.latency import save_figure
+from balbook.report.picture import save_figure
 from balbook.report.records import phases_frame, runs_frame
 from tests.report.history import BEGIN, History
 
@@ -67,7 +67,7 @@ def test_the_picture_is_described_in_words(shown: Artifact, tmp_path: Path) -> N
     said = describe_builds(BUILDS, shown)
     assert all(b.version in said for b in BUILDS)
     assert f"{shown.version} ({shown.kind})" in said
-    assert save_figure(plot_builds(BUILDS, shown), tmp_path / "builds.png", said).stat().st_size > 5000
+    assert save_figure(plot_builds(BUILDS, shown), tmp_path / "builds.png", said).path.stat().st_size > 5000
 
 
 def test_a_labs_picture_and_its_words_say_stand_in() -> None:

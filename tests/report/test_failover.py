@@ -11,7 +11,7 @@ import pytest
 from balbook.probe.outage import failover_of
 from balbook.probe.samples import Sample
 from balbook.report.failover import describe, drill_frame, newest_drills, plot_failover
-from balbook.report.latency import save_figure
+from balbook.report.picture import save_figure
 
 
 def probe(folder: Path, worst_ms: float = 900.0, failed: int = 1) -> Path:
@@ -78,5 +78,5 @@ def test_the_frame_has_what_was_sent_while_it_was_broken_and_the_picture_says_it
     assert frame.groupby("drill").size().to_dict() == {"active_active, nginx": 41, "active_passive, nginx": 41}
     assert frame[frame["is_failed"]]["drill"].to_list() == ["active_passive, nginx"]
     assert "active_passive, nginx: 41 requests, 1 failed, worst 900 ms" in describe(frame)
-    path = save_figure(plot_failover(frame, "hang"), tmp_path / "failover.png", describe(frame))
+    path = save_figure(plot_failover(frame, "hang"), tmp_path / "failover.png", describe(frame)).path
     assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"

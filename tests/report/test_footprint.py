@@ -10,7 +10,7 @@ from balbook.artifacts.store import Store
 from balbook.report.charts import charts
 from balbook.report.dora import deployments_frame
 from balbook.report.footprint import describe, measured, plot_footprint
-from balbook.report.latency import save_figure
+from balbook.report.picture import save_figure
 from balbook.report.records import phases_frame, runs_frame
 from tests.report.history import BEGIN, History
 

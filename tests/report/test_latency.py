@@ -13,8 +13,8 @@ from matplotlib.colors import to_rgb
 
 from balbook.probe.config import ProbeConfig, Stream
 from balbook.probe.samples import Sample, row
-from balbook.report.latency import INK, plot_latency, samples_frame, save_figure
-from balbook.report.picture import Picture
+from balbook.report.latency import plot_latency, samples_frame
+from balbook.report.picture import INK, save_figure
 
 
 @pytest.fixture
@@ -76,23 +76,13 @@ def test_a_rest_at_the_end_does_not_stretch_the_strip(probed: Path) -> None:
     assert max(patch.get_y() + patch.get_height() for patch in lower.patches) < 130  # type: ignore[attr-defined]
 
 
-def test_the_picture_can_be_drawn_into_given_axes(probed: Path) -> None:
-    from matplotlib.figure import Figure
-
-    ax = Figure().subplots()
-    figure = plot_latency(probed, "mine", ax=ax)
-    assert figure is ax.get_figure()
-    assert ax.get_title(loc="left") == "mine"
-    assert len(figure.axes) == 1
-
-
 def test_a_probe_without_samples_still_makes_a_picture(probed: Path) -> None:
     (probed / "samples.csv.gz").unlink()
     assert plot_latency(probed).axes[0].get_ylabel()
 
 
 def test_the_file_is_a_png_that_says_in_words_what_it_shows(probed: Path, tmp_path: Path) -> None:
-    path = save_figure(plot_latency(probed), tmp_path / "latency.png", "Latency over time. 99 requests")
+    path = save_figure(plot_latency(probed), tmp_path / "latency.png", "Latency over time. 99 requests").path
     data = path.read_bytes()
     assert data.startswith(b"\x89PNG")
     assert b"Latency over time. 99 requests" in data
@@ -102,14 +92,14 @@ def test_the_file_is_a_png_that_says_in_words_what_it_shows(probed: Path, tmp_pa
 def test_a_notebook_shows_the_picture_and_below_it_in_words_what_it_shows(probed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[dict[str, str]] = []
     monkeypatch.setattr("IPython.display.display", lambda data, raw, metadata=None: shown.append(data))
-    Picture(save_figure(plot_latency(probed), probed / "latency.png", "400 <b>"), "400 <b>")._ipython_display_()
+    save_figure(plot_latency(probed), probed / "latency.png", "400 <b>")._ipython_display_()
     assert [sorted(data) for data in shown] == [["image/png", "text/plain"], ["text/html", "text/plain"]]
     assert shown[1] == {"text/html": "<p>400 &lt;b&gt;</p>", "text/plain": "400 <b>"}
 
 
 def test_the_picture_reads_on_white_paper_and_in_a_dark_theme(probed: Path, tmp_path: Path) -> None:
     figure = plot_latency(probed, "Hot deployment")
-    pixels = np.round(mpimg.imread(save_figure(figure, tmp_path / "latency.png", "alt")) * 255)
+    pixels = np.round(mpimg.imread(save_figure(figure, tmp_path / "latency.png", "alt").path) * 255)
     assert (pixels[0, 0, 3], pixels[-1, -1, 3]) == (0, 0)
     for page in ("white", "#111111"):
         assert contrast(INK, page) >= 4.2

@@ -120,7 +120,7 @@ def test_plans_are_counted_among_the_runs_where_asked_and_never_as_deployments(t
 
 
 def test_the_page_says_what_a_stopped_an_inconclusive_and_a_taken_back_deployment_are(page: str) -> None:
-    for words in ("somebody asked to stop", "An inconclusive one counts by what it left", "took every instance back"):
+    for words in ("somebody asked to stop", "An inconclusive run counts by its effect", "took every instance back"):
         assert words in page
 
 

@@ -300,5 +300,5 @@ def test_the_cells_that_a_resumed_run_never_came_to_are_no_fault_unless_they_sho
         data["cells"][-1]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "all went well"}]
     path.write_text(json.dumps(data))
     faults, _ = execution_faults(folder, journal.events(), None)
-    assert bool([fault for fault in faults if "added, or never run" in fault]) == has_output
+    assert bool([fault for fault in faults if "added, or never ran" in fault]) == has_output
     assert has_output or not faults

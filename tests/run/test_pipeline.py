@@ -211,7 +211,7 @@ def test_a_value_that_a_later_runbook_would_refuse_is_refused_before_anything_ru
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"version": "latest", "packages": ["git+https://host/rooms.git@main"]}, "is no version of Ballerina"),
+        ({"version": "latest", "packages": ["git+https://host/rooms.git@main"]}, "is not a version of Ballerina"),
         ({"version": "2201.13.1"}, "packages is empty"),
         ({"version": "2201.13.1", "packages": ["nowhere/rooms"]}, "nowhere/rooms is not a directory"),
         ({"version": "2201.13.1", "packages": ["git+https://host/rooms.git@main"], "repository": "here"}, "'here' is not known"),

@@ -190,7 +190,7 @@ def test_an_approved_plan_is_applied_once(fleet: FakeFleet, tmp_path: Path, monk
     approved = last(first.journal, "approved")
     assert approved is not None
     assert (approved["run"], approved["by"]) == (planned.id, ["bob@example.org"])
-    with pytest.raises(Refused, match=f"were used by run {first.id}"):
+    with pytest.raises(Refused, match=f"run {first.id} has used the approvals"):
         second.require_may_apply(plan)
 
 

@@ -15,7 +15,7 @@ import pytest
 from balbook.cli import main
 from balbook.lab.loopback import Lab
 from balbook.notebook.runbook import check_runbook, find_runbooks, read_runbook
-from balbook.record.journal import Journal
+from tests.journals import last
 
 RUNBOOKS = find_runbooks()
 PARAMETERS = {"hot_deploy": {"application": "hotel", "release": "1.0.0"}}
@@ -46,7 +46,7 @@ def test_the_command_shows_the_same_plan_as_papermill(name: str, lab: Lab, tmp_p
     cells = [cell for cell in papermill(name, tmp_path)["cells"] if cell["cell_type"] == "code"]
     words = [word for key, value in PARAMETERS.get(name, {}).items() for word in ("-p", f"{key}={value}")]
     assert main(["plan", name, *words, "--json"]) == 0
-    planned = Journal(Path(json.loads(capsys.readouterr().out)["record"]) / "journal.jsonl").last("planned")
+    planned = last(Path(json.loads(capsys.readouterr().out)["record"]) / "journal.jsonl", "planned")
     assert planned
     assert planned["digest"] in shown_in(cells, "plan")
 

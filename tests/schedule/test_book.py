@@ -106,7 +106,7 @@ def test_a_crontab_whose_end_was_lost_is_not_guessed_at(machine: Machine) -> Non
 @pytest.mark.parametrize("backend", ["systemd", "cron"])
 def test_a_name_that_is_taken_is_refused_and_what_is_there_stays(machine: Machine, backend: str) -> None:
     add(machine.schedule(backend=backend), machine.where)
-    with pytest.raises(Refused, match="there is a schedule 'drift' already"):
+    with pytest.raises(Refused, match="the schedule 'drift' exists already"):
         add(machine.schedule(backend=backend, when="daily"), machine.where)
     assert list_schedules(machine.where, NOW)[0].schedule.when == "Mon 06:00"
 

@@ -39,7 +39,7 @@ def test_values_are_read_as_systemd_reads_them(file: Path) -> None:
 @pytest.mark.parametrize("line", ["export A=1", "word", "1A=b", "A=a\\b", "A='b", "A='b'c", 'A="b\\n"', "A = b"])
 def test_what_the_two_would_read_differently_is_refused_and_not_shown(file: Path, line: str) -> None:
     file.write_text(f"B=1\n{line}\n")
-    with pytest.raises(BadInput, match=":2: is no variable") as refused:
+    with pytest.raises(BadInput, match=":2: the line is not NAME=value") as refused:
         read_environment(file)
     assert line not in str(refused.value)
 

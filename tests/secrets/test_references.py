@@ -74,12 +74,12 @@ def test_weak_or_broken_values_are_refused_and_not_shown(value: str) -> None:
         ("env:MISSING", "Set the environment variable MISSING"),
         ("file:/nowhere/token", "cannot be read"),
         ("file:/dev/zero", "not a regular file"),
-        ("cmd:false", "ended with 1"),
+        ("cmd:false", "ended with status 1"),
         ("cmd:no-such-program-here", "cannot be read"),
-        ("cmd:echo 'open", "not quoted well"),
+        ("cmd:echo 'open", "not a command line"),
         ("evn:TOKEN", "Did you mean 'env:'"),
         ("env:not a name", "does not name a variable"),
-        ("keyring:service", "service and user"),
+        ("keyring:service", "a service and a user"),
         ("file:", "empty"),
     ],
 )
@@ -98,7 +98,7 @@ def test_a_secret_written_where_its_reference_belongs_is_not_shown(written: str)
 
 def test_a_command_that_does_not_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(secrets, "DEADLINE_S", 0.2)
-    with pytest.raises(BadInput, match="did not come within"):
+    with pytest.raises(BadInput, match="did not end within"):
         resolve("cmd:sleep 60", {"PATH": "/usr/bin:/bin"})
 
 

@@ -83,7 +83,7 @@ def test_one_that_cannot_be_read_is_tried_once_and_refused_each_time(tmp_path: P
     vault = Vault((f"cmd:sh -c 'echo x >> {count}; exit 3'",), tmp_path)
     vault.everything()
     for _ in range(2):
-        with pytest.raises(BadInput, match="ended with 3"):
+        with pytest.raises(BadInput, match="ended with status 3"):
             vault.reveal(SecretRef(vault.references[0]))
     assert count.read_text() == "x\n"
 

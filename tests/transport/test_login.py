@@ -54,7 +54,7 @@ def test_an_identity_that_is_not_there_is_named(server: Server, tmp_path: Path, 
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", stranger], check=True)
     identities = (str(tmp_path / "id_lost"), *([str(stranger)] if is_another_there else []))
     file = known(tmp_path / "known_hosts", f"10.0.0.1 {server.public}")
-    with pytest.raises(LoginRefused, match=r"app1: login as ops was refused; there is no .*/id_lost\n"):
+    with pytest.raises(LoginRefused, match=r"app1: login as ops was refused; these keys do not exist: .*/id_lost\n"):
         log_in(Endpoint("app1", "10.0.0.1", 22, "ops", identities, (str(file),)), server.connect)
 
 

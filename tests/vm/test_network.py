@@ -84,7 +84,7 @@ def test_ssh_that_drops_in_the_middle_of_a_rollout_is_told_and_the_other_instanc
         stated, _ = ending.result(timeout=240)
         machines.fault("none", "app1")
     assert stated.verdict == "failed"
-    assert "app1:9090 could NOT be taken back; look at it now" in stated.why
+    assert "app1:9090 could NOT be taken back; look at this instance now" in stated.why
     assert clients.failed == []
     assert machines.running().get("app2:9090") == before["app2:9090"]
     stated, record = machines.apply(machines.plan(wanted))

@@ -100,7 +100,7 @@ def test_each_is_odd_in_its_way(odd: Machines) -> None:
 
 def test_a_clock_that_is_an_hour_fast_is_seen(odd: Machines) -> None:
     found = {row.what: row for row in odd.provision_plan(hosts=["app2", "app3"]).preconditions}
-    assert found["app2: clock within 5 s of this machine's"]["state"] == "met"
+    assert found["app2: clock within 5 s of this machine's"].state == "met"
     clock = found["app3: clock within 5 s of this machine's"]
     assert clock.said == "unmet"
     assert 3590 < int(clock.found.removesuffix(" s")) < 3610

@@ -1,22 +1,17 @@
 # Stops balbook's own balancer $3 by the signal $4 once its clients are served, at once after the deadline $2. $1 is its PID file.
 pid_file=$1 within_s=$2 program=$3 gentle=$4
 master=$(master)
-if [ -z "$master" ]; then
-    echo "$program is not running"
-    exit 0
-fi
+[ -n "$master" ] || { echo "$program is not running"; exit 0; }
 kill "-$gentle" "$master" || exit 1
-start_ms=$(now_ms)
+allow "$within_s"
 signal=TERM
 while [ "$(master)" = "$master" ]; do
-    waited_ms=$(($(now_ms) - start_ms))
-    if [ "$waited_ms" -ge $((within_s * 1000)) ] && [ -n "$signal" ]; then
+    if is_over; then
+        [ -n "$signal" ] || refuse 27 "$program does not stop"
         say "clients are not served after $within_s s; stopping at once"
         kill "-$signal" "$master" 2>/dev/null
         signal=
-    elif [ "$waited_ms" -ge $((within_s * 1000 + 5000)) ]; then
-        say "$program does not stop"
-        exit 27
+        allow 5
     fi
     sleep 0.05
 done

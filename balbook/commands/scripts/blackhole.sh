@@ -4,7 +4,7 @@ action=$1 port=$2
 PATH=$PATH:/usr/sbin:/sbin
 rule() { iptables -w "$@" -p tcp --dport "$port" -m comment --comment balbook-drill -j DROP; }
 table="inet balbook_drill_$port"
-# What has no iptables any more has nft: a table of the drill's own, before all others.
+# A host without iptables has nft: a table of the drill's own, before all others.
 if ! command -v iptables > /dev/null 2>&1; then
   case $action in
   check) exec nft list ruleset > /dev/null ;;

@@ -4,9 +4,9 @@ bounded() {
   shift
   timeout -k 10 "$within" "$@" < /dev/null
   status=$?
-  # 137 without the time being over: something else has killed it, for want of memory perhaps.
+  # 137 before the time is over: something else killed the command, for want of memory perhaps.
   if [ $status -eq 124 ] || { [ $status -eq 137 ] && [ $(($(date +%s) - began)) -ge "$within" ]; }; then
-    echo "it did not end within $within s; its processes were ended" >&2
+    echo "the command did not end within $within s; its processes were ended" >&2
     status=124
   fi
   return $status

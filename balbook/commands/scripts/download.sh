@@ -8,5 +8,5 @@ trap 'exit 1' HUP INT TERM
 curl -fsSL --retry 2 --max-time "$4" -o "$part" "$1"
 found=$(sha256sum < "$part")
 found=${found%% *}
-[ "$found" = "$3" ] || { echo "sha256 of $1 is $found, expected $3; the file is removed" >&2; exit 65; }
+[ "$found" = "$3" ] || { echo "sha256 of $1 is $found, expected $3; the file was removed" >&2; exit 65; }
 mv -f "$part" "$2"

@@ -4,7 +4,7 @@ set -eu
 draft="$1.draft"
 owner=${2:-${SUDO_USER:-}}
 [ -z "$owner" ] || find "$draft" -mindepth 2 -type f -exec chown "$owner:" {} +
-# What is in the configuration stands in REVISION too.
+# REVISION repeats the configuration, so it is private, too.
 ( umask 077; cat > "$draft/REVISION" )
 rm -rf "$1"
 mv "$draft" "$1"

@@ -1,17 +1,7 @@
-# What the scripts for HAProxy share. Needs $pid_file and $socket.
+# Functions for the scripts for HAProxy. Needs what `balancer_shared` needs, and $socket.
+program=haproxy
 
-say() { printf '%s\n' "$*" >&2; }
-
-# The PID of the running master, or nothing.
-master() {
-    [ -s "$pid_file" ] || return 0
-    read -r pid <"$pid_file"
-    case $pid in '' | *[!0-9]*) return 0 ;; esac
-    [ "$(sed 's/^[^(]*(\(.*\)).*/\1/' "/proc/$pid/stat" 2>/dev/null)" = haproxy ] && printf '%s\n' "$pid"
-    return 0
-}
-
-# One command of the runtime socket and its answer; perl is on every Debian, socat is not.
+# One command of the runtime socket and its answer; every Debian has perl, not every one has socat.
 ask() {
     if command -v socat >/dev/null 2>&1; then
         printf '%s\n' "$1" | socat -t 5 - "UNIX-CONNECT:$socket"
@@ -25,8 +15,17 @@ ask() {
 # The administrative state of the server $2 of the backend $1, a number: 1 maintenance, 8 drain, added up.
 admin_state() { ask "show servers state $1" | awk -v name="$2" '$4 == name { print $7 }'; }
 
-# How many requests the server $2 of the backend $1 has in hand.
-in_hand() { ask 'show stat' | awk -F , -v px="$1" -v sv="$2" '$1 == px && $2 == sv { print $3 + $5 }'; }
+# The same as a word: `ready` or `drain`.
+runtime_state() {
+    state=$(admin_state "$1" "$2")
+    case $state in
+    '' | *[!0-9]*) echo unknown ;;
+    *) if [ $((state & 9)) -eq 0 ]; then echo ready; else echo drain; fi ;;
+    esac
+}
 
-# Milliseconds on a clock that nobody sets.
-now_ms() { read -r up _ </proc/uptime; printf '%s0\n' "$up" | tr -d .; }
+# The columns $3 (a sum in awk's words) of the statistics of the server $2 of the backend $1.
+statistic() { ask 'show stat' | awk -F , -v px="$1" -v sv="$2" '$1 == px && $2 == sv { print '"$3"' }'; }
+
+# How many requests the server $2 of the backend $1 has in hand.
+in_hand() { statistic "$1" "$2" '$3 + $5'; }

@@ -1,4 +1,4 @@
-# Exits 0 where the process that the file $1 names, or a child of its, listens on the port $2. Changes nothing.
+# Exits 0 where the process that the file $1 names, or one of its children, listens on the port $2. Changes nothing.
 pid_file=$1 port=$(printf '%04X' "$2")
 read -r pid <"$pid_file" || exit 1
 sockets=$(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
@@ -10,5 +10,4 @@ for process in $pid $(children "$pid"); do
         done
     done
 done
-say "$2 is not a port of process $pid"
-exit 1
+refuse 1 "process $pid does not listen on port $2"

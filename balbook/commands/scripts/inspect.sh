@@ -1,7 +1,6 @@
 # inspect APPLICATION: one line for each release, instance and artifact below it. Changes nothing.
 set -u
 cd "$1" 2>/dev/null || exit 0
-born() { sed 's/^.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
 for dir in releases/*/; do
   [ -f "$dir/REVISION" ] || continue
   proven=no
@@ -13,17 +12,8 @@ for dir in instances/*/; do
   [ -d "$dir" ] || continue
   current=-
   [ -L "$dir/current" ] && current=$(basename "$(readlink "$dir/current")")
-  running=- pid=- since=-
-  if [ -f "$dir/pid" ]; then
-    read -r pid start release < "$dir/pid"
-    if [ -n "$start" ] && [ "$(born "$pid")" = "$start" ]; then
-      running=$release
-      since=$(stat -c %Y "$dir/pid" 2>/dev/null || echo -)
-    else
-      pid=-
-    fi
-  fi
-  echo "instance $(basename "$dir") $current $running $pid $since"
+  if lives "$dir"; then since=$(stat -c %Y "$dir/pid" 2>/dev/null || echo -); else release=- pid=- since=-; fi
+  echo "instance $(basename "$dir") $current $release $pid $since"
 done
 for file in artifacts/*; do
   [ -f "$file" ] && echo "artifact $(basename "$file")"

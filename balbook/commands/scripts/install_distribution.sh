@@ -5,7 +5,7 @@ found=$(sha256sum < "$archive")
 found=${found%% *}
 if [ "$found" != "$sha256" ]; then
   rm -f "$archive"
-  echo "sha256 is $found, expected $sha256; the file is removed" >&2
+  echo "sha256 is $found, expected $sha256; the file was removed" >&2
   exit 65
 fi
 new="$directory/.$version.new"

@@ -3,7 +3,7 @@
 hundredths() { read -r up _ </proc/uptime; echo "${up%.*}${up#*.}"; }
 end=$(($(hundredths) + 100))
 while :; do
-    has_ended "$@" || exit
+    has_ended "$5" || exit
     if said=$(is_healthy "$1" "$2" "$3" "$4"); then break; fi
     [ "$(hundredths)" -lt "$end" ] || { echo "$said"; exit 1; }
     sleep 0.03

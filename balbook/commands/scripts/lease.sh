@@ -1,7 +1,7 @@
 # lease acquire|renew|release|show|break DIR ID STALE-S: a lock with a heartbeat. Standard input of `acquire`: the holder, one line.
 # mkdir makes one winner; the time since the host's boot judges the age: clocks need not agree, and may be set meanwhile.
 # After a reboot, and where there is no /proc, the host's clock does.
-# Exit 0: done; 75: held by another (standard output: `AGE-S HOLDER`); 76: not ours any more.
+# Exit 0: done; 75: held by another (standard output: `AGE-S HOLDER`); 76: this run no longer holds it.
 set -eu
 action=$1 dir=$2 id=$3 stale=$4
 # A lease that vanishes meanwhile is as good as new.
@@ -22,8 +22,8 @@ acquire)
   if is_ours; then now > "$dir/heartbeat"; exit 0; fi
   if [ "$(age)" -gt "$stale" ]; then
     old=$(holder) age=$(age)
-    # Whoever moves the stale lease away has won. It stays where it was moved to, named by its last heartbeat: one who
-    # judged the same lease, but comes later, finds that name taken and cannot move the winner's fresh lease there.
+    # The run that moves the stale lease away has won. The lease stays there, named by its last heartbeat: another run that
+    # judged the same lease but comes later finds that name taken and cannot move the winner's fresh lease there.
     gone="$dir.stale.$(cat "$dir/id" 2>/dev/null).$(beat)"
     if [ "$(age)" -gt "$stale" ] && mv -T "$dir" "$gone" 2>/dev/null; then
       if mkdir "$dir" 2>/dev/null; then take "$new"; echo "took over $age $old"; exit 0; fi

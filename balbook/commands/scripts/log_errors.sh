@@ -20,7 +20,7 @@ logged() {
 found=$(logged | grep -a -E 'level=ERROR|"level": ?"ERROR"|^error[: {(]|^ballerina: |^Exception in thread|^Caused by: |^panic' |
   grep -a -v -F -f "$allowed")
 if [ -s "$trouble" ]; then
-  printf 'its log cannot be read: %s\n' "$(head -n 3 "$trouble")" >&2
+  printf 'the log cannot be read: %s\n' "$(head -n 3 "$trouble")" >&2
   exit 2
 fi
 [ -n "$found" ] || exit 0

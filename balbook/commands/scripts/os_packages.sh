@@ -26,6 +26,6 @@ if command -v apt-get >/dev/null 2>&1; then
 elif command -v dnf >/dev/null 2>&1; then
   dnf install -q -y $missing
 else
-  echo "no package manager that balbook knows; install by hand:$missing" >&2
+  echo "this host has neither apt-get nor dnf; install by hand:$missing" >&2
   exit 1
 fi

@@ -1,16 +1,11 @@
 # process_stop INSTANCE WITHIN-S: SIGTERM, and after WITHIN-S seconds SIGKILL, to the process that INSTANCE/pid names.
 set -eu
 cd "$1" 2>/dev/null || exit 0
-[ -f pid ] || { echo "nothing runs"; exit 0; }
-born() { sed 's/^.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
-state() { sed 's/^.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f1; }
-read -r pid start release < pid || true
-runs() { [ "$(born "$pid")" = "$start" ] && [ "$(state "$pid")" != Z ]; }
-runs || { rm -f pid; echo "nothing runs"; exit 0; }
+lives . || { rm -f pid; echo "nothing runs"; exit 0; }
 kill -TERM "$pid" 2>/dev/null || true
 kill -CONT "$pid" 2>/dev/null || true
 tries=$(( $2 * 20 ))
-while runs; do
+while lives .; do
   if [ "$tries" -le 0 ]; then
     kill -KILL "$pid" 2>/dev/null || true
     echo "killed $pid after $2 s"

@@ -3,7 +3,7 @@ set -eu
 umask 077
 dir=$(dirname "$1")
 [ -d "$dir" ] || mkdir -p -m 0755 "$dir"
-# What an upload left whose connection is gone without a word: its receiver still waits for the rest.
+# Remove drafts of uploads whose connection was lost: their receivers still wait for the rest.
 for old in "$1".part.*; do
   [ -n "$(find "$old" -mmin +1 2>/dev/null)" ] || continue
   case $(tr '\0' ' ' < "/proc/${old##*.}/cmdline" 2>/dev/null || true) in

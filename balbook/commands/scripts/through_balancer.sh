@@ -8,25 +8,18 @@ addresses=$(getent ahosts "$upstream" | cut -d ' ' -f 1 | sort -u)
 seen=
 while [ "$requests" -gt 0 ]; do
     requests=$((requests - 1))
-    answer=$(
-        if [ -n "$host" ]; then
-            curl --silent --insecure --noproxy '*' --max-time "$timeout_s" --output /dev/null --dump-header - \
-                --header 'X-Balbook-Probe: 1' --header "Host: $host" "$url"
-        else
-            curl --silent --insecure --noproxy '*' --max-time "$timeout_s" --output /dev/null --dump-header - \
-                --header 'X-Balbook-Probe: 1' "$url"
-        fi | tr -d '\r'
-    )
+    answer=$(curl --silent --insecure --noproxy '*' --max-time "$timeout_s" --output /dev/null --dump-header - \
+        --header 'X-Balbook-Probe: 1' ${host:+--header "Host: $host"} "$url" | tr -d '\r')
     status=$(printf '%s\n' "$answer" | sed -n 's|^HTTP/[0-9.]* \([0-9]*\).*|\1|p' | tail -n 1)
     # After a retry the header lists every peer that was tried; the last one answered.
     answered=$(printf '%s\n' "$answer" | sed -n 's/^[Xx]-[Bb]albook-[Uu]pstream: //p' | tail -n 1 | sed 's/.*[, ]//' | tr -d '[]')
     for address in $addresses; do
-        if [ "$answered" = "$address:$port" ] && [ "$status" = "$expect" ]; then
+        if [ "$answered=$status" = "$address:$port=$expect" ]; then
             echo "$answered answered $status"
             exit 0
         fi
     done
     seen="$seen ${answered:-nobody}=${status:-none}"
 done
-echo "no $expect from $upstream:$port; answers:$seen" >&2
+echo "$upstream:$port never answered $expect through the balancer; these answered:$seen" >&2
 exit 1

@@ -1,5 +1,5 @@
-# watchdog_set FILE FAULT WITHIN-S ARGV...: runs ARGV (with our standard input as its own) after WITHIN-S seconds, whatever
-# becomes of whoever asked for it. FILE names its process, for watchdog_end, and the FAULT that it repairs.
+# watchdog_set FILE FAULT WITHIN-S ARGV...: runs ARGV (with this standard input) after WITHIN-S seconds, even if the run that
+# asked for it has died. FILE names the process, for watchdog_end, and the FAULT that it repairs.
 set -eu
 file=$1 fault=$2 within_s=$3
 shift 3
@@ -11,4 +11,4 @@ setsid=$(command -v setsid || echo nohup)
 $setsid sh -c "$text" balbook-watchdog "$within_s" "$file" "$@" > /dev/null 2>&1 < /dev/null &
 pid=$!
 echo "$pid $fault" > "$file"
-echo "repaired by $pid after $within_s s at the latest"
+echo "process $pid repairs this after $within_s s at the latest"

@@ -1,4 +1,4 @@
-# with_token DIRECTORY WITHIN-S COMMAND…: the same with Central's access token from standard input, never on a command line.
+# with_token DIRECTORY WITHIN-S COMMAND…: as in_directory, with Central's access token from standard input, never on a command line.
 set -u
 cd "$1" || exit 1
 shift

@@ -1,4 +1,4 @@
-"""The panel in which a person applies a plan: what will be done, a deliberate act, and then the live view.
+"""The panel in which a person applies a plan: a summary, a deliberate act, and then the live view.
 
 In production the act is the application's name typed in and the button; elsewhere the button. Running all cells never
 presses it.
@@ -30,59 +30,52 @@ class ApplyPanel:
         self.plan, self.state = plan, WAITS
         self._on_apply, self._once = on_apply, threading.Lock()
         self.word = (plan.application or inventory.environment) if inventory.is_production else ""
-        self.button = w.Button(description=_label(plan), button_style="danger" if self.word else "primary", layout=w.Layout(width="240px"))
-        self.decline = w.Button(description="Do not apply", layout=w.Layout(width="160px"))
+        label, changes = "Confirm: nothing to change", len(plan.pending)
+        if changes:
+            label = "Apply this 1 change" if changes == 1 else f"Apply these {changes} changes"
+        self.button = w.Button(description=label, disabled=bool(self.word), layout=w.Layout(width="240px")).add_class("bb-apply-button")
+        self.button.button_style = "danger" if self.word else "primary"
+        self.decline = w.Button(description="Do not apply", layout=w.Layout(width="160px")).add_class("bb-decline")
         self.confirmation = w.Text(description=f"Type {self.word} to confirm", style={"description_width": "initial"})
-        self.confirmation.layout = w.Layout(width="420px", display="" if self.word else "none")
+        self.confirmation.add_class("bb-confirm").layout = w.Layout(width="420px", display="" if self.word else "none")
         self.told = w.HTML()
-        for widget, css in ((self.button, "bb-apply-button"), (self.decline, "bb-decline"), (self.confirmation, "bb-confirm")):
-            widget.add_class(css)
-        self.button.disabled = bool(self.word)
         self.button.on_click(lambda button: self.press())
         self.decline.on_click(lambda button: self.refuse())
         self.confirmation.observe(lambda change: self._check(), names="value")
         self.view = LiveView()
         self._question = w.VBox([w.HTML(CSS + _intro(plan, inventory)), self.confirmation, self.told, w.HBox([self.button, self.decline])])
         self.root = w.VBox([self._question, self.view.root], layout=w.Layout(overflow="visible"))
-        for css in ("bb-apply", "bb-box", "bb-note"):
-            self.root.add_class(css)
-        self.slot = Slot(self.root)
+        self.slot = Slot(self.root.add_class("bb-apply").add_class("bb-box").add_class("bb-note"))
 
     def show(self) -> None:
-        """Draws it in the apply cell."""
+        """Draws the panel in the apply cell."""
         html = markup("<div class='bb-box bb-note bb-apply-twin'>{}<p>Nothing was applied yet.</p></div>", _intro(self.plan, None))
         self.slot.show(Html(html, "Nothing was applied yet."))
 
     def press(self) -> None:
-        """The click. Held against the confirmation here too: a front end may be anybody's."""
+        """Applies, once, if the confirmation is right: a foreign front end can press a disabled button."""
         with self._once:
             if self.state != WAITS or not self._is_confirmed:
-                self._check()
                 return
             self.state = APPLYING
         self._question.layout.display = "none"
-        for css in ("bb-box", "bb-note"):
-            self.root.remove_class(css)  # the view has a frame of its own
+        self.root.remove_class("bb-box").remove_class("bb-note")  # the view has a frame of its own
         self._on_apply()
 
     def refuse(self) -> None:
-        """The plan is not to be applied; `conclude` says so."""
-        self._put_away(DECLINED, "You have chosen not to apply this plan. Nothing was changed. Run the cell `conclude` to close the run.")
+        """Declines the plan; `conclude` will state that."""
+        self.retire("You have chosen not to apply this plan. Nothing was changed. Run the cell `conclude` to close the run.", DECLINED)
 
-    def retire(self, why: str) -> bool:
-        """From now on it applies nothing, where it has waited until now; False where it is applying."""
-        self._put_away(RETIRED, why)
-        return self.state != APPLYING
-
-    def _put_away(self, state: str, why: str) -> None:
-        """The end of waiting, on the screen and in what stays in the notebook."""
+    def retire(self, why: str, state: str = RETIRED) -> bool:
+        """Ends the wait for the click, on the screen and in the notebook, for good; False where the panel is applying."""
         with self._once:
             if self.state != WAITS:
-                return
+                return self.state != APPLYING
             self.state = state
         self._question.layout.display = "none"
         self.view.page.value = markup("{}<div class='bb-{}' role='status'><p>{}</p></div>", CSS, state, inline(why))
         self.slot.change_twin(Html(markup("<div class='bb-box bb-note'><p>{}</p></div>", inline(why)), f"The plan was not applied. {why}"))
+        return True
 
     @property
     def _is_confirmed(self) -> bool:
@@ -91,14 +84,7 @@ class ApplyPanel:
     def _check(self) -> None:
         self.button.disabled = not self._is_confirmed
         is_wrong = bool(self.confirmation.value) and not self._is_confirmed
-        said = markup("<span class='bb-confirm-state' role='alert'>That is not {}.</span>", self.word) if is_wrong else ""
-        if self.told.value != said:
-            self.told.value = said
-
-
-def _label(plan: Plan) -> str:
-    changes = len(plan.pending)
-    return "Confirm: nothing to change" if not changes else "Apply this 1 change" if changes == 1 else f"Apply these {changes} changes"
+        self.told.value = markup("<span class='bb-confirm-state' role='alert'>That is not {}.</span>", self.word) if is_wrong else ""
 
 
 def _intro(plan: Plan, inventory: Inventory | None) -> Markup:
@@ -106,7 +92,7 @@ def _intro(plan: Plan, inventory: Inventory | None) -> Markup:
     named = ", ".join(hosts[:8]) + (f" and {len(hosts) - 8} more" if len(hosts) > 8 else "")
     return markup(
         "<h3>Apply: {}</h3><p>{} steps on {}{}; plan <code>{}</code>. "
-        "A failure takes the unit in hand back; a stop ends in a safe state.</p>",
+        "After a failure the run takes the current unit back; after a stop it ends in a safe state.</p>",
         inline(subject(plan)), len(plan.pending), named or "no host",
         markup(" in <b>{}</b>", inventory.environment) if inventory else "", plan.digest[:12],
     )  # fmt: skip

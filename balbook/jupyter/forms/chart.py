@@ -1,6 +1,6 @@
 """Two pictures that are redrawn twice a second: latency with failures, and the state of each instance. SVG of a few kilobytes.
 
-Nothing hangs on colour alone: failures are crosses with a count, states are words, and each picture says in words what it shows.
+No meaning hangs on colour alone: failures are crosses with a count, states are words, and each picture has a label in words.
 """
 
 from __future__ import annotations
@@ -18,33 +18,30 @@ CHART_H, TOP, BOTTOM = 190, 22, 24
 ROW_H = 22
 STATE_COLOURS = {"serving": GOOD, "new": BUSY, "draining": NOTE, "down": BAD, "starting": "#56b4e9", "taking back": "#cc79a7"}
 SIGNS = {"serving": "●", "new": "★", "draining": "◐", "down": "✕", "starting": "◔", "taking back": "↩", "not running": "○"}
+LINE = "<polyline points='{}' fill='none' stroke='{}' stroke-width='2' stroke-dasharray='{}'/>"
+CROSS = "<text x='{:.1f}' y='{}' style='fill:{};font-weight:700' text-anchor='middle'>✕{}</text>"
 
 
 def latency_chart(samples: Samples, offset_s: float, end_s: float) -> Markup:
     """p50 and p99 over time on a logarithmic scale, failures as crosses. `offset_s`: the probe's start on this time line."""
     low, high = _limits(samples)
-    points = [(offset_s + (n + 0.5) * samples.bin_s, b) for n, b in enumerate(samples.bins)]
-    p50 = [(at, b.figures_ms[0]) for at, b in points if b.latencies_ms]
-    p99 = [(at, b.figures_ms[1]) for at, b in points if b.latencies_ms]
+    points = [(_x(offset_s + (n + 0.5) * samples.bin_s, end_s), b) for n, b in enumerate(samples.bins)]
     label = f"Latency over time: {samples.sent} requests so far, {samples.failed} failed"
-    if p99:
-        label += f"; now p50 {p50[-1][1]:.1f} ms, p99 {p99[-1][1]:.1f} ms"
-    parts = [markup("<text x='0' y='12'>{}</text>", label)]
-    parts += _grid(low, high, end_s)
-    parts += [_line(p99, low, high, end_s, NOTE, "6 3"), _line(p50, low, high, end_s, BUSY, "")]
-    parts += [_cross(_x(at, end_s), b.failed) for at, b in points if b.failed]
-    key = ((BUSY, "p50", ""), (NOTE, "p99", "6 3"), (BAD, "✕ failed", ""))
-    for number, (colour, word, dash) in enumerate(key):
-        x = WIDTH - 230 + number * 76
-        if not word.startswith("✕"):
-            drawn = "<line x1='{}' x2='{}' y1='8' y2='8' stroke='{}' stroke-width='2' stroke-dasharray='{}'/>"
-            parts.append(markup(drawn, x, x + 22, colour, dash))
-        parts.append(markup("<text x='{}' y='12'>{}</text>", x + 27, word))
+    if figures := [b.figures_ms for b in samples.bins if b.latencies_ms]:
+        label += f"; now p50 {figures[-1][0]:.1f} ms, p99 {figures[-1][1]:.1f} ms"
+    parts = [markup("<text x='0' y='12'>{}</text>", label), *_grid(low, high, end_s)]
+    for number, (colour, word, dash) in enumerate(((BUSY, "p50", ""), (NOTE, "p99", "6 3"))):
+        line = " ".join(f"{x:.1f},{_y(b.figures_ms[number], low, high):.1f}" for x, b in points if b.latencies_ms)
+        left = WIDTH - 230 + number * 76
+        parts += [markup(LINE, where, colour, dash) for where in (line, f"{left},8 {left + 22},8")]
+        parts.append(markup("<text x='{}' y='12'>{}</text>", left + 27, word))
+    parts.append(markup("<text x='{}' y='12'>✕ failed</text>", WIDTH - 51))
+    parts += [markup(CROSS, x, TOP + 12, BAD, b.failed if b.failed > 1 else "") for x, b in points if b.failed]
     return _svg("bb-chart", label, CHART_H, parts)
 
 
 def instance_chart(instances: Mapping[str, Sequence[Span]], end_s: float) -> Markup:
-    """A row an instance, a bar a state, the state's word in it where it fits and at its end in any case."""
+    """A row for each instance with a bar for each state; the bar has the state's word where the word fits."""
     height = ROW_H * len(instances) + 18
     label = "State of each instance over time. Now: " + instances_now(instances)
     parts: list[Markup] = []
@@ -91,29 +88,17 @@ def _grid(low: float, high: float, end_s: float) -> Iterator[Markup]:
 
 
 def _seconds(y: float, end_s: float) -> Iterator[Markup]:
-    return (markup("<text x='{:.0f}' y='{}' text-anchor='middle'>{:g} s</text>", _x(s, end_s), y, s) for s in _ticks(end_s))
-
-
-def _line(points: Sequence[tuple[float, float]], low: float, high: float, end_s: float, colour: str, dash: str) -> Markup:
-    where = " ".join(f"{_x(at, end_s):.1f},{_y(value, low, high):.1f}" for at, value in points)
-    return markup("<polyline points='{}' fill='none' stroke='{}' stroke-width='2' stroke-dasharray='{}'/>", where, colour, dash)
-
-
-def _cross(x: float, count: int) -> Markup:
-    cross = "<text x='{:.1f}' y='{}' style='fill:{};font-weight:700' text-anchor='middle'>✕{}</text>"
-    return markup(cross, x, TOP + 12, BAD, count if count > 1 else "")
+    step = next(s for s in (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600) if end_s / s <= 10 or s == 3600)
+    for s in range(0, int(end_s) + 1, step)[:30]:
+        yield markup("<text x='{:.0f}' y='{}' text-anchor='middle'>{} s</text>", _x(s, end_s), y, s)
 
 
 def _limits(samples: Samples) -> tuple[float, float]:
-    """Steps of 1, 2, 5, ten times apart at least, so that the scale jumps seldom."""
-    found = [b.figures_ms for b in samples.bins if b.latencies_ms]
-    if not found:
-        return 1.0, 100.0
-    low = 10 ** math.floor(math.log10(max(0.01, min(f[0] for f in found))))
-    top = max(f[1] for f in found)
-    high = 10 ** math.floor(math.log10(max(0.01, top)))
-    high = next(high * factor for factor in (1, 2, 5, 10, 20) if high * factor >= top)
-    return low, max(high, low * 10)
+    """The ends of the scale: a power of ten, and 1, 2 or 5 times a power of ten, so that the scale jumps seldom."""
+    found = [b.figures_ms for b in samples.bins if b.latencies_ms] or [(1.0, 100.0)]
+    low, top = min(p50 for p50, _ in found), max(p99 for _, p99 in found)
+    low, high = (10 ** math.floor(math.log10(max(0.01, end))) for end in (low, top))
+    return low, max(low * 10, next(high * factor for factor in (1, 2, 5, 10, 20) if high * factor >= top))
 
 
 def _x(at_s: float, end_s: float) -> float:
@@ -123,8 +108,3 @@ def _x(at_s: float, end_s: float) -> float:
 def _y(value: float, low: float, high: float) -> float:
     share = (math.log10(max(value, low)) - math.log10(low)) / (math.log10(high) - math.log10(low))
     return CHART_H - BOTTOM - (CHART_H - BOTTOM - TOP - 16) * min(1.0, share)
-
-
-def _ticks(end_s: float) -> list[float]:
-    step = next(s for s in (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600) if end_s / s <= 10 or s == 3600)
-    return [float(s) for s in range(0, int(end_s) + 1, step)][:30]

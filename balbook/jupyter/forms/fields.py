@@ -1,10 +1,10 @@
-"""The fields of a form: what may be chosen, and what is wrong with a value, by the same rules as `balbook apply`. No widget."""
+"""The fields of a form: their choices, and the problem with a value by the same rules as `balbook apply`. No widget."""
 
 from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,19 +24,19 @@ from balbook.run.run import require_no_secrets
 MODE_WORDS = {"plan": "plan: changes nothing", "apply": "apply: changes hosts, at your click"}
 CHOOSE = "choose …"
 RETRIEVE = "retrieve"
-"""The runbook whose releases are those of a registry, which the form does not ask: anything may be written."""
+"""The runbook whose releases come from a registry, which the form does not ask: its field takes any text."""
 
 
 @dataclass
 class World:
-    """The inventory that the values are held against; None, and `problem`, where it cannot be read."""
+    """The inventory by which values are checked; None, and `problem`, where the inventory cannot be read."""
 
     inventory: Inventory | None = None
     problem: str = ""
 
     @classmethod
     def read(cls, parameter: str) -> World:
-        """As `balbook apply` finds it."""
+        """Finds the inventory as `balbook apply` does."""
         try:
             running = running_inventory(os.environ)
             return cls(load_inventory(None, parameter=parameter, environ=os.environ, cwd=Path.cwd(), lab_inventory=running))
@@ -45,7 +45,7 @@ class World:
 
 
 def choices(runbook: Runbook, parameter: Parameter, world: World, values: Mapping[str, Any]) -> list[tuple[str, str]] | None:
-    """What may be chosen, as (shown, value); None where anything may be written."""
+    """The choices as (shown, value); None where the field takes any text."""
     inventory, chosen = world.inventory, str(values.get("application", ""))
     match parameter.name:
         case "mode":
@@ -65,31 +65,26 @@ def choices(runbook: Runbook, parameter: Parameter, world: World, values: Mappin
 
 
 def _releases(runbook: Runbook, inventory: Inventory, application: str) -> list[tuple[str, str]]:
-    """What the store has, newest first; `latest` by its version, an empty release as the runbook's own choice.
-
-    As long as no application is chosen there is only the latter.
-    """
+    """The store's releases, newest first, after the runbook's own choice; only the latter until an application is chosen."""
     known: list[Artifact] = []
     if is_chosen := application in inventory.applications:
         with suppress(BalbookError):
             known = Store(inventory.resolve(inventory.artifacts)).artifacts(application)
-    default = next((p.default for p in runbook.parameters if p.name == "release"), "")
-    first = [("the previous proven one", "")] if default == "" else []
-    if default == "latest":
-        newest = f" ({known[-1].version})" if known else " (there is none)" if is_chosen else ""
-        first = [(f"latest{newest}", "latest")]
+    newest = f" ({known[-1].version})" if known else " (no release yet)" if is_chosen else ""
+    own = {"": "the previous proven release", "latest": f"latest{newest}"}
+    first = [(own[p.default], p.default) for p in runbook.parameters if p.name == "release" and p.default in own]
     return [*first, *((f"{a.version} ({a.published_at[:10]}, {a.sha256[:12]})", a.version) for a in reversed(known))]
 
 
 def value_of(parameter: Parameter, raw: Any) -> Any:
-    """The value that a field stands for; ParameterError where it is none of the declared type."""
+    """The value of a field; raises ParameterError where the value is not of the declared type."""
     if parameter.type == "list[str]" and isinstance(raw, str):
         return parse_assignments([parameter], [f"{parameter.name}={raw}"])[parameter.name]
     return check_parameters([parameter], {parameter.name: list(raw) if isinstance(raw, tuple) else raw})[parameter.name]
 
 
 def problem_with(runbook: Runbook, parameter: Parameter, raw: Any, world: World, values: Mapping[str, Any]) -> str:
-    """What is wrong with one field, in a sentence or two; empty: nothing."""
+    """The problem with one field, in a sentence or two; empty where its value is good."""
     if parameter.name == "inventory" and world.problem:
         return world.problem
     try:
@@ -97,39 +92,27 @@ def problem_with(runbook: Runbook, parameter: Parameter, raw: Any, world: World,
         if parameter.name == "mode" and value not in MODES:
             raise ParameterError(f"{value!r} is neither 'plan' nor 'apply'")
         if parameter.name == "fault" and value not in FAULTS:
-            raise ParameterError(f"{value!r} is not known", advice="Known: " + ", ".join(FAULTS) + ".")
+            raise ParameterError(f"{value!r} is not a known fault", advice=f"Choose one of {', '.join(FAULTS)}.")
         if world.inventory:
             procedures.check_names(world.inventory, {parameter.name: value})
             require_no_secrets({parameter.name: value}, world.inventory.secrets.scrubber)
-            _require_release(runbook, parameter, value, world.inventory, str(values.get("application", "")))
+            application = str(values.get("application", ""))
+            # A rollback (its default is empty) goes to a release of the hosts, a retrieved release comes from a registry.
+            is_of_store = parameter.name == "release" and parameter.default == "latest" and runbook.name != RETRIEVE
+            if is_of_store and application in world.inventory.applications:
+                Store(world.inventory.resolve(world.inventory.artifacts)).find(application, str(value))
     except BalbookError as exc:
         return f"{exc.message.removeprefix(f'parameter {parameter.name}: ').rstrip('.')}. {exc.advice}".strip()
     return ""
 
 
-def _require_release(runbook: Runbook, parameter: Parameter, value: Any, inventory: Inventory, application: str) -> None:
-    """What is to be deployed is there; a rollback goes to what the hosts have, and what is retrieved comes from a registry."""
-    is_of_store = parameter.name == "release" and parameter.default == "latest" and runbook.name != RETRIEVE
-    if is_of_store and application in inventory.applications:
-        Store(inventory.resolve(inventory.artifacts)).find(application, str(value))
-
-
 def command_line(request: Request) -> str:
-    """The `balbook apply` (or `plan`) that does the same."""
-    words = ["balbook", request.parameters["mode"], _named(request), "-i", str(request.inventory.path)]
+    """The `balbook apply` (or `plan`) that does the same; a runbook of the user's own is named by its file."""
+    name = request.name if request.name in find_runbooks() else str(request.runbook.path.absolute())
+    words = ["balbook", request.parameters["mode"], name, "-i", str(request.inventory.path)]
     for parameter in request.runbook.parameters:
         value = request.parameters[parameter.name]
         if parameter.name not in ("inventory", "mode") and value != parameter.default:
-            words += ["-p", f"{parameter.name}={_written(value)}"]
+            written = ",".join(value) if parameter.type == "list[str]" else str(value)
+            words += ["-p", f"{parameter.name}={written.lower() if parameter.type == 'bool' else written}"]
     return shlex.join(words)
-
-
-def _named(request: Request) -> str:
-    """By its name where balbook knows it; a runbook of one's own by its file."""
-    return request.name if request.name in find_runbooks() else str(request.runbook.path.absolute())
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return ",".join(value)
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""Follows one run by its folder alone, whoever started it, and makes the page of the moment."""
+"""Follows one run by its folder alone, whoever started the run, and makes the page of the moment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from balbook.record.journal import Journal
 TICK_S = 0.5
 LAST_LOOKS = 5
 """Tries for the last page, of a view that fails."""
-GOES_ON = "It is drawn again in a moment. **Stop safely** works; so does `balbook status`."
+GOES_ON = "The view is drawn again in a moment. **Stop safely** works; so does `balbook status`."
 
 
 class Follower:
@@ -30,8 +30,7 @@ class Follower:
 
     def __init__(self, run_dir: Path, inventory: Inventory) -> None:
         self.run_dir = run_dir
-        plan = read_plan(run_dir)
-        self.live = Live.of(plan, inventory)
+        self.live = Live.of(read_plan(run_dir), inventory)
         self._journal, self._position = Journal(run_dir / "journal.jsonl"), 0
         self._events: list[Event] = []
         self._samples: Samples | None = None
@@ -42,32 +41,34 @@ class Follower:
         with self._lock:
             events, self._position = self._journal.follow(self._position)
             self._events += events
-            while self._events:  # one that cannot be understood costs itself alone
+            while self._events:  # an event that cannot be understood costs one look, not the next
                 self.live.take([self._events.pop(0)])
             probe = newest_probe(self.run_dir)
             if probe and (self._samples is None or self._samples.folder != probe):
                 self._samples = Samples(probe)
             if self._samples:
                 self._samples.look()
-            return live_page(self.live, self._samples, self._now_s(), self._offset_s())
+            started = self._samples.started_at_s() if self._samples else None
+            offset_s = started - self.live.began.timestamp() if started and self.live.began else 0.0
+            return live_page(self.live, self._samples, self._now_s(), offset_s)
 
     def twin(self) -> Html:
-        """What stays in the notebook."""
+        """The page that stays in the notebook."""
         return static_page(self.live, self._now_s())
 
     def follow(self, is_over: Callable[[], bool], on_page: Callable[[Html], None]) -> None:
-        """A page about twice a second until it is over, and one more. A fault of the view costs a page, not the following."""
+        """Hands on a page about twice a second until the run is over, and a last one. A fault of the view costs only a page."""
         pause = threading.Event()
         while not is_over():
             self._show(on_page)
             pause.wait(TICK_S)
         has_seen_all = any(self._show(on_page) for _ in range(LAST_LOOKS))
-        if has_seen_all and not self.live.is_over:
-            self.live.lose(self._now_s())
+        if has_seen_all and not self.live.verdict:
+            self.live.lost_s = self._now_s()
             self._show(on_page)
 
     def _show(self, on_page: Callable[[Html], None]) -> bool:
-        """One page; where that fails, a sentence instead. Whether it did not."""
+        """Hands on one page, or a sentence where the page fails; False then."""
         try:
             on_page(self.look())
             return True
@@ -77,18 +78,14 @@ class Follower:
             return False
 
     def has_ended(self) -> bool:
-        """Whether its process is gone; of a run that somebody else controls."""
+        """True once the run's process is gone; for a run that somebody else controls."""
         return process.find(self.run_dir) is None
 
     def _now_s(self) -> float:
         return self.live.since_start_s(datetime.now(UTC))
 
-    def _offset_s(self) -> float:
-        started = self._samples.started_at_s() if self._samples else None
-        return started - self.live.began.timestamp() if started and self.live.began else 0.0
-
 
 def ongoing(records: Path) -> list[Path]:
-    """The folders of the runs on this machine whose process is alive, oldest first; pipelines, which have no plan, left out."""
-    found = [p.parent for p in sorted(records.glob(f"*/{process.PID_FILE}")) if process.find(p.parent) is not None]
-    return [run_dir for run_dir in found if (run_dir / FILE).is_file()]
+    """The folders of this machine's runs that apply a plan now, oldest first. A pipeline has no plan and is left out."""
+    found = [p.parent for p in sorted(records.glob(f"*/{process.PID_FILE}"))]
+    return [run_dir for run_dir in found if (run_dir / FILE).is_file() and process.find(run_dir) is not None]

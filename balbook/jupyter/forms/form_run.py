@@ -1,4 +1,4 @@
-"""A run as JupyterLab has it: the same as any, but for how its plan and its verdict are shown, and who waits for approvals."""
+"""A run as JupyterLab has it: as any run, except for the views of its plan and its verdict, and for a wait for approvals."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ class FormRun(Run):
     """A run whose plan is a page to judge, and whose verdict is shown once it is stated."""
 
     def show_plan(self, plan: Plan) -> None:
-        """As a page, with what earlier runs took."""
+        """Shows the plan as a page, with the duration of earlier runs."""
         show(plan_page(plan, expected(plan, records_folder(self.inventory)), self.inventory.environment))
 
     def show_verdict(self, verdict: str, why: str) -> None:
-        """Not here: the cells' order counts too, and only the end of this one tells it."""
+        """Shows nothing yet: the cells' order counts too, and is known only at the end of this cell."""
 
     @property
     def approved_in(self) -> str:
-        """This very run: others approve the plan that stands here, while it waits for them."""
+        """This run itself: other people approve the plan of this run, while the run waits for them."""
         return self.id
 
     def offer(self, plan: Plan) -> None:
-        """Whether it may be applied at all; an error stands in the journal as ever. NotYet where approvals are missing."""
+        """Raises, and journals, the reason why the plan cannot be applied; raises NotYet where approvals are missing."""
         with self._recorded():
             self._require_applicable(plan)
         try:

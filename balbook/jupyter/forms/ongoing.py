@@ -1,7 +1,7 @@
 """Runs of this machine that go on already: shown in the form, with a button that draws their view.
 
-So a run finds its watchers again: after a kernel has died, or from a notebook that never started it. One that has ended with
-nobody left to close it is closed and sealed once somebody has looked.
+So a person finds a run again after a kernel has died, or from a notebook that never started the run. A look at a run that ended
+with nobody left to close it closes and seals that run.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from pathlib import Path
 
 import ipywidgets as w
 
-from balbook.errors import BalbookError
 from balbook.inventory import Inventory
 from balbook.jupyter.forms import panels
 from balbook.jupyter.forms.follower import Follower, ongoing
@@ -24,56 +23,42 @@ from balbook.record.keeping import records_folder
 from balbook.show.markup import markup
 
 
-class OngoingNotice:
-    """Puts a line with a button into the form for each run that goes on."""
-
-    def __init__(self, form: Form) -> None:
-        self._form = form
-
-    def look(self) -> None:
-        """Looks once; nothing is shown where nothing goes on."""
-        inventory = self._form.world.inventory
-        if inventory is None:
-            return
-        records = records_folder(inventory)
-        lines = [_line(run_dir, inventory) for run_dir in ongoing(records)]
-        lines += [_line(run_dir, inventory, has_ended=True) for run_dir in abandoned(records)]
-        self._form.notice.children = lines
+def show_ongoing(form: Form) -> None:
+    """Puts a line with a button into the form for each run that goes on, or that ended with nobody left to close it."""
+    if (inventory := form.world.inventory) is None:
+        return
+    records = records_folder(inventory)
+    lines = [_line(run_dir, inventory) for run_dir in ongoing(records)]
+    form.notice.children = lines + [_line(run_dir, inventory, has_ended=True) for run_dir in abandoned(records)]
 
 
 def _line(run_dir: Path, inventory: Inventory, *, has_ended: bool = False) -> w.VBox:
     opened = opening_of(run_dir)
-    run_id = opened.run_id if opened else run_dir.name
-    about = f"{opened.runbook} {opened.parameters.get('application', '')}".strip() if opened else ""
-    user = opened.who.get("user", "?") if opened else "?"
-    told = markup("({}, by {}) has ended after its kernel had died." if has_ended else "is applying <b>{}</b> now, by {}.", about, user)
+    run_id, about, user = run_dir.name, "", "?"
+    if opened:
+        run_id, user = opened.run_id, opened.who.get("user", "?")
+        about = f"{opened.runbook} {opened.parameters.get('application', '')}".strip()
+    told = markup("({}, by {}) has ended after its kernel died." if has_ended else "is applying <b>{}</b> now, by {}.", about, user)
     shown = markup("<div class='bb-ongoing' role='status'>Run <code>{}</code> {}</div>", run_id, told)
-    button = w.Button(description=f"Watch run {run_id}", layout=w.Layout(width="240px"))
-    button.add_class("bb-watch")
+    button = w.Button(description=f"Watch run {run_id}", layout=w.Layout(width="240px")).add_class("bb-watch")
     place = w.VBox()
-    button.on_click(lambda pressed: watch(run_dir, inventory, place))
+
+    def watch(pressed: w.Button) -> None:
+        if not place.children:
+            view = LiveView()
+            place.children = [view.root]
+            threading.Thread(target=_to_its_end, args=(view, run_dir, inventory), name="balbook-watch", daemon=True).start()
+
+    button.on_click(watch)
     return w.VBox([w.HBox([w.HTML(shown), button]), place])
 
 
-def watch(run_dir: Path, inventory: Inventory, place: w.VBox) -> None:
-    """Draws a run's view from its journal, until its process has ended."""
-    if place.children:
-        return
-    view = LiveView()
-    place.children = [view.root]
+def _to_its_end(view: LiveView, run_dir: Path, inventory: Inventory) -> None:
+    """Draws the view until the run's process has ended, then closes and seals a run that nobody else closes."""
     try:
         follower = Follower(run_dir, inventory)
-    except (OSError, ValueError, KeyError, BalbookError) as exc:
-        view.page.value = markup("<p>{}</p>", exc)
-        return
-    threading.Thread(target=_to_its_end, args=(view, follower, inventory), name="balbook-watch", daemon=True).start()
-
-
-def _to_its_end(view: LiveView, follower: Follower, inventory: Inventory) -> None:
-    """In a thread: the view, then the record of a run that nobody else closes."""
-    view.watch(follower, follower.has_ended)
-    try:
+        view.watch(follower, follower.has_ended)
         for html in rescue(follower, inventory):
             view.add(html)
-    except BalbookError as exc:
+    except Exception as exc:
         view.add(panels.error(trouble_of(exc)))

@@ -1,10 +1,10 @@
-"""Panels as HTML: what is waited for, what is out of order, what went wrong, what it came to. Pure; no widget."""
+"""Panels as HTML: a wait, a warning, an error, a verdict. Pure; no widget."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from balbook.jupyter.forms.style import CSS
 from balbook.run.display import SIGNS
@@ -12,22 +12,22 @@ from balbook.show import table as tables
 from balbook.show.markup import Markup, escape, joined, markup
 
 BOX = {"succeeded": "bb-good", "planned": "bb-busy", "failed": "bb-bad", "inconclusive": "bb-note"}
+FAILURE = "Failure"
 
 
 @dataclass(frozen=True)
 class Html:
-    """HTML that a notebook shows; `text` is for those that show none."""
+    """HTML that a notebook shows; `text` is for front ends that show no HTML."""
 
     html: Markup
     text: str
-    data: dict[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return self.text
 
     def bundle(self) -> dict[str, str]:
-        """The formats that a front end chooses from; `data` comes beside them."""
-        return {"text/html": str(CSS + self.html), "text/plain": self.text, **self.data}
+        """The formats that a front end chooses from."""
+        return {"text/html": str(CSS + self.html), "text/plain": self.text}
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return self.bundle()
@@ -35,7 +35,7 @@ class Html:
 
 @dataclass(frozen=True)
 class Trouble:
-    """What a person must know of an error. `log` is what was said last; `commands` can be copied as they stand."""
+    """An error as a person must know it. `log` has the last output; `commands` can be copied as they stand."""
 
     what: str
     where: str = ""
@@ -44,28 +44,34 @@ class Trouble:
     advice: str = ""
     commands: Sequence[str] = ()
     traceback: str = ""
-    heading: str = "What failed"
+    heading: str = FAILURE
 
 
 def waiting(message: str, advice: str = "", *, css: str = "bb-waiting", sign: str = "⏸") -> Html:
-    """Nothing failed; something has to be done first."""
-    return Html(_notice(f"bb-busy {css}", "status", sign, message, advice), f"WAITING: {message}\n{advice}".rstrip())
+    """Nothing failed; the person has to do something first."""
+    return _notice(f"bb-busy {css}", "status", sign, "WAITING", message, advice)
 
 
 def warning(message: str, advice: str = "") -> Html:
-    """Something is out of order; the verdict will say so."""
-    return Html(_notice("bb-note bb-warning", "alert", "⚠", message, advice), f"WARNING: {message}\n{advice}".rstrip())
+    """The notebook or the view is out of order."""
+    return _notice("bb-note bb-warning", "alert", "⚠", "WARNING", message, advice)
 
 
-def _notice(css: str, role: str, sign: str, message: str, advice: str) -> Markup:
+def _notice(css: str, role: str, sign: str, word: str, message: str, advice: str) -> Html:
     told = markup("<p>{}</p>", inline(advice)) if advice else ""
-    return markup("<div class='bb-box {}' role='{}'><h4>{} {}</h4>{}</div>", css, role, sign, inline(message), told)
+    html = markup("<div class='bb-box {}' role='{}'><h4>{} {}</h4>{}</div>", css, role, sign, inline(message), told)
+    return Html(html, f"{word}: {message}\n{advice}".rstrip())
 
 
 def error(trouble: Trouble) -> Html:
-    """What failed, where, the last lines, the state now, what to do next; the traceback folded."""
-    parts = [(trouble.heading, _paragraphs(trouble.what)), ("Where", inline(trouble.where)), ("Last lines", tables.folded_log(trouble.log))]
-    parts += [("State now", listed(trouble.state)), ("What to do next", _next(trouble))]
+    """The failure, its place, the last lines, the state now, the next step; the traceback folded."""
+    parts = [
+        (trouble.heading, _paragraphs(trouble.what)),
+        ("Place", inline(trouble.where)),
+        ("Last lines", tables.folded_log(trouble.log)),
+        ("State now", listed(trouble.state)),
+        ("Next step", _paragraphs(trouble.advice) + joined(map(command, trouble.commands))),
+    ]
     body = joined(markup("<h4>{}</h4>{}", title, html) for title, html in parts if html)
     if trouble.traceback:
         body += markup("<details class='bb-traceback'><summary>Traceback</summary><pre>{}</pre></details>", trouble.traceback)
@@ -75,7 +81,7 @@ def error(trouble: Trouble) -> Html:
 
 
 def verdict(word: str, why: str, runbook: str, run_id: str) -> Html:
-    """The verdict, big: a sign, a word, and why it is not better."""
+    """The verdict, big: a sign, a word, and the reason."""
     html = markup(
         "<div class='bb-box {} bb-verdict' role='status' data-verdict='{word}'><div class='bb-big'><b>{} {word}</b></div>"
         "<p>{}, run <code>{}</code></p>{}</div>",
@@ -110,9 +116,5 @@ def _paragraphs(text: str) -> Markup:
 
 
 def listed(lines: Sequence[str]) -> Markup:
-    """Sentences, one below the other; empty for none."""
+    """Sentences, one below the other; empty without sentences."""
     return markup("<ul>{}</ul>", joined(markup("<li>{}</li>", inline(line)) for line in lines)) if lines else Markup()
-
-
-def _next(trouble: Trouble) -> Markup:
-    return _paragraphs(trouble.advice) + joined(command(line) for line in trouble.commands)

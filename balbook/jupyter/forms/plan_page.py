@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from balbook.jupyter.forms.durations import Expected
 from balbook.jupyter.forms.panels import Html, inline, table
-from balbook.plan.model import Plan, Precondition, Step
+from balbook.plan.model import Plan
 from balbook.plan.tables import diffs_by_text, subject
 from balbook.show.markup import Markup, joined, markup
 
 MOST_ROWS = 400
 
 
-def plan_page(plan: Plan, expected: Expected, environment: str) -> Html:
-    """The whole page: preconditions, steps, diffs, duration, digest."""
+def plan_page(plan: Plan, expected: str, environment: str) -> Html:
+    """The whole page: preconditions, steps, diffs, digest; `expected` is a sentence about the duration."""
     changes, hosts = len(plan.pending), len({step.host for step in plan.pending})
-    todo = f"{changes} of {len(plan.steps)} steps to do, on {hosts} hosts" if changes else "Nothing to do: all of it is so already"
+    todo = f"{changes} of {len(plan.steps)} steps to do, on {hosts} hosts" if changes else "Nothing to do: all steps are done already"
     html = markup(
         "<div class='bb-box {} bb-plan'><h3>Plan: {}</h3><div class='bb-row'><span class='bb-strong'>{}</span>"
         "<span>environment <b>{}</b></span><span class='bb-expected'>{}</span></div>{}{}{}"
@@ -26,35 +25,27 @@ def plan_page(plan: Plan, expected: Expected, environment: str) -> Html:
 
 
 def _preconditions(plan: Plan) -> Markup:
-    rows = [[inline(p.what), _state_of(p), inline(p.found)] for p in plan.preconditions]
-    if not rows:
+    if not plan.preconditions:
         return Markup()
+    states = [markup("<b>✘ {}</b>" if p.state == "unmet" else "{}", inline(p.said)) for p in plan.preconditions]
+    rows = [[inline(p.what), state, inline(p.found)] for p, state in zip(plan.preconditions, states, strict=True)]
     unmet = len(plan.unmet)
     title = f"Preconditions: {unmet} of {len(rows)} not met" if unmet else f"Preconditions: all {len(rows)} are met"
     shown = table(("precondition", "state", "found"), rows, css="bb-preconditions")
     return markup("<details{}><summary>{}</summary>{}</details>", " open" if unmet else "", title, shown)
 
 
-def _state_of(precondition: Precondition) -> Markup:
-    return markup("<b>✘ {}</b>" if precondition.state == "unmet" else "{}", inline(precondition.said))
-
-
 def _steps(plan: Plan) -> Markup:
-    """In the order in which they are done; what is the same host as above is not said again."""
+    """The steps in their order; a host is named once for the steps that follow each other on it."""
     rows, host = [], ""
     for number, step in enumerate(plan.steps[:MOST_ROWS], 1):
         where = markup("<b>{}</b>", step.host) if step.host != host else ""
         host = step.host
-        rows.append([number, where, inline(step.title), "✔ already done" if step.is_done else "● to do", _undo(step)])
+        undo = "–" if step.is_done else "taken back if its unit fails" if step.undo else "no"
+        rows.append([number, where, inline(step.title), "✔ already done" if step.is_done else "● to do", undo])
     left_out = len(plan.steps) - MOST_ROWS
-    more = markup("<p>… and {} more steps; all of them stand in the record's plan.json.</p>", left_out) if left_out > 0 else ""
+    more = markup("<p>… and {} more steps; the record's plan.json has all of them.</p>", left_out) if left_out > 0 else ""
     return table(("#", "host", "does", "state", "undo"), rows, css="bb-plan-steps") + more
-
-
-def _undo(step: Step) -> str:
-    if step.is_done:
-        return "–"
-    return "taken back if its unit fails" if step.undo else "no"
 
 
 def _diffs(plan: Plan) -> Markup:
@@ -71,7 +62,6 @@ def _size(text: str) -> str:
 
 
 def _coloured(text: str) -> Markup:
-    """The signs say it all; the colours help."""
+    """The lines of a diff, in colours that only repeat the signs."""
     css = {"+": "bb-add", "-": "bb-del"}
-    lines = ((css.get(line[:1]), line) for line in text.splitlines())
-    return joined((markup("<span class='{}'>{}</span>", c, line) if c else line for c, line in lines), "\n")
+    return joined((markup("<span class='{}'>{}</span>", css.get(line[:1], ""), line) for line in text.splitlines()), "\n")

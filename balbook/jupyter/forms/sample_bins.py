@@ -1,10 +1,11 @@
-"""The probe's samples as they are written, in bins that stay few however long it runs."""
+"""The probe's samples as they are written, in bins that stay few however long the probe runs."""
 
 from __future__ import annotations
 
 import csv
 import json
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +19,7 @@ HEADER = "number"
 
 @dataclass
 class Bin:
-    """Requests of one stretch of time, by when they were to be sent."""
+    """Requests of one stretch of time, by the time at which they were due."""
 
     latencies_ms: list[float] = field(default_factory=list)
     failed: int = 0
@@ -26,7 +27,7 @@ class Bin:
 
     @property
     def figures_ms(self) -> tuple[float, float]:
-        """p50 and p99; both 0 where there is no latency."""
+        """The p50 and the p99; both 0 where there is no latency."""
         count = len(self.latencies_ms)
         if count and count != self._known[0]:
             ordered = sorted(self.latencies_ms)
@@ -46,34 +47,30 @@ class Samples:
         self._unpack = zlib.decompressobj(wbits=31)
 
     def look(self) -> None:
-        """Takes in what has been written since the last look."""
-        path = self.folder / FILE
-        if not path.exists():
-            return
-        with path.open("rb") as file:
+        """Reads the samples that were written since the last look."""
+        # The probe has written nothing yet, or a crash has cut its file off; earlier samples stand.
+        with suppress(FileNotFoundError, zlib.error), (self.folder / FILE).open("rb") as file:
             file.seek(self._position)
             packed = file.read()
-        self._position += len(packed)
-        try:
-            text = self._rest + self._unpack.decompress(packed)
-        except zlib.error:  # cut off by a crash; what came before stands
-            return
-        whole, _, self._rest = text.rpartition(b"\n")
+            self._position += len(packed)
+            self._rest += self._unpack.decompress(packed)
+        whole, _, self._rest = self._rest.rpartition(b"\n")
         for row in csv.reader(whole.decode().splitlines()):
             if row and row[0] != HEADER:
                 self._add(float(row[2]), float(row[4]), row[5])
 
     def started_at_s(self) -> float | None:
-        """When the probe began, in seconds since the epoch; None where it has not said anything yet."""
+        """The start of the probe, in seconds since the epoch; None before its first progress."""
         path = self.folder / PROGRESS
-        try:
+        with suppress(OSError, ValueError, KeyError):
             return path.stat().st_mtime - float(json.loads(path.read_text())["elapsed_s"])
-        except (OSError, ValueError, KeyError):
-            return None
+        return None
 
     def _add(self, at_s: float, latency_ms: float, kind: str) -> None:
-        while at_s >= self.bin_s * MOST_BINS:
-            self._halve()
+        while at_s >= self.bin_s * MOST_BINS:  # half as many bins, each twice as long
+            self.bin_s *= 2
+            pairs = [self.bins[i : i + 2] for i in range(0, len(self.bins), 2)]
+            self.bins = [Bin([x for b in pair for x in b.latencies_ms], sum(b.failed for b in pair)) for pair in pairs]
         number = int(max(0.0, at_s) / self.bin_s)
         self.bins += [Bin() for _ in range(number + 1 - len(self.bins))]
         self.sent += 1
@@ -83,14 +80,7 @@ class Samples:
             self.failed += 1
             self.bins[number].failed += 1
 
-    def _halve(self) -> None:
-        """Half as many bins, each twice as long."""
-        self.bin_s *= 2
-        pairs = [self.bins[i : i + 2] for i in range(0, len(self.bins), 2)]
-        self.bins = [Bin([x for b in pair for x in b.latencies_ms], sum(b.failed for b in pair)) for pair in pairs]
-
 
 def newest_probe(run_dir: Path) -> Path | None:
-    """The folder of the probe that this run started last; None where there is none."""
-    found = sorted(run_dir.glob("probe*/"), key=lambda p: (len(p.name), p.name))
-    return found[-1] if found else None
+    """The folder of the probe that this run started last; None before the first probe."""
+    return max(run_dir.glob("probe*/"), key=lambda p: (len(p.name), p.name), default=None)

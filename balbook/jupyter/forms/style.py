@@ -1,4 +1,4 @@
-"""How things look: JupyterLab's own colours by its CSS variables, with fallbacks where there are none.
+"""The style of all panels: JupyterLab's own colours by its CSS variables, with fallbacks for other viewers.
 
 Meaning never hangs on a colour or on this style: GitHub and other viewers leave it out, and the tables and headings below
 read without it. The colours of states are Okabe and Ito's, which colour-blind readers can tell apart.

@@ -1,6 +1,6 @@
-"""The live view on the screen: one page that is replaced, a line that says what is done now, a button that stops.
+"""The live view on the screen: one page that is replaced, a line with the present activity, a button that stops.
 
-The buttons stand outside of what is replaced, so that the keyboard's focus stays where it is.
+The button stands outside the replaced page, so that the keyboard's focus stays where it is.
 """
 
 from __future__ import annotations
@@ -21,16 +21,12 @@ STOP, STOPPING = "Stop safely", "Stopping …"
 
 
 class LiveView:
-    """The widgets of one run that goes on. Values are set only where they have changed."""
+    """The widgets of one run that goes on. A value is set only where it has changed."""
 
     def __init__(self) -> None:
         self.page, self.doing = w.HTML(), w.HTML()
-        self.stop = w.Button(
-            description=STOP,
-            tooltip="Finishes or takes back the step in hand and ends in a safe state",
-            layout=w.Layout(width="220px", display="none"),
-        )
-        self.stop.add_class("bb-stop")
+        hidden, tooltip = w.Layout(width="220px", display="none"), "Finishes or takes back the current step and ends in a safe state"
+        self.stop = w.Button(description=STOP, tooltip=tooltip, layout=hidden).add_class("bb-stop")
         self.stop.on_click(lambda button: self.ask_to_stop())
         bar = w.HBox([self.stop, self.doing], layout=w.Layout(align_items="center", overflow="visible"))
         self.root = w.VBox([bar, self.page], layout=w.Layout(overflow="visible"))
@@ -48,23 +44,23 @@ class LiveView:
             self.stop.layout.display = "none"
 
     def ask_to_stop(self, by: str = STOP) -> None:
-        """What `balbook stop` does; `by` is what the person did."""
-        if self.follower is None or self.follower.live.is_over:
+        """Asks the run to end, as `balbook stop` does; `by` names the person's act."""
+        if self.follower is None or self.follower.live.verdict:
             return
         self.stop.disabled, self.stop.description = True, STOPPING
-        with contextlib.suppress(BadInput):  # it is over already, and the view will say so
+        with contextlib.suppress(BadInput):  # the run is over already, and the view will say so
             process.ask_to_stop(self.follower.run_dir, by)
 
     def add(self, html: Html) -> None:
-        """Says more below the page, for good."""
+        """Adds a panel below the page, for good."""
         self.page.value += html.html
 
     def _draw(self, page: Html) -> None:
         assert self.follower
         _set(self.page, CSS + page.html)
-        now = "" if self.follower.live.is_over else self.follower.live.doing  # how it ended is the page's heading
+        now = "" if self.follower.live.verdict else self.follower.live.doing  # the end is the page's heading
         _set(self.doing, markup("<span class='bb-doing' role='status' aria-live='polite'>{}</span>", now))
-        if self.follower.live.stopped_by and not self.stop.disabled:
+        if self.follower.live.stopped_by:
             self.stop.disabled, self.stop.description = True, STOPPING
 
 

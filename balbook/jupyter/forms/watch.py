@@ -1,12 +1,12 @@
-"""Which cells ran, by what the kernel says: for the journal, for warnings at once, and for the notebook that is kept.
+"""The cells that ran, as the kernel tells: for the journal, for warnings at once, and for the notebook that is kept.
 
-Cells that only said what has to be done first are kept out of the count: nothing happened in them.
+A cell that could only wait is left out of the count: it did nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from balbook.errors import NotYet
@@ -21,33 +21,36 @@ from balbook.run.opening import cells_of, roles_of
 
 BEFORE_OPENING = ("parameters", "setup")
 CONSEQUENCE = (
-    "The verdict of this run will be `inconclusive`. For a good one press **New run** in the form, and run the cells in their order."
+    "The verdict of this run will be `inconclusive`. For a better verdict press **New run** in the form, and run the cells in their order."
 )
 
 
 @dataclass
 class Ran:
-    """One execution of a cell. `message_id` is the request's, by which its outputs are known; `status` is empty while it runs."""
+    """One execution of a cell. `message_id` names the request and so its outputs; `ending` is empty while the cell runs."""
 
     number: int
     source: str
     role: str
     cell_id: str = ""
     message_id: str = ""
-    status: str = ""
-    error: str = ""
+    ending: dict[str, Any] = field(default_factory=dict)
 
     @property
     def sha256(self) -> str:
         return cell_digest(self.source)
 
-    def data(self) -> dict[str, Any]:
-        """The fields of its events."""
-        return {"role": self.role, "number": self.number, "source_sha256": self.sha256}
+    def started(self) -> CellStarted:
+        """The event of its start."""
+        return CellStarted(role=self.role, number=self.number, source_sha256=self.sha256)
+
+    def finished(self) -> CellFinished:
+        """The event of its end."""
+        return CellFinished(role=self.role, number=self.number, source_sha256=self.sha256, **self.ending)
 
 
 class Watch:
-    """Listens to one kernel for one runbook. `obstacle` says why a cell of a role only waits; `on_end` hears each cell's end."""
+    """Listens to one kernel for one runbook. `obstacle` returns why a cell of a role only waits; `on_end` gets each cell's end."""
 
     def __init__(
         self,
@@ -66,22 +69,22 @@ class Watch:
 
     @property
     def is_running(self) -> bool:
-        """Whether a cell runs now; asked from another thread, or where the front end's messages do not wait for cells."""
-        return bool(self.ran) and not self.ran[-1].status
+        """True while a cell runs; for other threads, and for front ends whose messages do not wait for cells."""
+        return bool(self.ran) and not self.ran[-1].ending
 
     @property
     def is_own(self) -> bool:
-        """Whether the cell that runs now is one of the runbook's, as it stands there."""
+        """True while an unchanged cell of the runbook runs."""
         return self.is_running and self.ran[-1].role not in ("unknown", "parameters")
 
     def attach(self) -> None:
-        """From now on; what ran before, from the last parameters cell on, is taken from the kernel's memory."""
+        """Listens from now on; earlier cells, from the last parameters cell on, come from the kernel's memory."""
         sources: Sequence[str] = self._shell.user_ns.get("In", [])
-        earlier = [Ran(n, source, role_of(source, self._roles), status="ok") for n, source in enumerate(sources) if source]
-        first = next((i for i in reversed(range(len(earlier))) if earlier[i].role == "parameters"), max(0, len(earlier) - 1))
+        earlier = [Ran(n, source, role_of(source, self._roles), ending={"status": "ok"}) for n, source in enumerate(sources) if source]
+        first = max((i for i, ran in enumerate(earlier) if ran.role == "parameters"), default=max(0, len(earlier) - 1))
         self.ran = [r for r in earlier[first:-1] if r.role in (*BEFORE_OPENING, "unknown")] + earlier[-1:]
         if self.ran:
-            self.ran[-1].status, self.ran[-1].message_id = "", message_id(self._shell)
+            self.ran[-1].ending, self.ran[-1].message_id = {}, _message_id(self._shell)
         self._shell.events.register("pre_run_cell", self.before)
         self._shell.events.register("post_run_cell", self.after)
 
@@ -91,85 +94,76 @@ class Watch:
         self._shell.events.unregister("post_run_cell", self.after)
 
     def begin(self, journal: Journal) -> None:
-        """A run has opened in the cell that runs now; its journal gets what led to it, the newest cell of each role."""
+        """Journals a run that has opened in the cell that runs now, after the cells that led to it, the newest of each role."""
         last = {r.role: r for r in self.ran if r.role in BEFORE_OPENING}
         self.ran = [r for r in self.ran[:-1] if last.get(r.role) is r or r.role == "unknown"] + self.ran[-1:]
         for ran in self.ran:
-            journal.append(CellStarted(**ran.data()))
-            if ran.status and ran.role != "parameters":
-                journal.append(CellFinished(**self._ended(ran), **ran.data()))
+            journal.append(ran.started())
+            if ran.ending and ran.role != "parameters":
+                journal.append(ran.finished())
         self._journal, self.waited = journal, set()
         if self.ran:
-            self._warn(self.ran.pop())
+            self._warn(self.ran[-1])
 
     def end(self) -> None:
-        """The run is closed: its journal gets nothing more. The next one begins with the form as it stands."""
+        """Closes the journal, which gets no more events. The next run begins with the form as it stands."""
         self._journal = None
 
     def forget(self) -> None:
-        """What belongs to the run before; its parameters and its form stay."""
-        self.ran = [r for r in self.ran if r.role in BEFORE_OPENING or not r.status]
+        """Forgets the cells of the run before, except its parameters and its form."""
+        self.ran = [r for r in self.ran if r.role in BEFORE_OPENING or not r.ending]
 
     def before(self, info: Any) -> None:
-        """IPython's event."""
-        source, number = info.raw_cell, self._shell.execution_count
-        ran = Ran(number, source, role_of(source, self._roles), str(getattr(info, "cell_id", "") or ""), message_id(self._shell))
+        """IPython's event before a cell."""
+        source, cell_id = info.raw_cell, str(getattr(info, "cell_id", "") or "")
+        ran = Ran(self._shell.execution_count, source, role_of(source, self._roles), cell_id, _message_id(self._shell))
+        self.ran.append(ran)
         if self._journal:
-            self._journal.append(CellStarted(**ran.data()))
+            self._journal.append(ran.started())
             self._warn(ran)
-        else:
-            self.ran.append(ran)
 
     def after(self, result: Any) -> None:
-        """IPython's event."""
+        """IPython's event after a cell."""
         error = result.error_before_exec or result.error_in_exec
-        if not self.ran or self.ran[-1].status:
+        if not self.is_running:
             return  # the cell that detached the watch before this one
-        ran, ended = self.ran[-1], ending(error)
-        if self._journal and ran.role == "parameters" and error is None:
-            ended = {"status": WAITING}  # the run has the form's values: the cell did nothing
-        ran.status, ran.error = ended["status"], ended.get("error", "")
+        ran = self.ran[-1]
+        # The run has the form's values: the parameters cell did nothing.
+        has_waited = self._journal and ran.role == "parameters" and error is None
+        ran.ending = {"status": WAITING} if has_waited else ending(error)
         if self._journal:
-            self._journal.append(CellFinished(**self._ended(ran), **ran.data()))
-        if ran.status == WAITING:
+            self._journal.append(ran.finished())
+        if ran.ending["status"] != WAITING:
+            self.waited.discard(ran.role)
+        else:
             self.ran.pop()
-        self._note_waiting(ran)
+            if ran.sha256 not in [r.sha256 for r in self.ran]:
+                self.waited.add(ran.role)
         self._on_end(ran, error)
 
     def _warn(self, ran: Ran) -> None:
-        """The cell that begins now, and at once a warning where it is not its turn."""
+        """Shows a warning, at the start of a cell, where another cell comes first."""
         if ran.role == "parameters":
             show(panels.waiting("The open run keeps the values of its form.", "Run the setup cell for a new form with these values."))
         elif self._obstacle(ran.role) is None and (what := self._out_of_order(ran)):
             show(panels.warning(what, CONSEQUENCE))
-        self.ran.append(ran)
-
-    def _note_waiting(self, ran: Ran) -> None:
-        if ran.status != WAITING:
-            self.waited.discard(ran.role)
-        elif ran.sha256 not in [r.sha256 for r in self.ran]:
-            self.waited.add(ran.role)
-
-    def _ended(self, ran: Ran) -> dict[str, Any]:
-        return {"status": ran.status, **({"error": ran.error} if ran.error else {})}
 
     def _out_of_order(self, ran: Ran) -> str:
-        """What is wrong with this cell's turn; empty: nothing."""
+        """The fault in this cell's turn; empty where its turn has come."""
+        if label := self._labels.get(ran.cell_id) if ran.role == "unknown" else "":
+            return f"The cell `{label}` was edited and is no longer the runbook's."
         if ran.role == "unknown":
-            label = self._labels.get(ran.cell_id)
-            return (
-                f"The cell `{label}` was edited: it is not the runbook's any more." if label else "This cell is not one of the runbook's."
-            )
-        done = [r.sha256 for r in self.ran if r.role != "parameters"]
+            return "This cell is not one of the runbook's."
+        done = [r.sha256 for r in self.ran if r is not ran and r.role != "parameters"]
         if ran.sha256 in done:
             return f"The cell `{ran.role}` has run already in this run."
         place = self._expected.index(ran.sha256)
-        missing = [self._roles[sha256] for sha256 in self._expected[1:place] if sha256 not in done]
-        return f"Skipped before this cell: {', '.join(f'`{role}`' for role in missing)}." if missing else ""
+        missing = [f"`{self._roles[sha256]}`" for sha256 in self._expected[1:place] if sha256 not in done]
+        return f"Skipped before this cell: {', '.join(missing)}." if missing else ""
 
 
-def message_id(shell: Any) -> str:
-    """The id of the request that the kernel answers now; empty where there is no kernel."""
+def _message_id(shell: Any) -> str:
+    """The id of the request that the kernel answers now; empty without a kernel."""
     kernel = getattr(shell, "kernel", None)
     parent = kernel.get_parent("shell") if kernel is not None else {}
     return str((parent or {}).get("header", {}).get("msg_id", ""))

@@ -1,8 +1,8 @@
 """The lab's `bal`: `python -m balbook.lab.ballerina.bal ARGUMENTS`, what a host's launcher runs.
 
-It keeps to the real command in arguments, files, outputs, streams, exit statuses and traps, as far as balbook uses it. But it
-reads no more of a package than its signatures and runs none of it; each output says so, on standard error where the real
-command has nothing like it. Environment: `BALLERINA_HOME_DIR`, `BALLERINA_CENTRAL_ACCESS_TOKEN`, `GRAALVM_HOME`;
+The stand-in keeps to the real command in arguments, files, outputs, streams, exit statuses and traps, as far as balbook uses it. But it
+reads only the signatures of a package and runs nothing; each output says that, on standard error where the real command has
+nothing like it. Environment: `BALLERINA_HOME_DIR`, `BALLERINA_CENTRAL_ACCESS_TOKEN`, `GRAALVM_HOME`;
 `BALBOOK_LAB_CENTRAL` is the base URL of the lab's Central, `BALBOOK_LAB_UPDATE` a version that is announced before each output,
 as the real one does at times.
 """
@@ -19,6 +19,7 @@ from pathlib import Path
 from balbook.lab.ballerina import consolidate, new, tasks, tools
 from balbook.lab.ballerina.home import Home, current_home
 from balbook.lab.ballerina.said import RAN_NOTHING, STAND_IN, Refusal, err, out
+from balbook.local.atomic_files import write_text
 
 _BANNER = """ballerina: Oh no, something really went wrong. Bad. Sad.
 
@@ -30,7 +31,7 @@ Subcommand = Callable[[Sequence[str], Home], None]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; its exit status."""
+    """Runs one command and returns the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
     _wait_for_debugger()
     if os.environ.get("BALBOOK_LAB_UPDATE"):
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     home = current_home()
     try:
         command = _command(words, home)
-        if command is not _version:  # which says it on standard output
+        if command is not _version:  # `version` says this on standard output
             err(RAN_NOTHING)
         command(words[1:], home)
     except Refusal as refusal:
@@ -53,19 +54,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def write_launcher(path: Path, environment: Mapping[str, str], *, python: str = sys.executable, has_library: bool = False) -> Path:
-    """Puts a `bal` at `path` that runs this module with these variables; the lab calls it for each build host.
+    """Writes a `bal` at `path` that runs this module with these variables.
 
-    `has_library`: the modules stand in `lib` beside the launcher's folder, and the host has a Python of its own.
+    `has_library`: the modules are in `lib` beside the launcher's folder, and the host has a Python of its own.
     """
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(environment.items()))
     source = '$(dirname "$(dirname "$(readlink -f "$0")")")/lib' if has_library else shlex.quote(str(Path(__file__).parents[3]))
     text = f"#!/bin/sh\n# {STAND_IN} for Ballerina's command\n{exports}PYTHONPATH={source}${{PYTHONPATH:+:$PYTHONPATH}}\n"
     text += f'export PYTHONPATH\nexec {"python3" if has_library else shlex.quote(python)} -m balbook.lab.ballerina.bal "$@"\n'
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_text(text)
-    beside.chmod(0o755)
-    beside.replace(path)
+    write_text(path, text, mode=0o755, is_durable=False)
     return path
 
 

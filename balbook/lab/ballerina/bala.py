@@ -11,30 +11,29 @@ from typing import Any
 
 from balbook.lab.ballerina.package import DISTRIBUTION, Sources, read_source
 from balbook.lab.ballerina.said import Refusal
+from balbook.local.atomic_files import replacing
 
 PLATFORM = "any"
 
 
 def bala_name(sources: Sources) -> str:
-    """`<org>-<name>-any-<version>.bala`."""
+    """The archive's file name, `<org>-<name>-any-<version>.bala`."""
     return f"{sources.org}-{sources.name}-{PLATFORM}-{sources.version}.bala"
 
 
 def write_bala(destination: Path, sources: Sources, readme: str, built_at: datetime) -> Path:
-    """The package's archive at `destination`; it keeps the time of its making, so two of them differ in bytes."""
+    """Writes the package's archive with the time of its making, so that two archives differ in bytes."""
     destination.parent.mkdir(parents=True, exist_ok=True)
-    beside = destination.with_name(f".{destination.name}.part")
-    with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
+    with replacing(destination, is_durable=False) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in _files(sources, readme, built_at).items():
             entry = zipfile.ZipInfo(name, built_at.timetuple()[:6])
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, text.encode(errors="surrogateescape"))
-    beside.replace(destination)
     return destination
 
 
 def unpack(bala: Path, repository: Path) -> Path:
-    """Unpacks an archive into a repository (`<org>/<name>/<version>/<platform>`), over one that is there."""
+    """Unpacks an archive into a repository (`<org>/<name>/<version>/<platform>`), over an earlier one."""
     with zipfile.ZipFile(bala) as archive:
         names = archive.namelist()
         if any(PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts for name in names):
@@ -49,7 +48,7 @@ def unpack(bala: Path, repository: Path) -> Path:
 
 
 def identity(bala: Path) -> tuple[str, str, str]:
-    """Org, name and version that an archive says it is; Refusal where it is no archive."""
+    """Org, name and version in an archive. Raises Refusal where the file is not an archive."""
     try:
         with zipfile.ZipFile(bala) as archive:
             about = json.loads(archive.read("package.json"))
@@ -59,7 +58,7 @@ def identity(bala: Path) -> tuple[str, str, str]:
 
 
 def read_unpacked(place: Path) -> Sources:
-    """The sources of an archive that was unpacked."""
+    """The sources in an unpacked archive."""
     about = json.loads((place / "package.json").read_text())
     graph = json.loads((place / "dependency-graph.json").read_text())
     modules = {d.name: {f.name: read_source(f) for f in sorted(d.glob("*.bal"))} for d in sorted((place / "modules").iterdir())}
@@ -92,6 +91,7 @@ def _files(sources: Sources, readme: str, built_at: datetime) -> dict[str, str]:
 
 
 def _graph(sources: Sources) -> list[dict[str, Any]]:
-    wanted = [{"org": name.split("/")[0], "name": name.split("/")[1], "version": version} for name, version in sources.dependencies.items()]
+    split = [(*name.split("/"), version) for name, version in sources.dependencies.items()]
+    wanted = [dict(zip(("org", "name", "version"), words, strict=True)) for words in split]
     root = {"org": sources.org, "name": sources.name, "version": sources.version, "root": True, "dependencies": wanted}
     return [root, *({**dependency, "dependencies": []} for dependency in wanted)]

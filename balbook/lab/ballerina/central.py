@@ -7,6 +7,7 @@ archive), `POST packages` with the multipart field `bala-file` (204).
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 import threading
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from balbook.lab.ballerina.bala import identity
 from balbook.lab.ballerina.central_client import already_there
 from balbook.lab.ballerina.package import precedence
 from balbook.lab.ballerina.said import Refusal
+from balbook.local.atomic_files import write_bytes
 from balbook.local.names import require_word
 
 Fault = Literal["", "unauthorized", "error", "hang"]
@@ -49,7 +51,7 @@ class Central:
 
     @property
     def url(self) -> str:
-        """Base URL, what the lab hands to hosts as `BALBOOK_LAB_CENTRAL`."""
+        """The base URL, which hosts have as `BALBOOK_LAB_CENTRAL`."""
         host, port = self._server.server_address[:2]
         return f"http://{host!s}:{port}/2.0/registry"
 
@@ -71,7 +73,7 @@ class Central:
         return self
 
     def stop(self) -> None:
-        """Ends it and frees its port."""
+        """Ends the server and frees its port."""
         self._is_free.set()
         self._server.shutdown()
         self._server.server_close()
@@ -84,7 +86,7 @@ class Central:
         self.stop()
 
     def serve_forever(self) -> None:
-        """Serves from this thread until it is interrupted; for a process of its own."""
+        """Serves from this thread until an interruption; for a process of its own."""
         try:
             self._server.serve_forever()
         finally:
@@ -96,11 +98,11 @@ class Central:
         return sorted(found, key=precedence, reverse=True)
 
     def archive(self, org: str, name: str, version: str) -> Path:
-        """Where an archive is kept."""
+        """The path of an archive."""
         return self.directory / org / name / f"{version}.bala"
 
     def push(self, token: str, content: bytes) -> tuple[int, str]:
-        """Takes an archive: HTTP status and message."""
+        """Takes an archive; HTTP status and message of the answer."""
         self._is_free.wait()
         if self._fault == "error":
             return 500, "Internal Server Error"
@@ -122,9 +124,7 @@ class Central:
             if path.exists():
                 return 400, already_there(org, name, version)
             path.parent.mkdir(parents=True, exist_ok=True)
-            beside = path.with_suffix(".part")
-            beside.write_bytes(content)
-            beside.replace(path)
+            write_bytes(path, content, is_durable=False)
         return 204, ""
 
 
@@ -166,7 +166,7 @@ class _Request(BaseHTTPRequestHandler):
             self._fail(status, message)
 
     def _words(self) -> list[str]:
-        """The path below the base, each word safe as a part of a path; none where one is not."""
+        """The words of the path below the base; empty where a word is not safe as a part of a path."""
         words = self.path.split("?")[0].removeprefix("/2.0/registry").strip("/").split("/")
         try:
             return [require_word(word, "the path's") for word in words]
@@ -177,7 +177,7 @@ class _Request(BaseHTTPRequestHandler):
         self._answer(status, json.dumps({"message": message}).encode())
 
     def _answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-        with suppress(ConnectionError):  # whoever asked may have given up
+        with suppress(ConnectionError):  # the client can have given up
             self.send_response(status)
             for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
                 self.send_header(name, value)
@@ -187,11 +187,11 @@ class _Request(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing: tokens and tests' noise stay out of the output."""
+        """Prints nothing, so that no token gets into the output."""
 
 
 def _bala_field(content_type: str, body: bytes) -> bytes:
-    """The multipart field `bala-file`; empty where there is none."""
+    """The multipart field `bala-file`; empty without one."""
     if not content_type.startswith("multipart/form-data"):
         return b""
     message = message_from_bytes(b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + body, policy=HTTP)
@@ -202,9 +202,7 @@ def _bala_field(content_type: str, body: bytes) -> bytes:
 
 
 def main() -> None:
-    """`python -m balbook.lab.ballerina.central DIRECTORY PORT ADDRESS` with the tokens as JSON on standard input."""
-    import sys
-
+    """Runs `python -m balbook.lab.ballerina.central DIRECTORY PORT ADDRESS`, with the tokens as JSON on standard input."""
     directory, port, address = sys.argv[1:]
     tokens = {token: tuple(orgs) for token, orgs in json.load(sys.stdin).items()}
     central = Central(Path(directory), tokens, host=address, port=int(port))

@@ -1,4 +1,4 @@
-"""Talks to Central over HTTP as `bal` does."""
+"""Requests to Central over HTTP, as `bal` makes them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from balbook.lab.ballerina.said import command_error
 
 
 class CentralError(Exception):
-    """Central answered with an error, or could not be reached (`status` 0)."""
+    """An error in Central's answer, or no connection to Central (`status` 0)."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -23,7 +23,7 @@ class CentralError(Exception):
 
 
 def versions(base: str, org: str, name: str) -> list[str]:
-    """The versions that Central has of a package; none where it has no such package."""
+    """The versions that Central has of a package; empty for an unknown package."""
     try:
         return [str(v) for v in json.loads(_get(f"{base}/packages/{org}/{name}"))]
     except CentralError as exc:
@@ -33,14 +33,14 @@ def versions(base: str, org: str, name: str) -> list[str]:
 
 
 def pull(base: str, org: str, name: str, version: str, destination: Path) -> Path:
-    """Downloads a package's archive; Central redirects to where it is."""
+    """Downloads a package's archive; Central redirects to the place of the archive."""
     destination.parent.mkdir(parents=True, exist_ok=True)
     destination.write_bytes(_get(f"{base}/packages/{org}/{name}/{version}"))
     return destination
 
 
 def push(base: str, bala: Path, token: str) -> None:
-    """Uploads an archive; Refusal with the real command's words where Central does not take it."""
+    """Uploads an archive. Raises Refusal in the real command's words where Central refuses the archive."""
     org, name, version = identity(bala)
     try:
         if version in versions(base, org, name):
@@ -57,7 +57,7 @@ def push(base: str, bala: Path, token: str) -> None:
 
 
 def already_there(org: str, name: str, version: str) -> str:
-    """What the real command says of a version that Central has."""
+    """The real command's message about a version that Central has."""
     place = f"https://central.ballerina.io/{org}/{name}"
     advice = "build and push after updating the version in the Ballerina.toml."
     return f"package '{org}/{name}:{version}' already exists in remote repository :{place}. {advice}"
@@ -76,7 +76,7 @@ def _post(url: str, bala: Path, token: str) -> None:
 
 
 def _sent(request: urllib.request.Request) -> bytes:
-    """The answer's body. No deadline, as the real command has none: its caller must keep one."""
+    """The body of the answer, without a deadline, as in the real command: the caller must keep one."""
     try:
         with urllib.request.urlopen(request) as answer:
             return bytes(answer.read())

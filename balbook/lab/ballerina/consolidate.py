@@ -1,6 +1,6 @@
 """The tool `consolidate-packages` 1.1.0, with its traps.
 
-Each trap of the real tool is here on purpose: whoever calls it must re-read `Ballerina.toml` and compare.
+Each trap of the real tool is here on purpose: a caller must read `Ballerina.toml` again and compare.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Service:
 
 
 def run(argv: Sequence[str], home: Home) -> None:
-    """`bal consolidate-packages new|add|remove`."""
+    """Runs `bal consolidate-packages new|add|remove`."""
     commands = {"new": _new, "add": _add, "remove": _remove}
     if not argv or argv[0] not in commands:
         out(_HELP)
@@ -67,7 +67,7 @@ def generate(package: Package) -> list[str]:
 
 
 def _services(text: str) -> list[_Service]:
-    """The entries of the list, split at commas and not trimmed; Refusal that names each which is not one."""
+    """The entries of the list, split at commas and not trimmed. Raises Refusal with all entries that are not valid."""
     wrong: list[str] = []
     services: list[_Service] = []
     for entry in text.split(","):
@@ -106,8 +106,8 @@ def _add(services: list[_Service], repository: str, path: Path) -> None:
     out("Updating the consolidator package to add")
     _list(services)
     present = _present(text)
-    if present:  # trap 5: into an emptied list nothing is written, and success is said
-        # trap 7: a service that is there already stands twice when it comes with a version for the local repository
+    if present:  # trap 5: an emptied list stays empty, and the command reports success
+        # trap 7: a service that is in the list already is added again when it has a version for the local repository
         new = [s.name for s in services if s.name not in present or (s.version and repository)]
         text = _LIST.sub(lambda _: f"options.services = [{_quoted(_hash_order([*present, *new]))}]", text, count=1)
         path.joinpath("Ballerina.toml").write_text(text + _dependencies(services, repository))
@@ -119,7 +119,7 @@ def _remove(services: list[_Service], repository: str, path: Path) -> None:
     text = _manifest(path)
     out("Updating the consolidator package to remove")
     _list(services)
-    gone = {service.name for service in services}  # trap 6: one that is not there is removed with success
+    gone = {service.name for service in services}  # trap 6: the removal of an absent service succeeds
     left = [name for name in _present(text) if name not in gone]
     # trap 8: the [[dependency]] table of a removed service stays
     text = _LIST.sub(lambda _: f"options.services = [{_quoted(_hash_order(left))}]", text, count=1)
@@ -129,7 +129,7 @@ def _remove(services: list[_Service], repository: str, path: Path) -> None:
 
 
 def _require_versions(services: list[_Service], repository: str, failed: str) -> None:
-    """Trap 4: with a repository each service needs a version; without one a version is dropped without a word."""
+    """Raises Refusal for a service without a version (trap 4: with a repository; else versions are dropped without a word)."""
     for service in services:
         if repository and not service.version:
             raise command_error(f"{failed} Service {service.name} must contain the version when the repository is provided.")

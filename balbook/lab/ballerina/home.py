@@ -1,4 +1,4 @@
-"""What `bal` keeps for a user: repositories, settings, tools, the active distribution. And where Central is."""
+"""The files that `bal` keeps for a user: repositories, settings, tools, the active distribution; and the address of Central."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from balbook.lab.ballerina.package import DISTRIBUTION
+from balbook.local.atomic_files import write_text
 
 CENTRAL = "https://api.central.ballerina.io/2.0/registry"
 
 
 @dataclass(frozen=True)
 class Home:
-    """`BALLERINA_HOME_DIR`, by default `~/.ballerina`."""
+    """The folder `BALLERINA_HOME_DIR`, by default `~/.ballerina`."""
 
     directory: Path
 
     def repository(self, name: str) -> Path:
-        """`local`, or `central.ballerina.io`."""
+        """The folder of the repository `local` or `central.ballerina.io`."""
         return self.directory / "repositories" / name / "bala"
 
     @property
@@ -34,7 +35,7 @@ class Home:
         return self.repository("central.ballerina.io")
 
     def token(self) -> str:
-        """The access token; the environment's, even an empty one, beats the one in `Settings.toml`."""
+        """The access token of the environment, even an empty one, else the one in `Settings.toml`."""
         if "BALLERINA_CENTRAL_ACCESS_TOKEN" in os.environ:
             return os.environ["BALLERINA_CENTRAL_ACCESS_TOKEN"]
         return str(self._read("Settings.toml").get("central", {}).get("accesstoken", ""))
@@ -53,7 +54,7 @@ class Home:
         self._write("bal-tools.toml", text)
 
     def has_tool(self, name: str) -> bool:
-        """Whether a version of the tool is active."""
+        """True where a version of the tool is active."""
         return any(tool["id"] == name and tool["active"] for tool in self.tools())
 
     def distribution(self) -> str:
@@ -80,9 +81,7 @@ class Home:
 
     def _write(self, name: str, text: str) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        beside = self.directory / f".{name}.part"
-        beside.write_text(text)
-        beside.replace(self.directory / name)
+        write_text(self.directory / name, text, is_durable=False)
 
 
 def current_home() -> Home:
@@ -92,12 +91,12 @@ def current_home() -> Home:
 
 
 def central_url() -> str:
-    """Central's base URL; the lab sets `BALBOOK_LAB_CENTRAL`."""
+    """The base URL of Central: `BALBOOK_LAB_CENTRAL`, which the lab sets, else the real one."""
     return os.environ.get("BALBOOK_LAB_CENTRAL", CENTRAL).rstrip("/")
 
 
 def os_user() -> str:
-    """The user's name, as far as an org may hold it."""
+    """The user's name, with underscores for all characters that an org cannot have."""
     try:
         name = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

@@ -14,38 +14,34 @@ from pathlib import Path
 
 from balbook.errors import Failed
 from balbook.lab.ballerina.routes import Program, Route, table
+from balbook.local.atomic_files import replacing
 
 RUNTIME = Path(__file__).parent / "runtime"
 SHIPPED_CLASSES = RUNTIME / "classes"
-"""Where they are in a distribution for hosts that have no JDK."""
+"""The compiled classes in a distribution for hosts without a JDK."""
 JAVA_OPTIONS = ("-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx64m")
-"""What keeps a lab's JVMs small and quick to start."""
+"""Options that keep a lab's JVMs small and quick to start."""
 COMPILE_DEADLINE_S = 120
 
 
 def write_jar(destination: Path, program: Program) -> Path:
-    """An executable jar at `destination`, moved into place when it is whole. It keeps the time of its making, so two differ in bytes."""
+    """Writes an executable jar with the time of its making, so that two jars differ in bytes."""
     classes = runtime_classes()
     at = datetime.now(UTC)
     destination.parent.mkdir(parents=True, exist_ok=True)
-    beside = destination.with_name(f".{destination.name}.{os.getpid()}.part")
-    try:
-        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as jar:
-            _add(jar, "META-INF/MANIFEST.MF", _manifest(program, at).encode(), at)
-            _add(jar, "routes.tsv", table(program).encode(errors="surrogateescape"), at)
-            for file in sorted(classes.glob("*.class")):
-                _add(jar, file.name, file.read_bytes(), at)
-        beside.replace(destination)
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(destination, is_durable=False) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as jar:
+        _add(jar, "META-INF/MANIFEST.MF", _manifest(program, at).encode(), at)
+        _add(jar, "routes.tsv", table(program).encode(errors="surrogateescape"), at)
+        for compiled in sorted(classes.glob("*.class")):
+            _add(jar, compiled.name, compiled.read_bytes(), at)
     return destination
 
 
 def sample_jar(destination: Path, version: str, *, exit_status: int | None = None, **statuses: int) -> Path:
     """The hotel sample as a jar, without `bal`: `/health`, `/rooms`, `/bookings`, `/payments`, and `/slow`, which takes 5 s.
 
-    `health_status=503` makes a release that never becomes healthy, `rooms_status=500` one that is healthy and serves nothing,
-    `exit_status` one that ends at its start.
+    `health_status=503` makes a release that never becomes healthy, `rooms_status=500` a release that is healthy and serves nothing,
+    `exit_status` a release that ends at its start.
     """
     made = {"health": "rooms", "slow": "rooms", "rooms": "rooms", "payments": "payments", "bookings": "bookings"}
     routes = [Route("POST" if path == "bookings" else "GET", f"/{path}", path, f"acme/{made[path]}", version) for path in made]
@@ -56,7 +52,7 @@ def sample_jar(destination: Path, version: str, *, exit_status: int | None = Non
 
 
 def runtime_classes() -> Path:
-    """The directory of the compiled runtime, as it came along, or compiled once for each version of its sources."""
+    """The folder of the compiled runtime: the shipped one, or one compiled once for each version of the sources."""
     if SHIPPED_CLASSES.is_dir():
         return SHIPPED_CLASSES
     sources = sorted(RUNTIME.glob("*.java"))
@@ -78,7 +74,7 @@ def _compile(sources: Sequence[Path], classes: Path, javac: str) -> None:
         try:
             beside.rename(classes)
         except OSError:
-            if not classes.is_dir():  # else another process was first with the same classes
+            if not classes.is_dir():  # else another process made the same classes first
                 raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -88,7 +84,10 @@ def _javac() -> str:
     own = Path(os.environ.get("JAVA_HOME") or "/nowhere") / "bin" / "javac"
     found = str(own) if own.exists() else shutil.which("javac")
     if not found:
-        raise Failed("the lab found no javac", advice="Install a JDK (Debian: default-jdk-headless) or set JAVA_HOME.")
+        raise Failed(
+            "the lab needs javac, and found none in JAVA_HOME or on PATH",
+            advice="Install a JDK (Debian: default-jdk-headless) or set JAVA_HOME.",
+        )
     return found
 
 

@@ -1,4 +1,4 @@
-"""The lab's `native-image`: makes no native image, but one executable file that starts the jar within it."""
+"""The lab's `native-image`: writes no native image, but one executable file that starts the jar in it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from balbook.lab.ballerina.jar import JAVA_OPTIONS
+from balbook.local.atomic_files import write_bytes
 
-# The JVM takes the shell's place, with its pid and its signals. A host without Java on its PATH takes the one of the build.
+# The JVM takes the shell's place, with its pid and its signals. A host without Java on its PATH takes the Java of the build.
 _START = """#!/bin/sh
 # lab stand-in: no native image, but a jar below these lines, and what starts it
 java=$(command -v java) || java={java}
@@ -19,7 +20,7 @@ exec "$java" {options} -jar "$0" "$@"
 
 
 def make_graalvm(directory: Path, *, python: str = sys.executable) -> Path:
-    """A directory that serves as `GRAALVM_HOME`: it holds `bin/native-image`."""
+    """Makes a folder for `GRAALVM_HOME`, with `bin/native-image`."""
     launcher = directory / "bin" / "native-image"
     launcher.parent.mkdir(parents=True, exist_ok=True)
     source = shlex.quote(str(Path(__file__).parents[3]))
@@ -32,16 +33,14 @@ def make_graalvm(directory: Path, *, python: str = sys.executable) -> Path:
 
 
 def make_binary(jar: Path, destination: Path) -> Path:
-    """The executable file of a jar; archives are read from their end, so Java takes it for the jar."""
-    beside = destination.with_name(f".{destination.name}.part")
+    """Writes the executable file of a jar; archives are read from their end, so Java takes the file for the jar."""
     start = _START.format(java=shlex.quote(shutil.which("java") or "java"), options=" ".join(JAVA_OPTIONS))
-    beside.write_bytes(start.encode() + jar.read_bytes())
-    beside.chmod(0o755)
-    return beside.replace(destination)
+    write_bytes(destination, start.encode() + jar.read_bytes(), mode=0o755, is_durable=False)
+    return destination
 
 
 def main(argv: Sequence[str]) -> int:
-    """`native-image -jar JAR -H:Name=NAME -H:Path=DIRECTORY`; other options are passed over."""
+    """Runs `native-image -jar JAR -H:Name=NAME -H:Path=DIRECTORY`; other options are ignored."""
     words = list(argv)
     if "-jar" not in words or words[-1] == "-jar":
         print("Error: Please specify options for native-image building: -jar JAR", file=sys.stderr)
@@ -50,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
     given = dict(word[3:].split("=", 1) for word in words if word.startswith("-H:") and "=" in word)
     name = given.get("Name", jar.stem)
     make_binary(jar, Path(given.get("Path", ".")) / name)
-    print(f"lab stand-in: no native image was made; {name} is a file that starts Java with the jar within it", flush=True)
+    print(f"lab stand-in: no native image was made; {name} is a file that starts Java with the jar in it", flush=True)
     return 0
 
 

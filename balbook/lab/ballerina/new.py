@@ -1,4 +1,4 @@
-"""`bal new`."""
+"""The command `bal new`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ public function main() {
 
 
 def new(argv: Sequence[str], home: Home) -> None:
-    """`bal new [--template lib] PATH`; says all on standard error."""
+    """Runs `bal new [--template lib] PATH`; all messages go to standard error."""
     options = read_options(argv, valued=("--template", "-t"))
     if len(options.operands) != 1:
         problem = "project path is not provided." if not options.operands else "too many arguments"

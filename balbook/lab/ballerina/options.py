@@ -10,7 +10,7 @@ from balbook.lab.ballerina.said import command_error
 
 @dataclass(frozen=True)
 class Options:
-    """`flags` that were given, `values` of options that take one, and the operands."""
+    """The given `flags`, the `values` of options that take one, and the operands."""
 
     flags: frozenset[str]
     values: Mapping[str, str]
@@ -18,7 +18,7 @@ class Options:
 
 
 def read_options(argv: Sequence[str], *, flags: Sequence[str] = (), valued: Sequence[str] = ()) -> Options:
-    """Options stand anywhere, as `--name=value` or `--name value`; Refusal where one is not known."""
+    """Reads options, `--name=value` or `--name value`, at any place. Raises Refusal for an unknown option."""
     given: set[str] = set()
     values: dict[str, str] = {}
     operands: list[str] = []
@@ -41,7 +41,7 @@ def read_options(argv: Sequence[str], *, flags: Sequence[str] = (), valued: Sequ
 
 
 def at_most_one(options: Options, command: str) -> str:
-    """The one operand, `.` where none is given."""
+    """The only operand, `.` without one."""
     if len(options.operands) > 1:
         raise command_error(f"too many arguments\nUSAGE:\n    bal {command} [OPTIONS] [<package-path>]\nFor more information try --help")
     return options.operands[0] if options.operands else "."

@@ -19,14 +19,14 @@ SEMVER = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-([0-9A-Za-z.-]
 
 @dataclass(frozen=True)
 class Sources:
-    """What a package's archive holds: name, version, and the files of each module by module name."""
+    """The contents of a package's archive: name, version, and the files of each module by module name."""
 
     org: str
     name: str
     version: str
     modules: Mapping[str, Mapping[str, str]]
     dependencies: Mapping[str, str] = field(default_factory=dict)
-    """Versions that the archive was made with, by `org/name`."""
+    """The versions of the dependencies, by `org/name`."""
 
     @property
     def full_name(self) -> str:
@@ -35,7 +35,7 @@ class Sources:
 
 @dataclass(frozen=True)
 class Package:
-    """A package's directory and what its `Ballerina.toml` says."""
+    """The directory of a package and the contents of its `Ballerina.toml`."""
 
     root: Path
     org: str
@@ -44,7 +44,7 @@ class Package:
     manifest: Mapping[str, Any]
 
     def sources(self) -> Sources:
-        """The files that are compiled, tests left out."""
+        """The files that are compiled, without tests."""
         modules = {self.name: _bal_files(self.root)}
         modules[self.name] |= _bal_files(self.root, "generated")
         for name, place in self._other_modules():
@@ -71,7 +71,7 @@ class Package:
 
 
 def open_package(root: Path, refusal: str) -> Package:
-    """The package in a directory; Refusal with this text where there is none."""
+    """The package in a directory. Raises Refusal with this text where the directory has no package."""
     path = root / "Ballerina.toml"
     if not path.is_file():
         raise Refusal(refusal)
@@ -87,7 +87,7 @@ def open_package(root: Path, refusal: str) -> Package:
 
 
 def package_name(directory: str) -> str:
-    """A legal package name made from a directory's.
+    """A legal package name made from the name of a directory.
 
     >>> package_name("hotel-app"), package_name("_my_package")
     ('hotel_app', 'my_package')
@@ -114,18 +114,19 @@ def _bal_files(root: Path, place: str = ".") -> dict[str, str]:
 
 
 def read_source(file: Path) -> str:
-    """The file's text; `encode(errors="surrogateescape")` gives its bytes, whatever they are."""
+    """The text of a file; `encode(errors="surrogateescape")` gives the bytes back, in any encoding."""
     return file.read_bytes().decode(errors="surrogateescape")
 
 
+_LEGAL = {
+    "org": (ORG, "can only contain alphanumerics and underscores"),
+    "name": (NAME, "can only contain alphanumerics, underscores and periods"),
+    "version": (SEMVER, "should be compatible with semver"),
+}
+
+
 def _check_names(package: Package) -> None:
-    where = "[Ballerina.toml:(1:1,1:1)]"
-    if not ORG.fullmatch(package.org):
-        wanted = "'org' can only contain alphanumerics and underscores"
-        raise Refusal(f"ERROR {where} invalid 'org' under [package]: {wanted}\nerror: package resolution contains errors")
-    if not NAME.fullmatch(package.name):
-        wanted = "'name' can only contain alphanumerics, underscores and periods"
-        raise Refusal(f"ERROR {where} invalid 'name' under [package]: {wanted}\nerror: package resolution contains errors")
-    if not SEMVER.fullmatch(package.version):
-        wanted = "'version' should be compatible with semver"
-        raise Refusal(f"ERROR {where} invalid 'version' under [package]: {wanted}\nerror: package resolution contains errors")
+    for field_, (pattern, rule) in _LEGAL.items():
+        if not pattern.fullmatch(getattr(package, field_)):
+            wrong = f"ERROR [Ballerina.toml:(1:1,1:1)] invalid '{field_}' under [package]: '{field_}' {rule}"
+            raise Refusal(f"{wrong}\nerror: package resolution contains errors")

@@ -13,7 +13,7 @@ Tokens = Sequence[Token]
 
 @dataclass(frozen=True)
 class Import:
-    """`import org/name as alias;`; `org` is empty where the source names none. `at`: where it stands."""
+    """An import, `import org/name as alias;`; `org` is empty where the source has none. `at`: the place in the source."""
 
     org: str
     name: str
@@ -23,7 +23,7 @@ class Import:
 
 @dataclass(frozen=True)
 class Resource:
-    """`method` is `default` for every one. In `path` a parameter is `[]`, the rest of a path `[...]`."""
+    """A resource of a service. `method`: `default` for all methods. In `path` a parameter is `[]`, the rest of a path `[...]`."""
 
     method: str
     path: tuple[str, ...]
@@ -32,7 +32,7 @@ class Resource:
 
 @dataclass(frozen=True)
 class Service:
-    """`listeners`: the expressions after `on`."""
+    """A service. `listeners`: the expressions after `on`."""
 
     path: tuple[str, ...]
     listeners: tuple[Tokens, ...]
@@ -41,7 +41,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Test:
-    """An enabled test function. `failure`: why it fails, empty where it passes."""
+    """An enabled test function. `failure`: the reason of a certain failure, else empty."""
 
     name: str
     failure: str = ""
@@ -49,7 +49,7 @@ class Test:
 
 @dataclass(frozen=True)
 class Variable:
-    """A variable of the module: the words before its name, and its value."""
+    """A variable of a module: the words before the name, and the value."""
 
     before: tuple[str, ...]
     value: Tokens
@@ -61,7 +61,7 @@ class Variable:
 
 @dataclass
 class Module:
-    """What the files of a module declare."""
+    """The declarations in the files of a module."""
 
     imports: list[Import] = field(default_factory=list)
     services: list[Service] = field(default_factory=list)
@@ -69,12 +69,12 @@ class Module:
     variables: dict[str, Variable] = field(default_factory=dict)
 
     def module_of(self, alias: str) -> str:
-        """`ballerina/http` for `http`; empty where nothing is imported under that alias."""
+        """The module behind an alias, `ballerina/http` for `http`; empty for an unknown alias."""
         return next((f"{i.org}/{i.name}" for i in self.imports if i.alias == alias), "")
 
 
 def read_module(files: Mapping[str, str]) -> Module:
-    """The module that these files make; CompileError where a bracket or a string in one of them is not closed."""
+    """The module in these files. Raises CompileError where a bracket or a string is not closed."""
     module = Module()
     for file, text in files.items():
         found = tokens(file, text)
@@ -85,7 +85,7 @@ def read_module(files: Mapping[str, str]) -> Module:
 
 
 def _statements(found: Tokens) -> Iterator[Tokens]:
-    """The declarations of a file; a value or a type with braces of its own may come in several parts."""
+    """The declarations of a file; a value or a type with braces can come in several parts."""
     start = 0
     for index, token in enumerate(found):
         if token.depth == 0 and _is(token, ";", "}"):
@@ -117,7 +117,7 @@ def _import(part: Tokens, at: str) -> list[Import]:
 
 
 def _service(part: Tokens, text: str) -> Service | None:
-    """The service that is declared after the word `service`; None where it is a class, a type or a value."""
+    """The service after the word `service`; None where the word begins a class, a type or a value."""
     at = 0
     while at < len(part) and not _is(part[at], "/", "on") and part[at].kind != "string":
         if part[at].depth == 0 and _is(part[at], "{", ";", "=", "(", "class", "object"):
@@ -154,7 +154,7 @@ def _segments(path: Tokens) -> Iterator[str]:
 
 
 def _tests(found: Tokens) -> Iterator[Test]:
-    """The functions after `@test:Config`, those with `enable: false` left out."""
+    """The functions after `@test:Config`, without those of `enable: false`."""
     for index, token in enumerate(found):
         if token.depth or [t.text for t in found[index : index + 4]] != ["@", "test", ":", "Config"]:
             continue
@@ -165,7 +165,7 @@ def _tests(found: Tokens) -> Iterator[Test]:
 
 
 def _failure(function: Tokens) -> str:
-    """Why a test fails for certain: `test:assertFail(` in its body, in no branch and after no `return`. Else empty."""
+    """The reason of a certain failure: `test:assertFail(` in the body, in no branch and after no `return`. Else empty."""
     for index, token in enumerate(function):
         if _is(token, "return"):
             break
@@ -176,12 +176,12 @@ def _failure(function: Tokens) -> str:
 
 
 def _outer(part: Tokens, text: str, start: int) -> int:
-    """Where this stands outside of all brackets, from `start` on; the part's end where it does not."""
+    """The index of a text outside of all brackets, from `start` on; the end of the part without one."""
     return next((i for i in range(start, len(part)) if part[i].depth == 0 and _is(part[i], text)), len(part))
 
 
 def split(part: Tokens, separator: str) -> Iterator[Tokens]:
-    """What stands between separators that are not in brackets of their own."""
+    """The parts between separators that are outside of brackets."""
     outer = part[0].depth if part else 0
     for is_separator, group in groupby(part, lambda t: t.depth == outer and _is(t, separator)):
         if not is_separator:

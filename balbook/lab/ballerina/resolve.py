@@ -1,4 +1,4 @@
-"""Finds the packages that a build links: versions, the graph's conflicts, `Dependencies.toml`."""
+"""The packages that a build links: versions, conflicts in the graph, `Dependencies.toml`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from balbook.lab.ballerina.package import Package, Sources, precedence
 from balbook.lab.ballerina.reader import Import
 from balbook.lab.ballerina.said import Refusal, err, out, task_error
 from balbook.lab.ballerina.source import CompileError
+from balbook.local.atomic_files import write_text
 
 _HEADER = """# AUTO-GENERATED FILE. DO NOT MODIFY.
 
@@ -29,14 +30,14 @@ distribution-version = "{distribution}"
 
 @dataclass(frozen=True)
 class Locking:
-    """How far a build may leave `Dependencies.toml`; `mode` is soft, medium, hard or locked."""
+    """How far a build can leave `Dependencies.toml`; `mode` is soft, medium, hard or locked."""
 
     mode: str = "medium"
     is_offline: bool = False
 
 
 def resolve(package: Package, imported: Mapping[str, Import], home: Home, central: str, locking: Locking) -> list[Sources]:
-    """The packages that are linked, in a fixed order; pulls what is not cached."""
+    """The packages that are linked, in a fixed order; pulls packages that are not cached."""
     pins = read_pins(package.root / "Dependencies.toml")
     found: dict[str, Sources] = {}
     waiting = [(name, "", i.at) for name, i in imported.items()]
@@ -50,7 +51,7 @@ def resolve(package: Package, imported: Mapping[str, Import], home: Home, centra
         resolved = (_sources(name, at_least or (pins or {}).get(name, ""), home, central, locking, local) for name in names)
         sources = next(filter(None, resolved), None)
         if not sources:
-            if f"{package.org}/{package.name}" in names:  # a module of its own, which a build tool makes that the stand-in does not run
+            if f"{package.org}/{package.name}" in names:  # a module of its own, made by a build tool that the stand-in does not run
                 continue
             raise CompileError(at, f"cannot resolve module '{module}'")
         name = sources.full_name
@@ -64,20 +65,20 @@ def resolve(package: Package, imported: Mapping[str, Import], home: Home, centra
 
 
 def direct(imported: Iterable[str], linked: Sequence[Sources]) -> dict[str, str]:
-    """Versions, by name, of the linked packages that are imported, not just needed by others."""
+    """The versions, by name, of linked packages that the sources import themselves."""
     names = {name for module in imported for name in _packages_of(module)}
     return {sources.full_name: sources.version for sources in linked if sources.full_name in names}
 
 
 def _packages_of(module: str) -> list[str]:
-    """The packages that can hold a module: `acme/inn.bar` is of `acme/inn.bar` or of `acme/inn`."""
+    """The packages that can have a module: `acme/inn.bar` is in `acme/inn.bar` or in `acme/inn`."""
     org, _, name = module.partition("/")
     parts = name.split(".")
     return [f"{org}/{'.'.join(parts[:count])}" for count in range(len(parts), 0, -1)]
 
 
 def read_pins(path: Path) -> dict[str, str] | None:
-    """Versions by `org/name` that `Dependencies.toml` locks; None where there is none. A corrupt one is said and passed over."""
+    """The versions by `org/name` that `Dependencies.toml` locks; None without the file. Warns of a corrupt file and ignores it."""
     if not path.is_file():
         return None
     try:
@@ -91,20 +92,18 @@ def read_pins(path: Path) -> dict[str, str] | None:
 
 
 def write_pins(package: Package, direct: Sequence[str], linked: Sequence[Sources], distribution: str) -> None:
-    """Writes `Dependencies.toml`: the package and all that it is linked with."""
+    """Writes `Dependencies.toml`: the package and its linked packages."""
     text = _HEADER.format(distribution=distribution)
     for sources in linked:
         text += _table(sources.org, sources.name, sources.version, sorted(sources.dependencies))
     text += _table(package.org, package.name, package.version, sorted(direct))
     path = package.root / "Dependencies.toml"
     if not path.is_file() or path.read_text() != text:
-        beside = path.with_name(".Dependencies.toml.part")
-        beside.write_text(text)
-        beside.replace(path)
+        write_text(path, text, is_durable=False)
 
 
 def _sources(name: str, floor: str, home: Home, central: str, locking: Locking, local: Mapping[str, str]) -> Sources | None:
-    """The package's version to link; None where there is none."""
+    """The version of a package that is linked; None where no version fits."""
     if name in local:
         place = home.local / name / local[name]
         return read_unpacked(next(place.iterdir())) if place.is_dir() else None
@@ -122,7 +121,7 @@ def _sources(name: str, floor: str, home: Home, central: str, locking: Locking, 
 
 
 def _offered(central: str, name: str, *, is_needed: bool) -> list[str]:
-    """Central's versions; where the cache will do, a Central that cannot be reached is passed over."""
+    """The versions in Central; a Central that cannot be reached is an error only where the cache has no version."""
     try:
         return central_client.versions(central, *name.split("/"))
     except central_client.CentralError as exc:
@@ -143,7 +142,7 @@ def _pull(name: str, version: str, home: Home, central: str) -> None:
 
 
 def _allowed(floor: str, mode: str) -> Callable[[str], bool]:
-    """Which versions may stand for a locked one; a pre-release only where nothing is locked to another."""
+    """A test for the versions that can replace the locked one; any version where nothing is locked."""
     if not floor:
         return lambda version: True
     if mode in ("hard", "locked"):
@@ -154,7 +153,7 @@ def _allowed(floor: str, mode: str) -> Callable[[str], bool]:
 
 
 def _require_compatible(name: str, first: str, second: str) -> None:
-    """Another major version, or of 0.x another minor one, cannot be linked beside the first."""
+    """Raises Refusal for two versions that cannot be linked together: another major version, or for 0.x another minor one."""
     one, other = precedence(first), precedence(second)
     parts = 2 if one[0] == 0 else 1
     if one[:parts] != other[:parts]:

@@ -1,4 +1,4 @@
-"""What a lab's executable serves: its routes, read from signatures, and the text that its runtime reads (`routes.tsv`)."""
+"""The routes of a lab's executable, read from signatures, and the text that the runtime reads (`routes.tsv`)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from balbook.lab.ballerina.package import Sources
 from balbook.lab.ballerina.reader import Import, Module, Resource, Service, Tokens, Variable, read_module, split
 
 OVER_HTTP = ("http", "graphql", "websocket", "websub", "websubhub")
-"""Ballerina's modules whose listeners listen for HTTP; those of others are not opened."""
+"""Ballerina's modules with listeners for HTTP; listeners of other modules are not opened."""
 _NO_TYPES = ("check", "checkpanic", "new", "listener", "public", "final", "isolated")
 
 
 @dataclass(frozen=True)
 class Route:
-    """`place`: empty for the default listener, else a port, or `NAME|OTHER NAME=PORT` for a configurable one."""
+    """A route. `place`: empty for the default listener, else a port, or `NAME|OTHER NAME=PORT` for a configurable one."""
 
     method: str
     path: str
@@ -29,10 +29,10 @@ class Route:
 
 @dataclass(frozen=True)
 class Program:
-    """All that an executable does. `settings` are those of the stand-in, `balbook.lab.…`, which Config.toml overrides.
+    """The behaviour of an executable. `settings`: those of the stand-in, `balbook.lab.…`, which Config.toml overrides.
 
     `required`: configurable variables without a default, each by all names that Config.toml can use. `exit_status`, where set,
-    ends it at its start with `exit_message`.
+    ends the executable at its start with `exit_message`.
     """
 
     application: str
@@ -46,19 +46,19 @@ class Program:
 
 
 def read_modules(sources: Sources) -> dict[str, Module]:
-    """The package's modules by name; CompileError where a bracket or a string is not closed."""
+    """The modules of a package by name. Raises CompileError where a bracket or a string is not closed."""
     return {name: read_module(files) for name, files in sources.modules.items()}
 
 
 def imports(sources: Sources, modules: Mapping[str, Module]) -> dict[str, Import]:
-    """What the modules import from other packages, by `org/name` of the module; Ballerina's own are left out."""
+    """The imports from other packages but Ballerina's own, by `org/name` of the module."""
     found = [i for module in modules.values() for i in module.imports if not i.org.startswith("ballerina")]
     own = {f"{sources.org}/{name}" for name in sources.modules}
     return {name: i for i in found if (name := f"{i.org or sources.org}/{i.name}") not in own}
 
 
 def program(root: Sources, dependencies: Sequence[Sources]) -> Program:
-    """What the executable of `root`, linked with its dependencies, serves."""
+    """The program of `root`, linked with its dependencies."""
     routes: list[Route] = []
     required: list[str] = []
     owners: dict[tuple[str, str], Sources] = {}
@@ -77,7 +77,7 @@ def program(root: Sources, dependencies: Sequence[Sources]) -> Program:
 
 
 def table(program: Program) -> str:
-    """The program as `routes.tsv`: a record a line, its fields parted by tabs, `\\t`, `\\n` and `\\\\` as escapes."""
+    """The program as `routes.tsv`: a line a record, fields between tabs, with the escapes `\\t`, `\\n` and `\\\\`."""
     return "".join("\t".join(map(_escaped, record)) + "\n" for record in _records(program))
 
 
@@ -95,7 +95,7 @@ class _Package:
         return [self.setting(module, name) for module, name, v in named if v.is_configurable and _texts(v.value) == ["?"]]
 
     def services(self) -> Iterator[tuple[Service, Sequence[Resource], str]]:
-        """Each service and its resources, with each place where it is served. What is not plain HTTP answers at the service's path."""
+        """Each service with its resources, at each place. A service that is not plain HTTP has one resource, at the service's path."""
         for name, module in self.modules.items():
             for service in module.services:
                 for listener in service.listeners:
@@ -111,7 +111,7 @@ class _Package:
         return "|".join(names)
 
     def _listener(self, module: str, listener: Tokens, declared: Sequence[str] = ()) -> tuple[str, str]:
-        """A listener's kind, and where it listens. A port that cannot be read from the source counts as the default listener's."""
+        """Kind and place of a listener. A port that cannot be read from the source counts as the default listener's."""
         if "getDefaultListener" in _texts(listener):
             return "http", ""
         if variable := self._variable(module, listener):
@@ -137,7 +137,7 @@ class _Package:
         return f"{self.setting(where, name)}={port}" if found.is_configurable else port
 
     def _variable(self, module: str, reference: Tokens) -> tuple[str, str, Variable] | None:
-        """Module, name and variable that `name` or `alias:name` means."""
+        """Module, name and variable behind `name` or `alias:name`."""
         match _texts(reference):
             case [name]:
                 where = module

@@ -1,16 +1,16 @@
-"""What the stand-in says: to which stream, and how it ends."""
+"""The messages of the stand-in: streams, errors and exit statuses."""
 
 from __future__ import annotations
 
 import sys
 
 STAND_IN = "lab stand-in"
-"""What tells the stand-in from the real command, in the last line of `bal version` and elsewhere."""
+"""The mark of the stand-in, in the last line of `bal version` and elsewhere."""
 RAN_NOTHING = f"{STAND_IN}: reads the signatures in packages; compiles nothing, runs nothing; not Ballerina"
 
 
 class Refusal(Exception):
-    """`bal` ends with this text on standard error, and this status."""
+    """The end of `bal` with this text on standard error, and this status."""
 
     def __init__(self, text: str, status: int = 1) -> None:
         super().__init__(text)
@@ -19,12 +19,12 @@ class Refusal(Exception):
 
 
 def out(text: str = "") -> None:
-    """A line on standard output, right away."""
+    """Prints a line on standard output at once."""
     print(text, flush=True)
 
 
 def err(text: str = "") -> None:
-    """A line on standard error, right away."""
+    """Prints a line on standard error at once."""
     print(text, file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Text of `.bal` files as tokens. Wrong is only a bracket, a string or a template that is not closed, or a bracket too many."""
+"""Text of `.bal` files as tokens. Only a bracket, a string or a template that is not closed, or a bracket too many, is an error."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 
 class CompileError(Exception):
-    """The compiler refuses a source: `ERROR [file.bal:(2:3,2:4)] missing double quote`."""
+    """An error of the compiler: `ERROR [file.bal:(2:3,2:4)] missing double quote`."""
 
     def __init__(self, at: str, message: str) -> None:
         super().__init__(f"ERROR {at} {message}")
 
 
 class Token(NamedTuple):
-    """`kind`: word, name (a quoted word, never a keyword), string or sign. Escapes of words are resolved. `depth`: brackets around it."""
+    """A token. `kind`: word, name (a quoted word, never a keyword), string or sign. `depth`: the number of brackets around the token."""
 
     kind: str
     text: str
@@ -29,12 +29,12 @@ _STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 _ESCAPE = re.compile(r"\\u\{(\w+)\}|\\(\S)")
 _CLOSERS = {"{": "}", "${": "}", "(": ")", "[": "]", "`": "`", "re`": "`"}
 _MISSING = {"}": "close brace", ")": "close parenthesis", "]": "close bracket", "`": "backtick"}
-# A template's text, up to its end or to `${`. In a pattern (`re`) a backslash may stand before the dollar.
+# A template's text, up to its end or to `${`. In a pattern (`re`) a backslash can stand before the dollar.
 _TEXTS = {"`": re.compile(r"(?:[^`$]|\$(?!\{))*"), "re`": re.compile(r"(?:[^`$\\]|\\[^`]?|\$(?!\{))*")}
 
 
 def tokens(file: str, text: str) -> list[Token]:
-    """The tokens of a file, those in the `${}` of templates too; CompileError where something is not closed."""
+    """The tokens of a file, with those in the `${}` of templates. Raises CompileError where a bracket or a string is not closed."""
     found: list[Token] = []
     open_: list[str] = []
     at = 0
@@ -71,13 +71,13 @@ def tokens(file: str, text: str) -> list[Token]:
 
 
 def place(file: str, text: str, start: int, end: int) -> str:
-    """`[file.bal:(2:3,2:4)]`; lines and columns count from 1."""
+    """The place in a file, `[file.bal:(2:3,2:4)]`; lines and columns count from 1."""
     spots = [f"{text.count(chr(10), 0, at) + 1}:{at - text.rfind(chr(10), 0, at)}" for at in (start, end)]
     return f"[{file}:({','.join(spots)})]"
 
 
 def _word(file: str, text: str, at: int, depth: int) -> Token | None:
-    """The word or the string that begins there."""
+    """The word or the string at this place; escapes in a word are resolved."""
     if text[at] == '"':
         string = _STRING.match(text, at)
         if not string:

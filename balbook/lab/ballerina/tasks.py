@@ -1,4 +1,4 @@
-"""`bal test`, `bal pack`, `bal build`, `bal run`, `bal push`."""
+"""The commands `bal test`, `bal pack`, `bal build`, `bal run`, `bal push` and `bal clean`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _POLL_S = 3
 
 @dataclass
 class Compiled:
-    """A package whose sources were read: with the versions that it was linked with, and what it serves."""
+    """A package after a build: the sources with linked versions, and the program."""
 
     package: Package
     sources: Sources
@@ -44,7 +44,7 @@ class Compiled:
 
 
 def test(argv: Sequence[str], home: Home) -> None:
-    """Counts the package's tests and runs none; one that fails for certain ends the command with status 1."""
+    """Lists the package's tests without running them; a test that fails for certain ends the command with status 1."""
     options = read_options(argv, flags=_FLAGS, valued=_VALUED)
     compiled = _compiled(at_most_one(options, "test"), options, home)
     out(f"\nRunning Tests{' with Coverage' if '--code-coverage' in options.flags else ''}")
@@ -98,7 +98,7 @@ def run(argv: Sequence[str], home: Home) -> None:
 
 
 def push(argv: Sequence[str], home: Home) -> None:
-    """Pushes an archive to Central, or to the local repository, which overwrites without a word."""
+    """Pushes an archive to Central, or to the local repository, where it replaces an earlier one without a word."""
     options = read_options(argv, valued=("--repository",))
     repository = options.values.get("--repository", "")
     if repository not in ("", "local"):
@@ -173,7 +173,7 @@ def _run_build_tools(package: Package, home: Home, *, is_offline: bool) -> None:
     out("\nExecuting Build Tools\n")
     for name in names:
         if name != consolidate.TOOL:
-            err(f"lab stand-in: the build tool {name} is not run; what it made earlier, in `generated`, is taken")
+            err(f"lab stand-in: the build tool {name} is not run; its earlier files in `generated` are used")
     if consolidate.TOOL in names and not home.has_tool(consolidate.TOOL):
         if is_offline:
             text = "cannot be resolved. Please try again without '--offline' flag"
@@ -236,7 +236,7 @@ def _packed(package: Package) -> Path:
 
 
 def _waited_token(home: Home) -> str:
-    """The access token; without one, waits for it in `Settings.toml` for ever, as the real command does."""
+    """The access token; without one, waits for ever for a token in `Settings.toml`, as the real command does."""
     token = home.token()
     if not token:
         out("Opening the web browser to https://central.ballerina.io/cli-token for authentication ...")

@@ -1,4 +1,4 @@
-"""`bal tool` and `bal dist`."""
+"""The commands `bal tool` and `bal dist`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _VERSION = re.compile(r"2201\.(\d+)\.(\d+)")
 
 
 def tool(argv: Sequence[str], home: Home) -> None:
-    """`bal tool pull NAME[:VERSION]`, `bal tool list`."""
+    """Runs `bal tool pull NAME[:VERSION]` or `bal tool list`."""
     options = read_options(argv, valued=("--repository",))
     match options.operands:
         case ["list"]:
@@ -31,7 +31,7 @@ def tool(argv: Sequence[str], home: Home) -> None:
 
 
 def dist(argv: Sequence[str], home: Home) -> None:
-    """`bal dist list|pull|use`; a version that is not there is said on standard output, with success."""
+    """Runs `bal dist list|pull|use`; the use of an absent version succeeds, with a message on standard output."""
     match list(argv):
         case ["list"]:
             out("Distributions available locally:\n")
@@ -50,7 +50,7 @@ def dist(argv: Sequence[str], home: Home) -> None:
 
 
 def pull_tool(wanted: str, home: Home) -> None:
-    """Pulls a tool and makes it the active version; says what was there already."""
+    """Pulls a tool and makes its version the active one."""
     name, _, version = wanted.partition(":")
     if name not in TOOLS or version not in ("", TOOLS[name]):
         raise command_error(f"unexpected error occurred while pulling tool:error: tool not found for: {wanted}")

@@ -1,4 +1,4 @@
-"""What several runbooks share: the site, looks at it, rollouts, releases, balancers, packages, preconditions.
+"""Parts that several runbooks share: the site, looks at it, rollouts, releases, balancers, packages, preconditions.
 
 Nothing here changes a host; parts return facts and steps.
 """

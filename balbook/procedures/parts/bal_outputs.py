@@ -1,4 +1,4 @@
-"""What `bal` said in a run: counts of tests as a table, everything else folded."""
+"""The output of `bal` in a run: counts of tests as a table, everything else folded."""
 
 from __future__ import annotations
 

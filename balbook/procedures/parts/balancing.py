@@ -1,4 +1,4 @@
-"""Changing what a balancer sends where: one place for every kind of balancer.
+"""Changes of a balancer's targets: one place for every kind of balancer.
 
 NGINX is changed by its file and a reload. HAProxy's instances are drained and readmitted through its runtime socket: no
 reload, no connection is closed; its file says the same, for its next start.
@@ -9,9 +9,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from balbook import transport as transports
 from balbook.commands import balancer as balancing
 from balbook.commands import haproxy, nginx
 from balbook.commands.balancer import Place, State
@@ -40,76 +39,71 @@ class Front(ABC):
 
     @abstractmethod
     def apply(self, states: Mapping[str, State]) -> tuple[Action, ...]:
-        """Has these instances in or out of service, once those that leave have no request in hand."""
+        """Puts these instances in or out of service, once those that leave have no request in hand."""
 
     @abstractmethod
     def is_applied(self, states: Mapping[str, State]) -> Command:
-        """Exit 0 where that is so: those that are out of service have no request in hand."""
-
-    @abstractmethod
-    def finish(self) -> tuple[Action, ...]:
-        """The whole configuration as the inventory has it, with every instance in service."""
-
-    @abstractmethod
-    def is_final(self) -> Command:
-        """Exit 0 where that is in force."""
+        """Exits 0 where these states are in force and the instances out of service have no request in hand."""
 
     @abstractmethod
     def read(self) -> str:
-        """What the balancer has now; empty where it has nothing of balbook's."""
+        """The balancer's present configuration; empty where the balancer has none of balbook's."""
 
-    @abstractmethod
+    def finish(self) -> tuple[Action, ...]:
+        """Puts the whole configuration in force as the inventory has it, with every instance in service."""
+        return self.apply({})
+
+    def is_final(self) -> Command:
+        """Exits 0 where the inventory's configuration is in force."""
+        return self.is_applied({})
+
     def in_service(self, text: str) -> dict[str, bool]:
-        """Whether each instance is in service, by what `read` said; one that is not in it is not."""
+        """By instance, True where it is in service, as `read` said; False for an instance that is missing in `text`."""
+        servers = parse_servers(text)
+        return {s.name: servers.get(s.address, False) for s in self._servers}
 
     @staticmethod
     @abstractmethod
     def start(place: Place, content: str, generation_port: int) -> Command:
-        """Starts a balancer with this main file, or has the one that runs take it."""
+        """Starts a balancer with this main file, or reloads the running one with the file."""
 
     @staticmethod
     @abstractmethod
     def is_running(place: Place, content: str) -> Command:
-        """Exit 0 where it runs with this main file."""
+        """Exits 0 where the balancer runs with this main file."""
 
     @staticmethod
     @abstractmethod
     def stop(place: Place) -> Command:
-        """Ends a balancer of balbook's own once its clients are served; one that does not run is no error."""
+        """Ends a balancer of balbook's own once its clients are served; a balancer that does not run is no error."""
 
     def text(self, states: Mapping[str, State]) -> str:
         """The configuration that has these instances in or out of service."""
         return balancing.render_balancer(self.site.inventory, self.site.application_name, states)
 
     def is_reachable(self, instance: Instance) -> bool:
-        """Whether requests from the balancer's own host get there: by address they all go to one, and to a passive one none."""
+        """True where requests from the balancer's own host reach the instance; `ip_hash` sends all to one, a passive one gets none."""
         application = self.site.application
         if self.balancer.method == "ip_hash":
             return len(application.instances) == 1
         return application.strategy != "active_passive" or instance.name == application.instances[0].name
 
     def answers(self, instance: Instance) -> Command:
-        """Exit 0 once this instance answered a health request through the balancer."""
-        application = self.site.application
-        scheme = "http" if not self.balancer.tls else "https"
-        port = self.balancer.tls.listen if self.balancer.tls else self.balancer.listen
-        return nginx.through_balancer(
-            f"{scheme}://127.0.0.1:{port}{application.health.path}",
-            self.site.host(instance.host).address,
-            instance.port,
-            expect=application.health.expect,
-            host_name=balancing.host_name(self.site.application_name),
-            requests=4 * len(application.instances) + 4,
-        )
+        """Exits 0 once this instance answered a health request through the balancer."""
+        check, tls = self.site.application.health, self.balancer.tls
+        url = f"https://127.0.0.1:{tls.listen}{check.path}" if tls else f"http://127.0.0.1:{self.balancer.listen}{check.path}"
+        address, host_name = self.site.host(instance.host).address, balancing.host_name(self.site.application_name)
+        requests = 4 * len(self.site.application.instances) + 4
+        return nginx.through_balancer(url, address, instance.port, expect=check.expect, host_name=host_name, requests=requests)
 
     @property
     def longest_s(self) -> float:
-        """How long a request that is in hand may take, another application's too: a reload waits for all."""
+        """The longest time of a request in hand, of other applications too: a reload waits for all."""
         return balancing.longest_s(self.site.inventory, self.name)
 
-    def _by_file(self, text: str) -> dict[str, bool]:
-        servers = parse_servers(text)
-        return {s.name: servers.get(s.address, False) for s in balancing.servers_of(self.site.inventory, self.site.application_name, {})}
+    @property
+    def _servers(self) -> list[balancing.Server]:
+        return balancing.servers_of(self.site.inventory, self.site.application_name, {})
 
 
 class NginxFront(Front):
@@ -122,38 +116,21 @@ class NginxFront(Front):
         return nginx.start(place, text)
 
     def apply(self, states: Mapping[str, State]) -> tuple[Action, ...]:
-        return (Run(self._configure(states)),)
+        within_s = self.longest_s + 10
+        change = nginx.apply_configuration(self.place, self.path, self.text(states), **self._generation, old_workers_within_s=within_s)
+        return (Run(change),)
 
     def is_applied(self, states: Mapping[str, State]) -> Command:
-        return nginx.is_applied(
-            self.path,
-            self.text(states),
-            generation_port=self.balancer.generation_port,
-            generation_host=balancing.generation_host(self.site.application_name),
-            pid_file=self.place.pid_file if "down" in states.values() else "",
-        )
-
-    def finish(self) -> tuple[Action, ...]:
-        return self.apply({})
-
-    def is_final(self) -> Command:
-        return self.is_applied({})
+        pid_file = self.place.pid_file if "down" in states.values() else ""
+        return nginx.is_applied(self.path, self.text(states), **self._generation, pid_file=pid_file)
 
     def read(self) -> str:
-        return transports.run(self.site.transport, self.host, configuration(self.path)).stdout
+        return self.site.read(self.host, configuration(self.path))
 
-    def in_service(self, text: str) -> dict[str, bool]:
-        return self._by_file(text)
-
-    def _configure(self, states: Mapping[str, State]) -> Command:
-        return nginx.apply_configuration(
-            self.place,
-            self.path,
-            self.text(states),
-            generation_port=self.balancer.generation_port,
-            generation_host=balancing.generation_host(self.site.application_name),
-            old_workers_within_s=self.longest_s + 10,
-        )
+    @property
+    def _generation(self) -> dict[str, Any]:
+        host = balancing.generation_host(self.site.application_name)
+        return {"generation_port": self.balancer.generation_port, "generation_host": host}
 
 
 class HaproxyFront(Front):
@@ -176,22 +153,19 @@ class HaproxyFront(Front):
         return (Run(self.start(self.place, self.text({}), self.balancer.generation_port)), *self.apply({}))
 
     def is_final(self) -> Command:
-        """Its generation is that of the last reload, and changes of instances are none: so both are looked at."""
+        """Exits 0 where both the last reload's generation and the states since then are the inventory's."""
         text, port = self.text({}), self.balancer.generation_port
         return haproxy.are_states(self.place, text, self.site.application_name, self._words({}), generation_port=port)
 
     def read(self) -> str:
-        return transports.run(self.site.transport, self.host, haproxy.configuration(self.place, self.site.application_name)).stdout
+        return self.site.read(self.host, haproxy.configuration(self.place, self.site.application_name))
 
     def in_service(self, text: str) -> dict[str, bool]:
-        runtime, words = parse_runtime(text), self._server_words()
-        return {name: is_in and runtime.get(words[name], False) for name, is_in in self._by_file(text).items()}
+        runtime, by_file = parse_runtime(text), super().in_service(text)
+        return {s.name: by_file[s.name] and runtime.get(s.word, False) for s in self._servers}
 
     def _words(self, states: Mapping[str, State]) -> dict[str, Literal["drain", "ready"]]:
-        return {word: "ready" if states.get(name, "up") == "up" else "drain" for name, word in self._server_words().items()}
-
-    def _server_words(self) -> dict[str, str]:
-        return {s.name: s.word for s in balancing.servers_of(self.site.inventory, self.site.application_name, {})}
+        return {s.word: "ready" if states.get(s.name, "up") == "up" else "drain" for s in self._servers}
 
 
 FRONTS: dict[Kind, type[Front]] = {
@@ -199,13 +173,13 @@ FRONTS: dict[Kind, type[Front]] = {
     "nginx_plus": NginxFront,
     "haproxy": HaproxyFront,
 }
-"""How each kind is changed; beside it, what a new one needs is a row in `inventory/balancers.py` and a template."""
+"""The class that changes each kind; a new kind also needs a row in `inventory/balancers.py` and a template."""
 
 
 def file_diff(path: str, there: str, text: str) -> str:
-    """How a balancer's file would change, for the reader. `there` may have runtime states behind it, which are left out.
+    """The change of a balancer's file, for the reader. Runtime states behind the text of `there` are left out.
 
-    What is not balbook's is not shown: it is refused when the plan is applied, and it may hold a password.
+    A file that is not balbook's is not shown: the engine refuses to replace the file, and its text may hold a password.
     """
     before = without_runtime(there) if there.startswith(balancing.MARKER) else ""
     return diff_of({path.lstrip("/"): before}, {path.lstrip("/"): text})
@@ -213,10 +187,9 @@ def file_diff(path: str, there: str, text: str) -> str:
 
 def front(site: Site) -> Front | None:
     """The application's balancer; None where it has none."""
-    application = site.application
-    if application.balancer is None:
+    name = site.application.balancer
+    if name is None:
         return None
-    balancer = site.inventory.balancers[application.balancer]
-    place = balancing.place(site.inventory, application.balancer)
+    balancer, place = site.inventory.balancers[name], balancing.place(site.inventory, name)
     path = balancing.configuration_path(site.inventory, site.application_name)
-    return FRONTS[balancer.kind](site, application.balancer, balancer, place, path)
+    return FRONTS[balancer.kind](site, name, balancer, place, path)

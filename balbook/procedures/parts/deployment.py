@@ -1,17 +1,18 @@
-"""What deploying and rolling back share: the plan that brings every instance to a release, and the checks afterwards."""
+"""The common part of deploying and rolling back: the plan that brings every instance to a release, and the checks afterwards."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from balbook.commands import balancer as balancing
 from balbook.commands import releases
 from balbook.engine.order import PROVE
 from balbook.errors import StoreError
-from balbook.facts.releases import Installed
 from balbook.inventory.models import Application, Instance
 from balbook.plan.model import Plan, Precondition, Run, Step
 from balbook.plan.settings import ProbeSettings, RolloutSettings, Settings
@@ -19,18 +20,18 @@ from balbook.procedures import Check
 from balbook.procedures.parts import supervision, watchdog
 from balbook.procedures.parts.look import Seen, look
 from balbook.procedures.parts.preconditions import deployment_preconditions, row
-from balbook.procedures.parts.release import Release, diff_of, release_of, staging
+from balbook.procedures.parts.release import Release, diff_of, release_of, stage
 from balbook.procedures.parts.rollout import Pace, final_configuration, roll
 from balbook.procedures.parts.site import Site
 from balbook.show.table import Table
 
 QUICK_PROBE_S = 0.5
-"""How long a rollback measures before and after: whoever goes back does not wait for figures."""
+"""How long a rollback measures before and after: a way back does not wait for figures."""
 LOOKS, LOOK_EVERY_S = 3, 0.7
 
 
 def planned(site: Site, runbook: str, make: Callable[[Seen, Release], Plan]) -> Plan:
-    """`make`'s plan for the release that the parameters name; where the store has it not, an empty one that says so."""
+    """`make`'s plan for the release that the parameters name; a plan without steps that says so where the store lacks the release."""
     seen = look(site)
     try:
         artifact = site.store.find(site.application_name, str(site.parameters.get("release", "latest")))
@@ -42,17 +43,13 @@ def planned(site: Site, runbook: str, make: Callable[[Seen, Release], Plan]) -> 
 
 
 def plan_to(site: Site, runbook: str) -> Plan:
-    """The steps that stage the release which the parameters name, and bring every instance to it."""
-    return planned(site, runbook, lambda seen, release: _plan_to(site, seen, release, runbook))
+    """The steps that stage the release that the parameters name, and bring every instance to the release."""
+    return planned(site, runbook, partial(_plan_to, site, runbook))
 
 
-def _plan_to(site: Site, seen: Seen, release: Release, runbook: str) -> Plan:
+def _plan_to(site: Site, runbook: str, seen: Seen, release: Release) -> Plan:
     serial = max(1, int(site.parameters.get("serial", 1) or 1))
-    staged = {h: release.name in seen.installed[h].releases for h in site.application_hosts}
-    steps = [
-        *staging(site, release, staged, diffs_of(site, seen, release)),
-        *roll(site, seen, release, Pace.of(site.application, serial)),
-    ]
+    steps = [*staging(site, seen, release), *roll(site, seen, release, Pace.of(site.application, serial))]
     return _whole(site, seen, release, runbook, steps, deployment_settings(site, seen, steps))
 
 
@@ -72,7 +69,7 @@ def verify(site: Site, plan: Plan) -> list[Check]:
 
 
 def settled_checks(site: Site, wanted: str) -> list[Check]:
-    """Fresh facts; what is not so is looked at again for a moment, since a balancer that was just reloaded may still answer as before."""
+    """Fresh facts. A failed check is repeated for a moment, since a balancer that was just reloaded may still answer as before."""
     for _ in range(LOOKS - 1):
         checks = checks_of(site, look(site), wanted)
         if all(check.is_so for check in checks):
@@ -85,60 +82,67 @@ def checks_of(site: Site, seen: Seen, wanted: str) -> list[Check]:
     """Every instance runs the release, is healthy, and is in service."""
     checks = []
     for instance in site.application.instances:
-        running, is_healthy = seen.running(instance), seen.is_healthy[instance.name]
-        checks.append(Check(f"{instance.name} runs {wanted}", running == wanted, running or "nothing runs"))
-        checks.append(Check(f"{instance.name} is healthy", is_healthy, "" if is_healthy else "no healthy answer"))
+        name, running, is_healthy = instance.name, seen.running(instance), seen.is_healthy[instance.name]
+        wrong = f"{name} runs {running}, not {wanted}" if running else f"{name} is down and should run {wanted}"
+        checks.append(Check(f"{name} runs {wanted}", running == wanted, running or "nothing runs", wrong))
+        checks.append(Check(f"{name} is healthy", is_healthy, "" if is_healthy else "no healthy answer", f"{name} is not healthy"))
         if seen.front:
-            checks.append(Check(f"{instance.name} is in service", seen.in_service[instance.name], service_of(seen, instance)))
+            out = f"{name} is out of service"
+            checks.append(Check(f"{name} is in service", seen.in_service[name], service_of(seen, instance), out))
     if seen.front:
-        checks.append(Check(f"{seen.front.name} has this configuration in force", seen.is_final_applied, ""))
+        other = f"the balancer {seen.front.name} runs another configuration than the inventory's"
+        checks.append(Check(f"{seen.front.name} has this configuration in force", seen.is_final_applied, "", other))
     return checks
 
 
 def preflight(site: Site) -> Table:
-    """What runs now, by instance."""
+    """The release, health and service of each instance now."""
     seen = look(site)
+    faults = [f"{fault} on {host}" for host, found in sorted(seen.watchdogs.items()) for fault in sorted(found.values())]
+    note = f"A drill was cut off; its watchdogs still stand: {', '.join(faults)}" if faults else ""
+    return now_table(site, seen, note)
+
+
+def now_table(site: Site, seen: Seen, note: str) -> Table:
+    """The instances as this look found them."""
     rows = [
         (i.name, seen.running(i) or "-", "yes" if seen.is_healthy[i.name] else "no", service_of(seen, i), seen.pid(i) or "-")
         for i in site.application.instances
     ]
-    faults = [f"{fault} on {host}" for host, found in sorted(seen.watchdogs.items()) for fault in sorted(found.values())]
-    note = f"A drill was cut off; its watchdogs still stand: {', '.join(faults)}" if faults else ""
     return Table(("instance", "release", "healthy", "in service", "pid"), rows, title=f"{site.application_name} now", note=note)
 
 
-def versions_table(site: Site) -> Table:
-    """Which package versions run where now."""
+def evidence(site: Site, plan: Plan, run_dir: Path) -> list[Table]:
+    """The package versions that run now, by instance."""
     seen = look(site)
     rows: list[tuple[str, str, str, str]] = []
     for instance in site.application.instances:
         revision = seen.revision(instance)
         packages = dict(revision.get("packages", {})) or {site.application_name: str(revision.get("version", "-"))}
         rows += [(instance.name, seen.running(instance) or "-", package, version) for package, version in sorted(packages.items())]
-    return Table(("instance", "release", "package", "version"), rows, title="What runs where")
+    return [Table(("instance", "release", "package", "version"), rows, title="Package versions by instance")]
 
 
-def diffs_of(site: Site, seen: Seen, release: Release) -> dict[str, str]:
-    """By host, how the configuration differs from that of what runs there."""
-    diffs = {}
+def staging(site: Site, seen: Seen, release: Release) -> list[Step]:
+    """The steps that stage the release on all hosts at the same time; each diff is to the configuration that runs on the host."""
+    steps = []
     for host in site.application_hosts:
         before: dict[str, str] = {}
-        for instance in site.application.instances:
-            if instance.host == host:
-                before |= {p: t for p, t in seen.revision(instance).get("files", {}).items() if p.startswith(f"{instance.port}/")}
-        diffs[host] = diff_of(before, release.files_on(host))
-    return diffs
+        for instance in site.instances_on(host):
+            before |= {p: t for p, t in seen.revision(instance).get("files", {}).items() if p.startswith(f"{instance.port}/")}
+        steps += stage(site, release, host, release.name in seen.installed[host].releases, diff_of(before, release.files_on(host)))
+    return steps
 
 
 def service_of(seen: Seen, instance: Instance) -> str:
-    """Whether the instance is in service, for people."""
+    """The instance's service in one word for people."""
     if not seen.front:
         return "no balancer"
     return "yes" if seen.in_service[instance.name] else "no"
 
 
 def deployment_settings(site: Site, seen: Seen, steps: Sequence[Step]) -> Settings:
-    """What the engine needs beside the steps: the lease, what ends a rollout, and what to measure where something serves."""
+    """The engine's settings beside the steps: the lease, the limits that end a rollout, and the probe where an instance serves."""
     application, rollout, probe = site.application, site.application.rollout, None
     if seen.front and any(seen.is_serving(i) for i in application.instances):
         changed = {name for step in steps for name in step.unit}
@@ -152,7 +156,7 @@ def deployment_settings(site: Site, seen: Seen, steps: Sequence[Step]) -> Settin
 
 
 def probe_settings(site: Site, seen: Seen) -> ProbeSettings:
-    """What is asked of the application, and how often, while its hosts are changed."""
+    """The requests that measure the application while its hosts are changed, and their rate."""
     application, front = site.application, seen.front
     assert front is not None
     probe, balancer = application.probe, front.balancer
@@ -171,9 +175,7 @@ def probe_settings(site: Site, seen: Seen) -> ProbeSettings:
         health_path=application.health.path,
         health_expect=application.health.expect,
         instances={server.address: server.name for server in balancing.servers_of(site.inventory, site.application_name, {})},
-        logs={
-            host: tuple(supervision.log_source(site, i) for i in application.instances if i.host == host) for host in site.application_hosts
-        },
+        logs={host: tuple(supervision.log_source(site, i) for i in site.instances_on(host)) for host in site.application_hosts},
     )
 
 
@@ -200,65 +202,46 @@ def _whole(site: Site, seen: Seen, release: Release, runbook: str, steps: Sequen
 
 
 def preconditions_of(site: Site, seen: Seen, release: Release) -> list[Precondition]:
-    """What this release needs of the hosts."""
+    """The release's preconditions on the hosts."""
     artifact = release.artifact
     return deployment_preconditions(site, seen, str(artifact.details.get("distribution", "")), artifact.kind)
 
 
 def subject_of(site: Site, release: Release) -> Mapping[str, Any]:
-    """What a plan about this release is about."""
-    return {
-        "release": release.name,
-        "version": release.artifact.version,
-        "kind": release.artifact.kind,
-        "artifact_sha256": release.artifact.sha256,
-        "packages": dict(release.artifact.packages),
-        "strategy": site.application.strategy,
-        "environment": site.inventory.environment,
-    }
+    """The subject of a plan about this release."""
+    artifact = release.artifact
+    about = {"release": release.name, "version": artifact.version, "kind": artifact.kind, "artifact_sha256": artifact.sha256}
+    placed = {"strategy": site.application.strategy, "environment": site.inventory.environment}
+    return {**about, "packages": dict(artifact.packages), **placed}
 
 
 def _settle(site: Site, seen: Seen, release: Release) -> list[Step]:
-    """The release is marked as the last that was proven healthy, and old releases go."""
-    steps = []
+    """The release is marked as the last that was proven healthy, and old releases go, less those that one may want to go back to."""
+    running, keep = {seen.running(i) for i in site.application.instances}, site.application.keep_releases
+    proves, prunes = [], []
     for host in site.application_hosts:
-        installed, directory = seen.installed[host], release.directory(site, host)
-        protected = sorted({release.name, *_kept(site, seen, installed, release)})
-        place, keep = site.application_dir(host), site.application.keep_releases
-        steps += [
-            Step(
-                "prove",
-                host,
-                f"mark {release.name} as proven healthy",
-                (Run(releases.mark_proven(directory)),),
-                group=PROVE,
-                phase="settle",
-                done=releases.is_proven(directory),
-                is_done=installed.last_proven == release.name,
-            ),
-            Step(
-                "prune",
-                host,
-                f"keep the last {keep} releases",
-                (Run(releases.prune(place, keep, protected)),),
-                group="prune",
-                phase="settle",
-                done=releases.is_pruned(place, keep, protected),
-                is_done=_is_pruned(site, host, release, installed, protected),
-            ),
-        ]
-    return sorted(steps, key=lambda step: step.group == "prune")
-
-
-def _is_pruned(site: Site, host: str, release: Release, installed: Installed, protected: list[str]) -> bool:
-    """Whether there will be nothing to prune. Once the release is there the host knows: protected ones may exceed the number."""
-    keep = site.application.keep_releases
-    if release.name in installed.releases:
-        return site.transport.execute(host, releases.is_pruned(site.application_dir(host), keep, protected)).status == 0
-    return len(installed.releases) < keep
-
-
-def _kept(site: Site, seen: Seen, installed: Installed, release: Release) -> set[str]:
-    """What one may want to go back to: what runs now, and what was proven last before."""
-    running = {seen.running(i) for i in site.application.instances}
-    return {name for name in (*running, installed.previous_proven(release.name)) if name and name in installed.releases}
+        installed, directory, place = seen.installed[host], release.directory(site, host), site.application_dir(host)
+        wanted = {*running, installed.previous_proven(release.name)}
+        protected = sorted({release.name, *(name for name in installed.releases if name in wanted)})
+        pruned, is_there = releases.is_pruned(place, keep, protected), release.name in installed.releases
+        step = partial(Step, host=host, phase="settle")
+        prove = step(
+            verb="prove",
+            title=f"mark {release.name} as proven healthy",
+            group=PROVE,
+            done=releases.is_proven(directory),
+            is_done=installed.last_proven == release.name,
+            actions=(Run(releases.mark_proven(directory)),),
+        )
+        prune = step(
+            verb="prune",
+            title=f"keep the last {keep} releases",
+            group="prune",
+            done=pruned,
+            # Once the release is there the host knows: protected ones may exceed the number.
+            is_done=site.holds(host, pruned) if is_there else len(installed.releases) < keep,
+            actions=(Run(releases.prune(place, keep, protected)),),
+        )
+        proves.append(prove)
+        prunes.append(prune)
+    return proves + prunes

@@ -1,7 +1,7 @@
 """One look at applications: what is installed, runs, is healthy, is in service; all hosts side by side.
 
-`look` waits for every host and is what plans are made from. `look_within` is for screens: whoever has not answered in time is said
-not to have answered, and the others' answers stand.
+`look` waits for every host; plans are made from it. `look_within` is for screens: a host that has not answered in time is said
+not to have answered, and the other hosts' answers stand.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from functools import partial
 from typing import Any
 
 from balbook import transport
-from balbook.commands.health import is_healthy
 from balbook.engine import lease as lock
 from balbook.engine.lease import Holder
 from balbook.errors import BalbookError, DeadlineExceeded, HostError, HostUnreachable
@@ -30,28 +29,28 @@ from balbook.procedures.parts.site import Site
 from balbook.transport import Outcomes, Transport, fan_out
 
 SILENT = (HostError, DeadlineExceeded)
-"""How a host is told that does not answer."""
+"""The errors of a host that does not answer."""
 Question = tuple[str, str]
-"""What is asked (`instances`, `balancer`, `is_final`, `system`, `watchdogs`, `lock`) and of which host."""
+"""A question (`instances`, `balancer`, `is_final`, `system`, `watchdogs`, `lock`) and the host that is asked."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What one look found, by host or by instance (`host:port`). `silent`: why hosts said nothing, of whom there is no more."""
+    """The facts of one look, by host or by instance (`host:port`). `silent`: why a host said nothing; such a host has no facts."""
 
     installed: Mapping[str, Installed]
     systems: Mapping[str, System]
     watchdogs: Mapping[str, Mapping[str, str]]
     """By host, the files of drills' watchdogs that still stand, each with the fault that it repairs."""
     is_healthy: Mapping[str, bool]
-    """Of an instance whose host was silent: in a plan's look False, in one within a time nothing."""
+    """An instance of a silent host is False in a plan's look, and missing in a look within a time."""
     in_service: Mapping[str, bool]
     front: Front | None
     balancer_text: str
     is_final_applied: bool
     silent: Mapping[str, BalbookError] = field(default_factory=dict)
     holder: Holder | None = None
-    """Who has the application's lock; plans do not ask."""
+    """The holder of the application's lock; plans do not ask."""
 
     def instance(self, instance: Instance) -> RunningInstance | None:
         there = self.installed.get(instance.host)
@@ -59,32 +58,29 @@ class Seen:
 
     def running(self, instance: Instance) -> str | None:
         """The release that the instance's process was started with."""
-        there = self.instance(instance)
-        return there.running if there else None
+        return there.running if (there := self.instance(instance)) else None
 
     def current(self, instance: Instance) -> str | None:
         """The release that the instance points to."""
-        there = self.instance(instance)
-        return there.current if there else None
+        return there.current if (there := self.instance(instance)) else None
 
     def pid(self, instance: Instance) -> int | None:
-        there = self.instance(instance)
-        return there.pid if there else None
+        return there.pid if (there := self.instance(instance)) else None
 
     def is_serving(self, instance: Instance) -> bool:
         return self.is_healthy[instance.name] and (self.front is None or self.in_service[instance.name])
 
     def revision(self, instance: Instance) -> Mapping[str, Any]:
-        """The REVISION of what runs, or of what the instance points to."""
+        """The REVISION of the release that runs, or that the instance points to."""
         name = self.running(instance) or self.current(instance)
         found = self.installed[instance.host].releases.get(name or "")
         return found.revision if found else {}
 
 
 def look(site: Site, *, is_whole: bool = True) -> Seen:
-    """Reads the facts of every host of the application; raises the HostErrors of all that cannot be asked.
+    """Reads the facts of every host of the application; raises the HostErrors of all hosts that do not answer.
 
-    Unless it `is_whole`: then the instances of a host that does not answer are not healthy, and only the balancer's must.
+    Where the look need not be whole (`is_whole=False`), the instances of a silent host are not healthy; the balancer's host must answer.
     """
     behind = front(site)
     asked = _of_instances(site, behind) | _of_plans(site, behind)
@@ -100,7 +96,7 @@ def look(site: Site, *, is_whole: bool = True) -> Seen:
 def look_within(
     inventory: Inventory, within_s: float, connection: Transport | None = None, *, applications: Iterable[str] | None = None
 ) -> dict[str, Seen]:
-    """What runs of these applications, else of every one, and who has their locks; `within_s` seconds from now at the latest."""
+    """The facts of these applications (else of all) and the holders of their locks, within `within_s` seconds."""
     opened = connection or transport.connect(inventory)
     sites = {
         name: Site(inventory, opened, {"application": name}) for name in (inventory.applications if applications is None else applications)
@@ -113,7 +109,8 @@ def look_within(
     threading.Thread(target=opened.close, daemon=True).start()  # a connection that hangs is not waited for either
     found = {}
     for name, site in sites.items():
-        told = {(what, host): answers.get((name, what, host), _late(host, within_s)) for what, host in asked[name]}
+        late = f"no answer within {within_s:g} s"
+        told = {(what, host): answers.get((name, what, host), HostUnreachable(host, late)) for what, host in asked[name]}
         silent = {host: answer for (_, host), answer in told.items() if isinstance(answer, BalbookError)}
         found[name] = _seen(site, front(site), {q: answer for q, answer in told.items() if not isinstance(answer, BalbookError)}, silent)
     return found
@@ -130,31 +127,17 @@ def _of_plans(site: Site, behind: Front | None) -> dict[Question, Callable[[], A
         asked["system", host] = partial(site.ask, host, system(site.host(host).root))
         asked["watchdogs", host] = partial(site.ask, host, watchdogs(watchdog.files_on(site, host, behind)))
     if behind:
-        asked["is_final", behind.host] = partial(_is_final, site, behind)
+        asked["is_final", behind.host] = partial(site.holds, behind.host, behind.is_final())
     return asked
 
 
 def _instances_on(site: Site, host: str) -> tuple[Installed, dict[str, bool]]:
     there = site.ask(host, installed(site.application_dir(host)))
-    health = site.application.health
-    healthy = {
-        i.name: site.transport.execute(host, is_healthy(i.port, health.path, health.expect)).status == 0
-        for i in site.application.instances
-        if i.host == host
-    }
-    return there, healthy
-
-
-def _is_final(site: Site, behind: Front) -> bool:
-    return site.transport.execute(behind.host, behind.is_final()).status == 0
-
-
-def _late(host: str, within_s: float) -> HostUnreachable:
-    return HostUnreachable(host, f"no answer within {within_s:g} s")
+    return there, {i.name: site.holds(host, site.is_healthy(i)) for i in site.instances_on(host)}
 
 
 def _silent(outcomes: Outcomes[dict[Question, Any]], behind: Front | None) -> dict[str, BalbookError]:
-    """The hosts that do not answer, where one can do without them; none where something else is wrong."""
+    """The hosts that do not answer, where the look can do without them; empty where another error came."""
     failed = outcomes.failed
     is_theirs_alone = all(isinstance(error, SILENT) for error in failed.values())
     return failed if is_theirs_alone and (behind is None or behind.host not in failed) else {}
@@ -164,13 +147,13 @@ def _seen(site: Site, behind: Front | None, answers: Mapping[Question, Any], sil
     def by_host(what: str) -> dict[str, Any]:
         return {host: answer for (asked, host), answer in answers.items() if asked == what and answer}
 
-    instances = by_host("instances")
+    instances = by_host("instances").items()
     text = answers.get(("balancer", behind.host)) if behind else None
     return Seen(
-        installed={host: there for host, (there, _) in instances.items()},
+        installed={host: there for host, (there, _) in instances},
         systems=by_host("system"),
         watchdogs=by_host("watchdogs"),
-        is_healthy={name: is_so for _, healthy in instances.values() for name, is_so in healthy.items()},
+        is_healthy={name: is_well for _, (_, healthy) in instances for name, is_well in healthy.items()},
         in_service=behind.in_service(text) if behind and text is not None else {},
         front=behind,
         balancer_text=text or "",
@@ -181,7 +164,7 @@ def _seen(site: Site, behind: Front | None, answers: Mapping[Question, Any], sil
 
 
 def _answers(asked: Mapping[tuple[str, str, str], Callable[[], Any]], within_s: float) -> dict[tuple[str, str, str], Any]:
-    """The answers that came in time; an error of ours is an answer, anything else is none."""
+    """The answers that came in time; one of balbook's own errors is an answer too."""
     arrived: queue.Queue[tuple[tuple[str, str, str], Any]] = queue.Queue()
 
     def ask(key: tuple[str, str, str]) -> None:

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from balbook.procedures import Procedure
 
 FUNCTIONS = ("preflight", "plan", "verify", "evidence")
-WRITING = "`balbook new-runbook NAME` writes one to begin with."
+WRITING = "`balbook new-runbook NAME` writes a first version."
 
 
 def own_procedure(file: Path) -> Procedure:
-    """The procedure in this file; it is run as it stands now. BadInput names what is missing in it, or the line that fails."""
+    """The procedure in this file, run as the file stands now. BadInput names the missing function, or the line that fails."""
     if not file.is_file():
         raise BadInput(f"{file} is missing: the procedure of {file.with_suffix('.ipynb').name}", advice=WRITING)
     name = f"balbook_own_{file.stem}"
@@ -37,7 +37,7 @@ def own_procedure(file: Path) -> Procedure:
 
 
 def _line(error: Exception, file: Path) -> int:
-    """The line of the file at which it failed."""
+    """The line of the file at which the procedure failed."""
     if isinstance(error, SyntaxError) and error.filename == str(file):
         return error.lineno or 0
     lines = [frame.lineno or 0 for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]

@@ -1,4 +1,4 @@
-"""Packages and their sources on this machine, and what the repository that they are pushed to has of them."""
+"""Packages and their sources on this machine, and their state in the repository that receives them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from balbook import transport as transports
 from balbook.artifacts import sources
 from balbook.artifacts.sources import Sources
 from balbook.commands import ballerina
@@ -31,10 +30,10 @@ REPOSITORIES = ("central", "local")
 
 @dataclass(frozen=True)
 class Packed:
-    """A package, its sources, and what the repository has of it.
+    """A package, its sources, and its state in the repository.
 
-    `published`: `absent`, `same` (from these sources), `other` (from other sources), `lost` (it was pushed once, and the
-    repository has it no more), or why nobody can say.
+    `published`: `absent`, `same` (from these sources), `other` (from other sources), `lost` (pushed once, and gone from the
+    repository), or why the state is not known.
     """
 
     package: PackageId
@@ -44,35 +43,36 @@ class Packed:
 
 @dataclass(frozen=True)
 class Packages:
-    """The packages that were named, and the directories that are not there yet."""
+    """The named packages, and the directories that do not exist yet."""
 
     packed: tuple[Packed, ...]
     new: tuple[Path, ...]
 
 
 def look(site: Site) -> Packages:
-    """All packages that the parameters name; BadInput, before any connection, where one is none."""
+    """All packages that the parameters name; BadInput, before any connection, where a source is not a package."""
     wanted, new = named(site.inventory, site.parameters)
     there = [source for source in wanted if source not in new]
     found = fan_out(there, lambda source: read_package(site, source)).require()
     names = [package.full_name for package, _ in found.values()]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise BadInput(f"parameter packages: {twice[0]} is named twice", advice="One source for each package.")
+        raise BadInput(f"parameter packages: {twice[0]} is named twice", advice="Give one source for each package.")
     published = fan_out(there, lambda source: _published(site, *found[source])).require()
     return Packages(tuple(Packed(*found[source], published[source]) for source in there), tuple(new.values()))
 
 
 def named(inventory: Inventory, parameters: Mapping[str, Any]) -> tuple[list[str], dict[str, Path]]:
-    """The sources that the parameters name, and of them those that `bal new` is to make. BadInput where one cannot be a package."""
+    """The sources that the parameters name, and the ones that `bal new` makes. BadInput where a source cannot be a package."""
     wanted = list(dict.fromkeys(parameters.get("packages", [])))
     if not wanted:
-        raise BadInput("parameter packages is empty", advice="Directories, or git+URL@ref, separated by commas.")
-    _repository(parameters)
+        raise BadInput("parameter packages is empty", advice="Give directories or git+URL@ref, separated by commas.")
+    if (name := parameters.get("repository", "central")) not in REPOSITORIES:
+        raise BadInput(f"parameter repository: {name!r} is not known", advice="Give central or local.")
     return wanted, {source: directory for source in wanted if (directory := _new_directory(inventory, source))}
 
 
 def build_host(site: Site) -> str:
-    """The first host that builds; BadInput where there is none."""
+    """The first host with the role build; BadInput where no host has the role."""
     hosts = [name for name, host in site.inventory.hosts.items() if "build" in host.roles]
     if not hosts:
         raise BadInput(f"{site.inventory.path}: no host has the role build", advice="Give one of the hosts `roles: [build]`.")
@@ -85,25 +85,18 @@ def central_url(site: Site) -> str:
 
 
 def repository(site: Site) -> str:
-    """Where packages are pushed to: `central` or `local`."""
-    return _repository(site.parameters)
-
-
-def _repository(parameters: Mapping[str, Any]) -> str:
-    name = str(parameters.get("repository", "central"))
-    if name not in REPOSITORIES:
-        raise BadInput(f"parameter repository: {name!r} is not known", advice="central or local.")
-    return name
+    """The repository that packages are pushed to: `central` or `local`."""
+    return str(site.parameters.get("repository", "central"))
 
 
 def record_of(site: Site, package: PackageId) -> str:
-    """The file on the build host that says from which sources a version was pushed."""
+    """The file on the build host with the sha256 of the sources that a version was pushed from."""
     root = site.host(build_host(site)).root
     return f"{root}/published/{repository(site)}/{package.org}/{package.name}/{package.version}"
 
 
 def is_of(archive: bytes, package: PackageId, files: Mapping[str, bytes]) -> bool:
-    """Whether a published archive was made of these sources: its modules' code and resources, whatever the times in it."""
+    """True where a published archive was made of these sources: by its modules' code and resources, not by times."""
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as bala:
             entries = {name: bala.read(name) for name in bala.namelist() if not name.endswith("/")}
@@ -113,7 +106,7 @@ def is_of(archive: bytes, package: PackageId, files: Mapping[str, bytes]) -> boo
 
 
 def _new_directory(inventory: Inventory, source: str) -> Path | None:
-    """The directory that `bal new` is to make; None for what is there, or is git's."""
+    """The directory that `bal new` makes; None for an existing directory and for git."""
     if sources.is_git(source):
         return None
     directory = inventory.resolve(source)
@@ -135,9 +128,9 @@ def read_package(site: Site, source: str) -> tuple[PackageId, Sources]:
 
 
 def _published(site: Site, package: PackageId, found: Sources) -> str:
-    """What was recorded at the push decides; a version that somebody else pushed is held against these sources."""
+    """The package's state by the record of its push; a version of another pusher is compared with these sources."""
     host = build_host(site)
-    recorded = transports.run(site.transport, host, ballerina.read(record_of(site, package))).stdout.strip()
+    recorded = site.read(host, ballerina.read(record_of(site, package))).strip()
     if repository(site) == "local":
         return "absent" if not recorded else "same" if recorded == found.sha256 else "other"
     url = f"{central_url(site)}/packages/{package.org}/{package.name}/{package.version}"
@@ -150,7 +143,7 @@ def _published(site: Site, package: PackageId, found: Sources) -> str:
         return f"{central_url(site)} {said}"
     if recorded == found.sha256:
         return "same"
-    archive = transports.run(site.transport, host, ballerina.fetch_base64(url)).stdout
+    archive = site.read(host, ballerina.fetch_base64(url))
     return "same" if is_of(base64.b64decode(archive), package, found.files) else "other"
 
 
@@ -165,23 +158,17 @@ def _code(entries: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 def _as_in_archive(package: PackageId, files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The sources under the names that their archive gives them."""
+    """The sources under the names that an archive gives them."""
     found = {}
     for name, content in files.items():
         parts = PurePosixPath(name).parts
-        if "tests" in parts:
-            continue
-        if parts[0] == "modules" and len(parts) > 2:
-            module, rest = f"{package.name}.{parts[1]}", parts[2:]
-        else:
-            module, rest = package.name, parts
-        if parts[0] == "resources":
-            found[name] = content
-        elif _is_code(rest):
-            found["/".join((module, *rest))] = content
+        is_module = parts[0] == "modules" and len(parts) > 2
+        module, rest = (f"{package.name}.{parts[1]}", parts[2:]) if is_module else (package.name, parts)
+        if "tests" not in parts and (parts[0] == "resources" or _is_code(rest)):
+            found[name if parts[0] == "resources" else "/".join((module, *rest))] = content
     return found
 
 
 def _is_code(parts: tuple[str, ...]) -> bool:
-    """A `.bal` file of the module itself, or something below its `resources`."""
+    """True for a `.bal` file of the module itself, and for a file below its `resources`."""
     return (len(parts) == 1 and parts[0].endswith(".bal")) or (len(parts) > 1 and parts[0] == "resources")

@@ -1,4 +1,4 @@
-"""What must be so before a plan may be applied."""
+"""The preconditions of plans."""
 
 from __future__ import annotations
 
@@ -18,73 +18,80 @@ from balbook.procedures.parts.site import Site
 MAX_CLOCK_OFF_S = 5
 DEFAULT_JAVA = 17
 LEAST_FREE_MB = 256
-"""Of a host without applications, which say themselves what they need."""
+"""The least free disk of a host without applications; applications name their own need."""
 LEAST_DAYS = 14
-"""That a certificate must be valid yet: time to get another one."""
+"""The least days that a certificate is still valid: time to get another one."""
 UNPACKING = {"unzip", "python3", "jar"}
-BY_HAND = "install it by hand: balbook does not manage this host's system"
+BY_HAND = "install this program by hand: balbook does not manage the host's system"
 PROVISION = "provision"
-UNIT = "the systemd unit is as the inventory has it"
+UNIT = "the systemd unit matches the inventory"
 
 
 def row(what: str, is_met: bool, found: object = "", *, met_by: str = "") -> Precondition:
-    """One precondition; `met_by`: the runbook that would see to it."""
+    """One precondition; `met_by`: the runbook that meets it."""
     return Precondition(what, "met" if is_met else "unmet", str(found), "" if is_met else met_by)
 
 
+def writable(site: Site, host: str, system: System) -> Precondition:
+    """The host's root belongs to balbook."""
+    return row(f"{host}: balbook can write below {site.host(host).root}", system.is_root_writable, met_by=PROVISION)
+
+
 def manages_system(host: Host, system: System) -> bool:
-    """Accounts and packages are the machine's own business where instances are merely processes of the login."""
+    """True where balbook manages accounts and packages: not where instances are merely processes of the login."""
     return host.supervisor == "systemd" and has_privilege(host, system)
 
 
 def has_privilege(host: Host, system: System) -> bool:
-    """Whether balbook may change what is the system's."""
+    """True where balbook has the privilege to change the system."""
     return bool(host.become) or system.is_root
 
 
 def deployment_preconditions(site: Site, seen: Seen, distribution: str = "", kind: str = "") -> list[Precondition]:
-    """What a deployment needs of its hosts. `kind`: of the artifact, which may be older than the inventory; empty: the inventory's."""
+    """The preconditions of a deployment on its hosts. `kind`: the artifact's, where it differs from the inventory's."""
     rows: list[Precondition] = []
     units = supervision.units(site)
     for host in site.application_hosts:
         system = seen.systems[host]
-        rows.append(row(f"{host}: balbook may write below {site.host(host).root}", system.is_root_writable, met_by=PROVISION))
+        rows.append(writable(site, host, system))
         rows.append(_curl(host, site.host(host), system))
         if host in units:
             rows.append(row(f"{host}: {UNIT}", units[host], met_by=PROVISION))
         rows += memory_limit(host, site.host(host), site.application_name, site.application)
         if (kind or site.application.artifact) == "jar":
-            rows.append(_java(host, system, _java_of(site, distribution)))
+            wanted = site.application.requires.java or _java_of(site, distribution)
+            said, has_java = f"Java {system.java}" if system.java else "no Java", (system.java or 0) >= wanted
+            rows.append(row(f"{host}: a Java runtime, {wanted} or later", has_java, said))
     if seen.front:
         rows += _balancer(site, seen)
     return rows
 
 
 def memory_limit(name: str, host: Host, application_name: str, application: Application) -> list[Precondition]:
-    """Where systemd does not keep the instances, nothing holds them to their limit, and the plan says so."""
+    """Says in the plan that nothing enforces the memory limit, where systemd does not keep the instances."""
     if host.supervisor == "systemd" or not application.system.memory_mb:
         return []
-    what = f"{name}: {application_name} is held to {application.system.memory_mb} MB of memory"
-    return [Precondition(what, "left out", "only systemd does that; a jar's heap has -Xmx in java_options")]
+    what = f"{name}: {application_name} is limited to {application.system.memory_mb} MB of memory"
+    return [Precondition(what, "left out", "only systemd enforces the limit; limit a jar's heap by -Xmx in java_options")]
 
 
 def missing_tools(host: Host, system: System) -> list[str]:
-    """OS packages of what balbook's own commands need on the host: curl, and something that unpacks Ballerina's zip."""
+    """The OS packages that balbook's own commands lack on the host: curl, and a program that unpacks Ballerina's zip."""
     lacks_unzip = "build" in host.roles and not UNPACKING & set(system.tools)
     return [*([] if "curl" in system.tools else ["curl"]), *(["unzip"] if lacks_unzip else [])]
 
 
 def tools(name: str, host: Host, system: System) -> list[Precondition]:
-    """Whether they are there, or come by this plan, or have to be installed by hand."""
+    """The tools are installed, or come by this plan; else somebody installs them by hand."""
     missing = missing_tools(host, system)
     comes = manages_system(host, system)
-    wanted = {"curl": "curl is there", **({"unzip": "unzip or python3 is there"} if "build" in host.roles else {})}
+    wanted = {"curl": "curl is installed", **({"unzip": "unzip or python3 is installed"} if "build" in host.roles else {})}
     said = "installed by this plan" if comes else BY_HAND
     return [row(f"{name}: {what}", comes or tool not in missing, said if tool in missing else "") for tool, what in wanted.items()]
 
 
 def host_preconditions(name: str, host: Host, system: System, applications: Sequence[Application], clock_s: float) -> list[Precondition]:
-    """What the runbook `provision` asks of a host: OS, clock, and what all its applications need together."""
+    """The preconditions of the runbook `provision` on a host: OS, clock, and the sum of its applications' needs."""
     off_s = system.epoch - clock_s
     rows = [
         row(f"{name}: runs Linux", bool(system.cpus) and bool(system.os), system.os),
@@ -94,30 +101,26 @@ def host_preconditions(name: str, host: Host, system: System, applications: Sequ
     if applications:
         cpus = max(app.requires.cpus for app in applications)
         memory_mb = sum(app.requires.memory_mb for app in applications)
-        disk_mb = sum(app.requires.disk_mb for app in applications)
         nofile = max(app.system.nofile for app in applications)
         rows += [
             row(f"{name}: at least {cpus} processors", system.cpus >= cpus, system.cpus),
             row(f"{name}: at least {memory_mb} MB of memory", system.memory_mb >= memory_mb, f"{system.memory_mb} MB"),
-            row(f"{name}: at least {disk_mb} MB free below {host.root}", system.disk_mb >= disk_mb, f"{system.disk_mb} MB"),
-            row(f"{name}: may open {nofile} files", system.nofile >= nofile, system.nofile),
+            row(f"{name}: a process can open {nofile} files", system.nofile >= nofile, system.nofile),
         ]
-    else:
-        enough = system.disk_mb >= LEAST_FREE_MB
-        rows.append(row(f"{name}: at least {LEAST_FREE_MB} MB free below {host.root}", enough, f"{system.disk_mb} MB"))
-    return rows
+    disk_mb = sum(app.requires.disk_mb for app in applications) if applications else LEAST_FREE_MB
+    return [*rows, row(f"{name}: at least {disk_mb} MB free below {host.root}", system.disk_mb >= disk_mb, f"{system.disk_mb} MB")]
 
 
 def certificate_preconditions(site: Site, host: str, clock_s: float) -> list[Precondition]:
-    """The certificates of the balancers on a host are there and valid for some time yet."""
+    """The certificates of the balancers on a host exist and stay valid for a while."""
     rows = []
     for balancer in site.inventory.balancers.values():
         if balancer.host == host and balancer.tls:
             fact = certificate(balancer.tls.certificate)
             found = fact.parse(site.transport.execute(host, fact.command).stdout)
             days = found.days_left(clock_s)
-            said = found.problem if days is None else f"{days:.0f} days left" if days >= 0 else f"ended {-days:.0f} days ago"
-            what = f"{host}: the certificate {balancer.tls.certificate} is valid for {LEAST_DAYS} days yet"
+            said = found.problem if days is None else f"{days:.0f} days left" if days >= 0 else f"expired {-days:.0f} days ago"
+            what = f"{host}: the certificate {balancer.tls.certificate} is valid for at least {LEAST_DAYS} more days"
             rows.append(row(what, days is not None and days >= LEAST_DAYS, said))
     return rows
 
@@ -125,19 +128,12 @@ def certificate_preconditions(site: Site, host: str, clock_s: float) -> list[Pre
 def _curl(name: str, host: Host, system: System) -> Precondition:
     is_there = "curl" in system.tools
     comes = manages_system(host, system)
-    return row(f"{name}: curl is there", is_there, "" if is_there or comes else BY_HAND, met_by=PROVISION if comes else "")
+    return row(f"{name}: curl is installed", is_there, "" if is_there or comes else BY_HAND, met_by=PROVISION if comes else "")
 
 
 def _java_of(site: Site, distribution: str) -> int:
-    """What the inventory asks for, else what the distribution that built the artifact needs; a lab's stand-in is content with less."""
-    if site.application.requires.java:
-        return site.application.requires.java
+    """The Java version that the distribution of the build needs; a lab's stand-in needs less."""
     return java_needed(distribution) if distribution and not site.inventory.lab else DEFAULT_JAVA
-
-
-def _java(host: str, system: System, wanted: int) -> Precondition:
-    found = f"Java {system.java}" if system.java else "no Java"
-    return row(f"{host}: a Java runtime, {wanted} or later", (system.java or 0) >= wanted, found)
 
 
 def _balancer(site: Site, seen: Seen) -> list[Precondition]:
@@ -149,11 +145,10 @@ def _balancer(site: Site, seen: Seen) -> list[Precondition]:
         advice = "" if "nginx-plus" in version else "; open source has no active checks: use kind haproxy, or strategy active_active"
         rows.append(row(f"{front.host}: the balancer {front.name} is NGINX Plus", not advice, version + advice))
     what = f"{front.host}: the balancer {front.name} runs"
+    program = front.balancer.traits.program
     if front.place.is_own or front.balancer.traits.is_one_file:
         main = balancing.render_main(site.inventory, front.name, is_root=found.is_root)
-        runs = site.transport.execute(front.host, front.is_running(front.place, main)).status == 0
-        return [*rows, row(what, runs, met_by=PROVISION)]
-    program = front.balancer.traits.program
+        return [*rows, row(what, site.holds(front.host, front.is_running(front.place, main)), met_by=PROVISION)]
     if found.has_systemd:
-        return [*rows, row(what, site.transport.execute(front.host, systemd.is_enabled(program)).status == 0, met_by=PROVISION)]
+        return [*rows, row(what, site.holds(front.host, systemd.is_enabled(program)), met_by=PROVISION)]
     return [*rows, row(what, program in found.tools)]

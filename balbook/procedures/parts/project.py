@@ -1,7 +1,7 @@
 """The consolidated project of an application: in the deployment repository, and its working copy on the build host.
 
-The repository (`APPLICATION/` beside the inventory) is what counts: its tests and its pinned `Dependencies.toml` go to the
-host, and what the tool and the resolution made there comes back, to be committed.
+The repository (`APPLICATION/` beside the inventory) counts: its tests and its pinned `Dependencies.toml` go to the
+host, and the files that the tool and the resolution made on the host come back, to be committed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from balbook import transport as transports
 from balbook.artifacts import sources
 from balbook.commands import ballerina
 from balbook.errors import BadInput
@@ -24,7 +23,7 @@ KEPT = ("Ballerina.toml", "Dependencies.toml", "main.bal", ".gitignore")
 
 @dataclass(frozen=True)
 class Project:
-    """The project as it stands: texts are empty where the file is not there, digests `none` where the folder is not."""
+    """The project as it stands: texts are empty where the file is missing, digests `none` where the folder is missing."""
 
     host: str
     place: str
@@ -53,7 +52,7 @@ class Project:
 
     @property
     def resolved(self) -> dict[str, str]:
-        """The version of every package that is in it."""
+        """The version of every package in the project."""
         return parse_dependencies(self.dependencies)
 
     @property
@@ -66,18 +65,10 @@ def project(site: Site) -> Project:
     host = build_host(site)
     place = f"{site.host(host).root}/projects/{site.application_name}"
 
-    def read(name: str) -> str:
-        return transports.run(site.transport, host, ballerina.read(f"{place}/{name}")).stdout
-
-    return Project(
-        host=host,
-        place=place,
-        repository=site.inventory.resolve(site.application_name),
-        toml=read("Ballerina.toml"),
-        dependencies=read("Dependencies.toml"),
-        digest=transports.run(site.transport, host, ballerina.tree_digest(place)).stdout.strip(),
-        tested_digest=read(".balbook-tested").strip(),
-    )
+    files = ("Ballerina.toml", "Dependencies.toml", ".balbook-tested")
+    toml, dependencies, tested = (site.read(host, ballerina.read(f"{place}/{name}")) for name in files)
+    digest = site.read(host, ballerina.tree_digest(place)).strip()
+    return Project(host, place, site.inventory.resolve(site.application_name), toml, dependencies, digest, tested.strip())
 
 
 def single(site: Site, found: sources.Sources) -> Project:
@@ -89,7 +80,7 @@ def single(site: Site, found: sources.Sources) -> Project:
 
 
 def repository_sources(site: Site, found: Project) -> sources.Sources | None:
-    """What the deployment repository has of the project; None where it has nothing yet."""
+    """The project in the deployment repository; None where the repository has none yet."""
     if not found.repository.is_dir():
         return None
     return sources.from_directory(found.repository, site.store.root / ".sources")
@@ -100,29 +91,28 @@ def with_repository(found: Project, kept: sources.Sources | None) -> Project:
     if kept is None:
         return found
     digest = sources.tree_digest(kept.files)
-    texts = {name: kept.files.get(name, b"").decode("utf-8", errors="replace") for name in KEPT[:2]}
+    toml, dependencies = (kept.files.get(name, b"").decode("utf-8", errors="replace") for name in KEPT[:2])
     tested = found.tested_digest if digest == found.digest else ""
-    return replace(found, toml=texts["Ballerina.toml"], dependencies=texts["Dependencies.toml"], digest=digest, tested_digest=tested)
+    return replace(found, toml=toml, dependencies=dependencies, digest=digest, tested_digest=tested)
 
 
 def wanted_packages(site: Site) -> list[str]:
-    """The packages of the application; BadInput where there is nothing to consolidate."""
+    """The packages of the application; BadInput where the application has no packages to consolidate."""
     packages = sorted(set(site.application.packages))
     if not packages:
-        raise BadInput(
-            f"application {site.application_name} has no packages: nothing to consolidate", advice="List them: applications.NAME.packages."
-        )
+        advice = f"List the packages in applications.{site.application_name}.packages."
+        raise BadInput(f"application {site.application_name} has no packages: nothing to consolidate", advice=advice)
     return packages
 
 
 def newer(site: Site, found: Project) -> dict[str, str]:
-    """Packages of which Central offers a newer version than the one that is pinned; what cannot be asked is left as it is."""
+    """The newer versions that Central offers, by package; a package that Central does not answer about keeps its pin."""
 
     def one(package: str) -> str:
         result = site.transport.execute(found.host, ballerina.fetch_text(f"{central_url(site)}/packages/{package}"))
-        versions = _strings(result.stdout) if result.status == 0 else []
-        best = newest([*versions, *([found.resolved[package]] if package in found.resolved else [])])
-        return best if best and best != found.resolved.get(package) else ""
+        pinned = found.resolved.get(package, "")
+        best = newest([*(_strings(result.stdout) if result.status == 0 else []), *([pinned] if pinned else [])])
+        return best if best and best != pinned else ""
 
     offered = fan_out(wanted_packages(site), one).require()
     return {package: version for package, version in offered.items() if version}

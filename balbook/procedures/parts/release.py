@@ -7,6 +7,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,15 @@ from balbook.inventory.models import Application, Instance
 from balbook.inventory.secret_references import PLACEHOLDER, with_secrets
 from balbook.local.digests import canonical, sha256_of
 from balbook.local.rendering import render
-from balbook.plan.model import Step, Upload, ensured
+from balbook.plan.model import Run, Step, Upload
 from balbook.procedures.parts import supervision
 from balbook.procedures.parts.site import Site
 from balbook.secrets.references import parse
 from balbook.secrets.secret_ref import Text
 
 CONFIG = "Config.toml"
+OF_ARTIFACT = ("application", "version", "kind", "sha256")
+"""The fields of an artifact in REVISION."""
 
 
 @dataclass(frozen=True)
@@ -42,32 +45,17 @@ class Release:
         return {path: text for name, group in self.files.items() if name.rpartition(":")[0] == host for path, text in group.items()}
 
     def revision(self, host: str) -> str:
-        """The REVISION file: JSON, one line; what the release is made of."""
-        about = {
-            "release": self.name,
-            "application": self.artifact.application,
-            "version": self.artifact.version,
-            "kind": self.artifact.kind,
-            "sha256": self.artifact.sha256,
-            "packages": dict(self.artifact.packages),
-            "files": self.files_on(host),
-        }
+        """The REVISION file: JSON, one line; the parts of the release."""
+        about = {field: getattr(self.artifact, field) for field in OF_ARTIFACT}
+        about |= {"release": self.name, "packages": dict(self.artifact.packages), "files": self.files_on(host)}
         return json.dumps(about, sort_keys=True) + "\n"
 
 
 def release_from(site: Site, revisions: Mapping[str, Mapping[str, Any]]) -> Release:
     """The release that stands on the hosts, from its REVISION on each of them."""
     about = next(iter(revisions.values()))
-    artifact = Artifact(
-        application=str(about["application"]),
-        version=str(about["version"]),
-        kind=str(about["kind"]),
-        sha256=str(about["sha256"]),
-        bytes=0,
-        path=Path(),
-        published_at="",
-        packages=dict(about.get("packages", {})),
-    )
+    known: dict[str, Any] = {field: str(about[field]) for field in OF_ARTIFACT}
+    artifact = Artifact(**known, bytes=0, path=Path(), published_at="", packages=dict(about.get("packages", {})))
     groups = {
         i.name: {p: t for p, t in revisions[i.host].get("files", {}).items() if p.startswith(f"{i.port}/")}
         for i in site.application.instances
@@ -83,11 +71,6 @@ def release_of(site: Site, artifact: Artifact) -> Release:
     return Release(f"{artifact.version}-{digest[:12]}", artifact, rendered)
 
 
-def staging(site: Site, release: Release, is_staged: Mapping[str, bool], diffs: Mapping[str, str]) -> list[Step]:
-    """The steps that bring the release beside those that are there, to all hosts at the same time."""
-    return [step for host in site.application_hosts for step in _stage(site, release, host, is_staged[host], diffs.get(host, ""))]
-
-
 def diff_of(before: Mapping[str, str], after: Mapping[str, str]) -> str:
     """A unified diff of two sets of files by path."""
     lines: list[str] = []
@@ -97,29 +80,30 @@ def diff_of(before: Mapping[str, str], after: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def _stage(site: Site, release: Release, host: str, is_staged: bool, diff: str) -> list[Step]:
+def stage(site: Site, release: Release, host: str, is_staged: bool, diff: str) -> list[Step]:
+    """The steps that bring the release to a host, beside the releases that the host has."""
     directory = release.directory(site, host)
     stored = site.artifact_path(host, release.artifact.sha256)
     there = releases.is_release(directory)
     account = supervision.account(site, host, site.application_name)
     writes = [
-        files.put_file(f"{directory}.draft/{path}", _content(path, text), "0600", is_privileged=True)
+        Run(files.put_file(f"{directory}.draft/{path}", _content(path, text), "0600", is_privileged=True))
         for path, text in sorted(release.files_on(host).items())
     ]
-    artifact, common = release.artifact, dict[str, Any](group="stage", phase="stage", is_done=is_staged)
-    title = f"upload {artifact.file_name} ({artifact.bytes:,} bytes, sha256 {artifact.sha256[:12]}…)"
-    upload = Upload(str(artifact.path), artifact.sha256, stored, "0755", is_privileged=True)
-    begin = releases.begin_release(directory, stored, artifact.file_name)
-    finish = releases.finish_release(directory, release.revision(host), account)
-    staged = f"stage release {release.name} beside the current one"
-    return [
-        Step("upload", host, title, (upload,), done=there, **common),
-        ensured("stage", host, staged, there, begin, *writes, finish, diff=diff, **common),
-    ]
+    step, artifact = partial(Step, host=host, group="stage", phase="stage", done=there, is_done=is_staged), release.artifact
+    upload = step(
+        verb="upload",
+        title=f"upload {artifact.file_name} ({artifact.bytes:,} bytes, sha256 {artifact.sha256[:12]}…)",
+        actions=(Upload(str(artifact.path), artifact.sha256, stored, "0755", is_privileged=True),),
+    )
+    begin = Run(releases.begin_release(directory, stored, artifact.file_name))
+    finish = Run(releases.finish_release(directory, release.revision(host), account))
+    title = f"stage release {release.name} beside the current one"
+    return [upload, step(verb="stage", title=title, diff=diff, actions=(begin, *writes, finish), verify=(Run(there),))]
 
 
 def _content(path: str, text: str) -> Text:
-    """Into `Config.toml` secrets are put on the way; elsewhere there are none."""
+    """The file's text; `Config.toml` gets its secrets on the way to the host, other files have none."""
     return with_secrets(text) if path.endswith(f"/{CONFIG}") else (text,)
 
 
@@ -134,11 +118,11 @@ def _instance_files(site: Site, application: Application, instance: Instance) ->
 
 
 def _config(site: Site, application: Application, instance: Instance) -> str:
-    """The user's Config.toml with the listener's tables; BadInput where the two do not go together."""
-    user_config = ""
+    """The user's Config.toml with the listener's tables; BadInput where the result is not valid TOML."""
+    name, user_config = CONFIG, ""
     if application.config:
-        path = site.inventory.resolve(application.config.file)
-        user_config = path.read_text(encoding="utf-8")
+        name = application.config.file
+        user_config = site.inventory.resolve(name).read_text(encoding="utf-8")
     text = render(
         "instance/Config.toml.j2",
         user_config=user_config,
@@ -150,16 +134,14 @@ def _config(site: Site, application: Application, instance: Instance) -> str:
     try:
         tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
-        raise BadInput(
-            f"{application.config.file if application.config else 'Config.toml'}: with the listener's tables it is no valid TOML: {exc}",
-            advice="Leave [ballerina.http] and [ballerina.http.defaultListenerConfig] to the inventory (instances, graceful_stop_s).",
-        ) from exc
-    _require_in_strings(application.config.file if application.config else CONFIG, text)
+        advice = "Leave [ballerina.http] and [ballerina.http.defaultListenerConfig] to the inventory (instances, graceful_stop_s)."
+        raise BadInput(f"{name} is not valid TOML together with the listener's tables: {exc}", advice=advice) from exc
+    _require_in_strings(name, text)
     return text.lstrip("\n")
 
 
 def _require_in_strings(name: str, text: str) -> None:
-    """Each reference to a secret is well-formed and stands in a string in double quotes; elsewhere its value would break the file."""
+    """Refuses a secret's reference that is malformed or stands outside of double quotes, where its value would break the file."""
     references = PLACEHOLDER.findall(text)
     for reference in references:
         parse(reference)
@@ -167,5 +149,5 @@ def _require_in_strings(name: str, text: str) -> None:
     if marked.count("\ue000") != len(references):
         raise BadInput(
             f"{name}: a secret's reference stands in a comment, a name or a string in single quotes",
-            advice='Write it as a value in double quotes: password = "${secret:env:DB_PASSWORD}".',
+            advice='Write the reference as a value in double quotes: password = "${secret:env:DB_PASSWORD}".',
         )

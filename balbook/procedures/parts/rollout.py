@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
-from balbook.commands import health
 from balbook.commands.balancer import State
 from balbook.commands.command import Command
 from balbook.inventory.models import Application, Instance
@@ -49,50 +50,30 @@ def roll(site: Site, seen: Seen, release: Release, pace: Pace) -> list[Step]:
     states: dict[str, State] = {name: "up" if is_in else "down" for name, is_in in seen.in_service.items()}
     waiting = [i for i in _order(site, seen) if not _is_deployed(seen, i, release)]
     steps: list[Step] = []
+    floor, stop_within_s = partial(floor_guards, site, seen, states), None if pace.is_quick else supervision.stop_within_s(site.application)
     for number, instances in enumerate(_batches(seen, waiting, pace)):
-        is_canary = pace.soak_s is not None and number == 0 and len(instances) < len(waiting)
-        batch = Batch(
-            site,
-            seen,
-            release,
-            instances,
-            states,
-            floor=lambda leaving: floor_guards(site, seen, states, leaving),
-            stop_within_s=None if pace.is_quick else supervision.stop_within_s(site.application),
-            soak_s=pace.soak_s if is_canary else None,
-        )
-        steps += batch.steps()
+        soak_s = pace.soak_s if number == 0 and len(instances) < len(waiting) else None
+        steps += Batch(site, seen, release, instances, states, floor, stop_within_s, soak_s).steps()
     return steps if pace.is_quick else _before_rollout(site, waiting) + steps
 
 
 def final_configuration(site: Site, seen: Seen) -> list[Step]:
     """The balancer's configuration as the inventory has it, every instance in service."""
-    if not seen.front:
-        return []
     front = seen.front
-    return [
-        Step(
-            verb="configure",
-            about=front.name,
-            host=front.host,
-            title=f"{front.name}: configuration as in the inventory",
-            phase="settle",
-            done=front.is_final(),
-            is_done=seen.is_final_applied,
-            actions=front.finish(),
-            diff=file_diff(front.path, seen.balancer_text, front.text({})),
-        )
-    ]
+    if not front:
+        return []
+    title, diff = f"{front.name}: configuration as in the inventory", file_diff(front.path, seen.balancer_text, front.text({}))
+    known: dict[str, Any] = {"done": front.is_final(), "is_done": seen.is_final_applied, "diff": diff}
+    return [Step("configure", front.host, title, front.finish(), about=front.name, phase="settle", **known)]
 
 
 def floor_guards(site: Site, seen: Seen, states: Mapping[str, State], leaving: Sequence[Instance]) -> tuple[tuple[Guard, ...], int]:
-    """The capacity floor: of the other instances in service that many must be healthy; none where the leaving ones are dead anyway."""
+    """The capacity floor: so many of the other instances in service must be healthy; 0 where the leaving ones are dead anyway."""
     application = site.application
     needed = application.floor if any(seen.is_serving(i) for i in leaving) else 0
     gone = {i.name for i in leaving}
     others = [i for i in application.instances if i.name not in gone and (seen.front is None or states.get(i.name) == "up")]
-    check = application.health
-    return tuple(Guard(i.host, health.is_healthy(i.port, check.path, check.expect)) for i in others), needed
+    return tuple(Guard(i.host, site.is_healthy(i)) for i in others), needed
 
 
 def _batches(seen: Seen, waiting: Sequence[Instance], pace: Pace) -> list[list[Instance]]:
@@ -105,24 +86,17 @@ def _batches(seen: Seen, waiting: Sequence[Instance], pace: Pace) -> list[list[I
 
 
 def _before_rollout(site: Site, waiting: Sequence[Instance]) -> list[Step]:
-    if not waiting:
-        return []
-    return [
-        Step(
-            verb="before rollout",
-            about=str(number),
-            host=waiting[0].host,
-            title=f"before the rollout: {line}",
-            actions=(Run(Command(tuple(shlex.split(line)), deadline_s=3600)),),
-        )
-        for number, line in enumerate(site.application.hooks.before_rollout, 1)
-    ]
+    steps = []
+    for number, line in enumerate(site.application.hooks.before_rollout if waiting else (), 1):
+        action, title = Run(Command(tuple(shlex.split(line)), deadline_s=3600)), f"before the rollout: {line}"
+        steps.append(Step(verb="before rollout", about=str(number), host=waiting[0].host, title=title, actions=(action,)))
+    return steps
 
 
 def _order(site: Site, seen: Seen) -> list[Instance]:
-    """The inventory's order, of active_passive the passive ones first; but whoever serves nobody now comes before all.
+    """The inventory's order, of active_passive the passive ones first; but instances that serve nobody now come before all.
 
-    One that is down costs no capacity while it changes, and serves when the next one leaves.
+    An instance that is down costs no capacity while it changes, and serves when the next one leaves.
     """
     instances = list(site.application.instances)
     if site.application.strategy == "active_passive":

@@ -1,4 +1,4 @@
-"""Where a procedure works: the inventory, the parameters, the hosts; and the names of places on them."""
+"""The site of a procedure: the inventory, the parameters, the hosts, and the names of places on the hosts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from balbook import transport as transports
 from balbook.artifacts.store import Store
+from balbook.commands import health
+from balbook.commands.command import Command
 from balbook.errors import BadInput, nearest
 from balbook.facts import Fact
 from balbook.inventory.models import Application, Host, Instance, Inventory
@@ -20,7 +22,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Site:
-    """One runbook's view of the world. A parameter `strategy` stands in for that of the inventory's application."""
+    """One runbook's view of the world. A parameter `strategy` replaces the strategy that the inventory gives the application."""
 
     inventory: Inventory
     transport: Transport
@@ -31,12 +33,10 @@ class Site:
 
     @property
     def application_name(self) -> str:
-        """The application that the parameters name; BadInput where the inventory has none such."""
-        name = str(self.parameters.get("application", ""))
-        if name not in self.inventory.applications:
-            raise BadInput(
-                f"parameter application: {name!r} is not in {self.inventory.path}", advice=nearest(name, self.inventory.applications)
-            )
+        """The application that the parameters name; BadInput where the inventory has no such application."""
+        name, known = str(self.parameters.get("application", "")), self.inventory.applications
+        if name not in known:
+            raise BadInput(f"parameter application: {name!r} is not in {self.inventory.path}", advice=nearest(name, known))
         return name
 
     @property
@@ -72,9 +72,26 @@ class Site:
         """The application's lease: on its balancer's host, else on the first instance's."""
         return lease_place(self.inventory, self.application_name)
 
+    def instances_on(self, host: str) -> list[Instance]:
+        """The application's instances on one host."""
+        return [instance for instance in self.application.instances if instance.host == host]
+
+    def is_healthy(self, instance: Instance) -> Command:
+        """Exits 0 on the instance's host where the instance is healthy."""
+        check = self.application.health
+        return health.is_healthy(instance.port, check.path, check.expect)
+
+    def holds(self, host: str, command: Command) -> bool:
+        """True where the read-only command exits 0 on the host."""
+        return self.transport.execute(host, command).status == 0
+
+    def read(self, host: str, command: Command) -> str:
+        """The output of a read-only command on the host; CommandFailed where its status is unexpected."""
+        return transports.run(self.transport, host, command).stdout
+
     def ask(self, host: str, fact: Fact[Value]) -> Value:
         """A fact of one host."""
-        return fact.parse(transports.run(self.transport, host, fact.command).stdout)
+        return fact.parse(self.read(host, fact.command))
 
     def ask_all(self, hosts: Iterable[str], fact: Callable[[str], Fact[Value]]) -> Outcomes[Value]:
         """A fact of every host, side by side."""
@@ -91,7 +108,7 @@ def with_strategy(inventory: Inventory, parameters: Mapping[str, Any]) -> Invent
 
 
 def lease_place(inventory: Inventory, application: str) -> LeasePlace:
-    """Where an application's lease lives."""
+    """The place of an application's lease."""
     app = inventory.applications[application]
     host = inventory.balancers[app.balancer].host if app.balancer else app.instances[0].host
     return LeasePlace(application, host, f"{inventory.hosts[host].root}/locks/{application}")

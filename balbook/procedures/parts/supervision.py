@@ -1,4 +1,4 @@
-"""What keeps instances running, systemd or balbook itself: the choice between the two is made here and nowhere else."""
+"""The supervision of instances, by systemd or balbook itself: the choice between the two is made here and nowhere else."""
 
 from __future__ import annotations
 
@@ -15,38 +15,32 @@ HOMES = ("/home/", "/root/", "/run/user/")
 
 
 def stop_within_s(application: Application) -> int:
-    """How long a process may take to stop."""
+    """The longest time in which a process stops by itself."""
     return round(application.graceful_stop_s) + STOP_GRACE_S
 
 
-def start(site: Site, instance: Instance) -> Command:
-    """Starts the release that the instance points to; nothing where it runs already."""
+def start(site: Site, instance: Instance, *, is_kept_down: bool = False) -> Command:
+    """Starts the release that the instance points to, after `keep_down` too; changes nothing else where the release runs already."""
     place = site.instance_dir(instance)
-    if _by_systemd(site, instance.host):
-        return systemd.start(place, _unit(site, instance), site.application.health.within_s)
-    return process.start(place, instance.port, site.application.system.nofile)
+    if not _by_systemd(site, instance.host):
+        return process.start(place, instance.port, site.application.system.nofile)
+    begin = systemd.start_again if is_kept_down else systemd.start
+    return begin(place, _unit(site, instance), site.application.health.within_s)
 
 
 def keep_down(site: Site, instance: Instance) -> tuple[Command, ...]:
-    """What it takes that a process which is killed stays so, until `start_again` or `let_up`."""
+    """The commands that keep a killed process down, until `start` or `let_up`."""
     return (systemd.keep_down(_unit(site, instance)),) if _by_systemd(site, instance.host) else ()
 
 
 def let_up(site: Site, instance: Instance) -> tuple[Command, ...]:
-    """What takes that back, and starts nothing."""
+    """The commands that take `keep_down` back, and start nothing."""
     place = site.instance_dir(instance)
     return (systemd.let_up(place, _unit(site, instance)),) if _by_systemd(site, instance.host) else ()
 
 
-def start_again(site: Site, instance: Instance) -> Command:
-    """Starts what was kept down; nothing but that is taken back where it runs already."""
-    if not _by_systemd(site, instance.host):
-        return start(site, instance)
-    return systemd.start_again(site.instance_dir(instance), _unit(site, instance), site.application.health.within_s)
-
-
 def stop(site: Site, instance: Instance, within_s: int) -> Command:
-    """SIGTERM, and SIGKILL after `within_s` seconds; nothing where nothing runs."""
+    """SIGTERM, and SIGKILL after `within_s` seconds; no change where no process runs."""
     place = site.instance_dir(instance)
     return systemd.stop(place, _unit(site, instance), within_s) if _by_systemd(site, instance.host) else process.stop(place, within_s)
 
@@ -58,7 +52,7 @@ def logs(site: Site, instance: Instance, lines: int) -> Command:
 
 
 def log_source(site: Site, instance: Instance) -> str:
-    """Where the instance's log is, as `process.executed_ids` takes it: the instance's directory, or a unit."""
+    """The place of the instance's log, as `process.executed_ids` takes it: the instance's directory, or a unit."""
     return _unit(site, instance) if _by_systemd(site, instance.host) else site.instance_dir(instance)
 
 
@@ -68,7 +62,7 @@ def account(site: Site, host: str, application: str) -> str:
 
 
 def launcher_path(site: Site, host: str, application: str) -> str:
-    """Where the script is that the unit starts."""
+    """The path of the script that the unit starts."""
     return f"{site.application_dir(host, application)}/launch"
 
 
@@ -89,16 +83,16 @@ def unit_text(site: Site, host: str, application: str) -> str:
 
 
 def has_unit(site: Site, host: str, application: str) -> Command | None:
-    """Exit 0 where the host has the application's unit as it should be; None where it needs none."""
+    """Exits 0 where the host has the application's unit as the inventory asks; None where the host needs no unit."""
     if not _by_systemd(site, host):
         return None
     return systemd.has_unit(application, unit_text(site, host, application), launcher_path(site, host, application))
 
 
 def units(site: Site) -> dict[str, bool]:
-    """Whether the application's unit is as it should be, of each host that needs one. Raises BalbookError where a host does not answer."""
+    """True by host where the application's unit is as the inventory asks. Raises BalbookError where a host does not answer."""
     wanted = {host: there for host in site.application_hosts if (there := has_unit(site, host, site.application_name))}
-    return fan_out(wanted, lambda host: site.transport.execute(host, wanted[host]).status == 0).require()
+    return fan_out(wanted, lambda host: site.holds(host, wanted[host])).require()
 
 
 def _by_systemd(site: Site, host: str) -> bool:

@@ -1,7 +1,7 @@
-"""The watchdogs of drills: where they stand, and what a later run does about one that outlived its drill.
+"""The watchdogs of drills: their files, and the steps of a later run for a watchdog that outlived its drill.
 
-One that was set by a drill whose process was killed would act in the middle of the later run: it would start what that
-has stopped, or put into service what that has taken out.
+The watchdog of a drill whose process was killed would act in the middle of the later run: the watchdog would start an instance
+that the run has stopped, or put one into service that the run has taken out.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from balbook.procedures.parts.site import Site
 
 
 def instance_file(site: Site, instance: Instance) -> str:
-    """What names the watchdog of a fault on the instance's host."""
+    """The file of a fault's watchdog on the instance's host."""
     return f"{site.instance_dir(instance)}/drill-watchdog"
 
 
 def drain_file(front: Front) -> str:
-    """What names the watchdog of an instance that was taken out of service."""
+    """The file of the watchdog of a drained instance."""
     return f"{front.place.prefix}/drill-watchdog-{front.site.application_name}"
 
 
 def configuration_file(front: Front) -> str:
-    """What names the watchdog that brings the inventory's configuration back."""
+    """The file of the watchdog that restores the inventory's configuration."""
     return f"{front.place.prefix}/drill-configuration-{front.site.application_name}"
 
 
 def files_on(site: Site, host: str, front: Front | None) -> list[str]:
-    """All that may name one of the application's watchdogs on this host."""
-    files = [instance_file(site, instance) for instance in site.application.instances if instance.host == host]
+    """The files of all watchdogs that the application can have on this host."""
+    files = [instance_file(site, instance) for instance in site.instances_on(host)]
     return [*files, *([drain_file(front), configuration_file(front)] if front and front.host == host else [])]
 
 
 def end_pending(site: Site, watchdogs: Mapping[str, Mapping[str, str]]) -> list[Step]:
-    """The steps that call off what still stands, by host; what the run itself would not repair is repaired.
+    """The steps that call off each watchdog that still stands, and repair the faults that the run itself would not repair.
 
-    It does repair one that is dead or drained, and the configuration.
+    The run itself repairs an instance that is dead or drained, and the configuration.
     """
     return [
         Step(
@@ -57,8 +57,8 @@ def end_pending(site: Site, watchdogs: Mapping[str, Mapping[str, str]]) -> list[
 
 
 def _repair(site: Site, host: str, file: str, fault: str) -> tuple[Run, ...]:
-    """Of a fault in whose place a new release would not come to serve, or would be waited for in vain."""
-    instance = next((i for i in site.application.instances if i.host == host and instance_file(site, i) == file), None)
+    """The repair of a fault that would keep a new release from serving."""
+    instance = next((i for i in site.instances_on(host) if instance_file(site, i) == file), None)
     if instance is None:
         return ()
     match fault:

@@ -46,7 +46,7 @@ def test_choices_come_from_the_inventory_and_its_store(inventory: Inventory) -> 
     assert labels(form, "release")[0] == "latest (2.0.0)"
     assert labels(form, "strategy")[0] == "the inventory's (active_active)"
     assert labels(form_of("provision"), "hosts") == ["app1 (app)", "app2 (app)", "lb1 (balancer)"]
-    assert labels(form_of("rollback"), "release")[0] == "the previous proven one"
+    assert labels(form_of("rollback"), "release")[0] == "the previous proven release"
     assert labels(form_of("failover_drill"), "fault") == ["kill", "hang", "drain", "blackhole"]
 
 

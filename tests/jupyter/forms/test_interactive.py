@@ -165,7 +165,7 @@ def test_a_notebook_that_is_saved_meanwhile_says_that_the_run_applies(room: Room
     engine.may_go.clear()
     press(room)
     assert f"Run {room.run.id} has been applying this plan since 20" in twins[-1]
-    assert "Run the cell <code>setup</code> to see it. What runs where: <code>balbook status hotel</code>" in twins[-1]
+    assert "Run the cell <code>setup</code> to see the run, or <code>balbook status hotel</code> to see the instances." in twins[-1]
     engine.may_go.set()
     room.wait(lambda: "Applied: succeeded" in twins[-1], "the end")
 
@@ -196,7 +196,7 @@ def test_cells_say_what_goes_on_while_the_plan_is_applied(room: Room, engine: En
     for role in ("preflight", "plan", "apply", "verify", "conclude"):
         assert isinstance(room.cells(role), NotYet)
         assert "The run is applying its plan." in shown[-1]
-    for begun in ("is applying its plan; this is its view", "has applied its plan and is not concluded"):
+    for begun in ("is applying its plan; the view above", "has applied its plan and is not concluded"):
         room.cells("parameters")
         error = room.cell("setup", lambda: interactive.open_interactively("hot_deploy", {}))
         assert begun in str(error)
@@ -218,8 +218,8 @@ def test_a_stop_ends_in_a_stated_verdict_and_says_what_to_do(room: Room, engine:
     ended(room)
     assert read_record(room.run.dir).verdict == "failed"
     page = room.run._applying.panel.view.page.value
-    assert "<h4>What happened</h4><p>stopped on request (Stop safely)</p>" in page
-    assert "What failed" not in page
+    assert "<h4>Stop</h4><p>stopped on request (Stop safely)</p>" in page
+    assert "Failure" not in page
     assert "SIGTERM" not in page
     assert last(room.run.journal, "run_closed")["why"].startswith("stopped on request (Stop safely)")
     assert "balbook status hotel" in page
@@ -228,7 +228,7 @@ def test_a_stop_ends_in_a_stated_verdict_and_says_what_to_do(room: Room, engine:
 
 def test_an_interrupt_stops_the_run_under_its_own_name(room: Room, engine: Engine) -> None:
     room.kernel = SimpleNamespace(saved_sigint_handler=None, get_parent=lambda channel: {})
-    interactive.on_idle_interrupt(room, room.run.on_interrupt)
+    interactive.on_idle_interrupt(room, lambda: room.run.stop("Interrupt"))
     room.cells("preflight", "plan", "apply")
     engine.may_go.clear()
     press(room)
@@ -293,14 +293,14 @@ def test_a_deployment_that_fails_says_what_where_and_what_next_and_is_sealed(roo
     press(room)
     ended(room)
     page = room.run._applying.panel.view.page.value
-    for heading in ("What failed", "Where", "State now", "What to do next"):
+    for heading in ("Failure", "Place", "State now", "Next step"):
         assert f"<h4>{heading}</h4>" in page
-    assert "start 2.0.0" in page.partition("What failed")[2].partition("<h4>")[0]
+    assert "start 2.0.0" in page.partition("Failure")[2].partition("<h4>")[0]
     assert "(step <code>start app1:9090</code>)" in page
-    assert "was taken back to its earlier state, and serves" in page
-    assert "was not touched" in page
+    assert "was taken back to its earlier release and serves" in page
+    assert "was not changed" in page
     assert "balbook logs hotel" in page
-    assert page.index("What failed") < page.index("Traceback")
+    assert page.index("Failure") < page.index("Traceback")
     assert read_record(room.run.dir).verdict == "failed"
     assert isinstance(room.cells("verify"), NotYet)
     assert "has ended" in shown[-1]
@@ -320,7 +320,7 @@ def test_an_error_in_a_cell_is_a_panel_and_ends_the_run(room: Room, fleet: FakeF
     assert error is not None
     panel = next(html for html in shown if "bb-panel-error" in html)
     assert "no route" in panel
-    assert panel.index("What failed") < panel.index("bb-traceback")
+    assert panel.index("Failure") < panel.index("bb-traceback")
     assert read_record(room.run.dir).verdict == "failed"
     del fleet.answers["inspect"]
     first = room.run.id
@@ -630,7 +630,7 @@ def test_a_defect_behind_the_apply_is_a_panel_that_says_what_stands_and_how_to_g
     assert isinstance(room.cells(role), KeyError)
     panel = next(html for html in shown if "bb-panel-error" in html)
     assert "KeyError" in panel.partition("<details class='bb-traceback'>")[0]
-    assert "<li><code>app1:9090</code> serves what the plan says.</li>" in panel
+    assert "<li><code>app1:9090</code> serves the planned release.</li>" in panel
     for command in ("balbook status hotel", "balbook rollback hotel"):
         assert f"<code>{command}</code>" in panel
     assert room.tracebacks == []
@@ -652,7 +652,7 @@ def test_what_is_not_so_after_the_apply_says_what_stands_and_how_to_go_back(
     monkeypatch.setattr(hot_deploy, "verify", lambda site, plan: [Check("answers as it should", False, "404")])
     room.cells("verify", "evidence", "conclude")
     assert read_record(room.run.dir).verdict == "failed"
-    for said in ("<code>app2:9090</code> serves what the plan says.", "What was applied stands.", "balbook rollback hotel"):
+    for said in ("<code>app2:9090</code> serves the planned release.", "The applied changes stand.", "balbook rollback hotel"):
         assert said in shown[-1]
 
 
@@ -698,7 +698,7 @@ def test_the_form_shows_a_run_that_goes_on(room: Room, fleet: FakeFleet, monkeyp
     room.cells("preflight", "plan", "apply")
     applied(room)
     monkeypatch.setattr(ongoing, "ongoing", lambda records: [room.run.dir])
-    ongoing.OngoingNotice(room.run._form).look()
+    ongoing.show_ongoing(room.run._form)
     (line,) = room.run._form.notice.children
     told, button = line.children[0].children
     assert "is applying <b>hot_deploy hotel</b> now" in told.value

@@ -54,7 +54,7 @@ def step(live: Live, begins: str) -> str:
 
 def finished(live: Live, seconds: float, name: str, outcome: str = "changed", tail: str = "") -> Event:
     view = live.steps[name]
-    return at(seconds, "step_finished", step=name, host=view.step.host, title=view.step.title, outcome=outcome, seconds=1.0, tail=tail)
+    return at(seconds, "step_finished", step=name, host=view.host, title=view.title, outcome=outcome, seconds=1.0, tail=tail)
 
 
 def states(live: Live) -> dict[str, list[str]]:
@@ -90,11 +90,11 @@ def test_it_says_what_it_does_now_and_that_it_stops(live: Live) -> None:
     assert live.doing == "Measuring before anything changes."
     name = step(live, "drain app1")
     live.take([at(2, "step_started", step=name, host="lb1", title="t")])
-    assert live.doing == f"Now: lb1: {live.steps[name].step.title}."
+    assert live.doing == f"Now: lb1: {live.steps[name].title}."
     live.take([at(3, "stop_requested", by="asked by SIGTERM")])
-    assert live.doing.startswith("Stopping on request: finishes or takes back")
-    assert live.steps[name].step.title in live.doing
-    assert (live.word, live.is_over) == ("stopping", False)
+    assert live.doing.startswith("Stopping on request: the run finishes or takes back")
+    assert live.steps[name].title in live.doing
+    assert (live.word, live.verdict) == ("stopping", "")
 
 
 def test_the_end_is_said_once_and_not_beside_the_button_too(live: Live, fleet: FakeFleet, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_writing_in_the_pictures_is_as_large_as_it_should_be_beside_the_side_bar
 
 def test_a_resumed_run_is_running_again(live: Live) -> None:
     live.take([at(1, "apply_finished", verdict="failed", why="w", units={})])
-    assert live.is_over
+    assert live.verdict == "failed"
     live.take([at(9, "resumed", by=1)])
     assert live.word == "running"
 
@@ -171,7 +171,7 @@ def test_a_long_measurement_keeps_few_bins_and_a_small_picture(tmp_path: Path) -
     chart = latency_chart(samples, 0.0, 3600)
     assert len(chart) < 16_000
     assert "4000 requests so far, 42 failed" in chart
-    assert chart.count("<polyline") == 2
+    assert chart.count("<polyline") == 4  # p50, p99 and their keys
 
 
 def test_a_follower_shows_a_run_by_its_folder_alone_and_says_when_it_was_lost(tmp_path: Path, fleet: FakeFleet) -> None:

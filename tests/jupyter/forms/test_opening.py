@@ -78,7 +78,7 @@ def test_running_all_cells_changes_no_production_host_without_a_form_either(
         return forms.open_run("hot_deploy", inventory=str(fleet.inventory.path), application="hotel", mode=mode)
 
     if is_refused:
-        with pytest.raises(Refused, match="by a button alone") as refused:
+        with pytest.raises(Refused, match="only by the button") as refused:
             opened()
         assert "balbook apply hot_deploy" in refused.value.advice
         assert not list(tmp_path.glob("records/2*"))

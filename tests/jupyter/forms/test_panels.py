@@ -37,9 +37,9 @@ def test_a_table_whose_columns_have_no_names_has_no_head() -> None:
 
 
 def test_a_stop_is_not_called_a_failure() -> None:
-    html = error(Trouble("stopped on request (Stop safely)", heading="What happened")).html
-    assert html.index("<h4>What happened</h4>") < html.index("stopped on request")
-    assert "What failed" not in html
+    html = error(Trouble("stopped on request (Stop safely)", heading="Stop")).html
+    assert html.index("<h4>Stop</h4>") < html.index("stopped on request")
+    assert "Failure" not in html
 
 
 def test_no_value_becomes_markup() -> None:

@@ -54,7 +54,7 @@ def test_the_unit_is_a_step_of_provision_that_is_done_anew_where_a_limit_changes
     change_inventory(fleet, system={"nofile": 4096})
     assert [step.id for step in make_plan(fleet, "provision").pending] == ["unit app1 hotel", "unit app2 hotel"]
     rows = {p.what: p.said for p in make_plan(fleet, "hot_deploy").preconditions}
-    assert rows["app1: the systemd unit is as the inventory has it"] == "met by runbook provision"
+    assert rows["app1: the systemd unit matches the inventory"] == "met by runbook provision"
     assert carry_out(fleet, make_plan(fleet, "provision"), Journal(tmp_path / "again")).verdict == "succeeded"
     assert "LimitNOFILE=4096\n" in fleet.hosts["app1"].files[f"{systemd.UNITS}/balbook-hotel@.service"]
 
