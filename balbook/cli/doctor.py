@@ -110,8 +110,7 @@ def _hosts(inventory: Inventory) -> list[Row]:
     with closing(transports.connect(inventory)) as transport:
         outcomes = fan_out(inventory.hosts, partial(_host, transport, inventory))
     rows: list[Row] = []
-    for name in inventory.hosts:
-        outcome = outcomes.by_host[name]
+    for name, outcome in outcomes.by_host.items():
         rows += [(f"{name}: takes commands", LACKING, _why(outcome.error))] if outcome.error else outcome.value or []
     return rows
 
