@@ -2,7 +2,7 @@
 
     FOLDER/index.ipynb         what is deployed, the last runs, a link to each runbook
           /NAME.ipynb          a copy of each of balbook's runbooks
-          /runs/               copies of executed notebooks (see `overview.recent_runs`)
+          /runs/               copies of executed notebooks (see `index.recent_runs`)
           /.gitignore          keeps all of it out of commits
           /.balbook/           copies.json: what each copy was made from; tiles and settings; the server's state and log
 
@@ -21,7 +21,7 @@ import yaml
 
 from balbook.errors import BadInput, Failed, Refused
 from balbook.inventory import Inventory
-from balbook.jupyter import index as overview
+from balbook.jupyter import index
 from balbook.local.atomic_files import write_text
 from balbook.local.digests import sha256_of
 from balbook.local.resources import resource
@@ -62,9 +62,9 @@ def write_index(folder: Path, inventory: Inventory | None) -> None:
     """Writes the index notebook with its tables filled in, for a reader who has run no cell yet; takes a few seconds at most."""
     notebook = read_notebook(resource("templates", "jupyter", INDEX))
     tables = {
-        "deployed": overview.deployed(inventory),
-        "runs": overview.recent_runs(inventory, folder=folder, copies=RUNS),
-        "runbooks": overview.runbooks(".", "..", "../runbooks", folder=folder),
+        "deployed": index.deployed(inventory),
+        "runs": index.recent_runs(inventory, folder=folder, copies=RUNS),
+        "runbooks": index.runbooks(".", "..", "../runbooks", folder=folder),
     }
     for cell in notebook["cells"]:
         if table := tables.get(cell["id"]):

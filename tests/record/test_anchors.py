@@ -139,5 +139,5 @@ def test_an_anchor_that_fails_is_a_note_of_the_seal(tmp_path: Path, keys: Keys) 
 def test_the_inventory_says_which_anchor() -> None:
     assert Records(anchor=Anchor(kind="command", command=["tee", "/x"])).anchor
     for wrong in ({"kind": "command"}, {"kind": "git_tag", "command": ["x"]}):
-        with pytest.raises(ValueError, match="command is needed"):
+        with pytest.raises(ValueError, match="`command` belongs to the kind `command`"):
             Anchor.model_validate(wrong)

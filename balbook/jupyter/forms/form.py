@@ -119,8 +119,13 @@ class Form:
         rows = [[markup("<b>{}</b>", p.name), values[p.name], inline(p.help)] for p in self.runbook.parameters]
         told = f"Run {run_id} was opened with these values." if request else "Fill this form in in JupyterLab."
         shown = table(("parameter", "value", "meaning"), rows)
-        twin = "<div class='bb-box bb-busy bb-form-twin'><h3>{}</h3>{}<p>{}</p>{}</div>"
-        html = markup(twin, self.runbook.title, shown, told, _same_by_command(request))
+        html = markup(
+            "<div class='bb-box bb-busy bb-form-twin'><h3>{}</h3>{}<p>{}</p>{}</div>",
+            self.runbook.title,
+            shown,
+            told,
+            _same_by_command(request),
+        )
         return Html(html, f"{self.runbook.title}: {told} {dict(values)}")
 
     def _typed(self) -> tuple[Inventory, dict[str, Any]]:
@@ -196,8 +201,9 @@ class Form:
 
 
 def _same_by_command(request: Request | None) -> Markup:
-    told = "<p class='bb-quiet'>The same from a command line:</p>{}"
-    return markup(told, command(fields.command_line(request))) if request else Markup()
+    if request is None:
+        return Markup()
+    return markup("<p class='bb-quiet'>The same from a command line:</p>{}", command(fields.command_line(request)))
 
 
 def _with(found: Sequence[tuple[str, str]], chosen: Sequence[str]) -> list[tuple[str, str]]:

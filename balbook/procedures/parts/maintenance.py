@@ -19,7 +19,8 @@ def drain(site: Site, instance_name: str) -> Plan:
 
     Hosts that do not answer are no hindrance: their instances serve nobody.
     """
-    return _plan(site, look(site, is_whole=False), _instance(site, instance_name), "drain", "down")
+    instance = _instance(site, instance_name)  # a wrong name is refused before any host is asked
+    return _plan(site, look(site, is_whole=False), instance, "drain", "down")
 
 
 def readmit(site: Site, instance_name: str) -> Plan:

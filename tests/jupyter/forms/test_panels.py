@@ -23,7 +23,7 @@ def test_a_long_log_shows_its_first_and_last_lines_and_every_error_line() -> Non
 
 def test_a_log_full_of_errors_says_how_many_are_left_out() -> None:
     html = folded_log("\n".join(f"failed {n}" for n in range(100)))
-    assert "the first 20 that speak of errors, 80 more lines speak of errors" in html
+    assert "the first 20 lines about errors; 80 more lines are about errors" in html
 
 
 @pytest.mark.parametrize("text", ["", "\n", "short\nlog"])
