@@ -24,7 +24,7 @@ class Fact(Generic[Value]):
 
 @dataclass(frozen=True)
 class Said:
-    """What a step's commands have said: how many `tests` were passing, failing, skipped; `advice` on what to do next, where they failed."""
+    """The words of a step's commands, read: how many `tests` were passing, failing, skipped; `advice` on the next step after a failure."""
 
     tests: dict[str, int] | None = None
     advice: str = ""

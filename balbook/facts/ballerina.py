@@ -1,4 +1,4 @@
-"""What `bal` prints and writes, read as the facts about it say: exit status first, then files, then text."""
+"""The output and the files of `bal`: exit status first, then files, then text."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ADVICE = (
     ("cannot find 'native-image'", "GRAALVM_HOME must name a GraalVM that has native-image."),
     ("did not end within", "Look at the build host and at Central, then apply again."),
 )
-"""What to do next, by what `bal` says; it has no codes that could be used instead. The first that fits."""
+"""Advice by the words of `bal`, which prints no error codes. The first row that fits counts."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def java_needed(version: str) -> int:
 
 
 def said(output: str) -> Said:
-    """What `bal` printed: the counts of its tests, and what to do next where it failed; nothing where its own words must do."""
+    """The output of `bal`: the counts of its tests, and advice after a failure; empty where only its own words help."""
     counts = asdict(parse_tests(output))
     advice = next((advice for words, advice in ADVICE if words in output), "")
     return Said(counts if any(counts.values()) else None, advice)

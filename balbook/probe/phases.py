@@ -37,7 +37,7 @@ class Span:
 
 
 def mark_name(instances: Sequence[str], state: str) -> str:
-    """What a mark is called that says what these instances are in; empty where they are in nothing."""
+    """The name of the mark that tells the state of these instances; empty without a state."""
     return f"{'+'.join(instances)} {state}".lstrip() if state else ""
 
 

@@ -46,7 +46,7 @@ class Transport(Protocol):
 
 @dataclass(frozen=True)
 class Outcome(Generic[Value]):
-    """What came of one host: a value or an error."""
+    """The outcome of one host: a value or an error."""
 
     host: str
     value: Value | None = None
@@ -59,7 +59,7 @@ class Outcome(Generic[Value]):
 
 @dataclass(frozen=True)
 class Outcomes(Generic[Value]):
-    """What came of every host; the first failure hides no other."""
+    """The outcome of every host; the first failure hides no other."""
 
     by_host: Mapping[str, Outcome[Value]]
 

@@ -38,7 +38,7 @@ def _lines(path: Path, folder: Path, within: str, depth: int) -> Iterator[str]:
 
 
 def _criteria(word: str, value: str) -> str:
-    """What a block asks for, as `Match` writes it."""
+    """The condition of a block, as `Match` writes it."""
     if word == "match":
         return "originalhost *" if value.lower() == "all" else value
     return f"originalhost {shlex.quote(','.join(shlex.split(value)))}"
