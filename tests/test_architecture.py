@@ -6,6 +6,7 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -60,9 +61,20 @@ def top(module: str) -> str:
     return module.split("/")[0]
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """The syntax tree of a file, read once for all tests."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(parsed(path)))
+
+
 def imported(path: Path) -> Iterator[tuple[str, int]]:
     """Every module that a file imports, wherever in it, with the line."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module == "balbook":
@@ -141,7 +153,7 @@ def test_a_file_of_the_command_line_is_a_command() -> None:
 
 @pytest.mark.parametrize("room", [m for m in MODULES if m.endswith("__init__") and m.count("/") == 1])
 def test_a_room_says_what_happens_in_it_and_what_does_not(room: str) -> None:
-    said = ast.get_docstring(ast.parse(MODULES[room].read_text(encoding="utf-8"))) or ""
+    said = ast.get_docstring(parsed(MODULES[room])) or ""
     assert len(said.splitlines()) >= 3
     assert re.search(r"\b(nothing|no|nobody|never|only)\b", said, re.I)
 
@@ -153,7 +165,7 @@ def test_nothing_stands_beside_the_rooms() -> None:
 @pytest.mark.parametrize("module", [m for m in MODULES if not m.startswith(("record/lines", "record/journal", "record/chain", "lab/"))])
 def test_nobody_else_reads_the_keys_of_an_event_or_matches_its_name(module: str) -> None:
     found = []
-    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+    for node in nodes(MODULES[module]):
         is_key = isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and node.slice.value == "event"
         is_got = isinstance(node, ast.Call) and any(isinstance(arg, ast.Constant) and arg.value == "event" for arg in node.args)
         is_named = isinstance(node, ast.Attribute) and node.attr == "event" and module not in EVENT_NAMES
@@ -165,7 +177,7 @@ def test_a_run_is_opened_and_closed_in_one_place_each() -> None:
     made = {
         (module, node.func.id)
         for module, path in MODULES.items()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes(path)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("RunOpened", "RunClosed")
     }
     assert made == {("run/folder", "RunOpened"), ("run/closing", "RunClosed")}

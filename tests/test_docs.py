@@ -243,12 +243,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.integration  # the site is built once for all of these
 def test_the_site_has_a_page_for_each_runbook_with_every_parameter(site: Path) -> None:
     for name, path in find_runbooks().items():
         page = (site / "runbooks" / f"{name}.html").read_text(encoding="utf-8")
         assert [p.name for p in read_runbook(path).parameters if f"<code>{p.name}</code>" not in page] == []
 
 
+@pytest.mark.integration  # the site is built once for all of these
 def test_the_sites_inventory_has_every_field_with_a_meaning(site: Path, hooks: ModuleType) -> None:
     page = (site / "inventory.html").read_text(encoding="utf-8")
     schema = hooks.inventory_schema()
@@ -258,18 +260,21 @@ def test_the_sites_inventory_has_every_field_with_a_meaning(site: Path, hooks: M
     assert [row for row in rows if row.endswith("|  |") or " any value" in row] == []
 
 
+@pytest.mark.integration  # the site is built once for all of these
 def test_the_sites_commands_are_all_there_with_their_actions(site: Path) -> None:
     page = (site / "commands.html").read_text(encoding="utf-8")
     assert [name for name in COMMANDS if f"usage: balbook {name}" not in page] == []
     assert "usage: balbook records verify" in page
 
 
+@pytest.mark.integration  # the site is built once for all of these
 def test_the_site_has_every_kind_of_event_with_what_it_says(site: Path, hooks: ModuleType) -> None:
     page = (site / "architecture.html").read_text(encoding="utf-8")
     assert [kind for kind in KINDS if f"<code>{kind}</code>" not in page] == []
     assert "|  |" not in hooks.events()
 
 
+@pytest.mark.integration  # the site is built once for all of these
 def test_the_site_needs_nothing_from_elsewhere(site: Path) -> None:
     loaded = r"""<(?:script|img|iframe|source)\b[^>]*\b(?:src|srcset)=["']?(?:https?:|//)"""
     linked = r"""<link\b[^>]*rel=["']?(?:stylesheet|preconnect)[^>]*https?:"""

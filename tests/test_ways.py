@@ -53,6 +53,7 @@ def run(project: Path, commands: str) -> None:
     assert done.returncode == 0, f"{commands}\n{done.stdout}\n{done.stderr}"
 
 
+@pytest.mark.integration  # each copies the project and runs what the page says: too dear for `make check`
 @pytest.mark.parametrize("way", WAYS)
 def test_a_way_is_as_the_page_shows_it(way: str, project: Path) -> None:
     added = 0

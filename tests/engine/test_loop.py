@@ -421,6 +421,7 @@ def killed_and_resumed(fleet: FakeFleet, folder: Path, kill: str, number: int) -
     return True
 
 
+@pytest.mark.integration  # a rollout for each moment at which it can die: too dear for `make check`
 @pytest.mark.parametrize("kill", ["event", "call"])
 def test_a_rollout_that_is_killed_anywhere_is_resumed_to_its_end(tmp_path: Path, kill: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """After every event of the journal, and after every command whose answer never arrived; the fleet watches the floor."""

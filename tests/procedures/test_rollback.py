@@ -162,6 +162,7 @@ def test_failed_requests_do_not_end_the_way_out_of_trouble(tmp_path: Path) -> No
     assert settings.rollout.max_p99_ratio is None
 
 
+@pytest.mark.integration  # a rollout for each moment at which it can die: too dear for `make check`
 def test_a_rollout_that_died_after_any_event_is_undone(tmp_path: Path) -> None:
     number = 0
     while True:
