@@ -146,7 +146,7 @@ def test_a_login_that_runs_something_else_is_not_taken_for_a_success(
         result = transport.execute("app1", command)
         assert (result.status, result.stdout) == (127, "")
         assert "is a command forced on this key?" in result.stderr
-    with pytest.raises(CommandFailed, match="the login ran something else"):
+    with pytest.raises(CommandFailed, match="the login ran another program"):
         transport.upload("app1", upload(file, "/tmp/never"))
 
 

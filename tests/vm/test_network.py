@@ -100,7 +100,7 @@ def test_an_instance_that_the_balancer_cannot_reach_is_taken_back_and_nobody_los
         machines.fault("none", "app1")
     assert machines.can_connect("app1", 9090)
     assert stated.verdict == "failed"
-    assert "no 200 from" in stated.why or "capacity floor" in stated.why, stated.why
+    assert "never answered 200 through the balancer" in stated.why or "capacity floor" in stated.why, stated.why
     assert clients.failed == []
     assert set(machines.running().values()) == set(before.values()), record
 
