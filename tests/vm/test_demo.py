@@ -12,7 +12,7 @@ import pytest
 from balbook.lab import demo, vm
 from balbook.local.lab_place import lab_folder
 
-pytestmark = [pytest.mark.vm, pytest.mark.load]
+pytestmark = [pytest.mark.vm, pytest.mark.load, pytest.mark.crash]  # minutes; loopback's demo is tested each time
 RUNBOOKS = ["provision", "install", "pack_push", "consolidate", "build", "hot_deploy"]
 
 

@@ -166,7 +166,10 @@ def test_a_host_is_as_odd_after_it_was_off(odd: Machines) -> None:
     assert odd.execute("app1", "sh", "-c", "cp /bin/true /tmp/true && /tmp/true").status != 0
 
 
-@pytest.mark.parametrize(("word", "message"), [("app9:clock", "no host 'app9'"), ("app1:colour", "'colour' is not a known kind"), ("app1", "'' is not a known kind")])
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [("app9:clock", "no host 'app9'"), ("app1:colour", "'colour' is not a known kind"), ("app1", "'' is not a known kind")],
+)
 def test_a_kind_or_host_that_there_is_not_is_refused_before_anything_is_made(vm_environ: dict[str, str], word: str, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         vm.up("never", HOSTS, odd=[word], environ=vm_environ)
