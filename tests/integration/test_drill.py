@@ -94,7 +94,7 @@ def assert_drilled(lab: RolloutLab, fault: str) -> None:
     assert not measured(record)["duplicate_posts"]
     assert measured(record)["failed"] == found.failed_other
     # Who met the hanging instance before it was left alone: a GET was slow, a POST failed, since it may have run.
-    assert found.slow + found.failed_other <= found.sent / 100
+    assert found.slow + found.failed_other <= 10
     assert found.failed_other <= (1 if fault == "kill" else 10)
     assert not lab.checks("1.0.0")
 
