@@ -153,7 +153,9 @@ def _offered(prefix: str, action: argparse.Action, parser: argparse.ArgumentPars
     with suppress(BalbookError, OSError):
         match action.metavar:
             case "NAME" if parser.prog.split()[-1] in ("plan", "apply") or action.dest == "runs":
-                return [*_runbooks(), *import_module("balbook.run.pipeline").find_pipelines(Path.cwd())]
+                from balbook.run.pipeline import find_pipelines
+
+                return [*_runbooks(), *find_pipelines(Path.cwd())]
             case "RUNBOOK":
                 return _runbooks()
             case "APPLICATION":

@@ -29,7 +29,8 @@ def run(args: argparse.Namespace) -> int:
         return common.run(args, args.name, common.parameters(args) | {"mode": "apply"}, key=args.key)
     if args.key:
         raise BadInput("--key and --plan do not go together", advice="Leave --key out: a plan that was shown is applied only once.")
-    run_dir = common.run_of(common.inventory_of(args), args.plan)
+    inventory = common.inventory_of(args)
+    run_dir = common.run_of(inventory, args.plan)
     run_id, history = run_id_of(run_dir), history_of(run_dir)
     if history.opened is None or history.planned is None:
         raise BadInput(f"run {run_id} showed no plan", advice="Make a plan: balbook plan NAME.")
@@ -37,7 +38,9 @@ def run(args: argparse.Namespace) -> int:
     require_current(read_plan(run_dir))
     if args.name and args.name not in (opened.runbook, opened.notebook):
         raise BadInput(f"run {run_id} is of the runbook {opened.runbook}, not {args.name}", advice="Leave the name out.")
-    args.inventory = Path(opened.inventory["path"])
+    if (planned_with := Path(opened.inventory["path"])) != inventory.path:
+        args.inventory = planned_with
+        inventory = common.inventory_of(args)
     args.name = _notebook(opened)
     agreed = {k: v for k, v in opened.parameters.items() if k != "inventory"}
     for key, value in common.parameters(args).items():
@@ -45,7 +48,8 @@ def run(args: argparse.Namespace) -> int:
             problem = f"parameter {key}: the plan was made with {agreed.get(key)!r}"
             raise ParameterError(problem, advice="Leave the parameter out, or make a new plan.")
         agreed[key] = value
-    return common.run(args, args.name, agreed | {"mode": "apply"}, expected_digest=history.planned.digest, shown_in=run_id)
+    agreed["mode"], digest = "apply", history.planned.digest
+    return common.run(args, args.name, agreed, inventory=inventory, expected_digest=digest, shown_in=run_id)
 
 
 def _notebook(opened: RunOpened) -> str:

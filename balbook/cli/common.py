@@ -113,6 +113,7 @@ def show(args: argparse.Namespace, data: Any, text: object) -> None:
 
 
 def parameters(args: argparse.Namespace) -> dict[str, Any]:
+    """The parameters that the command line gives, as the runbook or pipeline declares them. BadInput where one is wrong."""
     from balbook.notebook.parameters import parse_assignments, read_parameters_file
     from balbook.notebook.runbook import read_runbook, runbook_path
 
@@ -123,14 +124,25 @@ def parameters(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def run(
-    args: argparse.Namespace, name: str, parameters: dict[str, Any], *, key: str = "", is_drift_failure: bool = False, **agreed: Any
+    args: argparse.Namespace,
+    name: str,
+    parameters: dict[str, Any],
+    *,
+    inventory: Inventory | None = None,
+    key: str = "",
+    is_drift_failure: bool = False,
+    **agreed: Any,
 ) -> int:
-    """Runs the runbook or pipeline and reports the outcome; `agreed` goes to `headless.execute`. Returns the exit status."""
+    """Runs the runbook or pipeline and reports the outcome; `agreed` goes to `headless.execute`. Returns the exit status.
+
+    `inventory`: the one that the command has read already, with its secrets.
+    """
     from balbook.run.headless import execute
     from balbook.run.keyed import execute_once
     from balbook.run.pipeline import run_pipeline
 
-    inventory = inventory_of(args, parameter=str(parameters.pop("inventory", "")))
+    named = str(parameters.pop("inventory", ""))
+    inventory = inventory or inventory_of(args, parameter=named)
     pipeline = _pipeline(name)
     if pipeline and key:
         raise BadInput(f"--key works with a runbook, and {name} is a pipeline", advice="Give the key to each runbook of the pipeline.")
