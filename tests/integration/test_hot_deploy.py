@@ -28,6 +28,7 @@ def test_the_plan_that_was_shown_is_applied_under_load_without_a_failed_request_
 
     shown = hotel.balbook("apply", "--plan", planned["run_id"], "--json")
     assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert sum(line.startswith("inventory: ") for line in shown.stderr.splitlines()) == 1, "the inventory and its secrets are read once"
     data = printed_json(shown)
     (run,) = data["runbooks"]
     measured = run["measurements"]
